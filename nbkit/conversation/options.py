@@ -1,0 +1,73 @@
+"""What can be asked of a call besides the conversation."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from nbkit.conversation.tools import Tool
+from nbkit.errors import ConfigError
+
+
+class ExecuteOptions(BaseModel):
+    """Options of one call; what is None is not sent. Unknown names are an error, not silently dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float | None = Field(None, ge=0)
+    max_tokens: int | None = Field(None, ge=1)
+    """Most tokens of the answer (reasoning included)."""
+    top_p: float | None = Field(None, ge=0, le=1)
+    top_k: int | None = Field(None, ge=1)
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    stop: tuple[str, ...] | None = None
+    """The answer ends before any of these."""
+    seed: int | None = None
+    user: str | None = None
+    """An opaque id of the end user."""
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: str | None = None
+    """`auto`, `none`, `required`, or the name of the one tool to call."""
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    """OpenAI's form: `{"type": "json_object"}`, `{"type": "json_schema", "json_schema": {...}}`."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    reasoning_budget: int | None = Field(None, ge=0)
+    """Most tokens of reasoning, where the model takes a budget; 0 turns it off."""
+    extra_body: dict[str, Any] | None = None
+    """Merged into the request's body as it is."""
+    extra_headers: dict[str, str] | None = None
+    timeout: float | None = Field(None, gt=0)
+    """Seconds without a byte before the call is given up; None takes the setting."""
+    strict: bool = False
+    """Raise instead of dropping, renaming or transforming anything."""
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("tool_choice", mode="before")
+    @classmethod
+    def _named_tool(cls, value: Any) -> Any:
+        """OpenAI's `{"type": "function", "function": {"name": ...}}` is the tool's name."""
+        if isinstance(value, dict):
+            return (value.get("function") or value).get("name")
+        return value
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> ExecuteOptions:
+        """Read keyword arguments. Raises ConfigError that names the option and the nearest that exists."""
+        for name in options:
+            if name not in cls.model_fields:
+                near = get_close_matches(name, cls.model_fields, 1)
+                hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(cls.model_fields)}"
+                raise ConfigError(f"unknown option {name!r}{hint}")
+        try:
+            return cls.model_validate(options)
+        except ValidationError as invalid:
+            problem = invalid.errors(include_url=False, include_context=False)[0]
+        raise ConfigError(f"option {'.'.join(map(str, problem['loc']))}: {problem['msg']}")

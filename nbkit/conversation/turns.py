@@ -1,0 +1,338 @@
+"""What is said: turns and conversations, as values.
+
+Every type reads OpenAI-style dicts and writes them again (`model_dump()`, JSON). `Conversation` also reads a plain
+string (one user turn), a single dict, and lists of strings, dicts, turns and completions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from nbkit.conversation.tools import FunctionCall, ToolCall
+from nbkit.errors import ConversationError
+
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TextEntry(_Value):
+    """A piece of text."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImageUrl(_Value):
+    """Where an image is (https: or data:), and how closely to look."""
+
+    url: str = Field(min_length=1)
+    detail: Literal["auto", "low", "high"] | None = None
+
+    @model_serializer(mode="plain")
+    def _openai(self) -> dict[str, str]:
+        return {"url": self.url} | ({"detail": self.detail} if self.detail else {})
+
+
+class ImageEntry(_Value):
+    """An image, by its address or as a `data:` URL. A plain string is read as the address."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: ImageUrl
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_url(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("image_url"), str):
+            return data | {"image_url": {"url": data["image_url"]}}
+        return data
+
+
+ContentEntry = Annotated[TextEntry | ImageEntry, Discriminator("type")]
+
+
+class Reasoning(_Value):
+    """A block of a model's reasoning, kept so that it can be sent back unchanged.
+
+    `signature` and `data` (encrypted or redacted reasoning) are opaque and mean something to their vendor only;
+    `raw` is the block as an OpenAI-compatible router wrote it in `reasoning_details`.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    data: str | None = None
+    raw: dict[str, Any] | None = None
+
+    @classmethod
+    def from_detail(cls, detail: dict[str, Any]) -> Reasoning:
+        """Read one entry of `reasoning_details` (OpenRouter's documented form)."""
+        text = detail.get("text") or detail.get("summary") or ""
+        block = cls(text=text, signature=detail.get("signature"), data=detail.get("data"))
+        return block if block.to_detail() == detail else block.model_copy(update={"raw": detail})
+
+    def to_detail(self) -> dict[str, Any]:
+        """Write one entry of `reasoning_details`; the original where there is one."""
+        if self.raw is not None:
+            return self.raw
+        if self.data is not None:
+            return {"type": "reasoning.encrypted", "data": self.data}
+        signed = {"signature": self.signature} if self.signature is not None else {}
+        return {"type": "reasoning.text", "text": self.text, **signed}
+
+
+# Output-only keys of the SDKs' own assistant messages, which people append to their lists as they are.
+_IGNORED = frozenset({"annotations", "audio", "refusal", "provider_specific_fields"})
+
+
+class _Said(_Value):
+    """What all turns share: the OpenAI form, without keys that say nothing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = {key: value for key, value in data.items() if value is not None or key == "content"}
+        if data.get("role") == "assistant":
+            if data.get("content") is None and isinstance(data.get("refusal"), str):
+                data["content"] = data["refusal"]
+            data = {key: value for key, value in data.items() if key not in _IGNORED}
+            return _read_reasoning(data)
+        return data
+
+    @model_serializer(mode="plain")
+    def _openai(self) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name == "reasoning":
+                out |= _write_reasoning(value)
+            elif isinstance(value, tuple):
+                out[name] = [entry.model_dump() for entry in value]
+            elif isinstance(value, BaseModel):
+                out[name] = value.model_dump()
+            elif value is not None or name == "content":
+                out[name] = value
+        return out
+
+    @property
+    def text(self) -> str:
+        """The turn's text, without images."""
+        content = getattr(self, "content", None)
+        if isinstance(content, tuple):
+            return "".join(entry.text for entry in content if isinstance(entry, TextEntry))
+        return content or ""
+
+
+def _read_reasoning(data: dict[str, Any]) -> dict[str, Any]:
+    details, said = data.pop("reasoning_details", None), data.pop("reasoning_content", None)
+    if isinstance(data.get("reasoning"), str):
+        said = said or data.pop("reasoning")
+    if details:
+        data["reasoning"] = tuple(Reasoning.from_detail(detail) for detail in details)
+    elif said:
+        data.setdefault("reasoning", (Reasoning(text=said),))
+    return data
+
+
+def _write_reasoning(blocks: tuple[Reasoning, ...]) -> dict[str, Any]:
+    if not blocks:
+        return {}
+    out: dict[str, Any] = {"reasoning_content": "".join(block.text for block in blocks)}
+    if any(block != Reasoning(text=block.text) for block in blocks) or len(blocks) > 1:
+        out["reasoning_details"] = [block.to_detail() for block in blocks]
+    return out
+
+
+class Turn(_Said):
+    """Text by the system, the user or the assistant."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str
+    name: str | None = None
+    reasoning: tuple[Reasoning, ...] = ()
+
+
+class ContentTurn(_Said):
+    """Text and images. A string among the entries is a text."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: tuple[ContentEntry, ...]
+    name: str | None = None
+    reasoning: tuple[Reasoning, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strings(cls, data: Any) -> Any:
+        return _entries(data)
+
+
+class ToolsCallTurn(_Said):
+    """An assistant turn that calls tools; it may hold text and reasoning as well."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | tuple[ContentEntry, ...] | None = None
+    tool_calls: tuple[ToolCall, ...] = Field(min_length=1)
+    reasoning: tuple[Reasoning, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strings(cls, data: Any) -> Any:
+        return _entries(data)
+
+
+class ToolOutputTurn(_Said):
+    """What a tool gave for the call `tool_call_id`."""
+
+    role: Literal["tool"] = "tool"
+    content: str | tuple[ContentEntry, ...]
+    tool_call_id: str
+    name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strings(cls, data: Any) -> Any:
+        return _entries(data)
+
+
+class FunctionCallTurn(_Said):
+    """An assistant turn with OpenAI's deprecated `function_call`."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | None = None
+    function_call: FunctionCall
+    reasoning: tuple[Reasoning, ...] = ()
+
+
+class FunctionOutputTurn(_Said):
+    """What a function gave, for OpenAI's deprecated `function_call`."""
+
+    role: Literal["function"] = "function"
+    name: str
+    content: str
+
+
+AnyTurn = Turn | ContentTurn | ToolsCallTurn | ToolOutputTurn | FunctionCallTurn | FunctionOutputTurn
+_TURNS = (Turn, ContentTurn, ToolsCallTurn, ToolOutputTurn, FunctionCallTurn, FunctionOutputTurn)
+
+
+def _entries(data: Any) -> Any:
+    if isinstance(data, dict) and isinstance(data.get("content"), list | tuple):
+        content = data["content"]
+        data = data | {"content": tuple({"type": "text", "text": e} if isinstance(e, str) else e for e in content)}
+    return data
+
+
+def _turn_type(data: dict[str, Any]) -> type[_Said]:
+    """Which turn a dict is: decided by its role and its keys, never by trial and error."""
+    if data["role"] == "tool":
+        return ToolOutputTurn
+    if data["role"] == "function":
+        return FunctionOutputTurn
+    if data.get("tool_calls"):
+        return ToolsCallTurn
+    if data.get("function_call"):
+        return FunctionCallTurn
+    return ContentTurn if isinstance(data.get("content"), list | tuple) else Turn
+
+
+def to_turn(value: Any, index: int = 0) -> AnyTurn:
+    """Read one turn: a turn, a completion, a string (said by the user) or an OpenAI-style dict.
+
+    Raises ConversationError, which names `index` and what was expected.
+    """
+    if isinstance(value, _TURNS):
+        return value
+    if isinstance(said := getattr(value, "turn", None), _TURNS):  # a ChatCompletion
+        return said
+    if isinstance(value, str):
+        return Turn(role="user", content=value)
+    if hasattr(value, "model_dump"):  # an SDK's message object
+        value = value.model_dump()
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise ConversationError(f"turn {index}: expected a string, a dict or a turn, got {kind}")
+    if value.get("role") not in ROLES:
+        said_role = f"got {value['role']!r}" if "role" in value else "it is missing"
+        raise ConversationError(f"turn {index}: role: expected one of {', '.join(ROLES)}; {said_role}")
+    kind_of_turn = _turn_type(value)
+    data = {key: item for key, item in value.items() if item or key not in ("tool_calls", "function_call")}
+    if kind_of_turn is Turn and data["role"] == "assistant" and data.get("content") is None:
+        data["content"] = value.get("refusal") or ""  # the SDKs write null for an answer without text
+    try:
+        return kind_of_turn.model_validate(data)  # type: ignore[return-value]
+    except ValidationError as invalid:
+        problem = invalid.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in problem["loc"] if part not in ("str", "tuple[tagged-union]"))
+    raise ConversationError(f"turn {index} ({value['role']}): {where + ': ' if where else ''}{problem['msg']}")
+
+
+class Conversation(_Value):
+    """Turns, in order. Immutable: `conversation + turn` is a new one.
+
+    `Conversation("Hello")`, `Conversation([{"role": "user", "content": "Hello"}, ...])`.
+    """
+
+    turns: tuple[AnyTurn, ...] = ()
+
+    def __init__(self, turns: Any = (), /, **data: Any) -> None:
+        said = data.get("turns", data) if data else turns  # pydantic calls this with a dict's items as keywords
+        super().__init__(turns=_to_turns(said))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "turns" in data:
+            return data | {"turns": _to_turns(data["turns"])}
+        return {"turns": _to_turns(data)}
+
+    @model_serializer(mode="plain")
+    def _openai(self) -> dict[str, Any]:
+        return {"turns": self.to_openai()}
+
+    def to_openai(self) -> list[dict[str, Any]]:
+        """The conversation as OpenAI-style message dicts."""
+        return [turn.model_dump() for turn in self.turns]
+
+    @property
+    def text(self) -> str:
+        """All that was said, without images."""
+        return "\n".join(turn.text for turn in self.turns)
+
+    def __add__(self, other: Any) -> Conversation:
+        return Conversation(self.turns + _to_turns(other))
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+    def __getitem__(self, index: int) -> AnyTurn:
+        return self.turns[index]
+
+    def __iter__(self) -> Iterator[AnyTurn]:  # type: ignore[override]
+        return iter(self.turns)
+
+
+def _to_turns(value: Any) -> tuple[AnyTurn, ...]:
+    if isinstance(value, Conversation):
+        return value.turns
+    if isinstance(value, dict) and set(value) == {"turns"}:
+        value = value["turns"]
+    single = isinstance(value, (str, dict, *_TURNS)) or hasattr(value, "turn")
+    if single:
+        return (to_turn(value),)
+    if not isinstance(value, Iterable):
+        raise ConversationError(f"expected a string, a turn or a list of them, got {type(value).__name__}")
+    return tuple(to_turn(turn, index) for index, turn in enumerate(value))

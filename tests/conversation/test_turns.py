@@ -1,0 +1,164 @@
+"""Conversations: what is accepted, what comes out again, and what an error says."""
+
+import json
+import pickle
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from nbkit import (
+    ChatCompletion,
+    ContentTurn,
+    Conversation,
+    FunctionCallTurn,
+    FunctionOutputTurn,
+    ImageEntry,
+    Reasoning,
+    TextEntry,
+    ToolCall,
+    ToolOutputTurn,
+    ToolsCallTurn,
+    Turn,
+)
+from nbkit.errors import ConversationError, NbkitError
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+HARD = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "See:"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]},
+    {"role": "assistant", "content": "Let me look.", "tool_calls": [CALL], "reasoning_content": "I need the weather."},
+    {"role": "tool", "content": "rain", "tool_call_id": "c1"},
+    {"role": "assistant", "content": None, "function_call": {"name": "now", "arguments": "{}"}},
+    {"role": "function", "name": "now", "content": "noon"},
+    {"role": "assistant", "content": ""},
+    {"role": "developer", "content": "Answer in Norwegian."},
+    {"role": "user", "content": "Well?", "name": "kari"},
+]  # fmt: skip
+
+
+def test_openai_dicts_and_json_come_back_as_they_were():
+    conversation = Conversation(HARD)
+    assert conversation.to_openai() == HARD
+    assert Conversation.model_validate_json(conversation.model_dump_json()) == conversation
+    assert Conversation.model_validate(conversation.model_dump()) == conversation
+    assert json.loads(conversation.model_dump_json()) == {"turns": HARD}
+    assert [type(turn) for turn in conversation] == [
+        Turn, ContentTurn, ToolsCallTurn, ToolOutputTurn, FunctionCallTurn, FunctionOutputTurn, Turn, Turn, Turn,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Hello",
+        {"role": "user", "content": "Hello"},
+        Turn(role="user", content="Hello"),
+        ["Hello"],
+        [{"role": "user", "content": "Hello"}],
+        (Turn(role="user", content="Hello"),),
+        Conversation("Hello"),
+        {"turns": ["Hello"]},
+    ],
+)
+def test_everything_that_is_one_user_turn(said):
+    assert Conversation(said).turns == (Turn(role="user", content="Hello"),)
+    assert Conversation.model_validate(said) == Conversation("Hello")
+
+
+def test_a_completion_is_a_turn_with_its_reasoning_and_calls():
+    signed = Reasoning(text="Hm.", signature="s1")
+    call = ToolCall(id="c1", name="weather", arguments="{}")
+    answer = ChatCompletion(text="Wait.", tool_calls=(call,), reasoning_blocks=(signed,))
+    turn = Conversation(["Weather?", answer])[1]
+    assert isinstance(turn, ToolsCallTurn)
+    assert (turn.content, turn.tool_calls, turn.reasoning) == ("Wait.", (call,), (signed,))
+    assert Conversation([turn.model_dump()])[0] == turn  # the signature survives the OpenAI form
+
+
+def test_routers_reasoning_details_come_back_unchanged():
+    details = [
+        {"type": "reasoning.text", "text": "A", "signature": "x", "format": "f-v1", "index": 0},
+        {"type": "reasoning.encrypted", "data": "zzz", "id": "r1", "index": 1},
+    ]
+    said = {"role": "assistant", "content": "Hi", "reasoning": "A", "reasoning_details": details}
+    turn = Conversation([said])[0]
+    assert turn.model_dump()["reasoning_details"] == details
+    assert turn.model_dump()["reasoning_content"] == "A"
+
+
+def test_what_the_sdks_append_is_accepted():
+    class Message(BaseModel):
+        role: str = "assistant"
+        content: str | None = None
+        refusal: str | None = "I cannot."
+        annotations: list[str] = []  # noqa: RUF012
+        tool_calls: list[str] | None = None
+        audio: None = None
+
+    assert Conversation([Message()])[0] == Turn(role="assistant", content="I cannot.")
+    empty = {"role": "assistant", "content": None, "tool_calls": []}
+    assert Conversation([empty])[0] == Turn(role="assistant", content="")
+
+
+def test_strings_among_entries_and_plain_image_urls():
+    turn = Conversation([{"role": "user", "content": ["Look", {"type": "image_url", "image_url": "https://x/y.png"}]}])[
+        0
+    ]
+    assert isinstance(turn, ContentTurn)
+    assert isinstance(turn.content[0], TextEntry)
+    assert isinstance(turn.content[1], ImageEntry)
+    assert turn.content[1].image_url.url == "https://x/y.png"
+    assert turn.text == "Look"
+
+
+@pytest.mark.parametrize(
+    ("said", "index", "expected"),
+    [
+        ([{"role": "robot", "content": "x"}], 0, "expected one of system, developer, user, assistant, tool, function; got 'robot'"),
+        (["a", {"content": "x"}], 1, "it is missing"),
+        (["a", {"role": "user", "content": 3}], 1, "content: Input should be a valid string"),
+        (["a", {"role": "user"}], 1, "content: Field required"),
+        (["a", "b", {"role": "tool", "content": "x"}], 2, "tool_call_id: Field required"),
+        (["a", 4], 1, "expected a string, a dict or a turn, got int"),
+        ([{"role": "user", "content": [{"type": "video"}]}], 0, "'text', 'image_url'"),
+        ([{"role": "user", "content": "x", "nmae": "y"}], 0, "nmae: Extra inputs are not permitted"),
+        (["a", {"role": "assistant", "tool_calls": [{"id": "1", "function": {}}]}], 1, "tool_calls.0"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_turn_and_what_was_expected(said, index, expected):
+    with pytest.raises(ConversationError) as caught:
+        Conversation(said)
+    assert f"turn {index}" in str(caught.value)
+    assert expected in str(caught.value)
+    assert isinstance(caught.value, ValueError | NbkitError)
+    assert caught.value.__context__ is None
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
+
+
+def test_no_conversation_at_all():
+    with pytest.raises(ConversationError, match="a list of them, got int"):
+        Conversation(3)
+
+
+def test_conversations_are_values():
+    start = Conversation("Hi")
+    longer = start + {"role": "assistant", "content": "Hello"} + "Bye"
+    assert (len(start), len(longer)) == (1, 3)
+    assert longer.text == "Hi\nHello\nBye"
+    with pytest.raises(ValidationError, match="frozen"):
+        longer.turns = ()
+    source = [{"role": "user", "content": ["a"]}]
+    Conversation(source)
+    assert source == [{"role": "user", "content": ["a"]}]
+
+
+def test_tool_calls_keep_the_models_own_words():
+    broken = ToolCall(id="1", name="f", arguments='{"a": ')
+    assert broken.model_dump()["function"]["arguments"] == '{"a": '
+    with pytest.raises(ValueError, match="EOF"):
+        broken.parsed()
+    with pytest.raises(ValueError, match="f: arguments are list"):
+        ToolCall(name="f", arguments="[]").parsed()
+    assert ToolCall.model_validate({"name": "f", "arguments": {"a": 1}}).parsed() == {"a": 1}
+    signed = {**CALL, "extra_content": {"google": {"thought_signature": "sig"}}}
+    assert ToolCall.model_validate(signed).model_dump() == signed
