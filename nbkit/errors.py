@@ -104,10 +104,18 @@ class AdapterError(NbkitError):
         partial: Any = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
         self.provider, self.model = provider, model
         self.status, self.code, self.request_id = status, code, request_id
         self.retry_after, self.attempts, self.body, self.partial = retry_after, attempts, body, partial
+
+    @property
+    def message(self) -> str:
+        """What happened, in the provider's words where it said any."""
+        return str(self.args[0])
+
+    @message.setter
+    def message(self, message: str) -> None:
+        self.args = (message,)
 
     def __str__(self) -> str:
         who = "/".join(part for part in (self.provider, self.model) if part)

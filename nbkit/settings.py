@@ -1,41 +1,40 @@
 """One Settings object, read from NBKIT_* variables; `override()` changes it for a block (tests, demos).
 
-pydantic-settings costs more to import than the rest of nbkit, so `import nbkit` does not load this module:
-import it inside the modules that `nbkit/__init__.py` loads lazily.
+A dataclass and ten lines of parsing, because importing pydantic-settings takes three times the CPU that the whole
+catalog may take until it is ready.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nbkit.errors import ConfigError
 
 
-class Settings(BaseSettings):
+@dataclass(frozen=True, slots=True)
+class Settings:
     """The settings, their defaults and units; each is read from the variable NBKIT_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="NBKIT_", frozen=True, extra="ignore", env_ignore_empty=True)
-
-    http_timeout: float = Field(60.0, gt=0)
+    http_timeout: float = 60.0
     """Seconds without a byte before a call is given up."""
-    http_connect_timeout: float = Field(5.0, gt=0)
+    http_connect_timeout: float = 5.0
     """Seconds to connect."""
-    http_deadline: float = Field(600.0, gt=0)
+    http_deadline: float = 600.0
     """Seconds for one whole call, with its retries and waits."""
-    max_connections: int = Field(100, ge=1)
+    max_connections: int = 100
     """Open connections per client."""
-    max_keepalive_connections: int = Field(20, ge=0)
+    max_keepalive_connections: int = 20
     """Idle connections kept per client."""
-    max_retries: int = Field(2, ge=0)
+    max_retries: int = 2
     """Attempts after the first."""
-    retry_wait: float = Field(0.5, ge=0)
+    retry_wait: float = 0.5
     """Seconds before the first retry, doubling up to 8. 0 (tests) never sleeps."""
     base_url_override: str | None = None
     """Sends every call to this base URL, whatever the provider (recording proxies, tests)."""
@@ -43,42 +42,62 @@ class Settings(BaseSettings):
     """Never fetch models.dev."""
     catalog_url: str = "https://models.dev/api.json"
     """Where the catalog comes from."""
-    catalog_ttl: float = Field(24 * 3600.0, ge=0)
+    catalog_ttl: float = 24 * 3600.0
     """Seconds before a fetched catalog is asked for again."""
-    cache_dir: Path = Path(platformdirs.user_cache_dir("nbkit", appauthor=False))
+    cache_dir: Path = field(default_factory=lambda: platformdirs.user_cache_path("nbkit", appauthor=False))
     """Where nbkit keeps files."""
     live: bool | None = None
     """Live widgets in notebooks: True, False, or None to see whether a person is in front of the kernel."""
-    demo_tokens_per_second: float = Field(60.0, ge=0)
+    demo_tokens_per_second: float = 60.0
     """Pace of the simulated provider; 0 is instant."""
 
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            least = _LEAST.get(entry.name, 0)
+            if isinstance(value, int | float) and not value >= least:
+                raise ConfigError(f"NBKIT_{entry.name.upper()}: expected {least:g} or more, got {value!r}")
 
+
+_LEAST = {"http_timeout": 0.001, "http_connect_timeout": 0.001, "http_deadline": 0.001, "max_connections": 1}
+_TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_READ: dict[str, tuple[Callable[[str], Any], str]] = {  # by the field's type: how to read it, what was expected
+    "float": (float, "a number"),
+    "int": (int, "a whole number"),
+    "bool": (lambda text: _TRUTH[text.lower()], "0 or 1"),
+    "str": (str, "text"),
+    "Path": (lambda text: Path(text).expanduser(), "a path"),
+}
 _current: list[Settings] = []  # the innermost override is last
 
 
-def settings() -> Settings:
-    """The settings in force, read from the environment on first use.
-
-    Raises ConfigError where a variable cannot be understood.
-    """
-    if not _current:
-        _current.append(_checked(Settings))
-    return _current[-1]
+def read_settings() -> Settings:
+    """The settings as the environment has them. Raises ConfigError, which names the variable."""
+    return Settings(**{entry.name: value for entry in fields(Settings) if (value := _value(entry)) is not None})
 
 
-def _checked(read: Callable[[], Settings]) -> Settings:
+def _value(entry: Any) -> Any:
+    name = f"NBKIT_{entry.name.upper()}"
+    text = os.environ.get(name, "").strip()
+    read, expected = _READ[entry.type.removesuffix(" | None")]
     try:
-        return read()
-    except ValidationError as invalid:
-        first = invalid.errors(include_input=False, include_url=False)[0]
-        problem = f"NBKIT_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}"
+        return read(text) if text else None
+    except (ValueError, LookupError):
+        problem = f"{name}: expected {expected}, got {text!r}"
     raise ConfigError(problem)
+
+
+def settings() -> Settings:
+    """The settings in force, read from the environment on first use. Raises ConfigError, which names the variable."""
+    if not _current:
+        _current.append(read_settings())
+    return _current[-1]
 
 
 @contextmanager
 def override(**changes: Any) -> Iterator[Settings]:
     """Change settings for a block, in every thread: `with override(offline=True): ...`."""
-    changed = _checked(lambda: Settings.model_validate(settings().model_dump() | changes))
+    changed = replace(settings(), **changes)
     _current.append(changed)
     try:
         yield changed

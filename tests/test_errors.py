@@ -13,7 +13,8 @@ def test_an_error_says_who_what_and_when():
         retry_after=2.5, attempts=3,
     )  # fmt: skip
     assert str(error) == (
-        "openai/gpt-6-luna: Slow down (HTTP 429, code rate_limit_exceeded, request req_1, retry after 2.5 s, 3 attempts)"
+        "openai/gpt-6-luna: Slow down"
+        " (HTTP 429, code rate_limit_exceeded, request req_1, retry after 2.5 s, 3 attempts)"
     )
 
 

@@ -290,7 +290,7 @@ class Conversation(_Value):
 
     def __init__(self, turns: Any = (), /, **data: Any) -> None:
         said = data.get("turns", data) if data else turns  # pydantic calls this with a dict's items as keywords
-        super().__init__(turns=_to_turns(said))
+        super().__init__(**{"turns": _to_turns(said)})
 
     @model_validator(mode="before")
     @classmethod

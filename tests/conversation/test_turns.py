@@ -25,7 +25,7 @@ from nbkit.errors import ConversationError, NbkitError
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
 HARD = [
     {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": [{"type": "text", "text": "See:"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]},
+    {"role": "user", "content": [{"type": "text", "text": "See"}, {"type": "image_url", "image_url": {"url": "d:,"}}]},
     {"role": "assistant", "content": "Let me look.", "tool_calls": [CALL], "reasoning_content": "I need the weather."},
     {"role": "tool", "content": "rain", "tool_call_id": "c1"},
     {"role": "assistant", "content": None, "function_call": {"name": "now", "arguments": "{}"}},
@@ -91,7 +91,7 @@ def test_what_the_sdks_append_is_accepted():
         role: str = "assistant"
         content: str | None = None
         refusal: str | None = "I cannot."
-        annotations: list[str] = []  # noqa: RUF012
+        annotations: list[str] = []
         tool_calls: list[str] | None = None
         audio: None = None
 
@@ -114,7 +114,7 @@ def test_strings_among_entries_and_plain_image_urls():
 @pytest.mark.parametrize(
     ("said", "index", "expected"),
     [
-        ([{"role": "robot", "content": "x"}], 0, "expected one of system, developer, user, assistant, tool, function; got 'robot'"),
+        ([{"role": "robot"}], 0, "expected one of system, developer, user, assistant, tool, function; got 'robot'"),
         (["a", {"content": "x"}], 1, "it is missing"),
         (["a", {"role": "user", "content": 3}], 1, "content: Input should be a valid string"),
         (["a", {"role": "user"}], 1, "content: Field required"),

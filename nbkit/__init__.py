@@ -1,0 +1,128 @@
+"""Choose, compare and pay for language models in a notebook.
+
+Every public name, grouped by the file it comes from. All are loaded on first use (PEP 562), so `import nbkit` takes a
+few milliseconds, asks no network, and leaves pydantic, pandas and Jupyter alone until they are needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nbkit import errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbkit.adapters.adapter import BaseAdapter
+    from nbkit.adapters.factory import AdapterFactory, get_adapter
+    from nbkit.conversation.completion import Bill, Change, ChatCompletion, ChatCompletionChunk, Usage
+    from nbkit.conversation.options import ExecuteOptions
+    from nbkit.conversation.tools import Tool, ToolCall
+    from nbkit.conversation.turns import (
+        ContentTurn,
+        Conversation,
+        FunctionCallTurn,
+        FunctionOutputTurn,
+        ImageEntry,
+        Reasoning,
+        TextEntry,
+        ToolOutputTurn,
+        ToolsCallTurn,
+        Turn,
+    )
+    from nbkit.modelsdev.estimate import estimate
+    from nbkit.notebook import plots
+    from nbkit.notebook.chat import Chat
+    from nbkit.notebook.compare import Comparison, compare
+    from nbkit.notebook.widgets.pick import pick
+    from nbkit.providers.listing import demo_models, load_catalog
+
+    catalog: pd.DataFrame
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "adapters.adapter": ("BaseAdapter",),
+    "adapters.factory": ("AdapterFactory", "get_adapter"),
+    "conversation.completion": ("Bill", "Change", "ChatCompletion", "ChatCompletionChunk", "Usage"),
+    "conversation.options": ("ExecuteOptions",),
+    "conversation.tools": ("Tool", "ToolCall"),
+    "conversation.turns": (
+        "ContentTurn",
+        "Conversation",
+        "FunctionCallTurn",
+        "FunctionOutputTurn",
+        "ImageEntry",
+        "Reasoning",
+        "TextEntry",
+        "ToolOutputTurn",
+        "ToolsCallTurn",
+        "Turn",
+    ),
+    "modelsdev.estimate": ("estimate",),
+    "notebook.chat": ("Chat",),
+    "notebook.compare": ("Comparison", "compare"),
+    "notebook.widgets.pick": ("pick",),
+    "providers.listing": ("demo_models", "load_catalog"),
+}
+_HOME = {name: f"nbkit.{home}" for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AdapterFactory",
+    "BaseAdapter",
+    "Bill",
+    "Change",
+    "Chat",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "Comparison",
+    "ContentTurn",
+    "Conversation",
+    "ExecuteOptions",
+    "FunctionCallTurn",
+    "FunctionOutputTurn",
+    "ImageEntry",
+    "Reasoning",
+    "TextEntry",
+    "Tool",
+    "ToolCall",
+    "ToolOutputTurn",
+    "ToolsCallTurn",
+    "Turn",
+    "Usage",
+    "catalog",
+    "compare",
+    "demo_models",
+    "errors",
+    "estimate",
+    "get_adapter",
+    "load_catalog",
+    "pick",
+    "plots",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "catalog":  # the frame in force: a refresh replaces it
+        return import_module("nbkit.providers.listing").catalog()
+    if name == "plots":
+        return import_module("nbkit.notebook.plots")
+    if name not in _HOME:
+        raise AttributeError(f"module 'nbkit' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext nbkit`."""
+    import_module("nbkit.notebook.extension").load_ipython_extension(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """`%unload_ext nbkit`."""
+    import_module("nbkit.notebook.extension").unload_ipython_extension(ipython)

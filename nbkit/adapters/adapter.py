@@ -1,0 +1,79 @@
+"""An adapter: an endpoint ready to call, in four ways that differ in their shells only."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from nbkit.adapters.call import Call
+from nbkit.adapters.prepare import prepare
+from nbkit.adapters.stream import AsyncStream, Stream
+from nbkit.conversation.completion import ChatCompletion
+from nbkit.http.clients import async_client, sync_client
+from nbkit.http.limits import aread_limited, read_limited
+from nbkit.providers.credentials import authorize
+from nbkit.providers.endpoints import Endpoint
+from nbkit.settings import settings
+
+
+class BaseAdapter:
+    """One model, ready to call.
+
+    Every call takes a conversation (a string, an OpenAI-style dict, a turn, a list of them, or a `Conversation`) and
+    the fields of `ExecuteOptions` as keyword arguments. Errors: ConversationError, ConfigError and
+    UnsupportedFeatureError before anything is sent, ApiKeyNotFoundError where there is no key, then AdapterErrors.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, *, name: str = "", api_key: str | None = None, max_retries: int | None = None
+    ) -> None:
+        self.endpoint = endpoint
+        self.name = name or endpoint.model
+        self.max_retries = settings().max_retries if max_retries is None else max_retries
+        self._api_key = api_key
+
+    @property
+    def model_id(self) -> str:
+        """`provider/model`."""
+        return self.endpoint.id
+
+    def __repr__(self) -> str:
+        at = f"{self.endpoint.protocol} at {self.endpoint.base_url}"
+        return f"<{type(self).__name__} {self.model_id}, {at}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("an adapter may hold a key and is not pickled; call get_adapter() where it is needed")
+
+    def _call(self, conversation: Any, options: dict[str, Any], stream: bool) -> Call:
+        endpoint = self.endpoint
+        prepared = prepare(conversation, options, endpoint, stream)
+        auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, self._api_key)
+        return Call(endpoint, prepared, auth, self.max_retries)
+
+    def execute(self, conversation: Any, **options: Any) -> ChatCompletion:
+        """Ask, and wait for the whole answer."""
+        call = self._call(conversation, options, stream=False)
+        client = sync_client(self.endpoint.base_url, call.auth)
+        while True:
+            with call.attempt() as attempt, client.stream(**call.request()) as response:
+                return call.read(response, read_limited(response, call.deadline))
+            time.sleep(attempt.wait())
+
+    async def aexecute(self, conversation: Any, **options: Any) -> ChatCompletion:
+        """Ask, and await the whole answer."""
+        call = self._call(conversation, options, stream=False)
+        client = async_client(self.endpoint.base_url, call.auth)
+        while True:
+            with call.attempt() as attempt:
+                async with client.stream(**call.request()) as response:
+                    return call.read(response, await aread_limited(response, call.deadline))
+            await asyncio.sleep(attempt.wait())
+
+    def stream(self, conversation: Any, **options: Any) -> Stream:
+        """Ask, and get the answer in pieces: `with adapter.stream(...) as stream: for chunk in stream: ...`."""
+        return Stream(self._call(conversation, options, stream=True))
+
+    def astream(self, conversation: Any, **options: Any) -> AsyncStream:
+        """Ask, and get the answer in pieces: `async with adapter.astream(...) as stream: async for chunk in stream`."""
+        return AsyncStream(self._call(conversation, options, stream=True))

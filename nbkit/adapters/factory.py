@@ -1,0 +1,53 @@
+"""From a model's name to an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nbkit.adapters.adapter import BaseAdapter
+from nbkit.providers import registry
+from nbkit.providers.endpoints import resolve
+
+
+class AdapterFactory:
+    """Finds adapters. All its methods are static: the registry of providers is one for the process."""
+
+    @staticmethod
+    def get_adapter(
+        model: str,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        protocol: str | None = None,
+        max_retries: int | None = None,
+    ) -> BaseAdapter:
+        """The adapter of a model, by its id (`provider/model`), its path or its name where only one provider has it.
+
+        `api_key`: else the provider's environment variables are read when a call is made. `base_url`, `protocol`: win
+        over what the catalog says. A model that the catalog does not know yet is callable, its cost unknown.
+        Raises ModelNotFoundError (with the nearest names), ProviderNotSupportedError and ConfigError.
+        """
+        found = registry.find(model, anywhere=base_url is not None)
+        endpoint = resolve(
+            found.provider,
+            found.model,
+            found.record,
+            base_url=base_url,
+            protocol=protocol,
+            address=found.address,
+            catalog_date=registry.snapshot().meta.date if found.record else None,
+        )
+        name = found.record.name if found.record else found.model
+        return BaseAdapter(endpoint, name=name, api_key=api_key, max_retries=max_retries)
+
+    @staticmethod
+    def register_provider(provider: dict[str, Any], base_url: str | Callable[[], str] | None = None) -> None:
+        """Add a provider, in the form of one value of models.dev's api.json; it wins over models.dev's of the same id.
+
+        `base_url` may be a function that is called when the first call is made.
+        """
+        registry.register(provider, base_url)
+
+
+get_adapter = AdapterFactory.get_adapter

@@ -1,0 +1,110 @@
+"""Streamed answers, sync and async side by side: both only pump bytes through a Call.
+
+Leaving the `with`, breaking out of the loop inside it, or an interrupt closes the socket; `completion` is then what
+came until there, its bill marked as partial.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from types import TracebackType
+from typing import Self
+
+from nbkit.adapters.call import Call
+from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
+from nbkit.http.clients import async_client, sync_client
+from nbkit.http.limits import araw_chunks, aread_limited, raw_chunks, read_limited
+
+
+class _Streamed:
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._partial: ChatCompletion | None = None
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The complete answer with usage and cost; after an early end, what came until there."""
+        return self._call.completion or self._partial or self._call.partial()
+
+    def _left(self) -> None:
+        if self._call.completion is None and self._partial is None:
+            self._partial = self._call.partial()  # its timing ends here
+
+
+class Stream(_Streamed):
+    """The pieces of one answer, read once."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self._chunks = self._run(call)
+
+    def _run(self, call: Call) -> Generator[ChatCompletionChunk]:
+        client = sync_client(call.endpoint.base_url, call.auth)
+        while True:
+            with call.attempt() as attempt, client.stream(**call.request()) as response:
+                if not response.is_success:
+                    raise call.refusal(response, read_limited(response, call.deadline))
+                call.response = response
+                for data in raw_chunks(response, call.deadline):
+                    yield from call.feed(data)
+                yield from call.end()
+                return
+            time.sleep(attempt.wait())
+
+    def __iter__(self) -> Iterator[ChatCompletionChunk]:
+        return self._chunks
+
+    def close(self) -> None:
+        """Stop reading and close the socket."""
+        self._chunks.close()
+        self._left()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncStream(_Streamed):
+    """The pieces of one answer, read once."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self._chunks = self._run(call)
+
+    async def _run(self, call: Call) -> AsyncGenerator[ChatCompletionChunk]:
+        client = async_client(call.endpoint.base_url, call.auth)
+        while True:
+            with call.attempt() as attempt:
+                async with client.stream(**call.request()) as response:
+                    if not response.is_success:
+                        raise call.refusal(response, await aread_limited(response, call.deadline))
+                    call.response = response
+                    async for data in araw_chunks(response, call.deadline):
+                        for chunk in call.feed(data):
+                            yield chunk
+                    for chunk in call.end():
+                        yield chunk
+                    return
+            await asyncio.sleep(attempt.wait())
+
+    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        return self._chunks
+
+    async def aclose(self) -> None:
+        """Stop reading and close the socket."""
+        await self._chunks.aclose()
+        self._left()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

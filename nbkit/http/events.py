@@ -1,0 +1,117 @@
+"""Server-sent events from bytes: a push decoder, pure.
+
+`EventDecoder.feed(data)` takes the body as it arrives, cut anywhere, and returns the events that it completes;
+`finish()` says that the body has ended and returns what is left. The rules are those of the HTML standard
+(9.2.6, "Interpreting an event stream"), with one exception that `finish` explains. Data stays bytes, for a
+JSON parser to read. A line ends at CR, LF or CRLF only: JSON may hold U+2028 and its like.
+"""
+
+from __future__ import annotations
+
+from nbkit.errors import ProviderError
+
+MAX_EVENT = 32 * 2**20
+"""Bytes; an image arrives as one event of several MiB of base64."""
+
+Event = tuple[str, bytes]
+"""An event's name ("" where it has none) and its data."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventDecoder:
+    """Decodes one body.
+
+    `stray` is whatever was no event stream: lines whose field the standard does not know. A body with no event
+    but with stray lines is something else: a whole answer or an error in plain JSON, a proxy's HTML page.
+
+    Raises ProviderError, naming no provider, when one event is longer than 32 MiB.
+    """
+
+    __slots__ = ("_after_cr", "_at_start", "_name", "_size", "_stray", "_tail", "_values")
+
+    def __init__(self) -> None:
+        self._at_start = True  # a byte order mark may still come
+        self._after_cr = False  # what came last was a CR: an LF that follows belongs to it
+        self._tail: list[bytes] = []  # pieces of an unfinished line, joined once it ends
+        self._name = ""
+        self._values: list[bytes] = []  # data lines of an unfinished event
+        self._stray = bytearray()
+        self._size = 0  # bytes fed since the last event
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take a piece of the body; return the events that it completes."""
+        if self._is_whole(data):
+            return [("", data[6:-2])]
+        if self._at_start or self._after_cr:
+            data = self._skip(data)
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        self._size += len(data)
+        self._tail.append(data)
+        if b"\n" not in data:
+            events: list[Event] = []
+        else:
+            lines = b"".join(self._tail).split(b"\n")
+            self._tail = [lines.pop()]
+            events = self._read(lines)
+        if events:
+            self._size = sum(map(len, self._values)) + len(self._values) + len(self._tail[0])
+        if self._size > MAX_EVENT:
+            raise ProviderError(f"one event of the stream is longer than {MAX_EVENT // 2**20} MiB")
+        return events
+
+    def finish(self) -> list[Event]:
+        """The body has ended: return the last event, if it was left open.
+
+        The standard discards an event without its blank line. Some providers leave that line out after
+        their last event, so it is returned. Where the body was cut, its data is cut too, and the parser
+        that reads it will say so.
+        """
+        return self._read([b"".join(self._tail), b""])
+
+    @property
+    def stray(self) -> bytes:
+        """Lines that belong to no event stream; complete after `finish()`."""
+        return bytes(self._stray)
+
+    def _skip(self, data: bytes) -> bytes:
+        """Drop a byte order mark at the start, and the LF of a CRLF that came in two pieces."""
+        if self._at_start:
+            data = b"".join(self._tail) + data
+            self._tail.clear()
+            self._at_start = len(data) < len(_BOM) and _BOM.startswith(data)
+            return data if self._at_start else data.removeprefix(_BOM)
+        self._after_cr = not data
+        return data.removeprefix(b"\n")
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Whether the piece is exactly one event of one line, the usual case."""
+        if self._size or self._name or self._at_start or self._after_cr:
+            return False
+        return data[:6] == b"data: " and data[-2:] == b"\n\n" and data.count(b"\n") == 2 and b"\r" not in data
+
+    def _read(self, lines: list[bytes]) -> list[Event]:
+        events = []
+        for line in lines:
+            if line[:6] == b"data: ":
+                self._values.append(line[6:])
+            elif line:
+                self._read_field(line)
+            else:
+                if self._values:
+                    events.append((self._name, b"\n".join(self._values)))
+                    self._values.clear()
+                self._name = ""
+        return events
+
+    def _read_field(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._values.append(value)
+        elif field == b"event":
+            self._name = value.decode("utf-8", "replace")
+        elif field not in (b"", b"id", b"retry") and len(self._stray) < MAX_EVENT:
+            self._stray += line + b"\n"

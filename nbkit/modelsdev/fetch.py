@@ -1,0 +1,231 @@
+"""Which catalog to use: a fresh one from models.dev, the cached one or the bundled one.
+
+`decide` says what to do, `load` does it. Nothing here surprises: a file younger than the time to live is used as it is;
+otherwise models.dev is asked with the file's ETag, for 5 seconds at most, and whatever goes wrong leaves the newer of
+the cached and the bundled snapshot in place, with the reason in its `meta`. A failed attempt is not repeated for ten
+minutes, in whichever kernel. NBKIT_OFFLINE=1 never asks. The request carries no key and no id.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import warnings
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from nbkit.errors import CatalogError
+from nbkit.modelsdev.records import CatalogWarning, parse
+from nbkit.modelsdev.snapshot import Meta, Snapshot, build, bundled, read, said, stamp, write
+from nbkit.settings import Settings, settings
+
+if TYPE_CHECKING:
+    import httpx2
+
+TIME_LIMIT = 5.0  # seconds to ask models.dev: a cell waits for it
+RETRY_AFTER = 600.0  # seconds after a failed attempt
+MAX_BYTES = 64 << 20  # of the decoded answer
+MAX_REDIRECTS = 5
+
+Action = Literal["use", "fetch", "stay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What models.dev said: the file and its ETag. `body` is None where the file has not changed (304)."""
+
+    body: bytes | None
+    etag: str | None
+
+
+def decide(
+    *, refresh: bool, offline: bool, checked: float | None, failed: float | None, ttl: float
+) -> tuple[Action, str | None]:
+    """What to do, and why not to ask models.dev where the file at hand may be stale.
+
+    `checked`: seconds since models.dev last confirmed the cached file, None without one.
+    `failed`: seconds since an attempt last failed, None where none did since.
+    """
+    if not refresh and checked is not None and checked < ttl:
+        return "use", None
+    if offline:
+        return "stay", "offline (NBKIT_OFFLINE)"
+    if not refresh and failed is not None and failed < RETRY_AFTER:
+        return "stay", f"asking models.dev failed {failed / 60:.0f} minutes ago"
+    return "fetch", None
+
+
+def load(refresh: bool = False) -> Snapshot:
+    """The catalog to use. `refresh` asks models.dev now, whatever the file's age.
+
+    Warns (CatalogWarning) where a refresh that was asked for failed; raises CatalogError only where the bundled file is
+    broken.
+    """
+    config = settings()
+    cache, marker = config.cache_dir / "models.dev.json.gz", config.cache_dir / "models.dev.failed"
+    held = _held(cache)
+    checked = _age(cache) if held.meta.source == "cached" else None
+    action, reason = decide(
+        refresh=refresh, offline=config.offline, checked=checked, failed=_age(marker), ttl=config.catalog_ttl
+    )
+    if action == "fetch":
+        try:
+            return _renew(held, cache, marker, config)
+        except CatalogError as problem:
+            reason = str(problem)
+            with suppress(OSError):  # where nothing can be kept, the attempt is repeated
+                _own(cache.parent)
+                marker.touch(mode=0o600)
+    if refresh and reason:
+        warnings.warn(f"the catalog is that of {held.meta.date}: {reason}", CatalogWarning, stacklevel=2)
+    return said(held, held.meta.source, reason)
+
+
+def _held(cache: Path) -> Snapshot:
+    """The newer of the cached and the bundled snapshot; a cached file that is broken or another user's counts not."""
+    if stamp(cache) >= stamp(bundled()):
+        with suppress(CatalogError, OSError):  # it is fetched again
+            _own(cache.parent)
+            return said(read(cache), "cached", None)
+    return read(bundled())
+
+
+def _renew(held: Snapshot, cache: Path, marker: Path, config: Settings) -> Snapshot:
+    """Ask models.dev, check and keep what it says. Raises CatalogError."""
+    etag = held.meta.etag if held.meta.source == "cached" else None
+    answer = download(config.catalog_url, etag)
+    with suppress(OSError):
+        marker.unlink(missing_ok=True)
+    if answer.body is None:
+        with suppress(OSError):
+            os.utime(cache)
+        return held
+    fresh = decode(answer.body, url=config.catalog_url, etag=answer.etag)
+    if len(fresh) < len(held) / 2:
+        raise CatalogError(f"{config.catalog_url} has only {len(fresh)} models, the catalog at hand {len(held)}")
+    try:
+        _own(cache.parent)
+        write(cache, fresh)
+    except OSError as full:
+        return said(fresh, "fetched", f"not kept: {full}")
+    return said(fresh, "fetched", None)
+
+
+def decode(body: bytes, *, url: str, etag: str | None = None, day: str | None = None) -> Snapshot:
+    """An api.json as a snapshot of `day` (YYYY-MM-DD; today by default). Raises CatalogError."""
+    from pydantic_core import from_json  # a fresh file is rare and large; a snapshot is read without it
+
+    try:
+        data = from_json(body)
+    except ValueError as broken:
+        problem = f"{url}: {broken}"
+    else:
+        return build(parse(data), Meta(url=url, date=day or datetime.now(UTC).date().isoformat(), etag=etag))
+    raise CatalogError(problem)
+
+
+def download(
+    url: str,
+    etag: str | None = None,
+    *,
+    seconds: float = TIME_LIMIT,
+    transport: httpx2.BaseTransport | None = None,
+) -> Answer:
+    """GET an api.json: at most 64 MiB decoded, 5 redirects, never from https to http.
+
+    Raises CatalogError, after `seconds` at the latest.
+    """
+    result: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(_get(url, etag, seconds, transport))
+        except BaseException as failed:  # noqa: BLE001 - raised where the result is awaited
+            result.set_exception(failed)
+
+    # In a thread, because a name look-up knows no time limit of its own.
+    threading.Thread(target=run, name="nbkit-catalog", daemon=True).start()
+    try:
+        return result.result(seconds)
+    except TimeoutError:
+        problem = f"{url}: no answer within {seconds:g} s"
+    raise CatalogError(problem)
+
+
+def _get(url: str, etag: str | None, seconds: float, transport: httpx2.BaseTransport | None) -> Answer:
+    give_up = time.monotonic() + seconds
+    if transport is None:
+        _look_up(url)
+
+    import httpx2
+
+    def only_https(request: httpx2.Request) -> None:
+        if url.startswith("https:") and request.url.scheme != "https":
+            raise CatalogError(f"{url}: redirected to {request.url.scheme}")
+
+    headers = {"accept-encoding": "gzip"} | ({"if-none-match": etag} if etag else {})
+    try:
+        with (
+            httpx2.Client(
+                timeout=seconds,
+                follow_redirects=True,
+                max_redirects=MAX_REDIRECTS,
+                event_hooks={"request": [only_https]},
+                transport=transport,
+            ) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
+            if response.status_code == 304:
+                return Answer(None, etag)
+            if response.status_code != 200:
+                raise CatalogError(f"{url}: HTTP {response.status_code}")
+            body = bytearray()
+            for part in response.iter_bytes():
+                body += part
+                if len(body) > MAX_BYTES:
+                    raise CatalogError(f"{url}: more than {MAX_BYTES >> 20} MiB")
+                if time.monotonic() > give_up:
+                    break  # nobody waits any more
+            else:
+                return Answer(bytes(body), response.headers.get("etag"))
+        problem = f"{url}: too slow"
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as failed:
+        problem = f"{url}: {failed or type(failed).__name__}"
+    raise CatalogError(problem)
+
+
+def _look_up(url: str) -> None:
+    """Raise CatalogError where the host has no address: without a network that spares loading httpx2 (70 ms of CPU)."""
+    from urllib.request import getproxies
+
+    if getproxies():
+        return  # the proxy may know the host
+    try:
+        socket.getaddrinfo(urlsplit(url).hostname, None)
+    except (OSError, ValueError) as unknown:
+        problem = f"{url}: {unknown}"
+    else:
+        return
+    raise CatalogError(problem)
+
+
+def _age(path: Path) -> float | None:
+    """Seconds since the file was written or touched; None without a file."""
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return None
+
+
+def _own(directory: Path) -> None:
+    """Make the directory for this user only. Raises PermissionError where it is another user's."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
+        raise PermissionError(f"{directory} belongs to another user")

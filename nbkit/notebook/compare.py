@@ -1,0 +1,313 @@
+"""One prompt, several models, side by side, live."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Generator, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from nbkit.adapters.adapter import BaseAdapter
+from nbkit.adapters.factory import get_adapter
+from nbkit.conversation.completion import ChatCompletion
+from nbkit.conversation.options import ExecuteOptions
+from nbkit.conversation.turns import Conversation
+from nbkit.errors import ConfigError, ConversationError
+from nbkit.notebook import portal, static, tally
+from nbkit.notebook.answers import Answer, Pane
+from nbkit.notebook.live import FLUSH_SECONDS, Board
+from nbkit.notebook.screen import Screen
+from nbkit.notebook.tally import Sum, Tally
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def compare(prompt: Any, models: str | BaseAdapter | Sequence[str | BaseAdapter], **options: Any) -> Comparison:
+    """Ask several models the same and show their answers side by side while they arrive.
+
+    `prompt`: a string, or a conversation that ends with the user's turn. `models`: ids or adapters; a model may take
+    part twice. `options`: the fields of `ExecuteOptions`, for all models.
+
+    In a notebook it returns at once and streams in the background. Without a person in front (nbconvert, nbval,
+    papermill, `NBKIT_LIVE=0`, plain Python) it returns when all have answered.
+    Raises ModelNotFoundError, ConfigError or ConversationError before anything is sent. A call that fails raises
+    nothing: its pane says why, and so does `errors`.
+    """
+    return Comparison(prompt, models, **options)
+
+
+class Comparison:
+    """What `compare` returns. Reading its data waits for the answers; so does `await`."""
+
+    def __init__(self, prompt: Any, models: str | BaseAdapter | Sequence[str | BaseAdapter], **options: Any) -> None:
+        ExecuteOptions.of(options)
+        self._options = options
+        self._panes = _panes(models)
+        self._by_label = {pane.label: pane for pane in self._panes}
+        self._tally = Tally()
+        self._work: set[Future[None]] = set()
+        # What follows is touched on the portal only.
+        self._turns = asyncio.Lock()
+        self._running: set[asyncio.Task[None]] = set()
+        self._stops = 0
+        self._board = Board([(pane.name, pane.label) for pane in self._panes])
+        asked = _asked(prompt)
+        what = f"nbkit comparison of {_count(len(self._panes), 'model')}" if len(self._panes) > 1 else "nbkit chat"
+        self._screen = Screen(f"{what}; re-run to interact", self._hear)
+        if self._screen.live:
+            self._screen.show(static.bundle((), f"{what}: no answer yet"))
+        self._begin(asked)
+
+    # What a cell calls
+
+    def ask(self, prompt: Any) -> Self:
+        """Ask all models a follow-up. Each goes on with its own answers, once the turn before has ended."""
+        self._begin(_asked(prompt))
+        return self
+
+    def stop(self) -> None:
+        """Stop what streams, and forget what waits to be asked. Returns at once."""
+        portal.call(self._stop)
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until all have answered, at most `timeout` seconds (then TimeoutError, and the streams go on).
+
+        Interrupting the kernel meanwhile stops the requests.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            for work in tuple(self._work):
+                portal.wait(work, None if end is None else max(0.0, end - time.monotonic()))
+        except KeyboardInterrupt:
+            self.stop()
+            with suppress(TimeoutError):  # the partial answers are complete when the sockets are closed
+                portal.wait(portal.submit(self._quiet()), timeout=2)
+            raise
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Self:
+        try:
+            for work in tuple(self._work):
+                await portal.until(work)
+        except asyncio.CancelledError:
+            self.stop()
+            raise
+        return self
+
+    def freeze(self) -> Self:
+        """Leave only the static output, for a clean file; waits first. Further questions are answered without a
+        widget."""
+        self.wait()
+        portal.wait(portal.submit(self._freeze()))
+        return self
+
+    # What there is to read
+
+    @property
+    def completions(self) -> dict[str, ChatCompletion | None]:
+        """The answers of the last turn, by model: complete, partial where they broke off, None where none came."""
+        return {label: answer.completion for label, answer in self._last().items()}
+
+    @property
+    def errors(self) -> dict[str, Exception]:
+        """What went wrong in the last turn, by model."""
+        return {label: answer.error for label, answer in self._last().items() if answer.error}
+
+    @property
+    def conversations(self) -> dict[str, Conversation]:
+        """What each model was told and said."""
+        self.wait()
+        return {pane.label: pane.conversation for pane in self._panes}
+
+    @property
+    def cost(self) -> float | None:
+        """USD of all calls, retries included; None where the cost of one is unknown (`spent` has the known part)."""
+        return self.spent.cost
+
+    @property
+    def spent(self) -> Sum:
+        """How many calls, what they cost, and of how many the cost is unknown."""
+        self.wait()
+        return self._tally.total()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per turn and model: the prompt, the answer, tokens, cost in USD, times in seconds."""
+        import pandas as pd
+
+        self.wait()
+        return pd.DataFrame(
+            {"model": pane.label, "turn": number} | pane.answers[number - 1].row()
+            for number in range(1, len(self._panes[0].answers) + 1)
+            for pane in self._panes
+        )
+
+    def _last(self) -> dict[str, Answer]:
+        self.wait()
+        return {pane.label: pane.answers[-1] for pane in self._panes if pane.answers}
+
+    def __repr__(self) -> str:
+        answered = sum(answer.status == "done" for pane in self._panes for answer in pane.answers)
+        return f"<Comparison of {', '.join(self._by_label)}: {_count(answered, 'answer')}, {self._tally.total()}>"
+
+    def _ipython_display_(self) -> None:
+        """Show it in this cell too, unless the call that began it has done so."""
+        if not self._screen.shown_here:
+            self._screen.show(self._bundle())
+
+    def _bundle(self, since: int = 0) -> dict[str, str]:
+        return static.bundle(self._panes, self._totals(), since)
+
+    def _totals(self) -> str:
+        what = "comparison" if len(self._panes) > 1 else "chat"
+        return f"this {what} {self._tally.total()} · notebook {tally.total()}"
+
+    # Asking
+
+    def _begin(self, asked: Conversation) -> None:
+        turns = len(self._panes[0].answers)
+        self._submit(self._turn(asked, self._stops))
+        if not self._screen.live:
+            try:
+                self.wait()
+            finally:
+                self._screen.show(self._bundle(since=turns))
+
+    def _submit(self, work: Coroutine[Any, Any, None]) -> None:
+        future = portal.submit(work)
+        self._work.add(future)
+        future.add_done_callback(self._forget)
+
+    def _forget(self, future: Future[None]) -> None:
+        if future.cancelled() or future.exception() is None:  # a failure is kept for `wait` to raise
+            self._work.discard(future)
+
+    # On the portal
+
+    async def _turn(self, asked: Conversation, stops: int) -> None:
+        async with self._turns:
+            await self._quiet()
+            if stops != self._stops:
+                return
+            for index, pane in enumerate(self._panes):
+                pane.conversation += asked
+                pane.answers.append(Answer(asked[-1].text))
+                self._board.add(index, asked[-1].text)
+            await self._stream(range(len(self._panes)))
+
+    async def _retry(self, index: int) -> None:
+        pane = self._panes[index]
+        if pane.answers[-1].status == "failed":
+            pane.answers[-1] = Answer(pane.answers[-1].prompt)
+            self._board.last(index).reset()
+            await self._stream([index])
+
+    async def _stream(self, indices: Iterable[int]) -> None:
+        """Run some panes to their ends, showing what is new at the pace of the display."""
+        tasks = {asyncio.create_task(self._answer(index)) for index in indices}
+        self._running |= tasks
+        try:
+            while self._running & tasks:
+                self._show_news()
+                await asyncio.wait(tasks, timeout=FLUSH_SECONDS if self._screen.live else None)
+                self._running -= {task for task in tasks if task.done()}
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            raise
+        finally:
+            self._running -= tasks
+            self._show_news(whole=True)
+            if self._screen.live:
+                self._screen.update(self._bundle(), self._board.snapshot())
+
+    async def _answer(self, index: int) -> None:
+        """One call, from asking to booking; never raises."""
+        pane, live = self._panes[index], self._board.last(index)
+        answer, stream = pane.answers[-1], None
+        try:
+            async with pane.adapter.astream(pane.conversation, **self._options) as stream:
+                async for chunk in stream:
+                    live.feed(chunk.text, chunk.reasoning)
+            answer.status, answer.completion = "done", stream.completion
+        except asyncio.CancelledError:
+            answer.status, answer.completion = "stopped", stream.completion if stream else None
+        except Exception as error:  # noqa: BLE001 - whatever happens to one model stays in its pane and in `errors`
+            answer.status, answer.completion, answer.error = "failed", getattr(error, "partial", None), error
+        if answer.completion:
+            self._tally.record(pane.adapter.model_id, answer.completion)
+            tally.record(pane.adapter.model_id, answer.completion)
+            if answer.text and not answer.error:
+                pane.conversation += answer.completion
+        live.finish(answer.status, answer.facts())
+
+    def _show_news(self, *, whole: bool = False) -> None:
+        if self._screen.live:
+            self._board.set_foot(busy=bool(self._running), totals=self._totals())
+            if news := self._board.delta(whole=whole):
+                self._screen.send(news)
+
+    async def _quiet(self) -> None:
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _stop(self) -> None:
+        self._stops += 1
+        for task in self._running:
+            task.cancel()
+
+    async def _freeze(self) -> None:
+        self._screen.freeze(self._bundle())
+
+    # What the views say. Runs on the kernel's main thread or on a subshell's, so it only hands on.
+
+    def _hear(self, content: dict[str, Any]) -> None:
+        kind, text, index = content.get("type"), content.get("text"), content.get("pane")
+        if kind in ("ready", "resync"):
+            portal.call(self._greet)
+        elif kind == "stop":
+            self.stop()
+        elif kind == "ask" and isinstance(text, str) and text.strip():
+            self.ask(text)
+        elif kind == "retry" and isinstance(index, int) and 0 <= index < len(self._panes):
+            self._submit(self._retry(index))
+
+    def _greet(self) -> None:
+        self._show_news(whole=True)
+        self._screen.send(self._board.snapshot())
+
+
+def adapter_of(model: str | BaseAdapter) -> BaseAdapter:
+    """The adapter of a model's id; an adapter as it is."""
+    return get_adapter(model) if isinstance(model, str) else model
+
+
+def _panes(models: str | BaseAdapter | Sequence[str | BaseAdapter]) -> list[Pane]:
+    if isinstance(models, str | BaseAdapter):
+        models = [models]
+    adapters = [adapter_of(model) for model in models]
+    if not adapters:
+        raise ConfigError("no model to ask")
+    panes: list[Pane] = []
+    for adapter in adapters:
+        before = sum(pane.adapter.model_id == adapter.model_id for pane in panes)
+        label = f"{adapter.model_id} #{before + 1}" if before else adapter.model_id
+        panes.append(Pane(label, adapter, Conversation()))
+    return panes
+
+
+def _asked(prompt: Any) -> Conversation:
+    asked = Conversation(prompt)
+    if not asked.turns or asked[-1].role != "user":
+        raise ConversationError("expected a prompt, or a conversation that ends with the user's turn")
+    return asked
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

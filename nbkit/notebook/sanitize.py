@@ -1,0 +1,78 @@
+"""What may reach a front end: characters that can be seen, and HTML from an explicit allow-list.
+
+JupyterLab runs the scripts of an output made in the running kernel, and a script in its page can run code in the
+kernel. So every text that a model, a provider or a catalog wrote passes `plain_html` (prompts, names, errors) or
+`clean` (rendered Markdown) before it becomes HTML. Direction is the caller's: put either into a `<bdi>` or `dir="auto"`
+element, so that right-to-left text does not reorder what stands beside it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+import nh3
+from pygments.token import STANDARD_TYPES
+
+PREFIX = "nbk-"
+"""Every class in sanitized HTML begins with this."""
+
+_SEEN = "[^\x00-\x7f\u200b-\u200f]"
+_HIDDEN = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0, C1: terminal escapes, overwriting by carriage return or backspace
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidi marks, embeddings, overrides, isolates
+    "\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\ud800-\udfff"  # lone surrogates: no UTF-8 can carry them
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # tag characters and variation selectors 17-256 smuggle whole texts
+    "\u200c\u200d\ufe00-\ufe0f"  # joiners and selectors, but for
+    "]"
+    f"(?!(?<={_SEEN}[\u200c\u200d]){_SEEN})"  # one joiner between two visible characters (emoji, Persian, Indic words)
+    "(?<![^\ufe00-\ufe0f][\ufe00-\ufe0f])"  # and one selector behind a character (emoji)
+)
+_NEWLINE = re.compile("\r\n?")
+
+_TAGS = """
+p br hr h1 h2 h3 h4 h5 h6 strong em s blockquote ul ol li pre code span div a table thead tbody tr th td
+""".split()  # noqa: SIM905 - one literal a word would fill a page
+_MATHML_TAGS = """
+math mrow mi mn mo ms mtext mspace mfrac msqrt mroot msub msup msubsup mover munder munderover mtable mtr mtd mstyle
+mpadded mphantom menclose
+""".split()  # noqa: SIM905 - one literal a word would fill a page
+MATHML_ATTRIBUTES = """
+display displaystyle scriptlevel mathvariant accent stretchy fence form separator movablelimits minsize maxsize
+linethickness columnalign columnspacing rowspacing notation width height depth lspace rspace voffset
+""".split()  # noqa: SIM905 - one literal a word would fill a page
+_ALIGN = {"align": {"left", "center", "right"}}
+
+_CLEANER = nh3.Cleaner(
+    tags={*_TAGS, *_MATHML_TAGS},
+    attributes={"a": {"href", "title"}, "ol": {"start"}, **{tag: set(MATHML_ATTRIBUTES) for tag in _MATHML_TAGS}},
+    tag_attribute_values={"th": _ALIGN, "td": _ALIGN},
+    allowed_classes={
+        "span": {PREFIX + short for short in STANDARD_TYPES.values() if short} | {f"{PREFIX}image"},
+        "div": {f"{PREFIX}math"},
+    },
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+    link_rel="noopener noreferrer nofollow",
+    url_schemes={"http", "https", "mailto"},
+    url_relative="deny",
+)
+
+
+def visible(text: str) -> str:
+    """The text with every hidden, reordering or terminal-driving character spelled out, as in ⟨U+202E⟩.
+
+    Newlines become LF. Tabs, emoji sequences and the joiners inside words stay as they are.
+    """
+    return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", _NEWLINE.sub("\n", text))
+
+
+def plain_html(text: str) -> str:
+    """Plain text as HTML, safe between tags and in a quoted attribute."""
+    return html.escape(visible(text))
+
+
+def clean(markup: str) -> str:
+    """HTML cut down to the allow-list; links open in a new tab and pass no referrer."""
+    return _CLEANER.clean(visible(markup))

@@ -1,0 +1,104 @@
+"""Where a comparison shows itself: the static twin, and beside it the widget where a person is in front."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from nbkit.settings import settings
+
+Bundle = dict[str, str]
+
+# Front ends that show each output in a frame of its own, where the widget's style cannot hide the static twin.
+_APART = ("VSCODE_PID", "COLAB_RELEASE_TAG")
+
+
+def _shell() -> Any:
+    """The IPython shell that runs us, or None. Does not import IPython: without it there is no shell."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
+def person_in_front() -> bool:
+    """Whether live widgets make sense: a kernel runs us, and whoever runs the cell could be asked for input.
+
+    nbclient (so papermill, nbconvert and nbval) executes with `allow_stdin` false. The setting `live` decides first.
+    """
+    kernel = getattr(_shell(), "kernel", None)
+    if kernel is None:
+        return False
+    live = settings().live
+    return bool(getattr(kernel, "_allow_stdin", False)) if live is None else live
+
+
+class Screen:
+    """The displays of one comparison. `show` belongs to the cell that calls it; `update` reaches every copy."""
+
+    def __init__(self, sentence: str, hear: Callable[[dict[str, Any]], None]) -> None:
+        self._static_id, self._live_id = uuid4().hex, uuid4().hex
+        self._shown_in: object = None
+        self._widget: Any = None
+        if person_in_front():
+            from nbkit.notebook.widgets.compare import CompareWidget
+
+            self._widget = CompareWidget(sentence)
+            self._widget.on_msg(lambda _widget, content, _buffers: hear(content))
+
+    @property
+    def live(self) -> bool:
+        """Whether there is a widget."""
+        return self._widget is not None
+
+    @property
+    def shown_here(self) -> bool:
+        """Whether the running cell shows this already."""
+        return self._shown_in is not None and self._shown_in == _cell()
+
+    def show(self, bundle: Bundle) -> None:
+        """Display both in the running cell. Without IPython nothing is displayed."""
+        if _shell() is None:
+            return
+        from IPython.display import display
+
+        self._shown_in = _cell()
+        display(self._beside(bundle), raw=True, display_id=self._static_id)
+        if self.live:
+            display(self._widget, display_id=self._live_id)
+
+    def update(self, bundle: Bundle, state: dict[str, Any]) -> None:
+        """Replace the static twin wherever it stands, and the widget's state, which views without a kernel show."""
+        if self.live:
+            from IPython.display import update_display
+
+            update_display(self._beside(bundle), raw=True, display_id=self._static_id)
+            self._widget.state = state
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message to all views."""
+        if self.live:
+            self._widget.send(message)
+
+    def freeze(self, bundle: Bundle) -> None:
+        """Leave only the static twin. A closed widget alone would reopen as "model not found"."""
+        if self.live:
+            from IPython.display import update_display
+
+            update_display(bundle, raw=True, display_id=self._static_id)
+            update_display({"text/html": "", "text/plain": ""}, raw=True, display_id=self._live_id)
+            self._widget.close()
+            self._widget = None
+
+    def _beside(self, bundle: Bundle) -> Bundle:
+        """The twin, folded where it would stand open below the widget."""
+        if self.live and any(name in os.environ for name in _APART):
+            html = f"<details><summary>static copy</summary>{bundle['text/html']}</details>"
+            return bundle | {"text/html": html}
+        return bundle
+
+
+def _cell() -> object:
+    shell = _shell()
+    return shell.execution_count if shell else None

@@ -1,0 +1,1 @@
+"""One stem per widget: x.py, x.js, x.css; no build step."""

@@ -1,0 +1,25 @@
+"""The live comparison: panes side by side. What it says and hears is described in `nbkit.notebook.live`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+
+class CompareWidget(anywidget.AnyWidget):
+    """Views of one comparison. `state` is its last snapshot, for views that no kernel answers."""
+
+    _esm = Path(__file__).with_suffix(".js")
+    _css = Path(__file__).with_suffix(".css")
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, sentence: str) -> None:
+        self._sentence = sentence
+        super().__init__()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        return data | {"text/plain": self._sentence}, metadata

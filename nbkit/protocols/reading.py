@@ -1,0 +1,137 @@
+"""What the decoders read with: JSON that is never trusted, token counts, reported prices, `<think>` blocks."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import Any
+
+from pydantic_core import from_json
+
+from nbkit.errors import ProviderError
+from nbkit.protocols.wire import Dialect
+
+MOST_TOKENS = 1_000_000_000
+DEEPEST = 200
+"""Levels of nested JSON, the limit of the fast parser too."""
+
+
+def parse(data: bytes) -> Any:
+    """Read JSON; lone surrogates and invalid UTF-8 become U+FFFD, so that text is always encodable.
+
+    Raises ProviderError where it is no JSON, or nested too deeply.
+    """
+    try:
+        return from_json(data)
+    except ValueError:  # what follows is slow, and reads the surrogates and bytes that the strict parser refuses
+        pass
+    try:
+        return _encodable(json.loads(data.decode("utf-8-sig", "replace")))
+    except (ValueError, RecursionError):
+        start = data[:80].decode("utf-8", "replace")
+    raise ProviderError(f"the answer is not JSON: {start!r}" if start else "the answer is empty")
+
+
+def _encodable(value: Any, depth: int = 0) -> Any:
+    if depth > DEEPEST:
+        raise ValueError("nested too deeply")
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_encodable(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item, depth + 1) for key, item in value.items()}
+    return value
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Read a JSON object. Raises ProviderError where it is something else."""
+    return expect_object(parse(data))
+
+
+def expect_object(value: Any) -> dict[str, Any]:
+    """The value, which must be a JSON object. Raises ProviderError where it is not."""
+    if not isinstance(value, dict):
+        raise ProviderError(f"expected a JSON object, got {str(value)[:80]!r}")
+    return value
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The value where it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The JSON objects of a list; nothing where it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def string(value: Any) -> str:
+    """The value where it is text, else nothing."""
+    return value if isinstance(value, str) else ""
+
+
+def count(value: Any) -> int | None:
+    """A token count, or None where it is missing or absurd."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
+        return value
+    return None
+
+
+def first_count(*values: Any) -> int:
+    """The first of the values that is a token count, or 0."""
+    return next((found for value in values if (found := count(value)) is not None), 0)
+
+
+def reported_cost(body: Any, dialect: Dialect) -> float | None:
+    """USD, where the provider names the price of the call itself (`dialect.reported_cost`)."""
+    if not dialect.reported_cost:
+        return None
+    for key in dialect.reported_cost.split("."):
+        body = mapping(body).get(key)
+    if isinstance(body, bool) or not isinstance(body, int | float) or not isfinite(body) or body < 0:
+        return None
+    return body * dialect.reported_cost_unit
+
+
+class ThinkTags:
+    """Splits a text that may begin with a `<think>` block into text and reasoning, piece by piece.
+
+    The text starts at the first character after `</think>` that is no white space. While `open`, pieces have to go
+    through here; once the block is over, or there was none, text is only text.
+    """
+
+    __slots__ = ("_held", "_stage", "open")
+
+    def __init__(self) -> None:
+        self.open = True
+        self._stage = "before"
+        self._held = ""
+
+    def feed(self, piece: str) -> tuple[str, str]:
+        """(text, reasoning) of one piece; what may be the beginning of a tag is held back."""
+        self._held += piece
+        reasoning = ""
+        if self._stage == "before":
+            said = self._held.lstrip()
+            if not said.startswith("<think>"):
+                return ("", "") if "<think>".startswith(said) else self.flush()
+            self._stage, self._held = "inside", said.removeprefix("<think>")
+        if self._stage == "inside":
+            reasoning, closed, rest = self._held.partition("</think>")
+            if not closed:
+                sizes = range(min(len("</think>") - 1, len(reasoning)), 0, -1)
+                kept = next((size for size in sizes if "</think>".startswith(reasoning[-size:])), 0)
+                said = reasoning[: len(reasoning) - kept]
+                self._held = reasoning[len(said) :]
+                return "", said
+            self._stage, self._held = "after", rest
+        text, self._held = self._held.lstrip(), ""
+        self.open = not text
+        return text, reasoning
+
+    def flush(self) -> tuple[str, str]:
+        """(text, reasoning) held back, when the text is over."""
+        self.open = False
+        held, self._held = self._held, ""
+        return ("", held) if self._stage == "inside" else (held, "")

@@ -1,0 +1,1 @@
+"""Who serves a model, where, and what they tolerate."""

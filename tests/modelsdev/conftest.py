@@ -1,0 +1,148 @@
+"""A models.dev on 127.0.0.1, and a small api.json."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+Reply = Callable[[BaseHTTPRequestHandler], None]
+
+
+def model(**changes: Any) -> dict[str, Any]:
+    row = {
+        "name": "Alpha",
+        "family": "greek",
+        "canonical_model_id": "acme/alpha",
+        "description": "A model",
+        "attachment": False,
+        "reasoning": True,
+        "tool_call": True,
+        "modalities": {"input": ["text", "image"], "output": ["text"]},
+        "open_weights": True,
+        "limit": {"context": 200_000, "output": 64_000},
+        "cost": {"input": 1, "output": 5, "cache_read": 0.1},
+        "release_date": "2026-05-01",
+        "last_updated": "2026-06",
+    }
+    return row | changes
+
+
+def provider(models: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": "acme",
+        "env": ["ACME_API_KEY"],
+        "npm": "@ai-sdk/openai-compatible",
+        "api": "https://api.acme.test/v1",
+        "name": "Acme",
+        "doc": "https://acme.test/docs",
+    }
+    return row | {"models": models} | changes
+
+
+class ModelsDev:
+    """Answers with what `reply` says, and remembers the headers of each request."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, str]] = []
+        self.reply: Reply = self.answer(500)
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.requests.append({name.lower(): value for name, value in self.headers.items()})
+                site.reply(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/api.json"
+
+    @staticmethod
+    def answer(status: int, body: bytes = b"", **headers: str) -> Reply:
+        def reply(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(status)
+            for name, value in headers.items():
+                handler.send_header(name.replace("_", "-"), value)
+            handler.send_header("content-length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        return reply
+
+
+@pytest.fixture
+def models_dev() -> Iterator[ModelsDev]:
+    site = ModelsDev()
+    thread = threading.Thread(target=site.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def whole_api() -> bytes:
+    """An api.json with as many models as half of the bundled snapshot, so that it may replace it."""
+    return json.dumps({"acme": provider({f"alpha-{number}": model() for number in range(4200)})}).encode()
+
+
+@pytest.fixture
+def api() -> dict[str, Any]:
+    """A small api.json: two providers; a model with everything, one with next to nothing."""
+    everything = model(
+        structured_output=True,
+        temperature=False,
+        attachment=True,
+        knowledge="2025-12",
+        status="deprecated",
+        interleaved={"field": "reasoning_content"},
+        limit={"context": 400_000, "input": 272_000, "output": 0},
+        cost={
+            "input": 2,
+            "output": 10,
+            "cache_read": 0.2,
+            "cache_write": 2.5,
+            "reasoning": 12,
+            "input_audio": 3,
+            "output_audio": 20,
+            "context_over_200k": {"input": 99, "output": 99},
+            "tiers": [
+                {"input": 8, "output": 40, "tier": {"type": "context", "size": 200_000}},
+                {"input": 4, "output": 20, "cache_read": 0.4, "tier": {"type": "context", "size": 32_000}},
+            ],
+        },
+        reasoning_options=[
+            {"type": "effort", "values": [None, "low", "high"]},
+            {"type": "toggle"},
+            {"type": "budget_tokens", "min": 0, "max": 32_768},
+        ],
+        experimental={"modes": {"fast": {"cost": {"input": 8}}}},
+        provider={
+            "npm": "@ai-sdk/anthropic",
+            "api": "https://other.acme.test",
+            "shape": "responses",
+            "body": {"speed": "fast"},
+            "headers": {"x-mode": "fast"},
+        },
+    )
+    return {
+        "acme": provider({"vendor/alpha:free@v1~x": everything, "beta": model(name="Beta", interleaved=True)}),
+        "9.bare": {"models": {"Gamma": {}}},
+    }
+
+
+@pytest.fixture
+def row() -> Callable[..., dict[str, Any]]:
+    return model
+
+
+@pytest.fixture
+def seller() -> Callable[..., dict[str, Any]]:
+    return provider

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import subprocess
+import sys
+import time
+
+import httpx2
+import pytest
+
+from nbkit.errors import CatalogError
+from nbkit.modelsdev.fetch import decide, download, load
+from nbkit.modelsdev.records import CatalogWarning, parse
+from nbkit.modelsdev.snapshot import Meta, build, write
+from nbkit.settings import override
+
+DAY = 24 * 3600.0
+
+
+@pytest.fixture
+def cache(models_dev, tmp_path):
+    """The cache file; settings point to the local server and to an empty directory."""
+    with override(catalog_url=models_dev.url, cache_dir=tmp_path / "nbkit", catalog_ttl=DAY, offline=False):
+        yield tmp_path / "nbkit" / "models.dev.json.gz"
+
+
+@pytest.mark.parametrize(
+    ("facts", "action"),
+    [
+        ({"offline": True, "refresh": True}, "stay"),
+        ({"offline": True, "checked": 10.0}, "use"),
+        ({"offline": True, "checked": DAY + 1}, "stay"),
+        ({"refresh": True, "checked": 0.0, "failed": 0.0}, "fetch"),
+        ({"checked": DAY - 1}, "use"),
+        ({"checked": DAY - 1, "failed": 1.0}, "use"),
+        ({"checked": DAY + 1}, "fetch"),
+        ({}, "fetch"),
+        ({"failed": 599.0}, "stay"),
+        ({"checked": 2 * DAY, "failed": 599.0}, "stay"),
+        ({"checked": 2 * DAY, "failed": 601.0}, "fetch"),
+    ],
+)
+def test_decide(facts, action):
+    nothing = {"refresh": False, "offline": False, "checked": None, "failed": None, "ttl": DAY}
+    decided, reason = decide(**nothing | facts)
+    assert decided == action
+    assert (reason is not None) == (action == "stay")
+
+
+def test_a_fetched_catalog_is_kept_and_used_until_it_is_old(models_dev, cache, whole_api):
+    models_dev.reply = models_dev.answer(200, whole_api, ETag='"one"')
+    fetched = load()
+    assert (fetched.meta.source, fetched.meta.reason, len(fetched)) == ("fetched", None, 4200)
+    assert fetched.record("acme/alpha-7").rates["output"] == 5
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o600
+    assert stat.S_IMODE(cache.parent.stat().st_mode) == 0o700
+
+    cached = load()
+    assert (cached.meta.source, cached.meta.reason, cached.ids) == ("cached", None, fetched.ids)
+    assert len(models_dev.requests) == 1
+    assert not {"authorization", "cookie"} & set(models_dev.requests[0])
+
+
+def test_an_old_file_is_asked_for_by_its_etag(models_dev, cache, whole_api):
+    models_dev.reply = models_dev.answer(200, whole_api, ETag='"one"')
+    load()
+    two_days_ago = time.time() - 2 * DAY
+    os.utime(cache, (two_days_ago, two_days_ago))
+    models_dev.reply = models_dev.answer(304)
+    unchanged = load()
+    assert (unchanged.meta.source, unchanged.meta.reason, len(unchanged)) == ("cached", None, 4200)
+    assert [request.get("if-none-match") for request in models_dev.requests] == [None, '"one"']
+    load()
+    assert len(models_dev.requests) == 2  # confirmed for another day
+
+
+BAD_ANSWERS = {
+    "HTTP 500": (500, lambda whole: whole),
+    "EOF while parsing": (200, lambda whole: whole[:-100]),
+    "expected value": (200, lambda whole: b"<html>"),
+    "expected an object": (200, lambda whole: b"[]"),
+    "only 4100 models, the catalog at hand 8337": (200, lambda whole: whole.split(b', "alpha-4100"')[0] + b"}}}"),
+}
+
+
+@pytest.mark.parametrize("reason", BAD_ANSWERS)
+def test_a_bad_answer_leaves_the_catalog_and_is_not_asked_for_again(models_dev, cache, whole_api, reason):
+    status, change = BAD_ANSWERS[reason]
+    models_dev.reply = models_dev.answer(status, change(whole_api))
+    for _ in range(2):
+        kept = load()
+        assert (kept.meta.source, len(kept)) == ("bundled", 8337)
+    assert len(models_dev.requests) == 1
+    assert "minutes ago" in kept.meta.reason
+    assert not cache.exists()
+
+    with pytest.warns(CatalogWarning, match=reason):
+        kept = load(refresh=True)
+    assert reason in kept.meta.reason
+    assert kept.provenance["reason"] == kept.meta.reason
+    assert len(models_dev.requests) == 2
+
+
+def test_a_success_forgets_the_failure(models_dev, cache, whole_api):
+    load()
+    models_dev.reply = models_dev.answer(200, whole_api)
+    assert load(refresh=True).meta.source == "fetched"
+    assert [path.name for path in cache.parent.iterdir()] == [cache.name]
+
+
+def test_offline_never_asks(models_dev, cache):
+    with override(offline=True):
+        assert load().meta.reason == "offline (NBKIT_OFFLINE)"
+        with pytest.warns(CatalogWarning, match="2026-09-30: offline"):
+            assert load(refresh=True).meta.source == "bundled"
+    assert models_dev.requests == []
+
+
+def test_nobody_listens(cache):
+    with override(catalog_url="http://127.0.0.1:9/api.json"):
+        begun = time.monotonic()
+        assert load().meta.source == "bundled"
+        assert time.monotonic() - begun < 2
+
+
+def test_a_broken_cached_file_is_replaced(models_dev, cache, whole_api):
+    models_dev.reply = models_dev.answer(200, whole_api)
+    load()
+    cache.write_bytes(cache.read_bytes()[:1000])
+    assert load().meta.source == "fetched"
+    assert load().meta.source == "cached"
+
+
+def test_a_cached_file_older_than_the_bundled_one_does_not_count(cache, api):
+    write(cache, build(parse(api), Meta("https://models.dev/api.json", "2026-09-29")))
+    with override(offline=True):
+        assert load().meta.source == "bundled"
+    write(cache, build(parse(api), Meta("https://models.dev/api.json", "2026-10-01")))
+    with override(offline=True):
+        assert (load().meta.source, load().meta.date) == ("cached", "2026-10-01")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give a directory away")
+def test_another_users_directory_is_neither_read_nor_written(models_dev, cache, whole_api):
+    models_dev.reply = models_dev.answer(200, whole_api)
+    load()
+    os.chown(cache.parent, 65534, 65534)
+    before = cache.read_bytes()
+    fetched = load()
+    assert fetched.meta.source == "fetched"
+    assert "belongs to another user" in fetched.meta.reason
+    assert cache.read_bytes() == before
+
+
+def test_a_directory_that_cannot_be_made_costs_only_the_keeping(models_dev, tmp_path, whole_api):
+    (tmp_path / "file").write_text("in the way")
+    with override(catalog_url=models_dev.url, cache_dir=tmp_path / "file", offline=False):
+        models_dev.reply = models_dev.answer(200, whole_api)
+        assert "not kept" in load().meta.reason
+        models_dev.reply = models_dev.answer(500)
+        assert load().meta.source == "bundled"
+
+
+def test_a_bomb_is_not_unpacked_to_the_end(models_dev):
+    bomb = gzip.compress(b"[" + b" " * (65 << 20), 1)
+    models_dev.reply = models_dev.answer(200, bomb, Content_Encoding="gzip")
+    with pytest.raises(CatalogError, match="more than 64 MiB"):
+        download(models_dev.url, seconds=30)
+
+
+def test_a_server_that_trickles_is_given_up(models_dev):
+    def trickle(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(20):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.05)
+
+    models_dev.reply = trickle
+    begun = time.monotonic()
+    with pytest.raises(CatalogError, match=r"within 0\.2 s"):
+        download(models_dev.url, seconds=0.2)
+    assert time.monotonic() - begun < 0.8
+
+
+def redirecting(locations):
+    """A transport that knows these redirects, and answers {} elsewhere; it remembers what it was asked."""
+    asked = []
+
+    def handle(request):
+        asked.append(str(request.url))
+        to = locations.get(str(request.url))
+        return httpx2.Response(302, headers={"location": to}) if to else httpx2.Response(200, content=b"{}")
+
+    return httpx2.MockTransport(handle), asked
+
+
+def test_redirects_are_followed_but_never_to_http():
+    transport, asked = redirecting({"https://a.test/": "https://b.test/", "https://b.test/": "http://c.test/"})
+    with pytest.raises(CatalogError, match="redirected to http"):
+        download("https://a.test/", transport=transport)
+    assert asked == ["https://a.test/", "https://b.test/"]
+    assert download("https://c.test/", transport=transport).body == b"{}"
+
+
+def test_five_redirects_are_enough():
+    hops = {f"https://a.test/{number}": f"https://a.test/{number + 1}" for number in range(6)}
+    transport, asked = redirecting(hops)
+    with pytest.raises(CatalogError, match="redirect"):
+        download("https://a.test/0", transport=transport)
+    assert len(asked) == 6
+    assert download("https://a.test/1", transport=transport).body == b"{}"
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "https://", "https://[", "nonsense"])
+def test_an_address_that_is_none(url):
+    with pytest.raises(CatalogError):
+        download(url)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"NBKIT_OFFLINE": "1"}, {"NBKIT_CATALOG_URL": "https://models.dev.invalid/api.json"}]
+)
+def test_without_a_network_no_http_is_loaded(tmp_path, setting):
+    code = (
+        "import sys; from nbkit.modelsdev.fetch import load\n"
+        "assert len(load()) == 8337\n"
+        "print({'httpx2', 'pandas'} & set(sys.modules))"
+    )
+    proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+    environment = {name: value for name, value in os.environ.items() if name.lower() not in proxies}
+    environment |= {"NBKIT_CACHE_DIR": str(tmp_path), "NBKIT_OFFLINE": "0"} | setting
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import gzip
+import json
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nbkit.errors import CatalogError
+from nbkit.modelsdev.records import parse
+from nbkit.modelsdev.snapshot import Coded, Meta, build, bundled, read, stamp, write
+
+META = Meta("https://models.dev/api.json", "2026-09-30", '"tag"')
+
+
+@pytest.fixture
+def small(api):
+    return build(parse(api), META)
+
+
+def test_a_file_gives_back_every_record_and_where_it_is_from(small, api, tmp_path):
+    path = tmp_path / "a" / "s.json.gz"
+    write(path, small)
+    again = read(path)
+    assert again.meta == META
+    assert len(again) == 3
+    assert [again.record(model_id) for model_id in again.ids] == parse(api)
+    assert again.record("acme/nothing") is None
+
+
+def test_files_are_for_this_user_only_and_nothing_else_is_left(small, tmp_path):
+    path = tmp_path / "a" / "s.json.gz"
+    write(path, small)
+    write(path, small)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_nothing_behind(small, tmp_path):
+    (tmp_path / "s.json.gz" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        write(tmp_path / "s.json.gz", small)
+    assert [path.name for path in tmp_path.iterdir()] == ["s.json.gz"]
+
+
+def test_the_same_data_gives_the_same_file(small, api, tmp_path):
+    write(tmp_path / "one", small)
+    write(tmp_path / "two", build(parse(api), META))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_broken_file_is_a_catalog_error(small, tmp_path):
+    path = tmp_path / "s.json.gz"
+    write(path, small)
+    whole = path.read_bytes()
+    content = json.loads(gzip.decompress(whole))
+    content["columns"]["name"]["codes"] = ""
+    cases = [
+        b"",
+        b"no gzip",
+        whole[:-20],
+        whole[:40] + b"xxxx" + whole[44:],
+        gzip.compress(b"[]"),
+        gzip.compress(b"{"),
+        gzip.compress(b'{"schema": 2}'),
+        gzip.compress(b'{"schema": 1}'),
+        gzip.compress(json.dumps(content).encode()),
+    ]
+    for case in cases:
+        path.write_bytes(case)
+        with pytest.raises(CatalogError, match=r"s\.json\.gz") as raised:
+            read(path)
+        assert raised.value.__context__ is None
+    with pytest.raises(CatalogError):
+        read(tmp_path / "missing")
+
+
+def test_the_date_is_in_the_first_bytes(small, tmp_path):
+    write(tmp_path / "s", small)
+    (tmp_path / "other").write_bytes(b"something else")
+    assert stamp(tmp_path / "s") == "2026-09-30"
+    assert stamp(bundled()) == read(bundled()).meta.date
+    assert (stamp(tmp_path / "other"), stamp(tmp_path / "missing"), stamp(tmp_path)) == ("", "", "")
+
+
+def test_age_counts_days():
+    today = datetime.now(UTC).date()
+    assert Meta("", (today - timedelta(days=40)).isoformat()).age_days == 40
+    assert Meta("", (today + timedelta(days=1)).isoformat()).age_days == 0  # a clock that is wrong
+
+
+def test_a_coded_column_keeps_types_apart():
+    rows = [1, True, 1.0, "1", None, {"a": 1}, 1, [True], [1]] + [f"v{number}" for number in range(300)]
+    coded = Coded.of(rows)
+    assert [(type(value), value) for value in coded.rows] == [(type(value), value) for value in rows]
+    assert [coded[0], coded[4], coded[-1 + len(rows)]] == [1, None, "v299"]
+    assert len(coded.values) == len(rows) - 1
+
+
+def test_derive_asks_once_for_each_combination(small):
+    asked = []
+
+    def npm(provider, overrides):
+        asked.append(provider.id)
+        return overrides.get("npm", provider.npm)
+
+    assert small.derive(npm, "provider", "overrides").rows == ["@ai-sdk/anthropic", "@ai-sdk/openai-compatible", ""]
+    assert small.derive(len, "tiers").rows == [2, 0, 0]
+    assert asked == ["acme", "acme", "9.bare"]
+
+
+def test_the_bundled_snapshot_knows_what_models_dev_said():
+    snapshot = read(bundled())
+    assert len(snapshot) == len(set(snapshot.ids)) == 8337
+    assert len(snapshot.columns["provider"].values) == 225
+    assert snapshot.provenance["source"] == "bundled"
+    assert (snapshot.meta.url, snapshot.meta.date) == ("https://models.dev/api.json", "2026-09-30")
+    sonnet = snapshot.record("anthropic/claude-sonnet-5-5")
+    assert sonnet.rates == {"input": 2.0, "output": 10.0, "cache_read": 0.2, "cache_write": 2.5}
+    assert (sonnet.context, sonnet.max_output, sonnet.knowledge) == (1_000_000, 128_000, "2026-06")
+    assert (sonnet.temperature, sonnet.provider.env) == (False, ("ANTHROPIC_API_KEY",))
+
+
+def test_looking_up_a_record_loads_neither_pandas_nor_http():
+    code = (
+        "import sys; from nbkit.modelsdev.snapshot import bundled, read; import nbkit.modelsdev.fetch\n"
+        "assert read(bundled()).record('anthropic/claude-sonnet-5-5').rates['input'] == 2\n"
+        "print({'pandas', 'numpy', 'httpx2'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

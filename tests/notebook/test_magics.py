@@ -1,0 +1,172 @@
+import re
+
+import pytest
+from IPython.core.error import UsageError
+from shells import error_of, run, running_shell
+
+from nbkit.notebook import magics, tally
+
+
+@pytest.fixture
+def shell(tmp_path, capsys):
+    with running_shell(tmp_path) as shell:
+        run(shell, "%load_ext nbkit")
+        capsys.readouterr()
+        magics._chats.clear()
+        yield shell
+
+
+def said(chat):
+    return [(turn.role, turn.text) for turn in chat.conversation if turn.role != "assistant"]
+
+
+def test_chat_goes_on_from_cell_to_cell(shell):
+    run(shell, "%%chat demo/swift -o first\nfirst question")
+    run(shell, "%%chat demo/swift -o second\nsecond question")
+    chat = shell.user_ns["second"]
+    assert chat is shell.user_ns["first"]
+    assert [turn.role for turn in chat.conversation] == ["user", "assistant"] * 2
+    assert said(chat) == [("user", "first question"), ("user", "second question")]
+
+
+@pytest.mark.parametrize("option", ["--new", "--system 'Be brief'"])
+def test_chat_begins_again(shell, option):
+    run(shell, "%%chat demo/swift\nfirst question")
+    run(shell, f"%%chat demo/swift {option} -o chat\nsecond question")
+    assert ("user", "first question") not in said(shell.user_ns["chat"])
+
+
+def test_chat_repeating_its_system_prompt_goes_on(shell):
+    for question in ("one", "two"):
+        run(shell, f'%%chat demo/swift --system "Answer in one word" -o chat\n{question}')
+    assert said(shell.user_ns["chat"]) == [("system", "Answer in one word"), ("user", "one"), ("user", "two")]
+
+
+def test_chat_with_other_options_goes_on(shell):
+    run(shell, "%%chat demo/swift --system Brief\nfirst")
+    run(shell, "%%chat demo/swift --max-tokens 5 -o chat\nsecond")
+    chat = shell.user_ns["chat"]
+    assert said(chat) == [("system", "Brief"), ("user", "first"), ("user", "second")]
+    assert chat.completion.finish_reason == "length"
+    run(shell, "%%chat demo/swift --system Brief -o same\nthird")
+    assert shell.user_ns["same"] is chat
+    assert chat.completion.finish_reason == "length"
+
+
+def test_chats_are_kept_by_model(shell):
+    run(shell, "%%chat demo/swift\nto swift")
+    run(shell, "%%chat demo/scholar -o scholar\nto scholar")
+    assert said(shell.user_ns["scholar"]) == [("user", "to scholar")]
+
+
+def test_compare_asks_all(shell):
+    run(shell, "%%compare demo/swift -o answers demo/brittle --max-tokens 9\nExplain recursion")
+    answers = shell.user_ns["answers"].completions
+    assert list(answers) == ["demo/swift", "demo/brittle"]
+    assert {answer.usage.completion_tokens for answer in answers.values()} == {9}
+
+
+def test_compare_is_the_result_of_its_cell(shell):
+    run(shell, "%%compare demo/swift\nHello")
+    comparison = shell.run_cell_magic("compare", "demo/swift", "Hello")
+    assert comparison.completions["demo/swift"].text
+
+
+@pytest.mark.parametrize("models", ["{{models}}", "{{ models }}", "demo/{{name}} {{second}}", '"{{models}}"'])
+def test_models_from_variables(shell, models):
+    shell.push({"models": ["demo/swift", "demo/brittle"], "name": "swift", "second": "demo/brittle"})
+    run(shell, f"%%compare {models} -o answers\nHello")
+    assert list(shell.user_ns["answers"].completions) == ["demo/swift", "demo/brittle"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "prompt"),
+    [
+        ("Say {{x}} and {{ x }}", "Say value and value"),
+        ("{{number}}", "42"),
+        ("{{braces}}", "{{x}} {0} {unclosed"),  # a value is not looked through again
+        ("d = {'foo': 1}; f'{x}' $x {} {{}} {{x.y}} {{1 + 1}}", "d = {'foo': 1}; f'{x}' $x {} {{}} {{x.y}} {{1 + 1}}"),
+        ("  indented\n\nlines\n", "indented\n\nlines"),
+    ],
+)
+def test_prompt(shell, cell, prompt):
+    shell.push({"x": "value", "number": 42, "braces": "{{x}} {0} {unclosed"})
+    run(shell, f"%%compare demo/swift -o answers\n{cell}")
+    assert shell.user_ns["answers"].conversations["demo/swift"][0].text == prompt
+
+
+def test_values_are_no_options(shell):
+    shell.push({"text": "--new -o 'stolen"})
+    run(shell, "%%chat demo/swift --system {{text}} -o chat\nHello")
+    assert said(shell.user_ns["chat"])[0] == ("system", "--new -o 'stolen")
+    assert "stolen" not in shell.user_ns
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("%%chat demo/swift\n{{nobody}}", r"\{\{nobody\}\}.*'nobody'"),
+        ("%%compare demo/swift {{nobody}}\nHello", r"\{\{nobody\}\}"),
+        ("%%compare demo/nobody-knows nobody/nothing\nHello", "nobody/nothing"),
+        ("%%compare\nHello", "model"),
+        ("%%compare demo/swift --bad\nHello", "--bad"),
+        ("%%compare demo/swift --max-tokens many\nHello", "many"),
+        ("%%compare demo/swift --temperature -1\nHello", "temperature"),
+        ("%%chat demo/swift --system 'half\nHello", "(?i)quotation"),
+        ("%%chat demo/swift   \n  \n", "empty"),
+        ("%nbkit everything", "everything"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_and_nothing_is_sent(shell, cell, message):
+    before = tally.total().calls
+    error = error_of(shell, cell)
+    assert type(error) is UsageError
+    assert re.search(message, str(error))
+    assert "\n" not in str(error)
+    assert tally.total().calls == before
+
+
+@pytest.mark.parametrize("prefix", ["sk-proj-", "sk-ant-api03-", "sk-or-v1-", "AIza", "gsk_", "hf_", "xai-"])
+@pytest.mark.parametrize("cell", ["%%chat demo/swift\nuse {}", "%%compare demo/swift --system {}\nHello"])
+def test_a_cell_with_a_key_does_not_run(shell, cell, prefix):
+    key = prefix + "Abcdefgh1234ijklmnopqrst5678"
+    before = tally.total().calls
+    error = error_of(shell, cell.format(key))
+    assert type(error) is UsageError
+    assert "API key" in str(error)
+    assert key not in str(error)
+    assert tally.total().calls == before
+
+
+@pytest.mark.parametrize("text", ["sk-learn-estimators-and-pipelines", "risk-4567890123456789012345", "the sk- prefix 1"])
+def test_words_are_no_keys(shell, text):
+    run(shell, f"%%compare demo/swift -o answers\n{text}")
+    assert shell.user_ns["answers"].completions["demo/swift"]
+
+
+def test_total_counts_this_notebooks_calls(shell, capsys):
+    before = tally.total().calls
+    run(shell, "%%compare demo/swift demo/brittle\nHello")
+    capsys.readouterr()
+    run(shell, "%nbkit total")
+    line = capsys.readouterr().out
+    assert f"{before + 2} calls" in line
+    assert "$0.0" in line
+    assert line.count("\n") == 1
+
+
+def test_status(shell, capsys, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "canary-of-groq")
+    run(shell, "%nbkit")
+    text = capsys.readouterr().out
+    assert re.search(r"[\d,]+ models of \d+ providers", text)
+    assert "offline" in text  # why the catalog is not fresher
+    assert re.search(r"key: \d+ \(.*\bgroq\b", text)
+    assert "canary" not in text
+
+
+def test_magics_have_help_and_take_no_key(shell):
+    for name in ("chat", "compare"):
+        text = shell.find_cell_magic(name).__doc__
+        assert "--out" in text
+        assert "key" not in text
