@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import Any
 
+from pydantic import SecretStr
+
 from nbkit.adapters.call import Call
 from nbkit.adapters.prepare import prepare
 from nbkit.adapters.stream import AsyncStream, Stream
@@ -26,7 +28,7 @@ class BaseAdapter:
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, name: str = "", api_key: str | None = None, max_retries: int | None = None
+        self, endpoint: Endpoint, *, name: str = "", api_key: SecretStr | None = None, max_retries: int | None = None
     ) -> None:
         self.endpoint = endpoint
         self.name = name or endpoint.model

@@ -34,7 +34,7 @@ from nbkit.settings import settings
 # Base URLs that refused `stream_options`: it is not sent there again. Usage is then what the endpoint says unasked.
 _WITHOUT_STREAM_OPTIONS: set[str] = set()
 
-_BUDGETS: defaultdict[str, retry.RetryBudget] = defaultdict(retry.RetryBudget)  # by base URL
+_BUDGETS: defaultdict[tuple[str, KeyAuth | None], retry.RetryBudget] = defaultdict(retry.RetryBudget)  # by URL and key
 
 
 class Call:
@@ -51,7 +51,7 @@ class Call:
         self.deadline = self.started + settings().http_deadline
         self._first_token: float | None = None
         self._protocol = protocol(endpoint.protocol)
-        self._budget, self._spent = _BUDGETS[endpoint.base_url], 0
+        self._budget, self._spent = _BUDGETS[endpoint.base_url, auth], 0
         self._start_over()
 
     @property

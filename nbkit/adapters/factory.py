@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import SecretStr
+
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.providers import registry
 from nbkit.providers.endpoints import resolve
@@ -28,6 +30,8 @@ class AdapterFactory:
         over what the catalog says. A model that the catalog does not know yet is callable, its cost unknown.
         Raises ModelNotFoundError (with the nearest names), ProviderNotSupportedError and ConfigError.
         """
+        secret = None if api_key is None else SecretStr(api_key)
+        del api_key  # a traceback may print the locals of the frames that raise
         found = registry.find(model, anywhere=base_url is not None)
         endpoint = resolve(
             found.provider,
@@ -39,7 +43,7 @@ class AdapterFactory:
             catalog_date=registry.snapshot().meta.date if found.record else None,
         )
         name = found.record.name if found.record else found.model
-        return BaseAdapter(endpoint, name=name, api_key=api_key, max_retries=max_retries)
+        return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries)
 
     @staticmethod
     def register_provider(provider: dict[str, Any], base_url: str | Callable[[], str] | None = None) -> None:

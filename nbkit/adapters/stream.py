@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
@@ -85,9 +86,10 @@ class AsyncStream(_Streamed):
                     if not response.is_success:
                         raise call.refusal(response, await aread_limited(response, call.deadline))
                     call.response = response
-                    async for data in araw_chunks(response, call.deadline):
-                        for chunk in call.feed(data):
-                            yield chunk
+                    async with aclosing(araw_chunks(response, call.deadline)) as pieces:
+                        async for data in pieces:
+                            for chunk in call.feed(data):
+                                yield chunk
                     for chunk in call.end():
                         yield chunk
                     return

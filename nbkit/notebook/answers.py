@@ -24,17 +24,17 @@ from nbkit.errors import (
 )
 from nbkit.notebook.tally import money
 
-# What to do about a failure; the first row whose class fits.
+# What to do about a failure, before retrying; the first row whose class fits.
 _ADVICE: tuple[tuple[type[Exception], str], ...] = (
-    (ApiKeyNotFoundError, "Set the key in the environment, then retry."),
-    (AuthenticationError, "Check the provider's API key, then retry."),
+    (ApiKeyNotFoundError, "Set the key in this kernel's environment."),
+    (AuthenticationError, "Check the provider's API key."),
     (ContextLengthError, "Shorten the conversation, or take a model that reads more."),
     (ContentFilterError, "Rephrase the prompt."),
-    (BadRequestError, "The provider does not take this request: check the model and the options."),
-    (RateLimitError, "Wait a little, then retry."),
-    (StreamError, "The answer broke off; retry."),
-    (ProviderError, "The fault is the provider's; retry, or try later."),
-    (TransportError, "Check the connection, then retry."),
+    (BadRequestError, "Check the model and the options."),
+    (RateLimitError, "Wait a little."),
+    (StreamError, "The answer is not complete."),
+    (ProviderError, "The fault is the provider's."),
+    (TransportError, "Check the connection."),
     (UnsupportedFeatureError, "Take another model, or leave that out."),
     (NbkitError, "Nothing was sent."),
     (Exception, "This looks like a bug in nbkit; please report it."),
@@ -101,10 +101,8 @@ class Answer:
                 else "the price of this model or its token counts are not known",
             )
         )
-        if done.timing:
-            if done.timing.first_token is not None:
-                facts.append(("first token", f"{done.timing.first_token:.2f} s", "until the answer began"))
-            facts.append(("total", f"{done.timing.total:.1f} s", "until the answer's end"))
+        if done.timing and done.timing.first_token is not None:
+            facts.append(("first token", f"{done.timing.first_token:.2f} s", "until the answer began"))
         if speed := self.tokens_per_second:
             facts.append(("speed", f"{speed:.0f} tok/s", "tokens of the answer per second of the whole call"))
         return facts

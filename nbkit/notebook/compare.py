@@ -165,7 +165,8 @@ class Comparison:
 
     def _totals(self) -> str:
         what = "comparison" if len(self._panes) > 1 else "chat"
-        return f"this {what} {self._tally.total()} · notebook {tally.total()}"
+        so_far = " so far" if self._running else ""
+        return f"this {what} {self._tally.total()}{so_far} · notebook {tally.total()}"
 
     # Asking
 

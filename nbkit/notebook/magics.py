@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +69,9 @@ class NbkitMagics(Magics):
     def chat(self, line: str, cell: str) -> None:
         """Say the cell to a model, continuing this notebook's chat with it."""
         asked, prompt = self._read(self.chat, line, cell)
-        (model,) = self._models([asked.model])
+        model, *more = self._models([asked.model]) or [""]
+        if more:
+            raise UsageError(f"{asked.model}: a chat is with one model; %%compare asks several")
         with _one_line():
             options, begun = _call_options(asked), _chats.get(model)
             said: Any = prompt
@@ -133,7 +135,10 @@ class NbkitMagics(Magics):
         for name in names:
             found = _BRACES.fullmatch(name)
             value = self._value(found[1]) if found else self._expand(name)
-            models += [value] if isinstance(value, str) else map(str, value)
+            several = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+            if not all(isinstance(model, str) for model in several):
+                raise UsageError(f"{name}: expected a model id or a list of them, not {type(value).__name__}")
+            models += several
         return models
 
     def _keep(self, name: str | None, value: Any) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from time import monotonic, thread_time
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,14 +25,14 @@ from markdown_it.utils import OptionsDict
 from nbkit.notebook.maths import mathml, maths_plugin
 from nbkit.notebook.sanitize import PREFIX, clean, plain_html, visible
 
-_NESTING = (
-    40  # levels, two a list; what is nested deeper is left out, so that parsing stays far from Python's stack limit
-)
+_NESTING = 40  # levels, two a list: far from Python's stack limit; what is nested deeper is left out
 _LONGEST = 300_000  # characters; a longer answer is shown as plain text
-_LONGEST_CODE = 30_000  # characters of one highlighted code block
 _SLOW = 0.01  # seconds of CPU: a tail that takes longer is drawn less often, for at most a fifth of one core
 
-# A lexer for a rare language may take exponential time on code written to that end, so these are all there are.
+# Pygments' lexers take quadratic time on code written to that end: 30 s on 30 kB. Rare languages' are worse than these.
+_LONGEST_CODE, _LONGEST_LINE = 30_000, 1_000  # characters of highlighted code
+_LEXING = 0.25  # seconds of CPU for one code block
+
 _LANGUAGES = """
 bash c c++ console cpp cs csharp css diff docker dockerfile go graphql haskell hcl html http ini java javascript js json
 jsx julia kotlin latex lua make makefile matlab objc perl php powershell proto py pycon python python3 r ruby rust scala
@@ -178,14 +178,19 @@ def _host(url: str) -> str:
 
 @lru_cache(maxsize=64)  # a closed fence is drawn again until the next block begins
 def _highlighted(code: str, language: str) -> str:
-    if language not in _LANGUAGES or len(code) > _LONGEST_CODE:
+    """Code with colors; without, where the language is unknown or its lexer takes too long."""
+    if language not in _LANGUAGES or len(code) > _LONGEST_CODE or max(map(len, code.split("\n"))) > _LONGEST_LINE:
         return escape(code)
-    from pygments import highlight  # costs as much to import as the rest of this module
+    from pygments import format as draw  # costs as much to import as the rest of this module
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
 
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    colored: str = highlight(code, lexer, HtmlFormatter(nowrap=True, classprefix=PREFIX))
+    deadline = thread_time() + _LEXING
+    tokens = list(takewhile(lambda _: thread_time() < deadline, lexer.get_tokens(code)))
+    if sum(len(text) for _, text in tokens) < len(code):
+        return escape(code)
+    colored: str = draw(tokens, HtmlFormatter(nowrap=True, classprefix=PREFIX))
     return colored
 
 

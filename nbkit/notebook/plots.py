@@ -22,7 +22,7 @@ PLOTLY_MIME = "application/vnd.plotly.v1+json"
 _GREY, _GRID = "#787878", "rgba(128,128,128,0.25)"
 _BAR = "#3b82d0"
 _VENDOR_COLORS = ("#3b82d0", "#d9772b", "#2f9e62", "#c8504b", "#8f6bc7", "#a0704f", "#c95f9f", "#9a9a20", "#1f9fae")
-_AXIS = {"gridcolor": _GRID, "linecolor": _GRID, "zerolinecolor": _GRID, "automargin": True}
+_AXIS = {"gridcolor": _GRID, "linecolor": _GRID, "zeroline": False, "automargin": True}
 _LOOK = {
     "template": "none",  # plotly's default template adds 6.5 kB to every saved chart
     "paper_bgcolor": "rgba(0,0,0,0)",
@@ -63,7 +63,7 @@ def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, 
     shown = [money(cost) for cost in costs]
     bars = go.Bar(
         x=costs,
-        y=list(drawn.index),  # ids are unique, names are not
+        y=list(range(len(drawn))),  # names are not unique, and bars of one name would be stacked
         orientation="h",
         marker={"color": _BAR},
         text=shown,
@@ -80,7 +80,7 @@ def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, 
             height=120 + 24 * max(len(drawn), 1),
             bargap=0.35,
             xaxis=_AXIS | {"title": "cost (USD)", "type": "log" if log else "linear", "tickprefix": "$"},
-            yaxis=_AXIS | {"autorange": "reversed", "tickvals": bars.y, "ticktext": labels, "showgrid": False},
+            yaxis=_AXIS | {"showgrid": False, "autorange": "reversed", "tickvals": bars.y, "ticktext": labels},
         ),
     )
     table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"], "cost (USD)": shown})

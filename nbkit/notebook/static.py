@@ -61,13 +61,18 @@ def _html_answer(pane: Pane, answer: Answer) -> str:
         thought = _lines(answer.completion.reasoning)
         parts.append(f"<details><summary>Reasoning</summary><p>{thought}</p></details>")
     if answer.text:
-        parts.append(render_static(answer.text))
+        parts.append(_left(render_static(answer.text)))
     elif not answer.error:
         parts.append(f"<p>{_UNANSWERED}</p>")
     parts += [f"<p><i>{_lines(remark)}</i></p>" for remark in _remarks(answer)]
     if answer.completion:
         parts.append(f"<p><small>{escape(_facts(answer))}</small></p>")
     return "\n".join([*parts, "</div>"])
+
+
+def _left(html: str) -> str:
+    """Cells without an alignment of their own at the left: JupyterLab would set them right."""
+    return re.sub("<(t[hd])>", r'<\1 style="text-align:left">', html)
 
 
 def _lines(text: str) -> str:

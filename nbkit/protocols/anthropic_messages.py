@@ -186,7 +186,7 @@ def decode(body: Any, dialect: Dialect) -> ChatCompletion:
     decoder.take({"type": "message_start", "message": body})
     for index, block in enumerate(objects(body["content"])):
         decoder.take({"type": "content_block_start", "index": index, "content_block": block})
-    decoder.take({"type": "message_delta", "delta": body})
+    decoder.take({"type": "message_delta", "delta": body, "usage": body.get("usage")})
     return decoder.completion(raw=body)
 
 
@@ -212,7 +212,7 @@ class Decoder:
         self._dialect = dialect
         self._id = self._model = ""
         self._text: list[str] = []
-        self._blocks: dict[Any, _Block] = {}
+        self._blocks: dict[int | None, _Block] = {}
         self._usage: dict[str, Any] = {}
         self._said: dict[str, Any] = {}  # the delta of the message: stop reason, sequence, details
         self._citations: list[Any] = []
@@ -238,20 +238,21 @@ class Decoder:
         return self.completion()
 
     def partial(self) -> ChatCompletion:
-        """What came so far."""
-        return self.completion()
+        """What came so far; of the usage, what was read."""
+        return self.completion(usage={"output_tokens": 0} | self._usage)
 
     def take(self, body: dict[str, Any]) -> ChatCompletionChunk | None:
         """Take one event's JSON."""
         match body.get("type"):
             case "content_block_delta":
-                return self._take_delta(body.get("index"), mapping(body.get("delta")))
+                return self._take_delta(count(body.get("index")), mapping(body.get("delta")))
             case "content_block_start":
-                return self._take_block(body.get("index"), mapping(body.get("content_block")))
+                return self._take_block(count(body.get("index")), mapping(body.get("content_block")))
             case "message_start":
                 message = mapping(body.get("message"))
                 self._id, self._model = string(message.get("id")), string(message.get("model"))
                 self._take_usage(message.get("usage"))
+                self._usage.pop("output_tokens", None)  # a placeholder: message_delta counts
             case "message_delta":
                 self._take_usage(body.get("usage"))
                 return self._take_stop(mapping(body.get("delta")))
@@ -271,7 +272,7 @@ class Decoder:
         self._finish_reason = _FINISH.get(reason, reason)
         return ChatCompletionChunk(finish_reason=self._finish_reason)
 
-    def _take_block(self, index: Any, start: dict[str, Any]) -> ChatCompletionChunk | None:
+    def _take_block(self, index: int | None, start: dict[str, Any]) -> ChatCompletionChunk | None:
         calls = sum(block.type == "tool_use" for block in self._blocks.values())
         block = self._blocks[index] = _Block(start, calls)
         self._citations += objects(start.get("citations"))
@@ -281,7 +282,7 @@ class Decoder:
             return ChatCompletionChunk(tool_calls=(ToolCallDelta(calls, block.id, block.name),))
         return self._grow(block, string(start.get("text") or start.get("thinking")))
 
-    def _take_delta(self, index: Any, delta: dict[str, Any]) -> ChatCompletionChunk | None:
+    def _take_delta(self, index: int | None, delta: dict[str, Any]) -> ChatCompletionChunk | None:
         block = self._blocks.get(index)
         if block is None:
             raise ProviderError(f"the stream goes on with block {index!r}, which it did not begin")
@@ -304,7 +305,7 @@ class Decoder:
             return ChatCompletionChunk(tool_calls=(ToolCallDelta(block.call, arguments=piece),))
         return None  # the provider's own tools: server_tool_use and the like
 
-    def completion(self, raw: Any = None) -> ChatCompletion:
+    def completion(self, raw: Any = None, usage: dict[str, Any] | None = None) -> ChatCompletion:
         """What was said, complete or not."""
         if raw is None:
             raw = {**self._said, "usage": self._usage}
@@ -321,7 +322,7 @@ class Decoder:
             tool_calls=tuple(_tool_call(block) for block in blocks if block.type == "tool_use"),
             reasoning_blocks=tuple(_reasoning(block) for block in blocks if "thinking" in block.type),
             refusal=string(mapping(self._said.get("stop_details")).get("explanation")) or None,
-            usage=_usage(self._usage),
+            usage=_usage(usage or self._usage),
             reported_cost=reported_cost({"usage": self._usage}, self._dialect),
             raw=raw,
         )

@@ -48,7 +48,6 @@ _FINISH = {
     "eos": "stop",
 }
 _FAILED = ("error", "network_error")  # OpenRouter, Z.AI: the answer broke off upstream
-_REASONING_KEYS = ("reasoning_content", "reasoning", "reasoning_text")
 
 
 # ---- encode
@@ -211,13 +210,12 @@ class Decoder:
         return self.completion()
 
     def partial(self) -> ChatCompletion:
-        """What came so far."""
-        self._calls = [call for call in self._calls if call.name]  # a call without a name is not one yet
-        return self.completion()
+        """What came so far; a tool call without a name is not one yet."""
+        return self.completion(named=[call for call in self._calls if call.name])
 
     def take(self, body: dict[str, Any]) -> list[ChatCompletionChunk]:
         """Take one event's JSON, or a whole answer's."""
-        if body.get("usage") or "x_groq" in body:
+        if body.get("usage") or ("x_groq" in body and mapping(body["x_groq"]).get("usage")):
             self._said = body
         self._id = string(body.get("id")) or self._id
         self._model = string(body.get("model")) or self._model
@@ -235,7 +233,7 @@ class Decoder:
         if self._tags.open and text:
             text, thought = self._tags.feed(text)
             reasoning += thought
-        calls = self._take_calls(delta)
+        calls = self._take_calls(delta) if "tool_calls" in delta or "function_call" in delta else ()
         if refusal := string(delta.get("refusal")):
             self._refusal.append(refusal)
         if annotations := objects(delta.get("annotations")):
@@ -256,17 +254,18 @@ class Decoder:
         return ChatCompletionChunk(text, reasoning, calls, self.finish_reason if finish else None)
 
     def _take_reasoning(self, delta: dict[str, Any]) -> str:
-        said = next((words for key in _REASONING_KEYS if (words := string(delta.get(key)))), "")
+        said = string(delta.get("reasoning_content") or delta.get("reasoning") or delta.get("reasoning_text"))
         if details := objects(delta.get("reasoning_details")):
+            known = len(self._details)
             for detail in details:
                 if all(isinstance(detail.get(key), str | None) for key in ("text", "summary", "signature", "data")):
-                    self._take_detail(detail)
+                    self._take_detail(detail, joins=len(self._details) == known)
             said = said or "".join(string(detail.get("text") or detail.get("summary")) for detail in details)
         return said
 
-    def _take_detail(self, detail: dict[str, Any]) -> None:
-        """Join the pieces of one entry of `reasoning_details`: text and summary grow, a signature comes last."""
-        last = self._details[-1] if self._details else {}
+    def _take_detail(self, detail: dict[str, Any], joins: bool) -> None:
+        """Take an entry of `reasoning_details`, or a piece that `joins` the last: text grows, a signature is added."""
+        last = self._details[-1] if self._details and joins else {}
         key = next((key for key in ("text", "summary") if key in last), "")
         if key and all(last.get(name) == detail.get(name, last.get(name)) for name in ("type", "index")):
             grown = string(last[key]) + string(detail.get(key))
@@ -275,13 +274,12 @@ class Decoder:
             self._details.append(detail.copy())
 
     def _take_calls(self, delta: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
-        entries = delta.get("tool_calls") or ()
-        if (old := delta.get("function_call")) and mapping(old).get("name"):
-            entries = [*entries, {"function": old}]
-        elif old and self._calls:
-            entries = [*entries, {"index": 0, "function": old}]
+        entries = objects(delta.get("tool_calls"))
+        old = mapping(delta.get("function_call"))
+        if old.get("name") or old.get("arguments"):  # OpenAI's deprecated form; some fill it with empty strings
+            entries.append({"function": old})
         # OpenAI's `custom` calls have no function: nbkit offers no such tools
-        return tuple(self._take_call(entry) for entry in objects(entries) if "function" in entry) if entries else ()
+        return tuple(self._take_call(entry) for entry in entries if "function" in entry)
 
     def _take_call(self, entry: dict[str, Any]) -> ToolCallDelta:
         function = mapping(entry.get("function"))
@@ -313,9 +311,10 @@ class Decoder:
                 self._slots[index] = call
         return call
 
-    def completion(self, raw: Any = None) -> ChatCompletion:
+    def completion(self, raw: Any = None, named: list[_Call] | None = None) -> ChatCompletion:
         """What was said, complete or not. Raises ProviderError where a tool call has no name."""
-        rest, thought = self._tags.flush()
+        calls = self._calls if named is None else named
+        rest, thought = self._tags.held
         if raw is None:
             raw = {key: value for key, value in self._said.items() if key != "choices"}
             if self._annotations:
@@ -326,7 +325,7 @@ class Decoder:
             model=self._model,
             id=self._id,
             finish_reason=self.finish_reason,
-            tool_calls=tuple(self._tool_call(index, call) for index, call in enumerate(self._calls)),
+            tool_calls=tuple(self._tool_call(index, call) for index, call in enumerate(calls)),
             reasoning_blocks=self._blocks(thought),
             refusal="".join(self._refusal) or None,
             usage=_usage(usage),

@@ -130,8 +130,13 @@ class ThinkTags:
         self.open = not text
         return text, reasoning
 
+    @property
+    def held(self) -> tuple[str, str]:
+        """(text, reasoning) held back so far."""
+        return ("", self._held) if self._stage == "inside" else (self._held, "")
+
     def flush(self) -> tuple[str, str]:
         """(text, reasoning) held back, when the text is over."""
-        self.open = False
-        held, self._held = self._held, ""
-        return ("", held) if self._stage == "inside" else (held, "")
+        held = self.held
+        self.open, self._held = False, ""
+        return held

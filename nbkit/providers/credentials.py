@@ -11,6 +11,8 @@ from nbkit.errors import ApiKeyNotFoundError, ConfigError
 from nbkit.modelsdev.records import Provider
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from nbkit.http.clients import KeyAuth
 
 # models.dev lists hosts, account ids and regions beside the keys.
@@ -36,20 +38,22 @@ def has_key(provider: Provider) -> bool:
     return any(os.environ.get(name) for name in key_variables(provider))
 
 
-def authorize(provider: str, variables: tuple[str, ...], scheme: str, api_key: str | None) -> KeyAuth | None:
+def authorize(provider: str, variables: tuple[str, ...], scheme: str, api_key: SecretStr | None) -> KeyAuth | None:
     """What puts the key on a request: the given key, else the first variable that is set; None where none is needed.
 
     Raises ApiKeyNotFoundError, which names the variables it looked for.
     """
+    from pydantic import SecretStr
+
     from nbkit.http.clients import KeyAuth  # loads httpx2, which the catalog's `has_key` does not need
 
     if api_key is None and scheme == "none":
         return None
-    found = api_key or next(filter(None, map(os.environ.get, variables)), None)
+    found = api_key or next((SecretStr(os.environ[name]) for name in variables if os.environ.get(name)), None)
     if not found:
         raise ApiKeyNotFoundError(provider, variables)
     header, prefix = _SCHEMES["bearer" if scheme == "none" else scheme]
-    return KeyAuth(header, prefix, found.strip())
+    return KeyAuth(header, prefix, found.get_secret_value())
 
 
 def fill(template: str, provider: str, environment: Mapping[str, str] = os.environ) -> str:

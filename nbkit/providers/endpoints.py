@@ -123,7 +123,8 @@ def _dialect(provider: str, record: Record | None, overrides: list[dict[str, Any
     fields: dict[str, Any] = {"max_output": record.max_output if record else None}
     for row in (provider_defaults(provider), *overrides):
         fields |= row.get("dialect", {})
-    return Dialect(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return Dialect(**fields)
 
 
 def _overrides(model_id: str) -> list[dict[str, Any]]:

@@ -218,6 +218,16 @@ def test_no_error_tells_the_key(provider, call, good):
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize("bad", ["sk-canary-1234567890\n123", "sk-canary-1234567890é"])
+def test_a_key_that_no_header_can_carry_is_not_told_either(provider, bad):
+    with pytest.raises(errors.ConfigError) as caught:
+        provider.adapter(api_key=bad).execute("Hi")
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    ours = [frame.locals for frame in frames if "/tests/" not in frame.filename]
+    assert KEY not in f"{caught.value} {ours}"
+    assert KEY not in repr(vars(provider.adapter(api_key=KEY)))
+
+
 @four
 def test_a_redirect_is_refused_and_names_its_host(provider, call, good):
     provider.says(Answer(307, b"", headers={"location": "https://elsewhere.example/v1"}))

@@ -107,6 +107,8 @@ def test_values_are_no_options(shell):
     [
         ("%%chat demo/swift\n{{nobody}}", r"\{\{nobody\}\}.*'nobody'"),
         ("%%compare demo/swift {{nobody}}\nHello", r"\{\{nobody\}\}"),
+        ("%%compare {{get_ipython}}\nHello", "a model id or a list"),
+        ("%%chat {{two}}\nHello", "one model"),
         ("%%compare demo/nobody-knows nobody/nothing\nHello", "nobody/nothing"),
         ("%%compare\nHello", "model"),
         ("%%compare demo/swift --bad\nHello", "--bad"),
@@ -118,6 +120,7 @@ def test_values_are_no_options(shell):
     ],
 )
 def test_mistakes_are_told_in_one_line_and_nothing_is_sent(shell, cell, message):
+    shell.push({"two": ["demo/swift", "demo/sage"]})
     before = tally.total().calls
     error = error_of(shell, cell)
     assert type(error) is UsageError
@@ -138,7 +141,9 @@ def test_a_cell_with_a_key_does_not_run(shell, cell, prefix):
     assert tally.total().calls == before
 
 
-@pytest.mark.parametrize("text", ["sk-learn-estimators-and-pipelines", "risk-4567890123456789012345", "the sk- prefix 1"])
+@pytest.mark.parametrize(
+    "text", ["sk-learn-estimators-and-pipelines", "risk-4567890123456789012345", "the sk- prefix 1"]
+)
 def test_words_are_no_keys(shell, text):
     run(shell, f"%%compare demo/swift -o answers\n{text}")
     assert shell.user_ns["answers"].completions["demo/swift"]

@@ -43,7 +43,8 @@ def test_bars_are_the_cheapest_with_the_cheapest_on_top(estimated):
     drawing = drawn(plots.workload(estimated, count=7))
     (bars,) = drawing["data"]
     assert bars["x"] == sorted(estimated["cost"][estimated["cost"] > 0])[:7]
-    assert list(estimated.loc[bars["y"], "cost"]) == bars["x"]
+    ids = [text.split("<br>")[1] for text in bars["hovertext"]]
+    assert list(estimated.loc[ids, "cost"]) == bars["x"]
     assert drawing["layout"]["yaxis"]["autorange"] == "reversed"
     assert "USD" in drawing["layout"]["xaxis"]["title"]["text"]
     assert all(re.search(r"<b>\$\S+</b><br>.*in .*out .*context", text) for text in bars["hovertext"])
@@ -91,7 +92,6 @@ def test_every_priced_model_is_a_part_of_a_dot():
             more = re.search(r"and ([\d,]+) more", text)
             count += len(listed) + int(more[1] if more else 0)
     assert count == len(priced)
-    assert f"{len(frame) - len(priced)}" in re.sub(r"\D+", " ", plots.prices(frame).title) or count == len(frame)
 
 
 def test_prices_have_logarithmic_axes_in_usd():

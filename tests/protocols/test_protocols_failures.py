@@ -18,7 +18,7 @@ SHAPES = [  # status, body, error, message, code
     (
         "OpenAI",
         404,
-        b'{"error": {"message": "No such model", "type": "invalid_request_error", "param": null, "code": "model_not_found"}}',
+        b'{"error": {"message": "No such model", "type": "invalid_request", "param": null, "code": "model_not_found"}}',
         BadRequestError,
         "No such model",
         "model_not_found",

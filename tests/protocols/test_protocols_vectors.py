@@ -91,9 +91,13 @@ def test_decode_whole(name, vector):
 @cases("decode")
 def test_decode_stream(name, vector):
     decoder = protocol(name).Decoder(dialect(vector))
-    chunks = [chunk for event, data in wire(vector["events"]) for chunk in decoder.feed(event, data)]
+    chunks = []
+    for event, data in wire(vector["events"]):
+        chunks += decoder.feed(event, data)
+        assert decoder.partial().text.startswith("".join(chunk.text for chunk in chunks))  # looking changes nothing
     completion = decoder.finish()
     check(completion, vector["completion"])
+    assert "raw" not in vector or completion.raw == vector["raw"]
 
     assert "".join(chunk.text for chunk in chunks) == completion.text
     assert "".join(chunk.reasoning for chunk in chunks) == completion.reasoning
@@ -161,6 +165,37 @@ def test_text_is_always_encodable(name):
     for event, data in wire(vector["events"]):
         decoder.feed(event, data.replace(b"Hel", b"\\ud83d\xff\\ud83d\\ude00"))
     assert decoder.finish().text == "��😀lo"
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("junk", [7, "x", [7], {"x": [None]}, True])
+def test_junk_anywhere_is_read_past_or_told(name, junk):
+    """Each value of each event replaced by junk: an answer or an AdapterError, never another exception."""
+
+    def places(value, path=()):
+        yield path
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, item in inner:
+            yield from places(item, (*path, key))
+
+    for vector in VECTORS[name]["decode"]:
+        whole = vector["whole"]
+        for body in [whole, *(event for event in vector["events"] if isinstance(event, dict))]:
+            for *path, last in filter(None, places(body)):
+                spoilt = copy.deepcopy(body)
+                spot = spoilt
+                for key in path:
+                    spot = spot[key]
+                spot[last] = junk
+                try:
+                    if body is whole:
+                        protocol(name).decode(spoilt, Dialect())
+                    else:
+                        decoder = protocol(name).Decoder(Dialect())
+                        decoder.feed("", json.dumps(spoilt).encode())
+                        decoder.finish()
+                except errors.AdapterError:
+                    pass
 
 
 def test_an_unknown_protocol_is_told_with_those_that_there_are():

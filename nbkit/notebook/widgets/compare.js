@@ -80,7 +80,8 @@ class Turn {
     if (end.problem) {
       const [said, advice] = end.problem;
       const retry = button("", "Retry", "Ask this model again", () => this.retry());
-      parts.push(make("div", "nbk-problem", { role: "alert" }, make("bdi", "", {}, said), " ", advice, " ", retry));
+      const todo = make("div", "", {}, `${advice} `, retry);
+      parts.push(make("div", "nbk-problem", { role: "alert" }, make("div", "", { dir: "auto" }, said), todo));
     }
     const strip = end.strip.map(([label, value, title]) =>
       make("span", "nbk-fact", { title }, make("span", "nbk-label", {}, label), ` ${value}`));

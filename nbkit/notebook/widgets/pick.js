@@ -51,7 +51,7 @@ function row(model, id) {
       "span",
       { class: "nbk-pick-name", title: model.id },
       make("span", {}, model.name),
-      make("span", { class: "nbk-pick-id" }, "  " + model.provider),
+      make("span", { class: "nbk-pick-provider" }, "  " + model.provider),
     ),
     make("span", { class: "nbk-pick-caps" }, ...labels),
     make(
