@@ -1,4 +1,4 @@
-"""The shipped notebooks: they run as written, and read well without a kernel, as a web page, and in a stranger's hands."""
+"""The shipped notebooks: they run as written, and read well without a kernel and as a web page."""
 
 import json
 import os
@@ -16,7 +16,8 @@ each = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem
 
 def run(*command):
     environment = os.environ | {"NBKIT_OFFLINE": "1", "NBKIT_DEMO_TOKENS_PER_SECOND": "0"}
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    command = (sys.executable, "-m", *command)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -28,15 +28,15 @@ def prepare(said: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool
     """Read the conversation and the options, check what the model can do, and write the request.
 
     Raises ConversationError, ConfigError (an unknown option) and UnsupportedFeatureError, all before anything is sent.
-    With `strict` the latter also for anything that would be dropped, renamed or transformed.
+    With `strict` the latter also for anything that would be dropped, clamped or transformed.
     """
     conversation, asked = Conversation(said), ExecuteOptions.of(options)
     _check(conversation, asked, endpoint)
     asked, dropped = _fit(asked, endpoint)
     wire = protocol(endpoint.protocol).encode(conversation, asked, endpoint.model, endpoint.dialect, stream)
     changes = dropped + wire.changes
-    if asked.strict and changes:
-        raise UnsupportedFeatureError(f"{endpoint.id}, strict: " + "; ".join(map(str, changes)))
+    if asked.strict and (lossy := [str(change) for change in changes if change.kind != "renamed"]):
+        raise UnsupportedFeatureError(f"{endpoint.id}, strict: {'; '.join(lossy)}")
     body = wire.body | endpoint.body | (asked.extra_body or {})
     headers = wire.headers | endpoint.headers | (asked.extra_headers or {})
     return Prepared(conversation, asked, replace(wire, body=body, headers=headers, changes=changes), stream)

@@ -43,7 +43,7 @@ class ExecuteOptions(BaseModel):
     timeout: float | None = Field(None, gt=0)
     """Seconds without a byte before the call is given up; None takes the setting."""
     strict: bool = False
-    """Raise instead of dropping, renaming or transforming anything."""
+    """Raise instead of dropping, clamping or transforming anything. Another name for the same is no loss."""
 
     @field_validator("stop", mode="before")
     @classmethod

@@ -154,18 +154,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, frames: list[bytes], due: list[float], headers: dict[str, str], cut: bool) -> None:
         """Send the opening at once and each token when it is due; half of them where the stream is cut."""
-        chunks = [b"%x\r\n%b\r\n" % (len(frame), frame) for frame in frames]
         if cut:
             self.close_connection = True
-            del chunks[len(chunks) // 2 + 1 :]
-        else:
-            chunks[-1] += b"0\r\n\r\n"
+            del frames[len(frames) // 2 + 1 :]
         about = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
         self._head(200, about | {"Transfer-Encoding": "chunked"} | headers)
-        self.wfile.write(chunks[0])
-        for moment, together in groupby(zip(due, chunks[1:], strict=False), itemgetter(0)):
+        self._chunk(frames[0])
+        for moment, together in groupby(zip(due, frames[1:], strict=False), itemgetter(0)):
             _sleep_until(moment)
-            self.wfile.write(b"".join(chunk for _, chunk in together))
+            self._chunk(b"".join(frame for _, frame in together))
+        if not cut:
+            self._chunk(b"")
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
 
 def _read(wire: ModuleType, body: bytes) -> Request:

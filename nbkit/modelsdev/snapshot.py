@@ -13,6 +13,8 @@ Measured with the 8,337 models of 30 September 2026; CPU to unpack and parse (py
     columns, plain lists                     290 kB    33 ms
     distinct values, codes as JSON numbers   232 kB    11 ms
     distinct values, codes packed            249 kB     6 ms    <- this
+
+It is read with the standard library's json: 2 ms slower, but importing pydantic_core would cost 20.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -206,7 +208,8 @@ def write(path: Path, snapshot: Snapshot, *, mode: int = 0o600) -> None:
     }
     noon = datetime.fromisoformat(f"{snapshot.meta.date}T12:00:00+00:00")
     packed = gzip.compress(
-        json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode(), mtime=int(noon.timestamp())
+        json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=asdict).encode(),
+        mtime=int(noon.timestamp()),
     )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -44,17 +44,16 @@ class Comparison:
 
     def __init__(self, prompt: Any, models: str | BaseAdapter | Sequence[str | BaseAdapter], **options: Any) -> None:
         ExecuteOptions.of(options)
+        asked = _asked(prompt)
         self._options = options
         self._panes = _panes(models)
-        self._by_label = {pane.label: pane for pane in self._panes}
         self._tally = Tally()
         self._work: set[Future[None]] = set()
+        self._stops = 0  # how often: a turn that was asked before the last stop is not begun after it
         # What follows is touched on the portal only.
         self._turns = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
-        self._stops = 0
         self._board = Board([(pane.name, pane.label) for pane in self._panes])
-        asked = _asked(prompt)
         what = f"nbkit comparison of {_count(len(self._panes), 'model')}" if len(self._panes) > 1 else "nbkit chat"
         self._screen = Screen(f"{what}; re-run to interact", self._hear)
         if self._screen.live:
@@ -70,7 +69,8 @@ class Comparison:
 
     def stop(self) -> None:
         """Stop what streams, and forget what waits to be asked. Returns at once."""
-        portal.call(self._stop)
+        self._stops += 1
+        portal.call(self._cancel)
 
     def wait(self, timeout: float | None = None) -> Self:
         """Wait until all have answered, at most `timeout` seconds (then TimeoutError, and the streams go on).
@@ -100,12 +100,10 @@ class Comparison:
             raise
         return self
 
-    def freeze(self) -> Self:
-        """Leave only the static output, for a clean file; waits first. Further questions are answered without a
-        widget."""
+    def freeze(self) -> None:
+        """Leave only the static output, for a clean file; waits first. Later questions do without a widget."""
         self.wait()
         portal.wait(portal.submit(self._freeze()))
-        return self
 
     # What there is to read
 
@@ -153,7 +151,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         answered = sum(answer.status == "done" for pane in self._panes for answer in pane.answers)
-        return f"<Comparison of {', '.join(self._by_label)}: {_count(answered, 'answer')}, {self._tally.total()}>"
+        labels = ", ".join(pane.label for pane in self._panes)
+        return f"<Comparison of {labels}: {_count(answered, 'answer')}, {self._tally.total()}>"
 
     def _ipython_display_(self) -> None:
         """Show it in this cell too, unless the call that began it has done so."""
@@ -203,50 +202,63 @@ class Comparison:
 
     async def _retry(self, index: int) -> None:
         pane = self._panes[index]
-        if pane.answers[-1].status == "failed":
+        if pane.answers and pane.answers[-1].status == "failed":
             pane.answers[-1] = Answer(pane.answers[-1].prompt)
             self._board.last(index).reset()
             await self._stream([index])
 
     async def _stream(self, indices: Iterable[int]) -> None:
         """Run some panes to their ends, showing what is new at the pace of the display."""
-        tasks = {asyncio.create_task(self._answer(index)) for index in indices}
-        self._running |= tasks
+        tasks = {asyncio.create_task(self._answer(index)): index for index in indices}
+        self._running |= tasks.keys()
         try:
-            while self._running & tasks:
+            while running := self._running & tasks.keys():
                 self._show_news()
-                await asyncio.wait(tasks, timeout=FLUSH_SECONDS if self._screen.live else None)
-                self._running -= {task for task in tasks if task.done()}
+                done, _ = await asyncio.wait(running, timeout=FLUSH_SECONDS if self._screen.live else None)
+                self._running -= done
         except asyncio.CancelledError:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
             raise
         finally:
-            self._running -= tasks
+            self._running -= tasks.keys()
+            for task, index in tasks.items():
+                if task.cancelled():  # before its first step
+                    self._end(index, "stopped", None, None)
             self._show_news(whole=True)
             if self._screen.live:
                 self._screen.update(self._bundle(), self._board.snapshot())
+        for task in tasks:
+            if not task.cancelled():
+                task.result()  # what is our own fault reaches whoever waits
 
     async def _answer(self, index: int) -> None:
-        """One call, from asking to booking; never raises."""
-        pane, live = self._panes[index], self._board.last(index)
-        answer, stream = pane.answers[-1], None
+        """One call, from asking to booking."""
+        pane, live, stream = self._panes[index], self._board.last(index), None
+        completion: ChatCompletion | None = None
+        error: Exception | None = None
         try:
             async with pane.adapter.astream(pane.conversation, **self._options) as stream:
                 async for chunk in stream:
                     live.feed(chunk.text, chunk.reasoning)
-            answer.status, answer.completion = "done", stream.completion
+            status, completion = "done", stream.completion
         except asyncio.CancelledError:
-            answer.status, answer.completion = "stopped", stream.completion if stream else None
-        except Exception as error:  # noqa: BLE001 - whatever happens to one model stays in its pane and in `errors`
-            answer.status, answer.completion, answer.error = "failed", getattr(error, "partial", None), error
-        if answer.completion:
-            self._tally.record(pane.adapter.model_id, answer.completion)
-            tally.record(pane.adapter.model_id, answer.completion)
-            if answer.text and not answer.error:
-                pane.conversation += answer.completion
-        live.finish(answer.status, answer.facts())
+            status, completion = "stopped", stream.completion if stream else None
+        except Exception as failure:  # noqa: BLE001 - whatever happens to one model stays in its pane and in `errors`
+            status, completion, error = "failed", getattr(failure, "partial", None), failure
+        self._end(index, status, completion, error)
+
+    def _end(self, index: int, status: str, completion: ChatCompletion | None, error: Exception | None) -> None:
+        pane = self._panes[index]
+        answer = pane.answers[-1]
+        answer.status, answer.completion, answer.error = status, completion, error
+        if completion:
+            for sums in (self._tally, tally.NOTEBOOK):
+                sums.record(pane.adapter.model_id, completion)
+            if answer.text and not error:
+                pane.conversation += completion
+        self._board.last(index).finish(status, answer.facts())
 
     def _show_news(self, *, whole: bool = False) -> None:
         if self._screen.live:
@@ -258,8 +270,7 @@ class Comparison:
         while self._running:
             await asyncio.wait(self._running)
 
-    def _stop(self) -> None:
-        self._stops += 1
+    def _cancel(self) -> None:
         for task in self._running:
             task.cancel()
 
@@ -272,6 +283,8 @@ class Comparison:
         kind, text, index = content.get("type"), content.get("text"), content.get("pane")
         if kind in ("ready", "resync"):
             portal.call(self._greet)
+        elif kind == "ping":
+            portal.call(self._screen.send, {"type": "pong"})
         elif kind == "stop":
             self.stop()
         elif kind == "ask" and isinstance(text, str) and text.strip():

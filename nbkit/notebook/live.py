@@ -1,7 +1,8 @@
 """The delta protocol between a comparison and its views. No Jupyter here: messages are plain dicts.
 
 A view sends `ready` (each view, after each reload) and gets a snapshot; from then on it gets deltas, whose `seq` counts
-by one; a view that sees a gap sends `resync` and gets a snapshot again:
+by one; a view that sees a gap sends `resync` and gets a snapshot again. A view that waits and hears nothing for long
+sends `ping` and gets a `pong`. What else a view sends: `stop`, `ask` (with `text`), `retry` (with `pane`).
 
     {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
     {"type": "delta", "seq", "news", "foot"}          foot: {"busy", "totals"}, where it has changed
@@ -17,8 +18,8 @@ by one; a view that sees a gap sends `resync` and gets a snapshot again:
     final       the whole answer's HTML, where it differs from what was shown
     end         what stands under the answer: `Answer.facts`
 
-All HTML is made by `nbkit.notebook.markdown` and `sanitize`, so it is clean; everything else is text. A delta holds only
-what is new, and there is none when nothing is. Not thread-safe: all calls come from the portal.
+All HTML is made by `nbkit.notebook.markdown` and `sanitize`, so it is clean; everything else is text. A delta holds
+only what is new, and there is none when nothing is. Not thread-safe: all calls come from the portal.
 """
 
 from __future__ import annotations

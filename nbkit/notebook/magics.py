@@ -1,7 +1,7 @@
 """%%chat, %%compare and %nbkit.
 
 A `{{name}}` in a cell, or among its models, is replaced once by the variable of that name. Values are not scanned
-again, so braces in data, and in a cell that means them literally through a variable, arrive as they are.
+again: a text that means its braces literally goes in through a variable.
 """
 
 from __future__ import annotations

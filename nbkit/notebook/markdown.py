@@ -27,10 +27,12 @@ from nbkit.notebook.sanitize import PREFIX, clean, plain_html, visible
 
 _NESTING = 40  # levels, two a list: far from Python's stack limit; what is nested deeper is left out
 _LONGEST = 300_000  # characters; a longer answer is shown as plain text
+_LINK_DEFINITION = re.compile(r"\[[^\]]*\]:")
 _SLOW = 0.01  # seconds of CPU: a tail that takes longer is drawn less often, for at most a fifth of one core
 
 # Pygments' lexers take quadratic time on code written to that end: 30 s on 30 kB. Rare languages' are worse than these.
-_LONGEST_CODE, _LONGEST_LINE = 30_000, 1_000  # characters of highlighted code
+_LONGEST_CODE = 30_000  # characters
+_ENDLESS = re.compile(r"[^\n]{1000}|\s{200}")  # a single match of one of their patterns may take seconds on these
 _LEXING = 0.25  # seconds of CPU for one code block
 
 _LANGUAGES = """
@@ -78,6 +80,7 @@ class Incremental:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self._done: list[str] = []
         self._tail = ""
         self._fresh: list[str] = []
         self._inlines: dict[str, list[Token]] = {}
@@ -99,13 +102,19 @@ class Incremental:
         self._fresh = ["\r"] if tail.endswith("\r") else []
         self._tail = tail.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n")
         closed = self._advance()
+        self._done += closed
         cost = thread_time() - started
         self._resting_until = monotonic() + 4 * cost if cost > _SLOW else 0.0
         return Update(closed, self._html)
 
     def finish(self) -> str:
         """The final HTML of the whole text; equals `render` of it."""
-        return render("".join(self._pieces))
+        text = "".join(self._pieces)
+        if _LINK_DEFINITION.search(text) or "\r" in text:  # it may reach back into closed blocks
+            return render(text)
+        self._resting_until = 0.0
+        self.flush()
+        return "".join(self._done) + self._html
 
     def _advance(self) -> tuple[str, ...]:
         """Draw the tail, and cut off it the blocks that are closed."""
@@ -179,7 +188,7 @@ def _host(url: str) -> str:
 @lru_cache(maxsize=64)  # a closed fence is drawn again until the next block begins
 def _highlighted(code: str, language: str) -> str:
     """Code with colors; without, where the language is unknown or its lexer takes too long."""
-    if language not in _LANGUAGES or len(code) > _LONGEST_CODE or max(map(len, code.split("\n"))) > _LONGEST_LINE:
+    if language not in _LANGUAGES or len(code) > _LONGEST_CODE or _ENDLESS.search(code):
         return escape(code)
     from pygments import format as draw  # costs as much to import as the rest of this module
     from pygments.formatters import HtmlFormatter

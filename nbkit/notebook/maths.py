@@ -17,8 +17,6 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
-from nbkit.notebook.sanitize import MATHML_ATTRIBUTES
-
 # A body ends at the next mark of its own kind and is matched possessively: linear on any input.
 _DISPLAY = r"\$\$((?:[^$\\]|\\.)++)\$\$|\\\[((?:[^\\]|\\(?![\[\]]).)++)\\\]"
 _INLINE = r"(?<![\w$])\$(?!\s)((?:[^$\\`]|\\.)++)(?<!\s)\$(?!\d)|\\\(((?:[^\\]|\\(?![()]).)++)\\\)"
@@ -27,7 +25,7 @@ _ONE_LINE = re.compile(rf"(?:{_DISPLAY})([.,;:]?)")
 _OPENERS = {"$$": re.compile(r"(.*)\$\$([.,;:]?)"), "\\[": re.compile(r"(.*)\\\]([.,;:]?)")}
 
 _LONGEST = 4_000  # characters of TeX in one formula; longer ones are shown as source
-_DEFINES = re.compile(r"\\(?:def|let|(?:re)?newcommand)\b")  # macros that double at each step fill the memory
+_DEFINES = re.compile(r"\\(?:def|let|(?:re)?newcommand)\b")  # a macro multiplies its text, and no answer needs one
 _ALIASES = {"{aligned}": "{split}", "{gathered}": "{matrix}", "{gather*}": "{matrix}", "{gather}": "{matrix}"}
 _SMALL = r"[+-]?\d?(?:\.\d+)?(?:em|ex|px|pt|mu|%)?"  # a formula's boxes stay within ten units of it
 _VALUE = re.compile(rf"[a-z]+|{_SMALL}(?: {_SMALL})*")
@@ -93,7 +91,10 @@ def _line(state: StateBlock, number: int) -> str:
 
 @lru_cache(maxsize=1024)
 def mathml(tex: str, *, display: bool) -> str | None:
-    """The formula as MathML, or None where it defines macros, uses unknown ones, or cannot be understood."""
+    r"""The formula as MathML, or None where it defines macros, uses unknown ones, or cannot be understood.
+
+    The TeX may have put in any attribute (`\href`, `\style`): `sanitize.clean` must follow.
+    """
     if len(tex) > _LONGEST or _DEFINES.search(tex):
         return None
     for unknown, known in _ALIASES.items():
@@ -105,11 +106,7 @@ def mathml(tex: str, *, display: bool) -> str | None:
             element.text = unescape(element.text or "")
             if element.text == "&" or re.match(r"\\[a-zA-Z]", element.text):  # how it passes on what it does not know
                 return None
-            element.attrib = {
-                name: value
-                for name, value in element.attrib.items()
-                if name in MATHML_ATTRIBUTES and _VALUE.fullmatch(value)
-            }
+            element.attrib = {name: value for name, value in element.attrib.items() if _VALUE.fullmatch(value)}
         return tostring(root, encoding="unicode", method="html")
     except Exception:  # noqa: BLE001 - its parser fails on bad TeX with whatever it stumbles over, RecursionError too
         return None

@@ -39,7 +39,7 @@ _MATHML_TAGS = """
 math mrow mi mn mo ms mtext mspace mfrac msqrt mroot msub msup msubsup mover munder munderover mtable mtr mtd mstyle
 mpadded mphantom menclose
 """.split()  # noqa: SIM905 - one literal a word would fill a page
-MATHML_ATTRIBUTES = """
+_MATHML_ATTRIBUTES = """
 display displaystyle scriptlevel mathvariant accent stretchy fence form separator movablelimits minsize maxsize
 linethickness columnalign columnspacing rowspacing notation width height depth lspace rspace voffset
 """.split()  # noqa: SIM905 - one literal a word would fill a page
@@ -47,7 +47,7 @@ _ALIGN = {"align": {"left", "center", "right"}}
 
 _CLEANER = nh3.Cleaner(
     tags={*_TAGS, *_MATHML_TAGS},
-    attributes={"a": {"href", "title"}, "ol": {"start"}, **{tag: set(MATHML_ATTRIBUTES) for tag in _MATHML_TAGS}},
+    attributes={"a": {"href", "title"}, "ol": {"start"}, **{tag: set(_MATHML_ATTRIBUTES) for tag in _MATHML_TAGS}},
     tag_attribute_values={"th": _ALIGN, "td": _ALIGN},
     allowed_classes={
         "span": {PREFIX + short for short in STANDARD_TYPES.values() if short} | {f"{PREFIX}image"},

@@ -64,9 +64,11 @@ class Screen:
         from IPython.display import display
 
         self._shown_in = _cell()
+        if not self.live:  # final: a later turn is shown in its own cell
+            display(bundle, raw=True)
+            return
         display(self._beside(bundle), raw=True, display_id=self._static_id)
-        if self.live:
-            display(self._widget, display_id=self._live_id)
+        display(self._widget, display_id=self._live_id)
 
     def update(self, bundle: Bundle, state: dict[str, Any]) -> None:
         """Replace the static twin wherever it stands, and the widget's state, which views without a kernel show."""

@@ -15,6 +15,7 @@ from nbkit.notebook.markdown import render_static, to_text
 from nbkit.notebook.sanitize import plain_html
 
 _GRID = "display:grid;grid-template-columns:repeat(auto-fit,minmax(360px,1fr));gap:0 24px;text-align:left"
+_NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or JupyterLab's MathJax takes two prices in a line for a formula
 _UNANSWERED = "(no answer yet)"
 
 
@@ -43,7 +44,7 @@ def _answers(panes: Sequence[Pane], turn: int) -> list[tuple[Pane, Answer]]:
 
 
 def _html(panes: Sequence[Pane], turns: range, totals: str) -> str:
-    parts = ['<div class="nbk-static">']
+    parts = [f'<div class="nbk-static {_NO_MATHS}">']
     for turn in turns:
         answers = _answers(panes, turn)
         parts.append(f"<blockquote>{_lines(answers[0][1].prompt)}</blockquote>")

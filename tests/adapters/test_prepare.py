@@ -4,6 +4,7 @@ import pytest
 
 from nbkit.adapters.prepare import prepare
 from nbkit.errors import ConfigError, ConversationError, UnsupportedFeatureError
+from nbkit.protocols.wire import Dialect
 from nbkit.providers.endpoints import Endpoint
 
 IMAGE = [{"role": "user", "content": ["Look", {"type": "image_url", "image_url": "https://x.example/y.png"}]}]
@@ -33,6 +34,13 @@ def test_a_dropped_option_is_told_and_strict_raises():
     assert [str(change) for change in prepared.request.changes] == ["dropped temperature: the model takes none"]
     with pytest.raises(UnsupportedFeatureError, match="strict: dropped temperature"):
         prepare("Hi", {"temperature": 0.5, "strict": True}, endpoint(temperature=False), False)
+
+
+def test_another_name_for_the_same_is_told_but_strict_lets_it_be():
+    renaming = endpoint(dialect=Dialect(max_tokens_field="max_completion_tokens"))
+    prepared = prepare("Hi", {"max_tokens": 5, "strict": True}, renaming, False)
+    assert prepared.request.body["max_completion_tokens"] == 5
+    assert [change.kind for change in prepared.request.changes] == ["renamed"]
 
 
 def test_wrong_input_is_named_before_sending():

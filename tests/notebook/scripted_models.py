@@ -1,4 +1,4 @@
-"""Adapters that answer by a script, at a pace, without a network: for comparisons that must fail, wait or be stopped."""
+"""Adapters that answer by a script and at a pace, for comparisons that must fail, wait or be stopped."""
 
 import asyncio
 import time

@@ -1,7 +1,7 @@
 // Views of a comparison. The messages are described in nbkit/notebook/live.py. HTML comes from the kernel, where it was
 // sanitized; everything else is set as text.
 
-const SILENCE = 8000; // ms without an answer from the kernel before the reader is told
+const SILENCE = 8000; // ms without a word from the kernel before it is asked, and again before the reader is told
 
 function make(tag, className, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -216,8 +216,9 @@ class View {
       }
       this.seq = message.seq;
       this.update(message);
-    } else return;
+    } else if (message.type !== "pong") return;
     clearTimeout(this.timer);
+    if (this.busy) this.timer = setTimeout(() => this.say({ type: "ping" }), SILENCE);
     this.tell("");
   }
 
@@ -267,9 +268,10 @@ class View {
   ask() {
     const text = this.input.value.trim();
     if (!text || this.busy || this.gone) return;
+    this.say({ type: "ask", text });
+    if (this.gone) return; // what was typed stays
     this.input.value = "";
     this.fit();
-    this.say({ type: "ask", text });
   }
 
   halt() {

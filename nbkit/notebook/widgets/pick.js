@@ -50,8 +50,9 @@ function row(model, id) {
     make(
       "span",
       { class: "nbk-pick-name", title: model.id },
-      make("span", {}, model.name),
-      make("span", { class: "nbk-pick-provider" }, "  " + model.provider),
+      make("bdi", {}, model.name),
+      " ",
+      make("bdi", { class: "nbk-pick-provider" }, model.provider),
     ),
     make("span", { class: "nbk-pick-caps" }, ...labels),
     make(

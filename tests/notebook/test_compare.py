@@ -1,0 +1,188 @@
+"""Comparisons and chats without a person in front: they block, and their data are complete."""
+
+import asyncio
+import time
+
+import pytest
+from scripted_models import Scripted
+from shells import running_shell
+
+from nbkit.errors import ConfigError, ConversationError, ModelNotFoundError, RateLimitError, StreamError
+from nbkit.notebook import tally
+from nbkit.notebook.chat import Chat
+from nbkit.notebook.compare import Comparison, compare
+
+
+def said(conversation):
+    return [(turn.role, turn.text) for turn in conversation]
+
+
+def test_every_model_answers_and_nothing_is_printed(capsys):
+    done = compare("Hi", [Scripted("a", ["Hel", "lo"]), Scripted("b", ["Good day"])], temperature=0.5)
+    assert {label: answer.text for label, answer in done.completions.items()} == {
+        "scripted/a": "Hello",
+        "scripted/b": "Good day",
+    }
+    assert done.errors == {}
+    assert done.cost == pytest.approx(12e-6 + 11e-6)
+    assert capsys.readouterr().out == ""
+    assert repr(done) == "<Comparison of scripted/a, scripted/b: 2 answers, $0.000023>"
+
+
+def test_a_follow_up_goes_on_with_each_models_own_answers():
+    models = [Scripted("a", ["one"], ["uno"]), Scripted("b", ["two"], ["due"])]
+    done = compare("Count", models).ask("In Italian")
+    for model, answers in zip(models, [("one", "uno"), ("two", "due")], strict=True):
+        turns = [("user", "Count"), ("assistant", answers[0]), ("user", "In Italian"), ("assistant", answers[1])]
+        assert said(model.asked[1]) == turns[:3]
+        assert said(done.conversations[model.model_id]) == turns
+
+
+def test_options_and_whole_conversations_reach_the_models():
+    model = Scripted("a")
+    turns = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hi"}]
+    compare(turns, model, temperature=0.5, max_tokens=20)
+    assert said(model.asked[0]) == [("system", "Be brief"), ("user", "Hi")]
+    assert model.options == [{"temperature": 0.5, "max_tokens": 20}]
+
+
+def test_one_models_failure_does_not_disturb_the_others():
+    broken = StreamError("broke off")
+    broken.partial = Scripted("x").astream("").completion
+    models = [
+        Scripted("a", ["fine"]),
+        Scripted("b", [RateLimitError("too many", status=429)], ["better"]),
+        Scripted("c", ["half", broken]),
+        Scripted("d", [ZeroDivisionError("a bug")]),
+    ]
+    done = compare("Hi", models)
+    assert done.completions["scripted/a"].text == "fine"
+    assert {label: type(error) for label, error in done.errors.items()} == {
+        "scripted/b": RateLimitError,
+        "scripted/c": StreamError,
+        "scripted/d": ZeroDivisionError,
+    }
+    assert done.spent.calls == 2  # the partial answer was paid for
+    done.ask("Again")
+    assert said(models[1].asked[1]) == [("user", "Hi"), ("user", "Again")]
+    assert done.completions["scripted/b"].text == "better"
+
+
+def test_a_model_may_take_part_twice():
+    done = compare("Hi", [Scripted("a", ["one"]), Scripted("a", ["two"])])
+    assert {label: answer.text for label, answer in done.completions.items()} == {
+        "scripted/a": "one",
+        "scripted/a #2": "two",
+    }
+
+
+@pytest.mark.parametrize(
+    ("prompt", "models", "options", "error"),
+    [
+        ("Hi", ["demo/swift", "nobody/anything"], {}, ModelNotFoundError),
+        ("Hi", [], {}, ConfigError),
+        ("Hi", ["demo/swift"], {"temprature": 1}, ConfigError),
+        ([], ["demo/swift"], {}, ConversationError),
+        ([{"role": "assistant", "content": "Hi"}], ["demo/swift"], {}, ConversationError),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_sent(prompt, models, options, error):
+    model = Scripted("a")
+    with pytest.raises(error):
+        compare(prompt, [model, *models] if models else [], **options)
+    assert model.asked == []
+
+
+def test_the_frame_has_a_row_per_turn_and_model():
+    models = [Scripted("a", ["Hel", "lo"], ["Bye"]), Scripted("b", [RateLimitError("no")], ["Ciao"], price=None)]
+    frame = compare("Hi", models).ask("Bye").to_frame()
+    assert frame[["model", "turn", "prompt", "text", "status"]].to_dict("split")["data"] == [
+        ["scripted/a", 1, "Hi", "Hello", "done"],
+        ["scripted/b", 1, "Hi", "", "failed"],
+        ["scripted/a", 2, "Bye", "Bye", "done"],
+        ["scripted/b", 2, "Bye", "Ciao", "done"],
+    ]
+    assert frame.output_tokens.fillna(-1).tolist() == [2, -1, 1, 1]
+    assert frame.cost.isna().tolist() == [False, True, False, True]
+    assert frame.error.dropna().tolist() == ["no"]
+    assert (frame.seconds.dropna() > 0).all()
+
+
+def test_an_unknown_cost_makes_the_sum_unknown():
+    done = compare("Hi", [Scripted("a"), Scripted("b", price=None)])
+    assert done.cost is None
+    assert str(done.spent) == "$0.000011 + 1 unknown"
+
+
+def test_the_notebook_total_counts_every_call():
+    before = tally.total()
+    compare("Hi", [Scripted("a"), Scripted("b")]).ask("Again")
+    after = tally.total()
+    assert (after.calls - before.calls, after.usd - before.usd) == (4, pytest.approx(44e-6))
+
+
+def test_many_models_answer_at_the_same_time():
+    began = time.monotonic()
+    compare("Hi", [Scripted(f"m{number}", ["Hi"] * 4, wait=0.1) for number in range(8)])
+    assert time.monotonic() - began < 1.5  # one after the other: 3.2 s
+
+
+def test_awaiting_gives_the_comparison():
+    async def cell():
+        return await compare("Hi", Scripted("a"))
+
+    assert isinstance(asyncio.run(cell()), Comparison)
+
+
+def test_the_demo_models_answer_with_cost_and_times():
+    done = compare("echo: **Hello**", ["demo/swift", "demo/sage"])
+    frame = done.to_frame()
+    assert frame.text.tolist() == ["**Hello**"] * 2
+    assert (frame.cost > 0).all()
+    assert (frame.first_token <= frame.seconds).all()
+
+
+def test_without_a_kernel_a_shell_shows_one_static_display(tmp_path, capsys):
+    with running_shell(tmp_path) as shell:
+        done = compare("Hi", [Scripted("a", ["Hello <b>"])])
+        shown = capsys.readouterr().out
+        assert "Hello <b>" in shown
+        assert "$0.000011" in shown
+        done._ipython_display_()  # the value of the same cell
+        assert capsys.readouterr().out == ""
+        shell.execution_count += 1
+        done._ipython_display_()  # the value of a later one
+        assert "Hello <b>" in capsys.readouterr().out
+
+
+def test_a_chat_remembers_over_calls():
+    model = Scripted("a", ["Hello"], ["Fine"])
+    chat = Chat(model, system="Be brief", temperature=0.2)
+    assert chat.completion is None
+    assert chat("Hi") is chat
+    assert chat.completion.text == "Hello"
+    assert chat("How are you?").completion.text == "Fine"
+    assert said(model.asked[1]) == [
+        ("system", "Be brief"),
+        ("user", "Hi"),
+        ("assistant", "Hello"),
+        ("user", "How are you?"),
+    ]
+    assert len(chat.conversation) == 5
+    assert chat.cost == pytest.approx(22e-6)
+    assert model.options == [{"temperature": 0.2}] * 2
+
+
+def test_a_chat_raises_the_error_of_its_call_and_can_go_on():
+    chat = Chat(Scripted("a", [RateLimitError("too many")], ["Hello"]))("Hi")
+    with pytest.raises(RateLimitError):
+        _ = chat.completion
+    assert chat("Again").completion.text == "Hello"
+    assert repr(chat) == "<Chat with scripted/a: 3 turns>"
+
+
+def test_a_chat_checks_its_model_and_options_first():
+    with pytest.raises(ModelNotFoundError):
+        Chat("nobody/anything")
+    with pytest.raises(ConfigError):
+        Chat("demo/swift", temprature=1)
