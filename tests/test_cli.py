@@ -24,7 +24,7 @@ API = {"acme": {"npm": "@ai-sdk/openai", "models": {"alpha": {"cost": {"input": 
     ],
 )
 def test_snapshot_from_a_file(tmp_path, capsys, name, options, date):
-    source, out = tmp_path / name, tmp_path / "out.json.gz"
+    source, out = tmp_path / name, tmp_path / "out.gz"
     body = json.dumps(API).encode()
     source.write_bytes(gzip.compress(body) if name.endswith("gz") else body)
     assert main(["snapshot", "--from", str(source), "--out", str(out), *options]) == 0

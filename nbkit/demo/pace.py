@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-TICK = 1 / 20
+TICK = 1 / 15
 """Seconds. All tokens leave on a tick of one clock, those of one tick together: waking up costs more CPU time than
 sending a token does, and the server shares its process, and often its core, with the notebook that reads."""
 

@@ -9,7 +9,6 @@ minutes, in whichever kernel. NBKIT_OFFLINE=1 never asks. The request carries no
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 import warnings
@@ -69,7 +68,7 @@ def load(refresh: bool = False) -> Snapshot:
     broken.
     """
     config = settings()
-    cache, marker = config.cache_dir / "models.dev.json.gz", config.cache_dir / "models.dev.failed"
+    cache, marker = config.cache_dir / "models.dev.gz", config.cache_dir / "models.dev.failed"
     held = _held(cache)
     checked = _age(cache) if held.meta.source == "cached" else None
     action, reason = decide(
@@ -203,6 +202,7 @@ def _get(url: str, etag: str | None, seconds: float, transport: httpx2.BaseTrans
 
 def _look_up(url: str) -> None:
     """Raise CatalogError where the host has no address: without a network that spares loading httpx2 (70 ms of CPU)."""
+    import socket  # here: most starts fetch nothing
     from urllib.request import getproxies
 
     if getproxies():

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.factory import get_adapter
-from nbkit.conversation.completion import ChatCompletion
+from nbkit.billing.cost import bill, estimate_tokens
+from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ConfigError, ConversationError
 from nbkit.notebook import portal, static, tally
 from nbkit.notebook.answers import Answer, Pane
-from nbkit.notebook.live import FLUSH_SECONDS, Board
+from nbkit.notebook.live import Board
 from nbkit.notebook.screen import Screen
 from nbkit.notebook.tally import Sum, Tally
 
@@ -167,6 +168,15 @@ class Comparison:
         so_far = " so far" if self._running else ""
         return f"this {what} {self._tally.total()}{so_far} · notebook {tally.total()}"
 
+    def _ahead(self) -> str:
+        """What a follow-up costs before it is answered: each model reads its conversation again. An estimate."""
+        reading = Sum()
+        for pane in self._panes:
+            usage = Usage(input=estimate_tokens(pane.conversation.text))
+            usd = bill(usage, pane.adapter.endpoint.cost).total
+            reading += Sum(1, usd or 0.0, int(usd is None))
+        return f"about {reading} to be read"
+
     # Asking
 
     def _begin(self, asked: Conversation) -> None:
@@ -214,7 +224,7 @@ class Comparison:
         try:
             while running := self._running & tasks.keys():
                 self._show_news()
-                done, _ = await asyncio.wait(running, timeout=FLUSH_SECONDS if self._screen.live else None)
+                done, _ = await asyncio.wait(running, timeout=self._board.flush_seconds if self._screen.live else None)
                 self._running -= done
         except asyncio.CancelledError:
             for task in tasks:
@@ -226,7 +236,7 @@ class Comparison:
             for task, index in tasks.items():
                 if task.cancelled():  # before its first step
                     self._end(index, "stopped", None, None)
-            self._show_news(whole=True)
+            self._show_news()
             if self._screen.live:
                 self._screen.update(self._bundle(), self._board.snapshot())
         for task in tasks:
@@ -260,10 +270,11 @@ class Comparison:
                 pane.conversation += completion
         self._board.last(index).finish(status, answer.facts())
 
-    def _show_news(self, *, whole: bool = False) -> None:
+    def _show_news(self) -> None:
         if self._screen.live:
-            self._board.set_foot(busy=bool(self._running), totals=self._totals())
-            if news := self._board.delta(whole=whole):
+            busy = bool(self._running)
+            self._board.set_foot(busy=busy, totals=self._totals(), ahead="" if busy else self._ahead())
+            if news := self._board.delta():
                 self._screen.send(news)
 
     async def _quiet(self) -> None:
@@ -293,7 +304,7 @@ class Comparison:
             self._submit(self._retry(index))
 
     def _greet(self) -> None:
-        self._show_news(whole=True)
+        self._show_news()
         self._screen.send(self._board.snapshot())
 
 

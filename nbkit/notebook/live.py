@@ -5,7 +5,7 @@ by one; a view that sees a gap sends `resync` and gets a snapshot again. A view 
 sends `ping` and gets a `pong`. What else a view sends: `stop`, `ask` (with `text`), `retry` (with `pane`).
 
     {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
-    {"type": "delta", "seq", "news", "foot"}          foot: {"busy", "totals"}, where it has changed
+    {"type": "delta", "seq", "news", "foot"}          foot: {"busy", "totals", "ahead"}, where it has changed
 
 `news` has the same form in both, so a view applies them alike; each item is about one turn of one pane:
 
@@ -34,10 +34,8 @@ Message = dict[str, Any]
 
 FLUSH_SECONDS = 0.05
 """Deltas are batched for this long; each message has an envelope of about 440 bytes."""
-
-
 _CROWD = 3
-"""From so many panes on, each delta renders every other pane: the eye does not see it, the kernel does."""
+"""From so many panes on, for twice as long: the eye does not see it, the kernel does."""
 
 
 def _shared(old: str, new: str) -> tuple[int, int]:
@@ -148,8 +146,8 @@ class Board:
     def __init__(self, titles: list[tuple[str, str]]) -> None:
         self._titles = titles
         self._panes: list[list[LiveTurn]] = [[] for _ in titles]
-        self._seq = self._beat = 0
-        self._foot: Message = {"busy": False, "totals": ""}
+        self._seq = 0
+        self._foot: Message = {"busy": False, "totals": "", "ahead": ""}
         self._foot_is_new = False
 
     def add(self, pane: int, prompt: str) -> LiveTurn:
@@ -163,15 +161,19 @@ class Board:
         return self._panes[pane][-1]
 
     def set_foot(self, **foot: Any) -> None:
-        """`busy`: whether anything streams. `totals`: the line of money below the panes."""
+        """`busy`: whether anything streams. `totals`: the line of money below the panes. `ahead`: what asking costs."""
         changed = self._foot | foot
         self._foot_is_new |= changed != self._foot
         self._foot = changed
 
-    def delta(self, *, whole: bool = False) -> Message | None:
-        """The next message for all views, or None where nothing is new. `whole`: of all panes, however many."""
-        turns = list(self._due(whole or len(self._panes) < _CROWD))
-        news = [{"pane": pane, "turn": number} | said for pane, number, turn in turns if (said := turn.delta())]
+    @property
+    def flush_seconds(self) -> float:
+        """How long deltas are batched."""
+        return FLUSH_SECONDS if len(self._panes) < _CROWD else 2 * FLUSH_SECONDS
+
+    def delta(self) -> Message | None:
+        """The next message for all views, or None where nothing is new."""
+        news = [{"pane": pane, "turn": number} | said for pane, number, turn in self._turns() if (said := turn.delta())]
         if not news and not self._foot_is_new:
             return None
         self._seq += 1
@@ -180,15 +182,12 @@ class Board:
             message["foot"], self._foot_is_new = self._foot, False
         return message
 
-    def _due(self, everyone: bool) -> Iterator[tuple[int, int, LiveTurn]]:
-        self._beat ^= 1
+    def _turns(self) -> Iterator[tuple[int, int, LiveTurn]]:
         for pane, turns in enumerate(self._panes):
-            if everyone or pane % 2 == self._beat:
-                yield from ((pane, number, turn) for number, turn in enumerate(turns))
+            yield from ((pane, number, turn) for number, turn in enumerate(turns))
 
     def snapshot(self) -> Message:
-        """Everything. Only right after `delta(whole=True)`: what is still to be said would be said twice."""
+        """Everything. Only right after `delta()`: what is still to be said would be said twice."""
         panes = [{"name": name, "model": model} for name, model in self._titles]
-        turns = self._due(everyone=True)
-        news = [{"pane": pane, "turn": number} | turn.snapshot() for pane, number, turn in turns]
+        news = [{"pane": pane, "turn": number} | turn.snapshot() for pane, number, turn in self._turns()]
         return {"type": "snapshot", "seq": self._seq, "panes": panes, "news": news, "foot": self._foot}

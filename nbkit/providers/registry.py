@@ -71,15 +71,17 @@ def registered(provider: str) -> Registered | None:
 def find(name: str, *, anywhere: bool = False) -> Found:
     """What `name` means: an id, a path, or a bare model that one provider serves.
 
-    A model that its provider's list does not hold is found all the same, without a record. With `anywhere` (a base URL
-    is given) so is one of an unknown provider. Raises ModelNotFoundError with the nearest names.
+    A model that models.dev does not list at its provider is found all the same, without a record; so is one of an
+    unknown provider with `anywhere` (a base URL is given). Raises ModelNotFoundError with the nearest names.
     """
     provider_id, _, model = name.partition("/")
     own = registered(provider_id)
     if own is not None and model:
         known = {record.model: record for record in own.records}
         record = known.get(model) or _by_path(name, known)
-        return Found(own.records[0].provider, record.model if record else model, record, own.address)
+        if record is None:
+            raise ModelNotFoundError(name, _nearest(name, [record.id for record in own.records]))
+        return Found(record.provider, record.model, record, own.address)
     records = snapshot()
     if exact := records.record(name):
         return Found(exact.provider, exact.model, exact)
@@ -105,12 +107,10 @@ def _bare(name: str, records: Snapshot) -> Found:
     if ids:
         few = ", ".join(ids[:6]) + (", ..." if len(ids) > 6 else "")
         raise ModelNotFoundError(name, why=f"{len(ids)} providers serve {name!r}: name one of {few}")
-    raise ModelNotFoundError(name, nearest(name))
+    raise ModelNotFoundError(name, _nearest(name, records.ids))
 
 
-def nearest(name: str) -> tuple[str, ...]:
-    """The model ids that come closest to a name."""
+def _nearest(name: str, ids: list[str]) -> tuple[str, ...]:
     from rapidfuzz import fuzz, process
 
-    ids = snapshot().ids
     return tuple(found for found, _, _ in process.extract(name, ids, scorer=fuzz.WRatio, limit=3, score_cutoff=60))

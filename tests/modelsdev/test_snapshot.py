@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import stat
 import subprocess
 import sys
@@ -22,7 +21,7 @@ def small(api):
 
 
 def test_a_file_gives_back_every_record_and_where_it_is_from(small, api, tmp_path):
-    path = tmp_path / "a" / "s.json.gz"
+    path = tmp_path / "a" / "s.gz"
     write(path, small)
     again = read(path)
     assert again.meta == META
@@ -32,7 +31,7 @@ def test_a_file_gives_back_every_record_and_where_it_is_from(small, api, tmp_pat
 
 
 def test_files_are_for_this_user_only_and_nothing_else_is_left(small, tmp_path):
-    path = tmp_path / "a" / "s.json.gz"
+    path = tmp_path / "a" / "s.gz"
     write(path, small)
     write(path, small)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -41,10 +40,10 @@ def test_files_are_for_this_user_only_and_nothing_else_is_left(small, tmp_path):
 
 
 def test_a_write_that_fails_leaves_nothing_behind(small, tmp_path):
-    (tmp_path / "s.json.gz" / "in the way").mkdir(parents=True)
+    (tmp_path / "s.gz" / "in the way").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
-        write(tmp_path / "s.json.gz", small)
-    assert [path.name for path in tmp_path.iterdir()] == ["s.json.gz"]
+        write(tmp_path / "s.gz", small)
+    assert [path.name for path in tmp_path.iterdir()] == ["s.gz"]
 
 
 def test_the_same_data_gives_the_same_file(small, api, tmp_path):
@@ -54,11 +53,9 @@ def test_the_same_data_gives_the_same_file(small, api, tmp_path):
 
 
 def test_a_broken_file_is_a_catalog_error(small, tmp_path):
-    path = tmp_path / "s.json.gz"
+    path = tmp_path / "s.gz"
     write(path, small)
     whole = path.read_bytes()
-    content = json.loads(gzip.decompress(whole))
-    content["columns"]["name"]["codes"] = ""
     cases = [
         b"",
         b"no gzip",
@@ -68,11 +65,11 @@ def test_a_broken_file_is_a_catalog_error(small, tmp_path):
         gzip.compress(b"{"),
         gzip.compress(b'{"schema": 2}'),
         gzip.compress(b'{"schema": 1}'),
-        gzip.compress(json.dumps(content).encode()),
+        gzip.compress(gzip.decompress(whole)[:-2]),
     ]
     for case in cases:
         path.write_bytes(case)
-        with pytest.raises(CatalogError, match=r"s\.json\.gz") as raised:
+        with pytest.raises(CatalogError, match=r"s\.gz") as raised:
             read(path)
         assert raised.value.__context__ is None
     with pytest.raises(CatalogError):

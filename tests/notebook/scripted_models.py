@@ -4,8 +4,10 @@ import asyncio
 import time
 
 from nbkit.adapters.adapter import BaseAdapter
+from nbkit.billing.cost import Cost
 from nbkit.conversation.completion import Bill, Change, ChatCompletion, ChatCompletionChunk, Timing, Usage
 from nbkit.conversation.turns import Conversation
+from nbkit.providers.endpoints import Endpoint
 
 
 class Scripted(BaseAdapter):
@@ -15,14 +17,10 @@ class Scripted(BaseAdapter):
     """
 
     def __init__(self, name, *turns, wait=0.0, price=0.000001, reasoning=""):
-        self.name, self._id = name.title(), f"scripted/{name}"
+        super().__init__(Endpoint("scripted", name, "openai-chat", "", cost=Cost({"input": 1.0})), name=name.title())
         self.turns, self.wait, self.price, self.reasoning = turns or (["Hi"],), wait, price, reasoning
         self.asked = []
         self.options = []
-
-    @property
-    def model_id(self):
-        return self._id
 
     def astream(self, conversation, **options):
         self.asked.append(Conversation(conversation))

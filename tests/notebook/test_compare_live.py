@@ -60,6 +60,7 @@ def test_it_returns_at_once_streams_and_leaves_a_static_twin(kernel):
     assert page.html(1) == "<p><strong>Hi</strong></p>\n"
     assert page.titles[0] == {"name": "A", "model": "scripted/a"}
     assert page.foot["totals"] == "this comparison $0.000061 · notebook $0.000061"
+    assert page.foot["ahead"] == "about $0.000029 to be read"  # 103 and 9 characters, four a token, $1 a million
     kernel.until(lambda: displays(kernel.heard, "text/markdown", "update_display_data"))
     kernel.run("1")
     twin = displays(kernel.heard, "text/markdown", "update_display_data")[-1]

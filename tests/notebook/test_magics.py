@@ -109,7 +109,7 @@ def test_values_are_no_options(shell):
         ("%%compare demo/swift {{nobody}}\nHello", r"\{\{nobody\}\}"),
         ("%%compare {{get_ipython}}\nHello", "a model id or a list"),
         ("%%chat {{two}}\nHello", "one model"),
-        ("%%compare demo/nobody-knows nobody/nothing\nHello", "nobody/nothing"),
+        ("%%compare demo/swift nobody/nothing\nHello", "nobody/nothing"),
         ("%%compare\nHello", "model"),
         ("%%compare demo/swift --bad\nHello", "--bad"),
         ("%%compare demo/swift --max-tokens many\nHello", "many"),

@@ -44,6 +44,8 @@ def test_unknown_names():
     assert caught.value.nearest
     with pytest.raises(ModelNotFoundError):
         get_adapter("nobody/some-model-of-tomorrow")
+    with pytest.raises(ModelNotFoundError, match="did you mean demo/swift"):
+        get_adapter("demo/swfit")  # a provider that was registered lists all it has
     tomorrow = get_adapter("anthropic/claude-of-tomorrow").endpoint
     assert (tomorrow.protocol, tomorrow.cost, tomorrow.vision) == ("anthropic-messages", None, None)
     assert get_adapter("nobody/m", base_url="https://llm.example/v1/").endpoint.base_url == "https://llm.example/v1"

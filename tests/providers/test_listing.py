@@ -1,6 +1,8 @@
 """The catalog as a chooser sees it."""
 
 import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -72,6 +74,13 @@ def test_paths_do_not_repeat_the_vendor():
     assert path_of("lab", "openai", "gpt-6") == "lab/openai/gpt-6"
     assert path_of("lab", "openai", "openai/gpt-6") == "lab/openai/gpt-6"
     assert path_of("lab", "openai", "openai-oss/gpt-6") == "lab/openai/openai-oss/gpt-6"
+
+
+def test_the_catalog_is_ready_in_no_time():
+    code = "import pandas, time; t = time.process_time(); import nbkit; nbkit.catalog; print(time.process_time() - t)"
+    environment = os.environ | {"NBKIT_OFFLINE": "1"}
+    spent = [float(subprocess.check_output([sys.executable, "-c", code], env=environment)) for _ in range(3)]
+    assert min(spent) < 0.08
 
 
 def test_few_vendors_are_unknown():

@@ -172,7 +172,8 @@ class View {
     model.on("msg:custom", this.onMessage);
     model.on("comm_live_update", this.onLife);
     model.on("change:state", this.onState);
-    this.setFoot({ busy: false, totals: "" });
+    this.invitation = "";
+    this.setFoot({ busy: false, totals: "", ahead: "" });
     this.restore();
     this.say({ type: "ready" });
     this.onLife();
@@ -228,7 +229,7 @@ class View {
     this.grid.dataset.panes = this.panes.length;
     const many = this.panes.length > 1;
     this.root.setAttribute("aria-label", many ? `Comparison of ${this.panes.length} models` : "Chat");
-    this.input.placeholder = many ? `Ask all ${this.panes.length} models a follow-up` : "Ask a follow-up";
+    this.invitation = many ? `Ask all ${this.panes.length} models a follow-up` : "Ask a follow-up";
     this.update(snapshot);
   }
 
@@ -240,9 +241,11 @@ class View {
     if (foot) this.setFoot(foot);
   }
 
-  setFoot({ busy, totals }) {
+  setFoot({ busy, totals, ahead }) {
     this.busy = busy;
     this.totals.textContent = totals;
+    this.ahead = ahead;
+    this.input.placeholder = this.invitation + (ahead && ` (${ahead})`);
     const hadFocus = document.activeElement === this.stop || document.activeElement === this.send;
     this.stop.hidden = !busy;
     this.send.hidden = busy;
@@ -258,7 +261,7 @@ class View {
     this.root.classList.toggle("nbk-gone", gone);
     this.tell(gone ? "The kernel is gone; run the cell again to go on." : "");
     if (gone) for (const pane of this.panes) if (pane.scroll.ariaBusy === "true") pane.setStatus("stopped");
-    this.setFoot({ busy: this.busy && !gone, totals: this.totals.textContent });
+    this.setFoot({ busy: this.busy && !gone, totals: this.totals.textContent, ahead: this.ahead });
   }
 
   tell(text) {
