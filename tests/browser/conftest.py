@@ -88,7 +88,7 @@ def _wait_for(url, process, log, seconds=90):
     pytest.fail(f"JupyterLab did not start: {log.read_text()[-2000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright runs, so does an event loop in this thread
 def browser():
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: install Debian's `chromium` to run the browser tests")
