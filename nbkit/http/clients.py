@@ -173,4 +173,5 @@ def _start_anew() -> None:
 
 
 atexit.register(close_all)
-os.register_at_fork(after_in_child=_start_anew)
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_start_anew)

@@ -5,7 +5,6 @@ A protocol is its module and one row of `PROTOCOLS`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -15,17 +14,9 @@ if TYPE_CHECKING:  # the table is read by the catalog too, which encodes nothing
     from nbkit.protocols.wire import ProtocolModule
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A protocol: the module of this room that speaks it, and how its streams are framed."""
-
-    module: str
-    framing: str = "sse"
-
-
-PROTOCOLS = {
-    "openai-chat": Row("openai_chat"),
-    "anthropic-messages": Row("anthropic_messages"),
+PROTOCOLS = {  # name -> the module of this room that speaks it
+    "openai-chat": "openai_chat",
+    "anthropic-messages": "anthropic_messages",
 }
 
 
@@ -33,4 +24,4 @@ def protocol(name: str) -> ProtocolModule:
     """The module that speaks a protocol. Raises ProviderNotSupportedError, which names those that there are."""
     if name not in PROTOCOLS:
         raise ProviderNotSupportedError(f"no protocol {name!r}; there are {', '.join(PROTOCOLS)}")
-    return cast("ProtocolModule", import_module(f"nbkit.protocols.{PROTOCOLS[name].module}"))
+    return cast("ProtocolModule", import_module(f"nbkit.protocols.{PROTOCOLS[name]}"))
