@@ -1,4 +1,5 @@
-"""Rates x usage = bill. Pure; amounts are USD, rates USD per million tokens as models.dev gives them.
+"""Rates x usage = bill. Pure; amounts are USD, rates USD per million tokens as models.dev gives them. The sums are
+decimal, so a bill is what a person gets who adds it up by hand.
 
 A tier reprices the whole request: the rates of the largest tier whose size is below the prompt's tokens count
 (models.dev `cost.tiers`; its `context_over_200k` says the same again for one size, and is not read).
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import fsum
+from decimal import Decimal
 
 from nbkit.conversation.completion import Bill, BillLine, Usage
 
@@ -73,13 +74,15 @@ def bill(
     `reported` is the price that the provider itself named: it wins. `partial`: the answer broke off.
     """
     tier, rates = _tier(usage, cost)
-    lines = tuple(_line(bucket, usage, rates)[0] for bucket in BUCKETS if usage and getattr(usage, bucket))
+    priced = [_line(bucket, usage, rates) for bucket in BUCKETS if usage and getattr(usage, bucket)]
+    lines = tuple(line for line, _ in priced)
     if reported is not None:
         return Bill(reported, "provider", lines, catalog_date, tier)
     if usage is None or cost is None or any(line.usd is None for line in lines):
         return Bill(None, "partial" if partial else "catalog", lines, catalog_date, tier)
-    assumed = any(_line(line.bucket, usage, rates)[1] for line in lines)
-    total = fsum([cost.request, *(line.usd for line in lines if line.usd is not None)])
+    assumed = any(assumed for _, assumed in priced)
+    exact = (Decimal(str(usd)) for usd in (cost.request, *(line.usd for line in lines)))
+    total = float(sum(exact))
     return Bill(total, "partial" if partial else "estimate" if assumed else "catalog", lines, catalog_date, tier)
 
 
@@ -105,4 +108,5 @@ def _line(bucket: str, usage: Usage, rates: Mapping[str, float]) -> tuple[BillLi
     rate = rates.get(bucket)
     assumed = rate is None and not rule
     rate = rates.get(instead) if rate is None else rate
-    return BillLine(bucket, tokens, rate, None if rate is None else tokens * rate / 1e6), assumed
+    usd = None if rate is None else float(tokens * Decimal(str(rate)) / 1_000_000)
+    return BillLine(bucket, tokens, rate, usd), assumed

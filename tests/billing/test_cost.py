@@ -23,6 +23,11 @@ def test_each_bucket_at_its_own_rate():
     }  # fmt: skip
 
 
+def test_sums_are_those_of_a_person_with_a_pencil():
+    assert bill(Usage(input=41, output=6), Cost({"input": 3.0, "output": 15.0})).total == 0.000213
+    assert bill(Usage(input=3, output=7), Cost({"input": 0.1, "output": 0.2})).total == 0.0000017
+
+
 def test_reasoning_has_its_own_rate_where_there_is_one():
     rates = Cost({"input": 1.0, "output": 2.0, "reasoning": 8.0})
     assert bill(Usage(output=1_000_000, reasoning=1_000_000), rates).total == 10.0
