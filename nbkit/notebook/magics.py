@@ -99,13 +99,20 @@ class NbkitMagics(Magics):
 
     @no_var_expand
     @magic_arguments()
-    @argument("what", nargs="?", choices=("total",), help="total: only what this notebook has spent")
+    @argument(
+        "what",
+        nargs="*",
+        help="nothing: the catalog, your keys, what was spent; total: only what was spent; nest on: let your own cells "
+        "call asyncio.run, at the price of slower tasks until the kernel restarts",
+    )
     @line_magic
     def nbkit(self, line: str) -> None:
         """Say what the catalog is, which keys are set and what this notebook has spent."""
-        asked = _parse(self.nbkit, line)
+        what = " ".join(_parse(self.nbkit, line).what)
+        if what not in _SAYS:
+            raise UsageError(f"%nbkit {what}: there are {', '.join(filter(None, _SAYS))}, and %nbkit alone")
         with _one_line():
-            print(spent() if asked.what else status())  # noqa: T201  # what the magic is for
+            print(_SAYS[what]())  # noqa: T201  # what the magic is for
 
     def _read(self, magic: Any, line: str, cell: str) -> tuple[Namespace, str]:
         """The arguments and the prompt. Raises UsageError before anything is sent."""
@@ -166,6 +173,19 @@ def spent() -> str:
     """What this notebook's calls have cost, in USD."""
     total = tally.total()
     return f"this notebook: {total} for {total.calls:,} {'call' if total.calls == 1 else 'calls'}"
+
+
+def nest() -> str:
+    """Let cells call `asyncio.run` although the kernel's own loop is running. Patches asyncio until the restart."""
+    try:
+        import nest_asyncio2
+    except ImportError:
+        raise UsageError("nest-asyncio2 is not installed: pip install 'nbkit[nest]'") from None
+    nest_asyncio2.apply()
+    return "asyncio.run works in cells now, until the kernel restarts"
+
+
+_SAYS: dict[str, Callable[[], str]] = {"": status, "total": spent, "nest on": nest}
 
 
 def _parse(magic: Any, line: str) -> Namespace:

@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from IPython.core.error import UsageError
@@ -175,3 +178,18 @@ def test_magics_have_help_and_take_no_key(shell):
         text = shell.find_cell_magic(name).__doc__
         assert "--out" in text
         assert "key" not in text
+
+
+def test_nest_on_lets_cells_call_asyncio_run():
+    nested = "asyncio.run(asyncio.sleep(0, 'inner'))\\nawait asyncio.sleep(0, asyncio.run(asyncio.sleep(0, 'nested')))"
+    code = f"""
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "nbkit")
+shell.run_line_magic("nbkit", "nest on")
+shell.run_cell("import asyncio\\n{nested}")
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], text=True, env=os.environ | {"NBKIT_OFFLINE": "1"})
+    assert "asyncio.run works in cells now" in said
+    assert "nested" in said
+    assert "Error" not in said
