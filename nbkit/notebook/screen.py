@@ -14,6 +14,8 @@ Bundle = dict[str, str]
 
 # Front ends that show each output in a frame of its own, where the widget's style cannot hide the static twin.
 _APART = ("VSCODE_PID", "COLAB_RELEASE_TAG")
+# What JupyterLab shows below it when the notebook is reopened: "Error displaying widget: model not found".
+_HIDE_LOST_WIDGET = "<style>.jp-OutputArea:has(.nbk-static) .jupyter-widgets:not(:has(*)){display:none}</style>"
 
 
 def _shell() -> Any:
@@ -67,7 +69,7 @@ class Screen:
         if not self.live:  # final: a later turn is shown in its own cell
             display(bundle, raw=True)
             return
-        display(self._beside(bundle), raw=True, display_id=self._static_id)
+        display(beside(bundle), raw=True, display_id=self._static_id)
         display(self._widget, display_id=self._live_id)
 
     def update(self, bundle: Bundle, state: dict[str, Any]) -> None:
@@ -75,7 +77,7 @@ class Screen:
         if self.live:
             from IPython.display import update_display
 
-            update_display(self._beside(bundle), raw=True, display_id=self._static_id)
+            update_display(beside(bundle), raw=True, display_id=self._static_id)
             self._widget.state = state
 
     def send(self, message: dict[str, Any]) -> None:
@@ -93,12 +95,13 @@ class Screen:
             self._widget.close()
             self._widget = None
 
-    def _beside(self, bundle: Bundle) -> Bundle:
-        """The twin, folded where it would stand open below the widget."""
-        if self.live and any(name in os.environ for name in _APART):
-            html = f"<details><summary>static copy</summary>{bundle['text/html']}</details>"
-            return bundle | {"text/html": html}
-        return bundle
+
+def beside(bundle: Bundle) -> Bundle:
+    """A static twin that stands beside a widget: folded where it would stand open below it."""
+    html = bundle["text/html"]
+    if any(name in os.environ for name in _APART):
+        html = f"<details><summary>static copy</summary>{html}</details>"
+    return bundle | {"text/html": html + _HIDE_LOST_WIDGET}
 
 
 def _cell() -> object:

@@ -47,6 +47,25 @@ def test_a_comparison_streams_answers_follow_ups_and_comes_back_after_a_reload(l
     assert lab.abroad == []
 
 
+def test_when_the_kernel_is_gone_the_twin_stands_alone(lab):
+    lab.open(
+        "import nbkit; p = nbkit.pick(nbkit.demo_models(), value=['demo/sage']); p",
+        "nbkit.compare('Hi', ['demo/swift'])",
+    )
+    lab.run()
+    lab.until(IDLE)
+    lab.until("() => document.querySelector('.nbk-pick, [role=listbox]')")
+    lab.save()
+    lab.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    lab.page.reload()
+    lab.until("() => document.querySelectorAll('.nbk-static').length === 2", 60)
+    lab.until("() => document.body.textContent.includes('model not found')")
+    shown = lab.page.locator(".jp-OutputArea").all_inner_texts()
+    assert "Sage (simulated)" in shown[0]
+    assert "cost $0.0" in shown[1]
+    assert "model not found" not in "".join(shown)
+
+
 def test_stop_stops_by_button_and_by_key_and_keeps_the_partial_answer(lab):
     lab.open("import nbkit; c = nbkit.compare('Explain recursion', ['demo/tortoise', 'demo/tortoise'])")
     lab.run()

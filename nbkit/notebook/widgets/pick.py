@@ -20,7 +20,7 @@ from anywidget import AnyWidget
 from IPython.display import display, update_display
 from rapidfuzz import fuzz, process
 
-from nbkit.notebook.screen import person_in_front
+from nbkit.notebook.screen import beside, person_in_front
 from nbkit.providers.listing import catalog, demo_models
 
 FLAGS = ("vision", "tools", "reasoning", "structured_output", "open_weights", "has_key")
@@ -124,9 +124,11 @@ class ModelPicker(AnyWidget):
 
     def _ipython_display_(self) -> None:
         """Show the widget where a person can use it, and beside it, hidden meanwhile, a table for when it is gone."""
-        display(self._table(), raw=True, display_id=self._static_id)
-        if person_in_front():
+        if not person_in_front():
+            display(self._table(), raw=True)
+        else:
             self._shown = True
+            display(beside(self._table()), raw=True, display_id=self._static_id)
             data, metadata = super()._repr_mimebundle_()
             data["text/plain"] = "model picker of nbkit; run the cell again to pick"
             display(data, metadata=metadata, raw=True)
@@ -134,7 +136,7 @@ class ModelPicker(AnyWidget):
     @traitlets.observe("value")
     def _renew(self, _: Any) -> None:
         if self._shown:
-            update_display(self._table(), raw=True, display_id=self._static_id)
+            update_display(beside(self._table()), raw=True, display_id=self._static_id)
 
     def _table(self) -> dict[str, str]:
         """The picked models, readable without the widget and its style."""
