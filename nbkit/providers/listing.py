@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -65,10 +68,23 @@ def load_catalog(refresh: bool = False) -> pd.DataFrame:
 
 def catalog() -> pd.DataFrame:
     """The catalog in force; the same object until it is refreshed."""
-    current = registry.snapshot()
-    if not _shown or _shown[0][0] is not current:
-        _shown[:] = [(current, frame(current, COLUMNS))]
+    with _undisturbed():
+        current = registry.snapshot()
+        if not _shown or _shown[0][0] is not current:
+            _shown[:] = [(current, frame(current, COLUMNS))]
     return _shown[0][1]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep the garbage collector out: so many new values make it look through all of pandas, for nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def demo_models() -> pd.DataFrame:

@@ -76,11 +76,19 @@ def test_paths_do_not_repeat_the_vendor():
     assert path_of("lab", "openai", "openai-oss/gpt-6") == "lab/openai/openai-oss/gpt-6"
 
 
-def test_the_catalog_is_ready_in_no_time():
-    code = "import pandas, time; t = time.process_time(); import nbkit; nbkit.catalog; print(time.process_time() - t)"
+def test_the_catalog_is_ready_in_a_fraction_of_what_pandas_takes():
+    code = """
+import time
+begun = time.process_time()
+import pandas
+imported = time.process_time()
+import nbkit
+nbkit.catalog
+print((time.process_time() - imported) / (imported - begun))
+"""
     environment = os.environ | {"NBKIT_OFFLINE": "1"}
-    spent = [float(subprocess.check_output([sys.executable, "-c", code], env=environment)) for _ in range(3)]
-    assert min(spent) < 0.08
+    ratios = [float(subprocess.check_output([sys.executable, "-c", code], env=environment)) for _ in range(3)]
+    assert min(ratios) < 0.25  # 0.16, which is 65 ms, on an idle machine of 2026
 
 
 def test_few_vendors_are_unknown():
