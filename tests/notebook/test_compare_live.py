@@ -108,7 +108,8 @@ def test_stop_forgets_what_waits_to_be_asked(kernel):
     view.until(lambda page: page.turns)
     kernel.run("c.ask('Two'); c.stop(); c.ask('Three'); c.wait(5)")
     assert kernel.value("[turn.text for turn in c.conversations['scripted/a']]") == ["One", "Three", "2"]
-    kernel.run("c = compare('One', [Scripted('a')]); c.stop(); c.wait(5)")
+    held = "import time; portal.call(time.sleep, 0.3)"  # so that the question is still waiting when stop comes
+    kernel.run(f"{held}; c = compare('One', [Scripted('a')]); c.stop(); c.wait(5)")
     View(kernel).say(type="retry", pane=0)  # of what was never asked
     assert kernel.value("[c.completions, len(c.to_frame()), c.cost]") == [{}, 0, 0]
 
