@@ -199,10 +199,10 @@ class Call:
             rand=random(),  # noqa: S311  # jitter
             remaining=self.deadline - time.monotonic(),
         )
-        if seconds is not None:
-            self._spent += (spent := self._budget.take(throttled=error.status == 429))
-            return seconds if spent else None
-        return None
+        if seconds is None or not (spent := self._budget.take(throttled=error.status == 429)):
+            return None
+        self._spent += spent
+        return seconds
 
     def _status(self, failure: Exception) -> int | None:
         """The status that decides about a retry: an error told amidst an answer of 200 counts as what it says."""

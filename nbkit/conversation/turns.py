@@ -106,6 +106,8 @@ class _Said(_Value):
         if not isinstance(data, dict):
             return data
         data = {key: value for key, value in data.items() if value is not None or key == "content"}
+        if isinstance(content := data.get("content"), list | tuple):
+            data["content"] = tuple({"type": "text", "text": e} if isinstance(e, str) else e for e in content)
         if data.get("role") == "assistant":
             if data.get("content") is None and isinstance(data.get("refusal"), str):
                 data["content"] = data["refusal"]
@@ -174,11 +176,6 @@ class ContentTurn(_Said):
     name: str | None = None
     reasoning: tuple[Reasoning, ...] = ()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _strings(cls, data: Any) -> Any:
-        return _entries(data)
-
 
 class ToolsCallTurn(_Said):
     """An assistant turn that calls tools; it may hold text and reasoning as well."""
@@ -188,11 +185,6 @@ class ToolsCallTurn(_Said):
     tool_calls: tuple[ToolCall, ...] = Field(min_length=1)
     reasoning: tuple[Reasoning, ...] = ()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _strings(cls, data: Any) -> Any:
-        return _entries(data)
-
 
 class ToolOutputTurn(_Said):
     """What a tool gave for the call `tool_call_id`."""
@@ -201,11 +193,6 @@ class ToolOutputTurn(_Said):
     content: str | tuple[ContentEntry, ...]
     tool_call_id: str
     name: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _strings(cls, data: Any) -> Any:
-        return _entries(data)
 
 
 class FunctionCallTurn(_Said):
@@ -227,13 +214,6 @@ class FunctionOutputTurn(_Said):
 
 AnyTurn = Turn | ContentTurn | ToolsCallTurn | ToolOutputTurn | FunctionCallTurn | FunctionOutputTurn
 _TURNS = (Turn, ContentTurn, ToolsCallTurn, ToolOutputTurn, FunctionCallTurn, FunctionOutputTurn)
-
-
-def _entries(data: Any) -> Any:
-    if isinstance(data, dict) and isinstance(data.get("content"), list | tuple):
-        content = data["content"]
-        data = data | {"content": tuple({"type": "text", "text": e} if isinstance(e, str) else e for e in content)}
-    return data
 
 
 def _turn_type(data: dict[str, Any]) -> type[_Said]:
