@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nbkit.adapters.adapter import BaseAdapter
     from nbkit.adapters.factory import AdapterFactory, get_adapter
     from nbkit.conversation.completion import Bill, Change, ChatCompletion, ChatCompletionChunk, Usage
+    from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry, Reasoning, TextEntry
     from nbkit.conversation.options import ExecuteOptions
     from nbkit.conversation.tools import Tool, ToolCall
     from nbkit.conversation.turns import (
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
         Conversation,
         FunctionCallTurn,
         FunctionOutputTurn,
-        ImageEntry,
-        Reasoning,
-        TextEntry,
         ToolOutputTurn,
         ToolsCallTurn,
         Turn,
@@ -46,6 +44,7 @@ _HOMES = {
     "adapters.adapter": ("BaseAdapter",),
     "adapters.factory": ("AdapterFactory", "get_adapter"),
     "conversation.completion": ("Bill", "Change", "ChatCompletion", "ChatCompletionChunk", "Usage"),
+    "conversation.content": ("AudioEntry", "FileEntry", "ImageEntry", "Reasoning", "TextEntry"),
     "conversation.options": ("ExecuteOptions",),
     "conversation.tools": ("Tool", "ToolCall"),
     "conversation.turns": (
@@ -53,9 +52,6 @@ _HOMES = {
         "Conversation",
         "FunctionCallTurn",
         "FunctionOutputTurn",
-        "ImageEntry",
-        "Reasoning",
-        "TextEntry",
         "ToolOutputTurn",
         "ToolsCallTurn",
         "Turn",
@@ -70,6 +66,7 @@ _HOME = {name: f"nbkit.{home}" for home, names in _HOMES.items() for name in nam
 
 __all__ = [
     "AdapterFactory",
+    "AudioEntry",
     "BaseAdapter",
     "Bill",
     "Change",
@@ -80,6 +77,7 @@ __all__ = [
     "ContentTurn",
     "Conversation",
     "ExecuteOptions",
+    "FileEntry",
     "FunctionCallTurn",
     "FunctionOutputTurn",
     "ImageEntry",

@@ -53,7 +53,7 @@ def test_rooms_reexport_nothing():
 
 PUBLIC = """
 AdapterFactory BaseAdapter Bill Change Chat ChatCompletion ChatCompletionChunk Comparison ContentTurn Conversation
-ExecuteOptions FunctionCallTurn FunctionOutputTurn ImageEntry Reasoning TextEntry Tool ToolCall ToolOutputTurn
+ExecuteOptions FileEntry FunctionCallTurn FunctionOutputTurn ImageEntry Reasoning TextEntry Tool ToolCall ToolOutputTurn
 ToolsCallTurn Turn Usage catalog compare demo_models errors estimate get_adapter load_catalog pick plots
 """
 

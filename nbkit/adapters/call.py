@@ -24,8 +24,8 @@ from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, T
 from nbkit.errors import AdapterError, BadRequestError, ProviderError, RateLimitError, StreamError, TransportError
 from nbkit.http import retry
 from nbkit.http.clients import KeyAuth
-from nbkit.http.events import EventDecoder
 from nbkit.http.failures import FAILURES, redirect_error, scrub, transport_error
+from nbkit.http.framing import FRAMINGS
 from nbkit.protocols import protocol
 from nbkit.protocols.reading import parse
 from nbkit.providers.endpoints import Endpoint
@@ -86,7 +86,7 @@ class Call:
         return Attempt(self)
 
     def _start_over(self) -> None:
-        self._events = EventDecoder()
+        self._events = FRAMINGS[self._protocol.FRAMING]()
         self._decoder = self._protocol.Decoder(self.endpoint.dialect)
         self._seen = False
         self.response: httpx2.Response | None = None

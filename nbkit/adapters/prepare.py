@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nbkit.conversation.completion import Change
+from nbkit.conversation.content import ImageEntry
 from nbkit.conversation.options import ExecuteOptions
-from nbkit.conversation.turns import Conversation, ImageEntry
+from nbkit.conversation.turns import Conversation
 from nbkit.errors import UnsupportedFeatureError
 from nbkit.protocols import protocol
 from nbkit.protocols.wire import WireRequest

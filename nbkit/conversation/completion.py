@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbkit.conversation.content import Reasoning
 from nbkit.conversation.tools import ToolCall
-from nbkit.conversation.turns import Reasoning, ToolsCallTurn, Turn
+from nbkit.conversation.turns import ToolsCallTurn, Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,14 @@ class ExecuteOptions(BaseModel):
     """Most tokens of the answer (reasoning included)."""
     top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=1)
+    min_p: float | None = Field(None, ge=0, le=1)
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     stop: tuple[str, ...] | None = None
     """The answer ends before any of these."""
     seed: int | None = None
+    n: int | None = Field(None, ge=1)
+    """Answers to one prompt; `completion.choices` has them all."""
     user: str | None = None
     """An opaque id of the end user."""
     tools: tuple[Tool, ...] | None = None
@@ -37,6 +40,8 @@ class ExecuteOptions(BaseModel):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     reasoning_budget: int | None = Field(None, ge=0)
     """Most tokens of reasoning, where the model takes a budget; 0 turns it off."""
+    prompt_cache: Literal["auto"] | None = None
+    """`auto` marks what the next call will repeat for the provider's cache, where it wants marks (Anthropic, Bedrock)."""
     extra_body: dict[str, Any] | None = None
     """Merged into the request's body as it is."""
     extra_headers: dict[str, str] | None = None

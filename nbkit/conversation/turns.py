@@ -7,97 +7,22 @@ string (one user turn), a single dict, and lists of strings, dicts, turns and co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, model_serializer, model_validator
 
+from nbkit.conversation.content import ContentEntry, Reasoning, TextEntry, Value
 from nbkit.conversation.tools import FunctionCall, ToolCall
 from nbkit.errors import ConversationError
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TextEntry(_Value):
-    """A piece of text."""
-
-    type: Literal["text"] = "text"
-    text: str
-
-
-class ImageUrl(_Value):
-    """Where an image is (https: or data:), and how closely to look."""
-
-    url: str = Field(min_length=1)
-    detail: Literal["auto", "low", "high"] | None = None
-
-    @model_serializer(mode="plain")
-    def _openai(self) -> dict[str, str]:
-        return {"url": self.url} | ({"detail": self.detail} if self.detail else {})
-
-
-class ImageEntry(_Value):
-    """An image, by its address or as a `data:` URL. A plain string is read as the address."""
-
-    type: Literal["image_url"] = "image_url"
-    image_url: ImageUrl
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_url(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("image_url"), str):
-            return data | {"image_url": {"url": data["image_url"]}}
-        return data
-
-
-ContentEntry = Annotated[TextEntry | ImageEntry, Discriminator("type")]
-
-
-class Reasoning(_Value):
-    """A block of a model's reasoning, kept so that it can be sent back unchanged.
-
-    `signature` and `data` (encrypted or redacted reasoning) are opaque and mean something to their vendor only;
-    `raw` is the block as an OpenAI-compatible router wrote it in `reasoning_details`.
-    """
-
-    text: str = ""
-    signature: str | None = None
-    data: str | None = None
-    raw: dict[str, Any] | None = None
-
-    @classmethod
-    def from_detail(cls, detail: dict[str, Any]) -> Reasoning:
-        """Read one entry of `reasoning_details` (OpenRouter's documented form)."""
-        text = detail.get("text") or detail.get("summary") or ""
-        block = cls(text=text, signature=detail.get("signature"), data=detail.get("data"))
-        return block if block.to_detail() == detail else block.model_copy(update={"raw": detail})
-
-    def to_detail(self) -> dict[str, Any]:
-        """Write one entry of `reasoning_details`; the original where there is one."""
-        if self.raw is not None:
-            return self.raw
-        if self.data is not None:
-            return {"type": "reasoning.encrypted", "data": self.data}
-        signed = {"signature": self.signature} if self.signature is not None else {}
-        return {"type": "reasoning.text", "text": self.text, **signed}
-
-
 # Output-only keys of the SDKs' own assistant messages, which people append to their lists as they are.
 _IGNORED = frozenset({"annotations", "audio", "refusal", "provider_specific_fields"})
 
 
-class _Said(_Value):
+class _Said(Value):
     """What all turns share: the OpenAI form, without keys that say nothing."""
 
     @model_validator(mode="before")
@@ -131,12 +56,17 @@ class _Said(_Value):
         return out
 
     @property
-    def text(self) -> str:
-        """The turn's text, without images."""
-        content = getattr(self, "content", None)
+    def entries(self) -> tuple[ContentEntry, ...]:
+        """The content as entries; nothing where it is empty."""
+        content: str | tuple[ContentEntry, ...] | None = getattr(self, "content", None)
         if isinstance(content, tuple):
-            return "".join(entry.text for entry in content if isinstance(entry, TextEntry))
-        return content or ""
+            return content
+        return (TextEntry(text=content),) if content else ()
+
+    @property
+    def text(self) -> str:
+        """The turn's text alone."""
+        return "".join(entry.text for entry in self.entries if isinstance(entry, TextEntry))
 
 
 def _read_reasoning(data: dict[str, Any]) -> dict[str, Any]:
@@ -260,7 +190,7 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
     raise ConversationError(f"turn {index} ({value['role']}): {where + ': ' if where else ''}{problem['msg']}")
 
 
-class Conversation(_Value):
+class Conversation(Value):
     """Turns, in order. Immutable: `conversation + turn` is a new one.
 
     `Conversation("Hello")`, `Conversation([{"role": "user", "content": "Hello"}, ...])`.

@@ -20,6 +20,8 @@ from nbkit.demo.answers import Answer, answer
 from nbkit.demo.dialog import Request, Turn
 
 IMAGE_TOKENS = 256
+SSE = "text/event-stream; charset=utf-8"
+"""The content type of server-sent events."""
 _TOKEN = re.compile(r"\s?\w{1,5}|\s?[^\w\s]{1,2}|\s+")
 
 

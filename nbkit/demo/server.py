@@ -23,7 +23,12 @@ from nbkit.demo.pace import moments
 from nbkit.demo.reply import json_bytes, reply
 from nbkit.settings import settings
 
-WIRES: dict[str, ModuleType] = {wire.PATH: wire for wire in (wire_openai, wire_anthropic)}
+# The protocols spoken; every model answers in each of them. A wire is a module with PATH (a pattern; its named groups
+# go to `parse`), STREAM_TYPE, REQUEST_ID, ID_PREFIX, and parse, whole, events, error.
+WIRES: tuple[ModuleType, ...] = (
+    wire_openai,
+    wire_anthropic,
+)
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?", re.IGNORECASE)
 BODY_LIMIT = 64 * 1024 * 1024
 FAILURES = {"server_error": 500, "rate_limit": 429}
@@ -103,13 +108,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         arrived = time.monotonic()
-        wire = WIRES.get(self.path)
+        path = self.path.partition("?")[0]
+        routes = ((wire, found) for wire in WIRES if (found := re.fullmatch(wire.PATH, path)))
+        wire, found = next(routes, (None, None))
         try:
             body = self._body()
             self._check_host()
-            if wire is None:
+            if wire is None or found is None:
                 raise _Refused(404, f"no such path: POST {self.path}")
-            request = _read(wire, body)
+            request = _read(wire, body, found.groupdict())
         except _Refused as refused:
             return self._send(refused.status, (wire or wire_openai).error(refused.status, refused.message))
         said, identity = reply(request), wire.ID_PREFIX + secrets.token_hex(12)
@@ -120,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(status, wire.error(status, "Simulated failure, as the prompt asked."), headers | retry)
         form = (said, request, identity, int(time.time()))
         if request.stream:
-            return self._stream(_frames(wire.events(*form)), due, headers, cut=said.failure == "cut")
+            about = {"Content-Type": wire.STREAM_TYPE, "Cache-Control": "no-cache"} | headers
+            return self._stream(_frames(wire.events(*form)), due, about, cut=said.failure == "cut")
         _sleep_until(due[-1] if due else arrived)
         self._send(200, wire.whole(*form), headers, cut=said.failure == "cut")
 
@@ -157,8 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         if cut:
             self.close_connection = True
             del frames[len(frames) // 2 + 1 :]
-        about = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
-        self._head(200, about | {"Transfer-Encoding": "chunked"} | headers)
+        self._head(200, {"Transfer-Encoding": "chunked"} | headers)
         self._chunk(frames[0])
         for moment, together in groupby(zip(due, frames[1:], strict=False), itemgetter(0)):
             _sleep_until(moment)
@@ -170,20 +177,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
 
-def _read(wire: ModuleType, body: bytes) -> Request:
-    """The request of a body, for a model that speaks this protocol."""
+def _read(wire: ModuleType, body: bytes, path: dict[str, str]) -> Request:
+    """The request of a body and of what its path names."""
     try:
         value = json.loads(body)
         if not isinstance(value, dict):
             raise ValueError("the body must be a JSON object")
-        request: Request = wire.parse(value)
+        request: Request = wire.parse(value, **path)
     except ValueError as invalid:
         raise _Refused(400, str(invalid)) from None
-    model = PROVIDER["models"].get(request.model)
-    if model is None:
+    if request.model not in PROVIDER["models"]:
         raise _Refused(404, f"The model {request.model!r} does not exist")
-    if model.get("provider", PROVIDER)["npm"] != wire.NPM:
-        raise _Refused(404, f"The model {request.model!r} does not answer POST {wire.PATH}")
     return request
 
 

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbkit.demo.dialog import Request, Tool, Turn, field, objects, positive, required
-from nbkit.demo.models import ANTHROPIC
-from nbkit.demo.reply import Part, Reply, json_bytes
+from nbkit.demo.reply import SSE, Part, Reply, json_bytes
 
 PATH = "/v1/messages"
-NPM = ANTHROPIC
+STREAM_TYPE = SSE
 REQUEST_ID = "request-id"
 ID_PREFIX = "msg_"
 

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbkit.demo.dialog import Request, Role, Tool, Turn, field, objects, positive, required
-from nbkit.demo.models import OPENAI
-from nbkit.demo.reply import Reply, json_bytes
+from nbkit.demo.reply import SSE, Reply, json_bytes
 
 PATH = "/v1/chat/completions"
-NPM = OPENAI
+STREAM_TYPE = SSE
 REQUEST_ID = "x-request-id"
 ID_PREFIX = "chatcmpl-"
 

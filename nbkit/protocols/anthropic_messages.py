@@ -16,11 +16,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, ToolCallDelta, Usage
+from nbkit.conversation.content import Reasoning
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
-from nbkit.conversation.turns import Conversation, Reasoning
+from nbkit.conversation.turns import Conversation
 from nbkit.errors import AdapterError, ProviderError, StreamError
-from nbkit.protocols.anthropic_turns import put_turns
+from nbkit.protocols.anthropic_turns import FORMAT, put_turns
 from nbkit.protocols.failures import failure
 from nbkit.protocols.reading import (
     count,
@@ -35,6 +36,7 @@ from nbkit.protocols.reading import (
 from nbkit.protocols.wire import Dialect, WireRequest
 from nbkit.protocols.writing import Draft, max_tokens, merge, reasoning, strict, tool_choice
 
+FRAMING = "sse"
 PATH = "/messages"
 HEADERS = {"anthropic-version": "2023-06-01"}
 DEFAULT_MAX_TOKENS = 4096
@@ -335,8 +337,9 @@ def _tool_call(block: _Block) -> ToolCall:
 
 def _reasoning(block: _Block) -> Reasoning:
     if block.type == "redacted_thinking":
-        return Reasoning(data=block.data)
-    return Reasoning(text="".join(block.parts), signature=block.signature or None)
+        return Reasoning(data=block.data, format=FORMAT)
+    signed = {"signature": block.signature, "format": FORMAT} if block.signature else {}
+    return Reasoning(text="".join(block.parts), **signed)
 
 
 def _usage(usage: dict[str, Any]) -> Usage | None:

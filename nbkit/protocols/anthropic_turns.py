@@ -6,25 +6,22 @@ Wire facts: docs.claude.com/en/api/messages, /build-with-claude/vision, tool-use
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from itertools import takewhile
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
+from nbkit.conversation.content import ImageEntry, Reasoning, TextEntry, inline
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import (
     AnyTurn,
     Conversation,
-    ImageEntry,
-    Reasoning,
-    TextEntry,
     ToolOutputTurn,
     ToolsCallTurn,
     Turn,
 )
-from nbkit.protocols.reading import string
 from nbkit.protocols.writing import Draft, modern
 
+FORMAT = "anthropic-claude-v1"
+"""What OpenRouter calls reasoning that Claude signed."""
 PLACEHOLDER = "."
 """What the user says where a user's turn must stand and there is none: text must not be empty."""
 
@@ -120,21 +117,17 @@ def _content(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
 
 
 def _image(draft: Draft, entry: ImageEntry) -> dict[str, Any]:
-    url = entry.image_url.url
     if entry.image_url.detail:
         draft.change("dropped", "detail of an image", "Anthropic has no such choice")
-    if not url.startswith("data:"):
-        return {"type": "image", "source": {"type": "url", "url": url}}
-    head, _, data = url.removeprefix("data:").partition(",")
-    if not head.endswith(";base64"):
-        data = b64encode(unquote_to_bytes(data)).decode()
-    media_type = head.partition(";")[0] or "image/png"
+    if (content := inline(entry.url)) is None:
+        return {"type": "image", "source": {"type": "url", "url": entry.url}}
+    media_type, data = content
     return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
 
 
 def _thinking(draft: Draft, block: Reasoning) -> dict[str, Any] | None:
     """A block of Claude's own reasoning, unchanged; another vendor's cannot be sent back."""
-    own = block.raw is None or string(block.raw.get("format")).startswith("anthropic")
+    own = block.format == FORMAT
     if own and block.signature is not None:
         return {"type": "thinking", "thinking": block.text, "signature": block.signature}
     if own and block.data is not None:

@@ -16,9 +16,10 @@ from typing import Any
 from pydantic_core import to_json
 
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, ToolCallDelta, Usage
+from nbkit.conversation.content import Reasoning
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
-from nbkit.conversation.turns import AnyTurn, Conversation, Reasoning, ToolsCallTurn
+from nbkit.conversation.turns import AnyTurn, Conversation, ToolsCallTurn
 from nbkit.errors import AdapterError, ProviderError, StreamError
 from nbkit.protocols.failures import failure
 from nbkit.protocols.reading import (
@@ -35,6 +36,7 @@ from nbkit.protocols.reading import (
 from nbkit.protocols.wire import Dialect, WireRequest
 from nbkit.protocols.writing import Draft, max_tokens, merge, modern, reasoning, strict, tool_choice
 
+FRAMING = "sse"
 PATH = "/chat/completions"
 
 _SAME_NAME = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed", "user")

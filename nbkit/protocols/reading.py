@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from math import isfinite
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from nbkit.errors import ProviderError
 from nbkit.protocols.wire import Dialect
@@ -69,6 +70,20 @@ def objects(value: Any) -> list[dict[str, Any]]:
 def string(value: Any) -> str:
     """The value where it is text, else nothing."""
     return value if isinstance(value, str) else ""
+
+
+def arguments(pieces: Iterable[str], given: Any = None) -> str:
+    """A tool call's arguments: compact JSON where they are a JSON object, as the model wrote them where not.
+
+    A stream brings them as text in the model's own spacing, a whole answer as an object: `given`, which counts where
+    no text came. Both give the same.
+    """
+    written = "".join(pieces)
+    try:
+        value = from_json(written) if written else given or {}
+    except ValueError:
+        return written
+    return to_json(value).decode() if isinstance(value, dict) else written
 
 
 def count(value: Any) -> int | None:

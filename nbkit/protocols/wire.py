@@ -1,13 +1,18 @@
 """The types that every protocol module shares.
 
-A protocol is a module with four names, all pure:
+A protocol is a module with five names, all pure:
 
+- `FRAMING`: how a stream is cut into events, a key of `nbkit.http.framing.FRAMINGS`
 - `encode(conversation, options, model, dialect, stream) -> WireRequest`
 - `decode(body, dialect) -> ChatCompletion`, raising an AdapterError where the body is an error or not an answer
 - `error(status, body, dialect) -> AdapterError`, for an answer that is no 2xx
 - `Decoder(dialect)`, with `feed(event, data) -> list of chunks` for each event of a stream, and `finish()`, which
   gives the completion, or raises StreamError where the stream ended without its finish signal; `partial()` gives
   what came so far
+
+What `encode` gets has been fitted to the model already (`adapters/fit.py`): turns that the model's capabilities rule
+out are transformed, options that it does not take are gone, the rest is clamped, `tool_choice` is one that can be made.
+What is left to a protocol is spelling, and each loss in it is listed in the request's `changes`.
 
 The adapter fills in who was asked (provider, model, status, request id): a protocol does not know.
 """
@@ -35,41 +40,35 @@ class WireRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a provider's spelling of its protocol differs. Each field is a key of `provider_defaults.toml`."""
+    """How a provider's spelling of its protocol differs. Each field is a key of a `dialect` in the provider tables."""
 
     max_output: int | None = None
-    """Most answer tokens of the model: `max_tokens` is clamped to it; it is sent where a protocol demands a limit."""
-    max_tokens_field: str = "max_tokens"
-    """openai-chat: `max_tokens` or `max_completion_tokens`."""
-    system_role: str = "system"
-    """openai-chat: what reasoning models of OpenAI call it is `developer`."""
-    stream_usage: bool = True
-    """openai-chat: ask for usage with `stream_options`."""
-    plain_content: bool = False
-    """openai-chat: a message's content must be a string: entries are joined where all are text, null becomes ""."""
-    replay_reasoning: str = ""
-    """openai-chat: the key under which old reasoning goes back (`reasoning_content`, `reasoning`,
-    `reasoning_details`); "" drops it."""
+    """Most answer tokens of the model; it is sent where a protocol demands a limit and none was asked for."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Options that go by another name; a dotted one is nested: `{"reasoning_effort": "reasoning.effort"}`."""
     reported_cost: str = ""
     """Dotted path in the body of the price of the call, as the provider reports it."""
     reported_cost_unit: float = 1.0
     """USD per unit of `reported_cost`."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Options that go by another name; a dotted one is nested: `{"reasoning_effort": "reasoning.effort"}`."""
-    drop: tuple[str, ...] = ()
-    """Options that the provider refuses or ignores (and a tool's `strict`): dropped, and listed in `changes`."""
-    efforts: dict[str, str] = field(default_factory=dict)
-    """Reasoning efforts that the model does not know, and what is said instead: `{"medium": "high"}`."""
     reasoning_off: dict[str, Any] = field(default_factory=dict)
     """What switches reasoning off, merged into the body, where it is not the protocol's own word."""
-    thinking: str = "budget"
-    """anthropic-messages: `budget` (thinking.budget_tokens) or `adaptive` (output_config.effort)."""
+
+    # openai-chat
+    max_tokens_field: str = "max_tokens"
+    """`max_tokens` or `max_completion_tokens`."""
+    system_role: str = "system"
+    """What reasoning models of OpenAI call it is `developer`."""
+    stream_usage: bool = True
+    """Ask for usage with `stream_options`."""
+    replay_reasoning: str = ""
+    """The key under which old reasoning goes back (`reasoning_content`, `reasoning`, `reasoning_details`, or `content`:
+    Mistral's parts); "" drops it."""
     tool_choice_required: str = "required"
-    """openai-chat: the word for "call some tool"; Mistral says `any`."""
-    tool_choice_named: bool = True
-    """The model can be told which tool to call; otherwise that tool is sent alone, and required."""
-    tool_choice_forced: bool = True
-    """The model can be told to call a tool; otherwise it is left to choose."""
+    """The word for "call some tool"; Mistral says `any`."""
+
+    # anthropic-messages
+    thinking: str = "budget"
+    """`budget` (thinking.budget_tokens) or `adaptive` (output_config.effort)."""
 
 
 class StreamDecoder(Protocol):
@@ -87,6 +86,8 @@ class StreamDecoder(Protocol):
 
 class ProtocolModule(Protocol):
     """What each module of this room provides."""
+
+    FRAMING: str
 
     def encode(
         self, conversation: Conversation, options: ExecuteOptions, model: str, dialect: Dialect, stream: bool

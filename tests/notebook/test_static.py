@@ -5,7 +5,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from nbkit.conversation.completion import Bill, Change, ChatCompletion, Timing, Usage
-from nbkit.conversation.turns import Conversation, Reasoning
+from nbkit.conversation.content import Reasoning
+from nbkit.conversation.turns import Conversation
 from nbkit.errors import ApiKeyNotFoundError, BadRequestError, RateLimitError, StreamError
 from nbkit.notebook.answers import Answer, Pane
 from nbkit.notebook.static import bundle

@@ -1,0 +1,147 @@
+"""What a turn holds: text, images, files, audio, and the reasoning behind an answer. OpenAI's forms, as values.
+
+`of` makes an entry of what people have at hand; see `media.py` for the constructors that read files and figures.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote_to_bytes
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_serializer, model_validator
+
+
+class Value(BaseModel):
+    """A frozen value; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TextEntry(Value):
+    """A piece of text."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImageUrl(Value):
+    """Where an image is (https: or data:), and how closely to look."""
+
+    url: str = Field(min_length=1)
+    detail: Literal["auto", "low", "high"] | None = None
+
+    @model_serializer(mode="plain")
+    def _openai(self) -> dict[str, str]:
+        return {"url": self.url} | ({"detail": self.detail} if self.detail else {})
+
+
+class ImageEntry(Value):
+    """An image, by its address or as a `data:` URL. A plain string is read as the address."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: ImageUrl
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_url(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("image_url"), str):
+            return data | {"image_url": {"url": data["image_url"]}}
+        return data
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return self.image_url.url
+
+
+class FileData(Value):
+    """A file's name and its content as a `data:` URL."""
+
+    file_data: str = Field(pattern=r"^data:")
+    filename: str = ""
+
+    @model_serializer(mode="plain")
+    def _openai(self) -> dict[str, str]:
+        return ({"filename": self.filename} if self.filename else {}) | {"file_data": self.file_data}
+
+
+class FileEntry(Value):
+    """A document, most often a PDF."""
+
+    type: Literal["file"] = "file"
+    file: FileData
+
+    @property
+    def url(self) -> str:
+        """The content as a `data:` URL."""
+        return self.file.file_data
+
+
+class AudioData(Value):
+    """Base64 and the name of the format, such as wav or mp3."""
+
+    data: str = Field(min_length=1)
+    format: str = Field(min_length=1)
+
+
+class AudioEntry(Value):
+    """A recording to listen to."""
+
+    type: Literal["input_audio"] = "input_audio"
+    input_audio: AudioData
+
+    @property
+    def media_type(self) -> str:
+        """`audio/wav`, `audio/mpeg` ..."""
+        return f"audio/{'mpeg' if self.input_audio.format == 'mp3' else self.input_audio.format}"
+
+
+ContentEntry = Annotated[TextEntry | ImageEntry | FileEntry | AudioEntry, Discriminator("type")]
+
+
+def inline(url: str) -> tuple[str, str] | None:
+    """(media type, base64) of a `data:` URL; None where `url` is an address.
+
+    RFC 2397; without a media type it is `application/octet-stream`, which every provider refuses by name.
+    """
+    if not url.startswith("data:"):
+        return None
+    head, _, data = url.removeprefix("data:").partition(",")
+    if not head.endswith(";base64"):
+        data = b64encode(unquote_to_bytes(data)).decode()
+    return head.partition(";")[0] or "application/octet-stream", data
+
+
+class Reasoning(Value):
+    """A block of a model's reasoning, kept so that it can be sent back unchanged.
+
+    `signature` and `data` (encrypted or redacted reasoning) are opaque and mean something to their vendor only:
+    `format` says whose they are, in OpenRouter's words (`anthropic-claude-v1`, `google-gemini-v1`,
+    `openai-responses-v1`), "" where there is nothing opaque. `id` is the block's name at its vendor; `raw` is the block
+    as an OpenAI-compatible router wrote it in `reasoning_details`.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    data: str | None = None
+    format: str = ""
+    id: str | None = None
+    raw: dict[str, Any] | None = None
+
+    @classmethod
+    def from_detail(cls, detail: dict[str, Any]) -> Reasoning:
+        """Read one entry of `reasoning_details` (OpenRouter's documented form)."""
+        kept = {key: detail[key] for key in ("signature", "data", "format", "id") if isinstance(detail.get(key), str)}
+        block = cls(text=detail.get("text") or detail.get("summary") or "", **kept)
+        return block if block.to_detail() == detail else block.model_copy(update={"raw": detail})
+
+    def to_detail(self) -> dict[str, Any]:
+        """Write one entry of `reasoning_details`; the original where there is one."""
+        if self.raw is not None:
+            return self.raw
+        opaque = {key: value for key in ("signature", "format", "id") if (value := getattr(self, key))}
+        if self.data is not None:
+            text = {"text": self.text} if self.text else {}
+            return {"type": "reasoning.encrypted", "data": self.data, **text, **opaque}
+        return {"type": "reasoning.text", "text": self.text, **opaque}
