@@ -18,12 +18,12 @@ from typing import Any
 import httpx2
 from pydantic_core import to_json
 
-from nbkit.adapters.prepare import Prepared
+from nbkit.adapters.prepare import Prepared, supplied
 from nbkit.billing.cost import bill, estimate_tokens
-from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing, Usage
+from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk, Timing, Usage
 from nbkit.errors import AdapterError, BadRequestError, ProviderError, RateLimitError, StreamError, TransportError
 from nbkit.http import retry
-from nbkit.http.clients import KeyAuth
+from nbkit.http.clients import Authorization
 from nbkit.http.failures import FAILURES, redirect_error, scrub, transport_error
 from nbkit.http.framing import FRAMINGS
 from nbkit.protocols import protocol
@@ -34,16 +34,18 @@ from nbkit.settings import settings
 # Base URLs that refused `stream_options`: it is not sent there again. Usage is then what the endpoint says unasked.
 _WITHOUT_STREAM_OPTIONS: set[str] = set()
 
-_BUDGETS: defaultdict[tuple[str, KeyAuth | None], retry.RetryBudget] = defaultdict(retry.RetryBudget)  # by URL and key
+_LONG_PROMPT = 2000
+"""Tokens from which on an estimate is good enough to tell that a prompt was cut."""
+
+# By base URL and key
+_BUDGETS: defaultdict[tuple[str, Authorization | None], retry.RetryBudget] = defaultdict(retry.RetryBudget)
 
 
 class Call:
     """One call. `completion` is set once the answer is complete; until then `partial()` tells what came."""
 
-    def __init__(self, endpoint: Endpoint, prepared: Prepared, auth: KeyAuth | None, max_retries: int) -> None:
+    def __init__(self, endpoint: Endpoint, prepared: Prepared, auth: Authorization | None, max_retries: int) -> None:
         self.endpoint, self.prepared, self.auth, self.max_retries = endpoint, prepared, auth, max_retries
-        self.url = endpoint.base_url + prepared.request.path
-        self.headers = {"content-type": "application/json", **prepared.request.headers}
         self.completion: ChatCompletion | None = None
         self.attempts = 0
         self.delivered = False
@@ -73,11 +75,21 @@ class Call:
         """What a client's `stream()` takes, for this attempt."""
         return {
             "method": "POST",
-            "url": self.url,
+            "url": self.endpoint.base_url + self.prepared.request.path,
             "content": self.content,
-            "headers": self.headers,
+            "headers": {"content-type": "application/json", **self.prepared.request.headers},
             "timeout": self.timeout,
         }
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Addresses of images that must be fetched before the call can be sent."""
+        return self.prepared.wanted
+
+    def supply(self, media: list[str]) -> None:
+        """Take the `data:` URLs of what was wanted, in that order. Raises UnsupportedFeatureError with `strict`."""
+        found = dict(zip(self.wanted, media, strict=True))
+        self.prepared = supplied(self.prepared, self.endpoint, found)
 
     def attempt(self) -> Attempt:
         """Begin the next attempt."""
@@ -159,13 +171,25 @@ class Call:
         if not partial:
             self._budget.give_back(self._spent)
         timing = Timing(self._first_token, time.monotonic() - self.started, self.attempts)
-        return replace(answer, bill=priced, timing=timing, changes=self.prepared.request.changes + answer.changes)
+        kind, changes = self.prepared.options.answer_type, self.prepared.changes + answer.changes
+        if not partial and self.endpoint.dialect.cuts_prompts:
+            changes += self._cut(answer.usage)
+        choices = tuple(replace(choice, answer_type=kind) for choice in answer.choices)
+        return replace(answer, bill=priced, timing=timing, changes=changes, answer_type=kind, choices=choices)
+
+    def _cut(self, usage: Usage | None) -> tuple[Change, ...]:
+        """What is told where a server counted far less of the prompt than was sent: it cut the rest."""
+        sent = estimate_tokens(self.prepared.conversation.text)
+        if usage is None or sent < _LONG_PROMPT or usage.prompt_tokens > 0.6 * sent:
+            return ()
+        why = f"the model read {usage.prompt_tokens} of about {sent} tokens: a larger num_ctx reads more"
+        return (Change("dropped", "part of the prompt", why),)
 
     # What went wrong, and whether to try again
 
     def explained(self, failure: Exception) -> AdapterError:
         """The error of a failed attempt, with all that is known of the call and nothing of the key."""
-        host = httpx2.URL(self.url).host
+        host = httpx2.URL(self.endpoint.base_url).host
         error = failure if isinstance(failure, AdapterError) else transport_error(failure, host)
         if self.delivered:
             if not isinstance(error, StreamError):
@@ -176,7 +200,8 @@ class Call:
             headers = self.response.headers
             error.status = error.status or self.response.status_code
             error.request_id = headers.get("x-request-id") or headers.get("request-id")
-            error.retry_after = retry.retry_after(headers, time.time())
+            told = retry.retry_after(headers, time.time())
+            error.retry_after = error.retry_after if told is None else told
         error.message = scrub(error.message, self._secrets)
         error.body = None if error.body is None else scrub(error.body, self._secrets, limit=len(error.body))
         return error
@@ -214,7 +239,7 @@ class Call:
 
     @property
     def _secrets(self) -> tuple[str, ...]:
-        return (self.auth.key,) if self.auth else ()
+        return self.auth.secrets if self.auth else ()
 
 
 class Attempt:

@@ -2,63 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nbkit.adapters.fit import check, fit
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ImageEntry
 from nbkit.conversation.options import ExecuteOptions
+from nbkit.conversation.transforms import fitted
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import UnsupportedFeatureError
 from nbkit.protocols import protocol
 from nbkit.protocols.wire import WireRequest
+from nbkit.protocols.writing import merge
 from nbkit.providers.endpoints import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A call ready to be sent."""
+    """A call ready to be sent; first, if there are `wanted` addresses, `supplied` with what is there."""
 
     conversation: Conversation
     options: ExecuteOptions
-    request: WireRequest
     stream: bool
+    changes: tuple[Change, ...]
+    wanted: tuple[str, ...] = ()
+    """Addresses of images, where the model takes images as data only."""
+    request: WireRequest = WireRequest("", {})
 
 
 def prepare(said: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool) -> Prepared:
-    """Read the conversation and the options, check what the model can do, and write the request.
+    """Read the conversation and the options, check what the model can do, fit them to it, and write the request.
 
     Raises ConversationError, ConfigError (an unknown option) and UnsupportedFeatureError, all before anything is sent.
     With `strict` the latter also for anything that would be dropped, clamped or transformed.
     """
     conversation, asked = Conversation(said), ExecuteOptions.of(options)
-    _check(conversation, asked, endpoint)
-    asked, dropped = _fit(asked, endpoint)
-    wire = protocol(endpoint.protocol).encode(conversation, asked, endpoint.model, endpoint.dialect, stream)
-    changes = dropped + wire.changes
-    if asked.strict and (lossy := [str(change) for change in changes if change.kind != "renamed"]):
+    can = endpoint.takes.capabilities
+    check(conversation, asked, can, endpoint.id)
+    conversation, fitting, changes = fit(conversation, asked, endpoint.takes)
+    conversation, transformed = fitted(conversation, {"function_calls", "tools_later", *can.lacks()})
+    if stream and not can.supports_streaming:
+        transformed += (Change("transformed", "stream", "the model does not stream: the answer comes in one piece"),)
+    wanted = () if can.supports_image_urls else _addresses(conversation)
+    if wanted:
+        transformed += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
+    prepared = Prepared(conversation, fitting, stream and can.supports_streaming, changes + transformed, wanted)
+    _refuse_losses(prepared.changes, fitting, endpoint)
+    return prepared if wanted else _written(prepared, endpoint)
+
+
+def supplied(prepared: Prepared, endpoint: Endpoint, media: Mapping[str, str]) -> Prepared:
+    """The call with its images as data; `media` has the `data:` URL for each wanted address. Raises like `prepare`."""
+    turns = [
+        turn.model_copy(update={"content": tuple(_inline(entry, media) for entry in turn.content)})
+        if isinstance(turn.content, tuple)
+        else turn
+        for turn in prepared.conversation
+    ]
+    return _written(replace(prepared, conversation=Conversation(turns), wanted=()), endpoint)
+
+
+def _written(prepared: Prepared, endpoint: Endpoint) -> Prepared:
+    options = prepared.options
+    encode = protocol(endpoint.protocol).encode
+    wire = encode(prepared.conversation, options, endpoint.model, endpoint.dialect, prepared.stream)
+    _refuse_losses(wire.changes, options, endpoint)
+    body = dict(wire.body)
+    for more in (endpoint.body, options.extra_body or {}):
+        merge(body, more)
+    headers = wire.headers | endpoint.headers | (options.extra_headers or {})
+    return replace(prepared, request=replace(wire, body=body, headers=headers), changes=prepared.changes + wire.changes)
+
+
+def _refuse_losses(changes: tuple[Change, ...], options: ExecuteOptions, endpoint: Endpoint) -> None:
+    lossy = [str(change) for change in changes if change.kind != "renamed"]
+    if options.strict and lossy:
         raise UnsupportedFeatureError(f"{endpoint.id}, strict: {'; '.join(lossy)}")
-    body = wire.body | endpoint.body | (asked.extra_body or {})
-    headers = wire.headers | endpoint.headers | (asked.extra_headers or {})
-    return Prepared(conversation, asked, replace(wire, body=body, headers=headers, changes=changes), stream)
 
 
-def _check(conversation: Conversation, options: ExecuteOptions, endpoint: Endpoint) -> None:
-    if not conversation.turns:
-        raise UnsupportedFeatureError(f"{endpoint.id}: the conversation is empty")
-    if endpoint.tools is False and options.tools:
-        raise UnsupportedFeatureError(f"{endpoint.id} calls no tools; catalog[catalog.tools] lists models that do")
-    if endpoint.vision is False:
-        for index, turn in enumerate(conversation):
-            if any(isinstance(entry, ImageEntry) for entry in turn.content or () if not isinstance(entry, str)):
-                raise UnsupportedFeatureError(
-                    f"{endpoint.id} reads no images (turn {index}); catalog[catalog.vision] lists models that do"
-                )
+def _addresses(conversation: Conversation) -> tuple[str, ...]:
+    entries = (entry for turn in conversation for entry in turn.entries if isinstance(entry, ImageEntry))
+    return tuple(dict.fromkeys(entry.url for entry in entries if not entry.url.startswith("data:")))
 
 
-def _fit(options: ExecuteOptions, endpoint: Endpoint) -> tuple[ExecuteOptions, tuple[Change, ...]]:
-    """Drop what the catalog says the model does not take."""
-    if endpoint.temperature is False and options.temperature is not None:
-        change = Change("dropped", "temperature", "the model takes none")
-        return options.model_copy(update={"temperature": None}), (change,)
-    return options, ()
+def _inline(entry: Any, media: Mapping[str, str]) -> Any:
+    if isinstance(entry, ImageEntry) and entry.url in media:
+        return entry.model_copy(update={"image_url": entry.image_url.model_copy(update={"url": media[entry.url]})})
+    return entry

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbkit.conversation.content import Reasoning
+from nbkit.conversation.formats import parse_answer
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import ToolsCallTurn, Turn
 
@@ -41,6 +42,9 @@ class Usage:
     def total_tokens(self) -> int:
         """All tokens."""
         return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,8 @@ class ChatCompletionChunk:
     reasoning: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str | None = None
+    index: int = 0
+    """Which of the `n` answers it is a piece of; the completion's `text` is that of the first, 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,8 @@ class ChatCompletion:
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning_blocks: tuple[Reasoning, ...] = ()
     refusal: str | None = None
+    choices: tuple[ChatCompletion, ...] = ()
+    """With the option `n` all answers, this one first; usage and bill of all stand here."""
     usage: Usage | None = None
     reported_cost: float | None = None
     """USD, where the provider itself names the price of the call."""
@@ -134,6 +142,19 @@ class ChatCompletion:
     timing: Timing | None = None
     raw: Any = field(default=None, repr=False)
     """The provider's own answer: the JSON body, or for a stream what its last events said."""
+    answer_type: Any = field(default=None, repr=False, compare=False)
+    """What `response_format` asked for: a type, Any for any JSON, None for plain text."""
+
+    @property
+    def parsed(self) -> Any:
+        """The answer as the type given as `response_format`, or as JSON where a schema or `json_object` was.
+
+        None where plain text was asked for. It is read anew at each access. Raises AnswerFormatError where the text is
+        not what was asked for.
+        """
+        if self.answer_type is None:
+            return None
+        return parse_answer(self.text, self.answer_type, self.finish_reason, self.refusal)
 
     @property
     def reasoning(self) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from nbkit.conversation.formats import read_format
 from nbkit.conversation.tools import Tool
 from nbkit.errors import ConfigError
 
@@ -36,7 +37,10 @@ class ExecuteOptions(BaseModel):
     """`auto`, `none`, `required`, or the name of the one tool to call."""
     parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
-    """OpenAI's form: `{"type": "json_object"}`, `{"type": "json_schema", "json_schema": {...}}`."""
+    """OpenAI's form: `{"type": "json_object"}`, `{"type": "json_schema", "json_schema": {...}}`. Also reads
+    "json_object", the JSON schema of an object, and a type: a pydantic model, a dataclass, a TypedDict."""
+    answer_type: Any = Field(None, exclude=True, repr=False)
+    """Follows from `response_format`: what `completion.parsed` is to be."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     reasoning_budget: int | None = Field(None, ge=0)
     """Most tokens of reasoning, where the model takes a budget; 0 turns it off."""
@@ -49,6 +53,14 @@ class ExecuteOptions(BaseModel):
     """Seconds without a byte before the call is given up; None takes the setting."""
     strict: bool = False
     """Raise instead of dropping, clamping or transforming anything. Another name for the same is no loss."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_format(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "response_format" in data:
+            wanted, kind = read_format(data["response_format"])
+            return data | {"response_format": wanted, "answer_type": kind}
+        return data
 
     @field_validator("stop", mode="before")
     @classmethod

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import to_json
-
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, ToolCallDelta, Usage
 from nbkit.conversation.content import Reasoning
 from nbkit.conversation.options import ExecuteOptions
@@ -24,6 +22,7 @@ from nbkit.errors import AdapterError, ProviderError, StreamError
 from nbkit.protocols.anthropic_turns import FORMAT, put_turns
 from nbkit.protocols.failures import failure
 from nbkit.protocols.reading import (
+    arguments,
     count,
     expect_object,
     first_count,
@@ -34,16 +33,16 @@ from nbkit.protocols.reading import (
     string,
 )
 from nbkit.protocols.wire import Dialect, WireRequest
-from nbkit.protocols.writing import Draft, max_tokens, merge, reasoning, strict, tool_choice
+from nbkit.protocols.writing import Draft, merge
 
 FRAMING = "sse"
 PATH = "/messages"
 HEADERS = {"anthropic-version": "2023-06-01"}
 DEFAULT_MAX_TOKENS = 4096
+CACHED = {"type": "ephemeral"}
 LEAST_BUDGET = 1024
 """The smallest `budget_tokens` that the API takes."""
 
-_BUDGETS = {"low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 65536}
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 _FINISH = {
     "end_turn": "stop",
@@ -63,49 +62,37 @@ def encode(
 ) -> WireRequest:
     """Write a request. Nothing is lost without being listed in its `changes`."""
     draft = Draft(dialect, {"model": model})
-    limit = max_tokens(draft, options)
-    draft.body["max_tokens"] = limit or dialect.max_output or DEFAULT_MAX_TOKENS
+    draft.body["max_tokens"] = options.max_tokens or dialect.max_output or DEFAULT_MAX_TOKENS
     put_turns(draft, conversation)
     if stream:
         draft.body["stream"] = True
-    thinks = _put_thinking(draft, options, bool(limit))
+    thinks = _put_thinking(draft, options)
     _put_sampling(draft, options, thinks)
     _put_tools(draft, options, thinks)
-    _put_format(draft, options)
+    if wanted := options.response_format:
+        schema = mapping(wanted.get("json_schema")).get("schema")
+        draft.put("response_format", {"type": "json_schema", "schema": schema}, "output_config.format")
+    if options.prompt_cache:
+        _mark(draft.body)
     return draft.request(PATH, HEADERS)
 
 
-def _put_thinking(draft: Draft, options: ExecuteOptions, limited: bool) -> bool:
+def _put_thinking(draft: Draft, options: ExecuteOptions) -> bool:
     """Write `thinking`; says whether it was asked for."""
-    effort, budget = reasoning(draft, options)
-    if effort is None and budget is None:
-        return False
-    if effort and budget:
-        draft.change("dropped", "reasoning_budget", "there is a reasoning_effort")
-        budget = None
-    if effort == "none":
+    if options.reasoning_effort == "none":
         merge(draft.body, draft.dialect.reasoning_off or {"thinking": {"type": "disabled"}})
         return False
-    if draft.dialect.thinking == "adaptive":
-        if budget:
-            effort = next((name for name, most in _BUDGETS.items() if budget <= most), "max")
-            draft.change("transformed", "reasoning_budget", f"the model takes an effort: {effort}")
-        elif effort == "minimal":
-            effort = "low"
-            draft.change("transformed", "reasoning_effort", "the model has no effort minimal: low")
-        merge(draft.body, {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}})
+    if options.reasoning_effort:
+        merge(draft.body, {"thinking": {"type": "adaptive"}, "output_config": {"effort": options.reasoning_effort}})
         return True
-    if not budget:
-        budget = _BUDGETS.get(effort or "", LEAST_BUDGET)
-        draft.change("transformed", "reasoning_effort", f"the model takes a budget: {budget} tokens")
-    return _put_budget(draft, budget, limited)
+    return options.reasoning_budget is not None and _put_budget(draft, options.reasoning_budget, options.max_tokens)
 
 
-def _put_budget(draft: Draft, budget: int, limited: bool) -> bool:
+def _put_budget(draft: Draft, budget: int, asked: int | None) -> bool:
     """Write a budget, which must be less than `max_tokens`: an unasked limit makes room, the user's does not."""
-    limit, most = draft.body["max_tokens"], draft.dialect.max_output
-    if not limited and most is None:
-        draft.body["max_tokens"] = limit = limit + budget
+    if asked is None and draft.dialect.max_output is None:
+        draft.body["max_tokens"] += budget
+    limit = draft.body["max_tokens"]
     if limit <= LEAST_BUDGET:
         draft.change("dropped", "reasoning", f"takes at least {LEAST_BUDGET} tokens, and max_tokens is {limit}")
         return False
@@ -117,27 +104,20 @@ def _put_budget(draft: Draft, budget: int, limited: bool) -> bool:
 
 
 def _put_sampling(draft: Draft, options: ExecuteOptions, thinks: bool) -> None:
-    temperature = options.temperature
-    if temperature is not None and temperature > 1:
-        draft.change("clamped", "temperature", "Anthropic's goes from 0 to 1")
-        temperature = 1.0
-    for name, value in (("temperature", temperature), ("top_p", options.top_p), ("top_k", options.top_k)):
-        if thinks and value is not None and name not in draft.dialect.drop:
+    for name in ("temperature", "top_p", "top_k"):
+        if thinks and getattr(options, name) is not None:
             draft.change("dropped", name, "not together with thinking")
         else:
-            draft.put(name, value)
-    for name in ("presence_penalty", "frequency_penalty", "seed"):
-        if getattr(options, name) is not None:
-            draft.change("dropped", name, "Anthropic has no such option")
+            draft.put(name, getattr(options, name))
     draft.put("stop", list(options.stop) if options.stop else None, "stop_sequences")
     draft.put("user", options.user, "metadata.user_id")
 
 
 def _put_tools(draft: Draft, options: ExecuteOptions, thinks: bool) -> None:
-    tools, choice = tool_choice(draft, options)
-    if not tools:
+    if not options.tools:
         return
-    draft.body["tools"] = [_tool(draft, tool) for tool in tools]
+    draft.body["tools"] = [_tool(tool) for tool in options.tools]
+    choice = options.tool_choice
     if thinks and choice not in ("auto", "none", None):
         draft.change("transformed", "tool_choice", "not to be forced together with thinking: auto")
         choice = "auto"
@@ -150,23 +130,24 @@ def _put_tools(draft: Draft, options: ExecuteOptions, thinks: bool) -> None:
     draft.put("tool_choice", written or None)
 
 
-def _tool(draft: Draft, tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool) -> dict[str, Any]:
     described = {"description": tool.description} if tool.description else {}
-    return {
-        "name": tool.name,
-        **described,
-        "input_schema": {"type": "object"} | tool.parameters,
-        **strict(draft, tool),
-    }
+    strict = {} if tool.strict is None else {"strict": tool.strict}
+    return {"name": tool.name, **described, "input_schema": {"type": "object"} | tool.parameters, **strict}
 
 
-def _put_format(draft: Draft, options: ExecuteOptions) -> None:
-    wanted = options.response_format or {"type": "text"}
-    if wanted.get("type") == "json_schema":
-        schema = mapping(wanted.get("json_schema")).get("schema")
-        draft.put("response_format", {"type": "json_schema", "schema": schema}, "output_config.format")
-    elif wanted.get("type") != "text":
-        draft.change("dropped", "response_format", "Anthropic takes json_schema only")
+def _mark(body: dict[str, Any]) -> None:
+    """Two of the four breakpoints: tools and system, which every call repeats, and the end, which the next one does.
+
+    docs.claude.com/en/docs/build-with-claude/prompt-caching. Thinking blocks cannot be marked.
+    """
+    if system := body.get("system"):
+        body["system"] = [{"type": "text", "text": system, "cache_control": CACHED}]
+    elif tools := body.get("tools"):
+        tools[-1]["cache_control"] = CACHED
+    end = body["messages"][-1]["content"][-1]
+    if "thinking" not in end["type"]:
+        end["cache_control"] = CACHED
 
 
 # ---- decode
@@ -331,8 +312,8 @@ class Decoder:
 
 
 def _tool_call(block: _Block) -> ToolCall:
-    arguments = "".join(block.parts) or to_json(block.given).decode()
-    return ToolCall(id=block.id or f"call_{block.call}", name=block.name, arguments=arguments)
+    written = arguments(block.parts, block.given)
+    return ToolCall(id=block.id or f"call_{block.call}", name=block.name, arguments=written)
 
 
 def _reasoning(block: _Block) -> Reasoning:

@@ -33,7 +33,7 @@ _BESIDE_A_NAME = ("error_description", "message", "detail", "error")  # {"error"
 _DEEPEST = 6  # of the shapes above none nests its message deeper
 
 _CONTEXT = re.compile(
-    r"context.?length|context.?window|maximum context|prompt is too long|input is too long|too many (input )?tokens"
+    r"context.?(length|window|size)|maximum context|prompt is too long|input is too long|too many (input )?tokens"
     r"|maximum prompt length|token count.{0,40}exceed|input tokens exceed|string_above_max_length"
     r"|reduce the length of the (messages|prompt|input)",
     re.IGNORECASE,

@@ -53,6 +53,9 @@ class Dialect:
     reasoning_off: dict[str, Any] = field(default_factory=dict)
     """What switches reasoning off, merged into the body, where it is not the protocol's own word."""
 
+    cuts_prompts: bool = False
+    """A prompt that is too long is cut without a word: usage that is far too small shows it."""
+
     # openai-chat
     max_tokens_field: str = "max_tokens"
     """`max_tokens` or `max_completion_tokens`."""
@@ -63,12 +66,38 @@ class Dialect:
     replay_reasoning: str = ""
     """The key under which old reasoning goes back (`reasoning_content`, `reasoning`, `reasoning_details`, or `content`:
     Mistral's parts); "" drops it."""
+    names: tuple[str, ...] = ("system", "developer", "user", "assistant")
+    """The roles whose messages may have a `name`."""
+    continues: str = ""
+    """The flag of a last message of the assistant that the answer goes on with: `prefix` (Mistral), `partial`
+    (Moonshot); "" where none is wanted."""
     tool_choice_required: str = "required"
     """The word for "call some tool"; Mistral says `any`."""
+
+    # openai-responses
+    encrypted_reasoning: bool = True
+    """Ask for the reasoning in encrypted form, so that it can be sent back; a model that does not reason refuses that."""
+    phase: bool = False
+    """What the assistant said is `commentary` beside tool calls and else the `final_answer`: newer models want it told."""
 
     # anthropic-messages
     thinking: str = "budget"
     """`budget` (thinking.budget_tokens) or `adaptive` (output_config.effort)."""
+
+    # gemini-generate
+    call_ids: bool = True
+    """Calls and outputs of tools have ids; Vertex AI joins them by name and order."""
+    before_gemini_3: bool = False
+    """Signatures of calls may be missing, and media of a tool's output stand beside it. Gemini 3 and later demand the
+    signatures and take media in an output."""
+
+    # bedrock-converse
+    reasoning_on: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What goes with `reasoning_effort` or `reasoning_budget`, merged into the body."""
+    reasoning_excludes: tuple[str, ...] = ()
+    """Options that the model refuses while it reasons; `tool_choice` is a forced one."""
+    reasoning_format: str = ""
+    """Whose signed reasoning the model takes back (`anthropic-claude-v1`); "" where none."""
 
 
 class StreamDecoder(Protocol):

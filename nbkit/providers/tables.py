@@ -1,13 +1,17 @@
-"""The TOML files of this room, read once, and the one question that the catalog has about them too."""
+"""The TOML files of this room, read once, and the questions that the catalog has about them too."""
 
 from __future__ import annotations
 
 import tomllib
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nbkit.protocols import PROTOCOLS
+from nbkit.providers import overrides
+
+Row = dict[str, Any]
 
 _SHAPES = {"responses": "openai-responses", "completions": "openai-chat"}  # models.dev: `shape` beats `npm`
 
@@ -19,16 +23,52 @@ def table(name: str) -> dict[str, Any]:
         return tomllib.load(file)
 
 
-def npm_package(npm: str) -> dict[str, Any]:
+def npm_package(npm: str) -> Row:
     """What an npm package says of an endpoint: protocols, base_url, auth. Empty where nbkit does not know it."""
-    row: dict[str, Any] = table("npm_packages").get(npm, {})
+    row: Row = table("npm_packages").get(npm, {})
     return row
 
 
-def provider_defaults(provider: str) -> dict[str, Any]:
-    """What models.dev does not know of a provider: base_url, auth, module, dialect."""
-    row: dict[str, Any] = table("provider_defaults").get(provider, {})
-    return row
+def protocol_defaults(protocol: str) -> Row:
+    """What a protocol rules out, whoever speaks it."""
+    rows = table("protocol_defaults")
+    own: Row = rows.get(protocol, {})
+    return combined(rows.get(own.get("like", ""), {}), own)
+
+
+def provider_defaults(provider: str) -> Row:
+    """What models.dev does not know of a provider: the row that its own is `like`, its own, and the user's, as one."""
+    shipped = table("provider_defaults")
+    own: Row = shipped.get(provider, {})
+    return combined(shipped.get(own.get("like", ""), {}), own, overrides.rows("providers").get(provider, {}))
+
+
+def model_overrides(model_id: str) -> list[Row]:
+    """The rows whose pattern matches a model id (`provider/model`): those that come along, then the user's."""
+    rows = (*table("model_overrides").items(), *overrides.rows("models").items())
+    return [row for pattern, row in rows if fnmatchcase(model_id, pattern)]
+
+
+def rows(protocol: str, provider: str, model: str) -> list[Row]:
+    """All rows that are about a model, the more particular the later."""
+    return [
+        table("protocol_defaults").get(protocol, {}),
+        provider_defaults(provider),
+        *model_overrides(f"{provider}/{model}"),
+    ]
+
+
+def combined(*rows: Row) -> Row:
+    """One row that says what all of them say, the last one winning; `drop` lists are united, `take` lifts a drop."""
+    whole: Row = {}
+    for row in rows:
+        drop, take = set(row.get("drop", ())), set(row.get("take", ()))
+        whole["drop"] = sorted((set(whole.get("drop", ())) | drop) - take)
+        whole["take"] = sorted((set(whole.get("take", ())) - drop) | take)
+        for key, value in row.items():
+            if key not in ("drop", "take"):
+                whole[key] = whole.get(key, {}) | value if isinstance(value, dict) else value
+    return whole
 
 
 def spoken(npm: str, shape: str | None) -> str | None:

@@ -14,7 +14,7 @@ from nbkit import AdapterFactory, errors
 from nbkit.settings import override
 
 KEY = "sk-canary-1234567890"
-PRICED = "openai/gpt-6-luna"  # 0.1 in, 0.5 out USD per million tokens
+PRICED = "openrouter/openai/gpt-6-luna"
 
 
 def execute(adapter, *args, **options):

@@ -1,59 +1,126 @@
 """What is checked and changed before anything is sent."""
 
 import pytest
+from test_requests import endpoint
 
-from nbkit.adapters.prepare import prepare
+from nbkit.adapters.prepare import prepare, supplied
 from nbkit.errors import ConfigError, ConversationError, UnsupportedFeatureError
-from nbkit.protocols.wire import Dialect
-from nbkit.providers.endpoints import Endpoint
 
-IMAGE = [{"role": "user", "content": ["Look", {"type": "image_url", "image_url": "https://x.example/y.png"}]}]
+ADDRESS = "https://x.example/y.png"
+IMAGE = [{"role": "user", "content": ["Look", {"type": "image_url", "image_url": ADDRESS}]}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 
 
-def endpoint(**facts):
-    return Endpoint("lab", "m1", "openai-chat", "https://lab.example/v1", **facts)
+def chat(dialect=(), **row):
+    return endpoint("openai-chat", dialect, **row)
 
 
-def test_what_the_model_cannot_do_is_refused_before_sending():
-    with pytest.raises(UnsupportedFeatureError, match=r"lab/m1 reads no images \(turn 0\)"):
-        prepare(IMAGE, {}, endpoint(vision=False), False)
-    with pytest.raises(UnsupportedFeatureError, match="lab/m1 calls no tools"):
-        prepare("Hi", {"tools": [TOOL]}, endpoint(tools=False), False)
-    with pytest.raises(UnsupportedFeatureError, match="empty"):
-        prepare([], {}, endpoint(), False)
+def lacking(*names):
+    return chat(capabilities=dict.fromkeys(names, False))
+
+
+def sent(said, of, **options):
+    prepared = prepare(said, options, of, False)
+    return prepared.request.body, [str(change) for change in prepared.changes]
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "lacks", "message"),
+    [
+        (IMAGE, {}, "vision", r"lab/m reads no images \(turn 0\); catalog\[catalog.vision\] lists models that do"),
+        ("Hi", {"tools": [TOOL]}, "tools", "lab/m calls no tools"),
+        ("Hi", {"n": 2}, "n", "lab/m gives one answer a call, n=2"),
+        ([], {}, "user", "the conversation is empty"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_before_sending(said, options, lacks, message):
+    with pytest.raises(UnsupportedFeatureError, match=message):
+        prepare(said, options, lacking(lacks), False)
 
 
 def test_what_is_unknown_may_be_asked():
-    assert prepare(IMAGE, {"tools": [TOOL], "temperature": 1}, endpoint(), False).request.body["temperature"] == 1
+    assert prepare(IMAGE, {"tools": [TOOL], "temperature": 1}, chat(), False).request.body["temperature"] == 1
 
 
 def test_a_dropped_option_is_told_and_strict_raises():
-    prepared = prepare("Hi", {"temperature": 0.5}, endpoint(temperature=False), False)
-    assert "temperature" not in prepared.request.body
-    assert [str(change) for change in prepared.request.changes] == ["dropped temperature: the model takes none"]
+    body, changes = sent("Hi", lacking("temperature"), temperature=0.5)
+    assert "temperature" not in body
+    assert changes == ["dropped temperature: the model takes none"]
     with pytest.raises(UnsupportedFeatureError, match="strict: dropped temperature"):
-        prepare("Hi", {"temperature": 0.5, "strict": True}, endpoint(temperature=False), False)
+        prepare("Hi", {"temperature": 0.5, "strict": True}, lacking("temperature"), False)
 
 
 def test_another_name_for_the_same_is_told_but_strict_lets_it_be():
-    renaming = endpoint(dialect=Dialect(max_tokens_field="max_completion_tokens"))
+    renaming = chat({"max_tokens_field": "max_completion_tokens"})
     prepared = prepare("Hi", {"max_tokens": 5, "strict": True}, renaming, False)
     assert prepared.request.body["max_completion_tokens"] == 5
-    assert [change.kind for change in prepared.request.changes] == ["renamed"]
+    assert [change.kind for change in prepared.changes] == ["renamed"]
 
 
 def test_wrong_input_is_named_before_sending():
     with pytest.raises(ConfigError, match="did you mean temperature"):
-        prepare("Hi", {"temprature": 1}, endpoint(), False)
+        prepare("Hi", {"temprature": 1}, chat(), False)
     with pytest.raises(ConversationError, match="turn 0"):
-        prepare([{"role": "robot"}], {}, endpoint(), False)
+        prepare([{"role": "robot"}], {}, chat(), False)
+    with pytest.raises(ConfigError, match="tool_choice 'g' is none of the tools: f"):
+        prepare("Hi", {"tools": [TOOL], "tool_choice": "g"}, chat(), False)
 
 
 def test_extras_go_through_and_the_callers_objects_stay():
     said, options = [{"role": "user", "content": "Hi"}], {"extra_body": {"top_a": 1}, "extra_headers": {"x-a": "b"}}
-    prepared = prepare(said, options, endpoint(body={"tier": "fast"}, headers={"x-c": "d"}), True)
-    assert (prepared.request.body["top_a"], prepared.request.body["tier"]) == (1, "fast")
-    assert (prepared.request.headers["x-a"], prepared.request.headers["x-c"]) == ("b", "d")
+    prepared = prepare(said, options, chat(), True)
+    assert prepared.request.body["top_a"] == 1
+    assert prepared.request.headers["x-a"] == "b"
     assert said == [{"role": "user", "content": "Hi"}]
     assert options == {"extra_body": {"top_a": 1}, "extra_headers": {"x-a": "b"}}
+
+
+@pytest.mark.parametrize(
+    ("row", "asked", "temperature"),
+    [
+        ({"temperature_max": 1.0}, 1.5, 1.0),
+        ({"temperature_scale": 0.5, "temperature_max": 1.0}, 1.5, 0.75),
+        ({"temperature_scale": 0.5, "temperature_max": 0.5}, 1.5, 0.5),
+        ({}, 1.5, 1.5),
+    ],
+)
+def test_temperatures_are_scaled_and_clamped(row, asked, temperature):
+    body, changes = sent("Hi", chat(**row), temperature=asked)
+    assert body["temperature"] == temperature
+    assert bool(changes) == bool(row)
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "spoken"),
+    [
+        ({"reasoning": ["effort"]}, {"reasoning_budget": 8000}, {"reasoning_effort": "medium"}),
+        ({"reasoning": ["budget"]}, {"reasoning_effort": "high"}, {"budget": 16384}),
+        ({"reasoning": ["budget"]}, {"reasoning_budget": 5}, {"budget": 5}),
+        ({"reasoning": ["effort", "budget"]}, {"reasoning_effort": "low", "reasoning_budget": 5}, {"reasoning_effort": "low"}),
+        ({"reasoning": []}, {"reasoning_effort": "low"}, {}),
+        ({"reasoning": []}, {"reasoning_budget": 5}, {}),
+        ({"efforts": {"minimal": "low"}}, {"reasoning_effort": "minimal"}, {"reasoning_effort": "low"}),
+        ({}, {"reasoning_budget": 0}, {"reasoning_effort": "none"}),
+    ],
+)  # fmt: skip
+def test_reasoning_is_asked_for_in_the_models_terms(row, options, spoken):
+    body, changes = sent("Hi", chat({"rename": {"reasoning_budget": "budget"}}, **row), **options)
+    assert {key: body[key] for key in ("reasoning_effort", "budget") if key in body} == spoken
+    assert ("renamed reasoning_budget: the provider calls it budget" in changes) == ("budget" in spoken)
+
+
+def test_a_model_that_cannot_stream_answers_in_one_piece():
+    prepared = prepare("Hi", {}, lacking("streaming"), True)
+    assert "stream" not in prepared.request.body
+    assert [change.what for change in prepared.changes] == ["stream"]
+
+
+def test_images_by_address_are_supplied_as_data_where_the_model_takes_no_addresses():
+    of = lacking("image_urls")
+    waiting = prepare(IMAGE, {}, of, False)
+    assert waiting.wanted == (ADDRESS,)
+    ready = supplied(waiting, of, {ADDRESS: "data:image/png;base64,AAAA"})
+    assert ready.wanted == ()
+    assert ready.request.body["messages"][0]["content"][1]["image_url"] == {"url": "data:image/png;base64,AAAA"}
+    with pytest.raises(UnsupportedFeatureError, match="fetched and sent as data"):
+        prepare(IMAGE, {"strict": True}, of, False)

@@ -1,0 +1,143 @@
+"""The user's own rows: a TOML file (setting `overrides`) whose word counts more than that of nbkit's tables.
+
+    [providers.groq]                   # by models.dev's id: the keys of provider_defaults.toml
+    drop = ["seed"]
+
+    [models."openrouter/*-preview"]    # by pattern: the keys of model_overrides.toml
+    capabilities = { vision = true }
+
+    [vendors]                          # regular expression at the start of a word of a model's name -> who made it
+    "my-llama" = "me"
+
+The file may be missing. No key belongs in it: keys are read from environment variables.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from nbkit.errors import ConfigError
+from nbkit.settings import settings
+
+_ROW = {  # key -> what it holds
+    "drop": "a list of options",
+    "take": "a list of options",
+    "efforts": "a table",
+    "reasoning": 'a list of "effort" and "budget"',
+    "max_output": "a number",
+    "temperature_max": "a number",
+    "temperature_scale": "a number",
+    "headers": "a table",
+    "body": "a table",
+    "protocol": "text",
+    "why_not": "text",
+    "capabilities": "a table",
+    "properties": "a table",
+    "dialect": "a table",
+}
+KEYS = {
+    "models": _ROW,
+    "providers": _ROW | {"base_url": "text", "auth": "text", "env": "a list of variables", "health": "text"},
+}
+PROPERTIES = ("open_source", "chinese", "gdpr_compliant", "is_nsfw")
+
+_KINDS: dict[str, type | tuple[type, ...]] = {"a list": list, "a table": dict, "a number": (int, float), "text": str}
+
+
+def rows(kind: str) -> dict[str, dict[str, Any]]:
+    """The user's `providers`, `models` or `vendors`; empty without a file. Raises ConfigError, which names the key."""
+    path = settings().overrides
+    try:
+        found: dict[str, dict[str, Any]] = _read(path, path.stat().st_mtime_ns).get(kind, {})
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+@lru_cache(2)
+def _read(path: Path, _changed: int) -> dict[str, Any]:
+    problem = ""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as invalid:
+        problem = str(invalid)
+    if problem:
+        raise ConfigError(f"{path}: {problem}")
+    check(data, str(path))
+    return data
+
+
+def check(data: dict[str, Any], where: str) -> None:
+    """Raise ConfigError for the first wrong key of an overrides file; `where` names the file."""
+    _known(data, (*KEYS, "vendors"), where)
+    for kind, allowed in KEYS.items():
+        for name, row in _tables(data, kind, where):
+            check_row(row, allowed, f"{where}: [{kind}.{name!r}]")
+    for pattern, vendor in _table(data.get("vendors", {}), f"{where}: [vendors]").items():
+        try:
+            re.compile(pattern)
+        except re.error as invalid:
+            problem = f"{where}: [vendors]: {pattern!r} is no regular expression: {invalid}"
+        else:
+            problem = "" if isinstance(vendor, str) else f"{where}: [vendors]: {pattern!r}: expected a vendor's name"
+        if problem:
+            raise ConfigError(problem)
+
+
+def check_row(row: dict[str, Any], allowed: dict[str, str], where: str) -> None:
+    """Raise ConfigError for the first key of a provider's or a model's row that is wrong."""
+    if "api_key" in row or "key" in row:
+        raise ConfigError(f"{where}: a key does not belong in a file: set its variable, or pass api_key=")
+    _known(row, allowed, where)
+    for key, value in row.items():
+        expected = allowed[key]
+        if not isinstance(value, next(kind for start, kind in _KINDS.items() if expected.startswith(start))):
+            raise ConfigError(f"{where}: {key}: expected {expected}, got {value!r}")
+    for key, names in _nested().items():
+        _known(row.get(key, {}), names, f"{where}: {key}")
+    for key in ("drop", "take"):
+        _known(row.get(key, ()), _options(), f"{where}: {key}")
+
+
+def _nested() -> dict[str, tuple[str, ...]]:
+    from dataclasses import fields
+
+    from nbkit.protocols.wire import Dialect
+    from nbkit.providers.capabilities import ModelCapabilities
+
+    flags = (field.name.removeprefix("supports_") for field in fields(ModelCapabilities))
+    return {
+        "capabilities": tuple(flags),
+        "properties": PROPERTIES,
+        "dialect": tuple(field.name for field in fields(Dialect)),
+    }
+
+
+def _options() -> tuple[str, ...]:
+    from nbkit.conversation.options import ExecuteOptions  # loads pydantic, which the catalog does without
+
+    return tuple(ExecuteOptions.model_fields)
+
+
+def _tables(data: dict[str, Any], kind: str, where: str) -> list[tuple[str, dict[str, Any]]]:
+    table = _table(data.get(kind, {}), f"{where}: [{kind}]")
+    return [(name, _table(row, f"{where}: [{kind}.{name!r}]")) for name, row in table.items()]
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: expected a table, got {value!r}")
+    return value
+
+
+def _known(names: Any, allowed: Any, where: str) -> None:
+    for name in names:
+        if name not in allowed:
+            near = get_close_matches(str(name), allowed, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(allowed)}"
+            raise ConfigError(f"{where}: unknown {name!r}; {hint}")
