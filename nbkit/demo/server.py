@@ -16,7 +16,7 @@ from operator import itemgetter
 from types import ModuleType
 from typing import Any
 
-from nbkit.demo import wire_anthropic, wire_openai
+from nbkit.demo import wire_anthropic, wire_bedrock, wire_cohere, wire_gemini, wire_ollama, wire_openai, wire_responses
 from nbkit.demo.dialog import Request
 from nbkit.demo.models import PROVIDER
 from nbkit.demo.pace import moments
@@ -28,6 +28,11 @@ from nbkit.settings import settings
 WIRES: tuple[ModuleType, ...] = (
     wire_openai,
     wire_anthropic,
+    wire_responses,
+    wire_cohere,
+    wire_ollama,
+    wire_gemini,
+    wire_bedrock,
 )
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?", re.IGNORECASE)
 BODY_LIMIT = 64 * 1024 * 1024

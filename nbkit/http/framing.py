@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from nbkit.http.events import Event, EventDecoder
+from nbkit.http.frames import FrameDecoder
+from nbkit.http.lines import LineDecoder
 
 
 class Framing(Protocol):
@@ -27,4 +29,6 @@ class Framing(Protocol):
 
 FRAMINGS: dict[str, type[Framing]] = {
     "sse": EventDecoder,  # server-sent events
+    "aws-event-stream": FrameDecoder,  # Amazon's binary events
+    "ndjson": LineDecoder,  # JSON lines
 }

@@ -17,6 +17,12 @@ if TYPE_CHECKING:  # the table is read by the catalog too, which encodes nothing
 PROTOCOLS = {  # name -> the module of this room that speaks it
     "openai-chat": "openai_chat",
     "anthropic-messages": "anthropic_messages",
+    "gemini-generate": "gemini_generate",
+    "openai-responses": "openai_responses",
+    "cohere-v2": "cohere_v2",
+    "ollama-chat": "ollama_chat",
+    "bedrock-converse": "bedrock_converse",
+    "anthropic-vertex": "anthropic_vertex",
 }
 
 

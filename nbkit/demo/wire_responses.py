@@ -1,0 +1,173 @@
+"""OpenAI responses (`POST /v1/responses`), the provider's side.
+
+Shapes from OpenAI's API reference: the response object, the streaming events, the error object. `input_tokens`
+includes the cached tokens, `output_tokens` the reasoning. Nothing is stored: the conversation comes with each request,
+and with it the reasoning, which goes out with an `encrypted_content`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+from nbkit.demo import wire_openai
+from nbkit.demo.dialog import Request, Role, Tool, Turn, field, objects, positive, required
+from nbkit.demo.reply import SSE, Part, Reply, json_bytes
+
+PATH = "/v1/responses"
+STREAM_TYPE = SSE
+REQUEST_ID = wire_openai.REQUEST_ID
+ID_PREFIX = "resp_"
+error = wire_openai.error
+
+ENCRYPTED = "c2ltdWxhdGVk"  # opaque to the caller, who returns it with the reasoning
+ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
+
+def parse(body: dict[str, Any]) -> Request:
+    """The request of a body. Raises ValueError, saying which field is wrong."""
+    instructions = field(body, "instructions", str, "")
+    said = required(body, "input", (str, list))
+    items = [{"role": "user", "content": said}] if isinstance(said, str) else objects(said, "input")
+    if not items:
+        raise ValueError("input: must not be empty")
+    return Request(
+        model=required(body, "model", str),
+        turns=(*((Turn("system", instructions),) if instructions else ()), *_turns(items)),
+        tools=tuple(_tool(tool) for tool in objects(field(body, "tools", list, []), "tools")),
+        tool_choice=_choice(field(body, "tool_choice", (str, dict), "auto")),
+        stream=field(body, "stream", bool, False),
+        max_tokens=positive(body, "max_output_tokens"),
+        thinks=field(body, "reasoning", dict, {}).get("effort") != "none",
+    )
+
+
+def _turns(items: list[dict[str, Any]]) -> Iterator[Turn]:
+    """The turns; a call counts as said by the assistant, earlier reasoning does not count."""
+    called: set[str] = set()
+    for index, item in enumerate(items):
+        match item.get("type", "message"):
+            case "message":
+                role = ROLES.get(required(item, "role", str))
+                if role is None:
+                    raise ValueError(f"input.{index}.role: {item['role']!r} is not one of {', '.join(ROLES)}")
+                yield Turn(role, *_content(required(item, "content", (str, list))))
+            case "function_call":
+                called.add(required(item, "call_id", str))
+                yield Turn("assistant", required(item, "name", str) + required(item, "arguments", str))
+            case "function_call_output":
+                if item.get("call_id") not in called:
+                    raise ValueError(f"input.{index}: No tool call found for function call output")
+                yield Turn("tool", *_content(required(item, "output", (str, list))))
+            case "reasoning":
+                required(item, "summary", list)
+                required(item, "encrypted_content", str)
+            case kind:
+                raise ValueError(f"input.{index}.type: {kind!r} is not one that the simulated models take")
+
+
+def _content(content: str | list[Any]) -> tuple[str, int]:
+    if isinstance(content, str):
+        return content, 0
+    text, images = "", 0
+    for part in objects(content, "content"):
+        match part.get("type"):
+            case "input_text" | "output_text":
+                text += required(part, "text", str)
+            case "input_image":
+                required(part, "image_url", str)
+                images += 1
+            case kind:
+                raise ValueError(f"content: the type {kind!r} is not one of input_text, input_image, output_text")
+    return text, images
+
+
+def _tool(tool: dict[str, Any]) -> Tool:
+    return Tool(required(tool, "name", str), field(tool, "parameters", dict, {}))
+
+
+def _choice(choice: str | dict[str, Any]) -> str:
+    return choice if isinstance(choice, str) else str(required(choice, "name", str))
+
+
+def _item(part: Part, identity: str, index: int) -> dict[str, Any]:
+    """An item of the output, complete."""
+    name = f"{index}_{identity.removeprefix(ID_PREFIX)}"
+    match part.kind:
+        case "reasoning":
+            summary = [{"type": "summary_text", "text": part.text}]
+            return {"id": f"rs_{name}", "type": "reasoning", "summary": summary, "encrypted_content": ENCRYPTED}
+        case "text":
+            content = [{"type": "output_text", "text": part.text, "annotations": [], "logprobs": []}]
+            said = {"status": "completed", "role": "assistant", "content": content}
+            return {"id": f"msg_{name}", "type": "message", **said}
+        case "call":
+            called = {"call_id": f"call_{part.id}", "name": part.name, "arguments": part.text}
+            return {"id": f"fc_{name}", "type": "function_call", "status": "completed", **called}
+
+
+def whole(reply: Reply, request: Request, identity: str, created: int) -> dict[str, Any]:
+    """The body of an answer that is not streamed. `created` is in seconds since 1970."""
+    cut = reply.finish == "length"
+    return {
+        "id": identity,
+        "object": "response",
+        "created_at": created,
+        "model": request.model,
+        "status": "incomplete" if cut else "completed",
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "store": False,
+        "output": [_item(part, identity, index) for index, part in enumerate(reply.parts)],
+        "usage": {
+            "input_tokens": reply.prompt,
+            "input_tokens_details": {"cached_tokens": reply.cached, "cache_write_tokens": 0},
+            "output_tokens": reply.completion,
+            "output_tokens_details": {"reasoning_tokens": reply.reasoning},
+            "total_tokens": reply.prompt + reply.completion,
+        },
+    }
+
+
+# What an item is before its first piece; the events of a piece and of the part that it grows, and the part's place.
+STARTS: dict[str, dict[str, Any]] = {
+    "reasoning": {"summary": [], "encrypted_content": None},
+    "text": {"status": "in_progress", "content": []},
+    "call": {"status": "in_progress", "arguments": ""},
+}
+PARTS = {
+    "reasoning": ("response.reasoning_summary_text", "response.reasoning_summary_part", "summary"),
+    "text": ("response.output_text", "response.content_part", "content"),
+}
+
+
+def events(reply: Reply, request: Request, identity: str, created: int) -> Iterator[tuple[int, bytes]]:
+    """The server-sent events of an answer, each with the tokens it takes to say: 1 for a piece of it, else 0."""
+    numbers = count()
+
+    def event(kind: str, **fields: Any) -> bytes:
+        data = {"type": kind, "sequence_number": next(numbers), **fields}
+        return b"event: %s\ndata: %s\n\n" % (kind.encode(), json_bytes(data))
+
+    end = whole(reply, request, identity, created)
+    begin = end | {"status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
+    yield 0, event("response.created", response=begin)
+    yield 0, event("response.in_progress", response=begin)
+    for index, (part, item) in enumerate(zip(reply.parts, end["output"], strict=True)):
+        at: dict[str, Any] = {"item_id": item["id"], "output_index": index}
+        yield 0, event("response.output_item.added", output_index=index, item=item | STARTS[part.kind])
+        if part.kind == "call":
+            for piece in part.pieces:
+                yield 1, event("response.function_call_arguments.delta", **at, delta=piece)
+            yield 0, event("response.function_call_arguments.done", **at, arguments=part.text)
+        else:
+            text, outer, place = PARTS[part.kind]
+            at[f"{place}_index"], inner = 0, item[place][0]
+            yield 0, event(f"{outer}.added", **at, part=inner | {"text": ""})
+            for piece in part.pieces:
+                yield 1, event(f"{text}.delta", **at, delta=piece)
+            yield 0, event(f"{text}.done", **at, text=part.text)
+            yield 0, event(f"{outer}.done", **at, part=inner)
+        yield 0, event("response.output_item.done", output_index=index, item=item)
+    yield 0, event(f"response.{end['status']}", response=end)

@@ -1,0 +1,96 @@
+"""A conversation as the items that OpenAI's Responses API takes for input.
+
+Wire facts: platform.openai.com/docs/api-reference/responses/create and /guides/reasoning: reasoning goes back as it
+came, before the message or the calls that it led to, and, where nothing is stored, only with its `encrypted_content`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbkit.conversation.content import FileEntry, ImageEntry, Reasoning, TextEntry, inline
+from nbkit.conversation.turns import AnyTurn, ToolOutputTurn, ToolsCallTurn
+from nbkit.protocols.writing import Draft
+
+FORMAT = "openai-responses-v1"
+"""What OpenRouter calls reasoning that this API encrypted."""
+BREAK = "\n"
+"""Stands between two reasoning texts of one answer, at the beginning of the second."""
+
+
+def put_turn(draft: Draft, turn: AnyTurn) -> None:
+    """Append the items of one turn to the `input`."""
+    items: list[dict[str, Any]] = draft.body["input"]
+    if isinstance(turn, ToolOutputTurn):
+        output = turn.content if isinstance(turn.content, str) else _content(turn)
+        items.append({"type": "function_call_output", "call_id": turn.tool_call_id, "output": output})
+        return
+    if getattr(turn, "name", None):
+        draft.change("dropped", "name", "the API has no place for it")
+    if turn.role == "assistant":
+        items += _assistant(draft, turn, len(items))
+        return
+    role: str = turn.role
+    if role not in ("user", draft.dialect.system_role):
+        role = draft.dialect.system_role
+        draft.change("renamed", f"role {turn.role}", f"the model calls it {role}")
+    content = getattr(turn, "content", "")
+    items.append({"role": role, "content": content if isinstance(content, str) else _content(turn)})
+
+
+def _assistant(draft: Draft, turn: AnyTurn, place: int) -> list[dict[str, Any]]:
+    """Reasoning, then the message (the text, which may be empty where nothing else is said), then the calls."""
+    items = _reasoning(draft, getattr(turn, "reasoning", ()), place)
+    calls = turn.tool_calls if isinstance(turn, ToolsCallTurn) else ()
+    if any(not isinstance(entry, TextEntry) for entry in turn.entries):
+        draft.change("dropped", "content of the assistant", "what it says is text")
+    if turn.text or not calls:
+        phase = {"phase": "commentary" if calls else "final_answer"} if draft.dialect.phase else {}
+        items.append({"role": "assistant", "content": turn.text, **phase})
+    for call in calls:
+        items.append(
+            {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments or "{}"}
+        )
+    return items
+
+
+def _reasoning(draft: Draft, blocks: tuple[Reasoning, ...], place: int) -> list[dict[str, Any]]:
+    """What can be sent back of the reasoning; the blocks of one id are one item, each a part of its summary."""
+    items: list[dict[str, Any]] = []
+    before: Reasoning | None = None
+    for number, block in enumerate(blocks):
+        joins = before and before.format == block.format == FORMAT and before.id == block.id
+        if not joins or (block.data and "encrypted_content" in items[-1]):
+            items.append({"type": "reasoning", "id": block.id or f"rs_{place + number}", "summary": []})
+        item, text, before = items[-1], block.text.removeprefix(BREAK), block
+        if block.format == FORMAT:
+            if text:
+                item["summary"].append({"type": "summary_text", "text": text})
+            if block.data:
+                item["encrypted_content"] = block.data
+        elif text and draft.dialect.replay_reasoning and not (block.signature or block.data):
+            item["content"] = [{"type": "reasoning_text", "text": text}]
+    kept = [item for item in items if "encrypted_content" in item or "content" in item]
+    if len(kept) < len(items):
+        draft.change("dropped", "reasoning", "only what the model itself has encrypted can be sent back")
+    return kept
+
+
+def _content(turn: AnyTurn) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = []
+    for entry in turn.entries:
+        match entry:
+            case TextEntry():
+                parts.append({"type": "input_text", "text": entry.text})
+            case ImageEntry():
+                detail = entry.image_url.detail or "auto"
+                parts.append({"type": "input_image", "image_url": entry.url, "detail": detail})
+            case FileEntry():
+                parts.append({"type": "input_file", "filename": _filename(entry), "file_data": entry.url})
+    return parts
+
+
+def _filename(entry: FileEntry) -> str:
+    """The file's name, which the API demands; one after its media type where it has none."""
+    media_type, _ = inline(entry.url) or ("", "")
+    return entry.file.filename or f"document.{media_type.rpartition('/')[2]}"

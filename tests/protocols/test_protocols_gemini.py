@@ -1,0 +1,72 @@
+"""What the vectors do not show of Gemini's protocol: answers that go back as they came, and the names of models."""
+
+import json
+
+import pytest
+
+from nbkit.conversation.options import ExecuteOptions
+from nbkit.conversation.turns import Conversation
+from nbkit.protocols.gemini_generate import Decoder, decode, encode, error
+from nbkit.protocols.wire import Dialect
+
+CALL = {"functionCall": {"id": "c1", "name": "add", "args": {"a": 1}}}
+ANSWERS = {
+    "signed text": [{"text": "3", "thoughtSignature": "c2ln"}],
+    "a thought, then signed text": [{"text": "Sum.", "thought": True}, {"text": "3", "thoughtSignature": "c2ln"}],
+    "a signed thought": [{"text": "Sum.", "thought": True, "thoughtSignature": "c2ln"}, {"text": "3"}],
+    "a thought, then signed calls": [{"text": "Sum.", "thought": True}, CALL | {"thoughtSignature": "c2ln"}, CALL],
+    "text and call, both signed": [{"text": "I add.", "thoughtSignature": "YQ=="}, CALL | {"thoughtSignature": "Yg=="}],
+}
+
+
+def answer(parts):
+    return {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
+
+
+def pieces(part):
+    """A part as a stream brings it: a text letter by letter, and its signature behind it."""
+    if "text" not in part:
+        return [part]
+    return [{**part, "text": letter, "thoughtSignature": ""} for letter in part["text"]] + [{**part, "text": ""}]
+
+
+def sent(completion):
+    """The parts of the answer in the next request."""
+    conversation = Conversation(["1 + 2?", completion, "Sure?"])
+    return encode(conversation, ExecuteOptions(), "m", Dialect(), False).body["contents"][1]["parts"]
+
+
+@pytest.mark.parametrize("parts", ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_goes_back_as_it_came(parts):
+    assert sent(decode(answer(parts), Dialect())) == parts
+    decoder = Decoder(Dialect())
+    for piece in (piece for part in parts for piece in pieces(part)):
+        decoder.feed("", json.dumps(answer([piece])).encode())
+    assert sent(decoder.finish()) == parts
+
+
+def test_a_list_of_events_is_an_answer_too():
+    events = [answer([{"text": "Hel"}]), answer([{"text": "lo"}])]
+    del events[0]["candidates"][0]["finishReason"]
+    assert decode(events, Dialect()).text == "Hello"
+
+
+@pytest.mark.parametrize(("delay", "seconds"), [("48s", 48.0), ("1.5s", 1.5), ("soon", None)])
+def test_an_error_says_when_to_come_back(delay, seconds):
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
+    told = {"error": {"code": 429, "message": "Quota.", "status": "RESOURCE_EXHAUSTED", "details": [info]}}
+    assert error(429, json.dumps(told).encode(), Dialect()).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("gemini-3.5-flash", "/models/gemini-3.5-flash:generateContent"),
+        ("models/gemini-3.5-flash", "/models/gemini-3.5-flash:generateContent"),
+        ("tunedModels/mine-1", "/tunedModels/mine-1:generateContent"),
+        ("gemini@001", "/models/gemini@001:generateContent"),
+        ("what?#", "/models/what%3F%23:generateContent"),
+    ],
+)
+def test_the_model_is_in_the_path(model, path):
+    assert encode(Conversation("Hi"), ExecuteOptions(), model, Dialect(), False).path == path
