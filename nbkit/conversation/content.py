@@ -1,6 +1,6 @@
 """What a turn holds: text, images, files, audio, and the reasoning behind an answer. OpenAI's forms, as values.
 
-`of` makes an entry of what people have at hand; see `media.py` for the constructors that read files and figures.
+`media.attach` makes them of what people have at hand.
 """
 
 from __future__ import annotations
@@ -60,6 +60,13 @@ class FileData(Value):
 
     file_data: str = Field(pattern=r"^data:")
     filename: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_id(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("file_id") is not None:
+            raise ValueError("file_id names a file at one provider only; hand over the file itself, as file_data")
+        return data
 
     @model_serializer(mode="plain")
     def _openai(self) -> dict[str, str]:

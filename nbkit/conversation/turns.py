@@ -1,7 +1,9 @@
 """What is said: turns and conversations, as values.
 
 Every type reads OpenAI-style dicts and writes them again (`model_dump()`, JSON). `Conversation` also reads a plain
-string (one user turn), a single dict, and lists of strings, dicts, turns and completions.
+string (one user turn), a single dict, and lists of strings, dicts, turns and completions. Images, figures and files
+stand in a turn's content as they are (`media.attach` reads them). Alone they are a user turn; a list of them, or of
+strings and them, is one user turn as well, while a list of strings is a turn for each.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_serializer, model_validator
 
-from nbkit.conversation.content import ContentEntry, Reasoning, TextEntry, Value
+from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, ImageEntry, Reasoning, TextEntry, Value
+from nbkit.conversation.media import attach, is_media
 from nbkit.conversation.tools import FunctionCall, ToolCall
 from nbkit.errors import ConversationError
 
@@ -32,7 +35,7 @@ class _Said(Value):
             return data
         data = {key: value for key, value in data.items() if value is not None or key == "content"}
         if isinstance(content := data.get("content"), list | tuple):
-            data["content"] = tuple({"type": "text", "text": e} if isinstance(e, str) else e for e in content)
+            data["content"] = tuple(map(_entry, content))
         if data.get("role") == "assistant":
             if data.get("content") is None and isinstance(data.get("refusal"), str):
                 data["content"] = data["refusal"]
@@ -69,6 +72,12 @@ class _Said(Value):
         return "".join(entry.text for entry in self.entries if isinstance(entry, TextEntry))
 
 
+def _entry(piece: Any) -> Any:
+    if isinstance(piece, str):
+        return {"type": "text", "text": piece}
+    return piece if isinstance(piece, dict | BaseModel) else attach(piece)
+
+
 def _read_reasoning(data: dict[str, Any]) -> dict[str, Any]:
     details, said = data.pop("reasoning_details", None), data.pop("reasoning_content", None)
     if isinstance(data.get("reasoning"), str):
@@ -99,7 +108,7 @@ class Turn(_Said):
 
 
 class ContentTurn(_Said):
-    """Text and images. A string among the entries is a text."""
+    """Text, images, files and recordings. A string among the entries is a text; what `attach` reads may stand there."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: tuple[ContentEntry, ...]
@@ -159,8 +168,13 @@ def _turn_type(data: dict[str, Any]) -> type[_Said]:
     return ContentTurn if isinstance(data.get("content"), list | tuple) else Turn
 
 
+def _is_piece(value: Any) -> bool:
+    """Whether a value that is no string can stand in a turn's content."""
+    return isinstance(value, TextEntry | ImageEntry | FileEntry | AudioEntry) or is_media(value)
+
+
 def to_turn(value: Any, index: int = 0) -> AnyTurn:
-    """Read one turn: a turn, a completion, a string (said by the user) or an OpenAI-style dict.
+    """Read one turn: a turn, a completion, a string or an image (said by the user) or an OpenAI-style dict.
 
     Raises ConversationError, which names `index` and what was expected.
     """
@@ -170,7 +184,9 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
         return said
     if isinstance(value, str):
         return Turn(role="user", content=value)
-    if hasattr(value, "model_dump"):  # an SDK's message object
+    if _is_piece(value):
+        value = {"role": "user", "content": value}
+    elif hasattr(value, "model_dump"):  # an SDK's message object
         value = value.model_dump()
     if not isinstance(value, dict):
         kind = type(value).__name__
@@ -178,6 +194,8 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
     if value.get("role") not in ROLES:
         said_role = f"got {value['role']!r}" if "role" in value else "it is missing"
         raise ConversationError(f"turn {index}: role: expected one of {', '.join(ROLES)}; {said_role}")
+    if _is_piece(value.get("content")):
+        value = value | {"content": [value["content"]]}
     kind_of_turn = _turn_type(value)
     data = {key: item for key, item in value.items() if item or key not in ("tool_calls", "function_call")}
     if kind_of_turn is Turn and data["role"] == "assistant" and data.get("content") is None:
@@ -187,13 +205,15 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
     except ValidationError as invalid:
         problem = invalid.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in problem["loc"] if part not in ("str", "tuple[tagged-union]"))
-    raise ConversationError(f"turn {index} ({value['role']}): {where + ': ' if where else ''}{problem['msg']}")
+    what = problem["msg"].removeprefix("Value error, ")
+    raise ConversationError(f"turn {index} ({value['role']}): {where + ': ' if where else ''}{what}")
 
 
 class Conversation(Value):
     """Turns, in order. Immutable: `conversation + turn` is a new one.
 
-    `Conversation("Hello")`, `Conversation([{"role": "user", "content": "Hello"}, ...])`.
+    `Conversation("Hello")`, `Conversation([{"role": "user", "content": "Hello"}, ...])`,
+    `Conversation(["What is this?", Path("cat.png")])`.
     """
 
     turns: tuple[AnyTurn, ...] = ()
@@ -240,9 +260,16 @@ def _to_turns(value: Any) -> tuple[AnyTurn, ...]:
         return value.turns
     if isinstance(value, dict) and set(value) == {"turns"}:
         value = value["turns"]
-    single = isinstance(value, (str, dict, *_TURNS)) or hasattr(value, "turn")
+    if isinstance(value, list | tuple) and _is_one_turn(value):
+        value = {"role": "user", "content": value}
+    single = isinstance(value, (str, dict, *_TURNS)) or hasattr(value, "turn") or _is_piece(value)
     if single:
         return (to_turn(value),)
     if not isinstance(value, Iterable):
         raise ConversationError(f"expected a string, a turn or a list of them, got {type(value).__name__}")
     return tuple(to_turn(turn, index) for index, turn in enumerate(value))
+
+
+def _is_one_turn(values: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether a list is one turn's content: media, and nothing but strings beside them."""
+    return all(isinstance(v, str) or _is_piece(v) for v in values) and not all(isinstance(v, str) for v in values)
