@@ -34,6 +34,7 @@ from nbkit.settings import settings
 # Base URLs that refused `stream_options`: it is not sent there again. Usage is then what the endpoint says unasked.
 _WITHOUT_STREAM_OPTIONS: set[str] = set()
 
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
 _LONG_PROMPT = 2000
 """Tokens from which on an estimate is good enough to tell that a prompt was cut."""
 
@@ -199,7 +200,7 @@ class Call:
         if self.response is not None:
             headers = self.response.headers
             error.status = error.status or self.response.status_code
-            error.request_id = headers.get("x-request-id") or headers.get("request-id")
+            error.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
             told = retry.retry_after(headers, time.time())
             error.retry_after = error.retry_after if told is None else told
         error.message = scrub(error.message, self._secrets)

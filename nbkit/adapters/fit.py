@@ -16,7 +16,9 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 65536}
 """Tokens of reasoning that stand for an effort where a model takes a budget, and the reverse."""
 
-_READS: dict[type, tuple[str, str, str]] = {  # kind of entry -> the capability that reads it, what it is called, how to find models that do
+_READS: dict[
+    type, tuple[str, str, str]
+] = {  # kind of entry -> the capability that reads it, what it is called, how to find models that do
     ImageEntry: ("supports_vision", "images", "catalog[catalog.vision]"),
     FileEntry: ("supports_pdf", "documents", 'catalog[catalog.inputs.str.contains("pdf")]'),
     AudioEntry: ("supports_audio", "audio", 'catalog[catalog.inputs.str.contains("audio")]'),

@@ -17,6 +17,7 @@ from nbkit.adapters.call import Call
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
 from nbkit.http.clients import async_client, sync_client
 from nbkit.http.limits import araw_chunks, aread_limited, raw_chunks, read_limited
+from nbkit.http.media import afetch_media, fetch_media
 
 
 class _Streamed:
@@ -42,6 +43,8 @@ class Stream(_Streamed):
         self._chunks = self._run(call)
 
     def _run(self, call: Call) -> Generator[ChatCompletionChunk]:
+        if call.wanted:
+            call.supply([fetch_media(url) for url in call.wanted])
         client = sync_client(call.endpoint.base_url, call.auth)
         while True:
             with call.attempt() as attempt, client.stream(**call.request()) as response:
@@ -79,6 +82,8 @@ class AsyncStream(_Streamed):
         self._chunks = self._run(call)
 
     async def _run(self, call: Call) -> AsyncGenerator[ChatCompletionChunk]:
+        if call.wanted:
+            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
         client = async_client(call.endpoint.base_url, call.auth)
         while True:
             with call.attempt() as attempt:

@@ -112,8 +112,6 @@ class ChatCompletionChunk:
     reasoning: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str | None = None
-    index: int = 0
-    """Which of the `n` answers it is a piece of; the completion's `text` is that of the first, 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,8 @@ class ChatCompletion:
     reasoning_blocks: tuple[Reasoning, ...] = ()
     refusal: str | None = None
     choices: tuple[ChatCompletion, ...] = ()
-    """With the option `n` all answers, this one first; usage and bill of all stand here."""
+    """With the option `n` all answers, this one first; usage and bill of all stand here. A stream's pieces are those of
+    the first."""
     usage: Usage | None = None
     reported_cost: float | None = None
     """USD, where the provider itself names the price of the call."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-OPENAI, ANTHROPIC = "@ai-sdk/openai-compatible", "@ai-sdk/anthropic"  # the npm packages that name the protocols
+# The npm packages that name the protocols: each model is called through another one
+CHAT, RESPONSES, ANTHROPIC = "@ai-sdk/openai-compatible", "@ai-sdk/openai", "@ai-sdk/anthropic"
+GEMINI, COHERE = "@ai-sdk/google", "@ai-sdk/cohere"
 
 _TEXT = {"input": ["text"], "output": ["text"]}
 _VISION = {"input": ["text", "image"], "output": ["text"]}
@@ -53,6 +55,7 @@ _MODELS = (
         "Scholar",
         "long, formal answers with derivations",
         "2026-06-01",
+        provider={"npm": RESPONSES},
         reasoning=True,
         reasoning_options=[{"type": "effort", "values": ["none", "medium"]}],
         interleaved={"field": "reasoning_content"},
@@ -69,7 +72,7 @@ _MODELS = (
         "Tortoise",
         "explains step by step, at a third of the pace",
         "2025-11-20",
-        provider={"npm": ANTHROPIC},
+        provider={"npm": GEMINI},
         limit={"context": 64_000, "output": 8_192},
         cost={"input": 0.8, "output": 4, "cache_read": 0.08, "cache_write": 1},
     ),
@@ -77,6 +80,7 @@ _MODELS = (
         "Brittle",
         "fails when the prompt says fail, rate limit or cut",
         "2026-01-31",
+        provider={"npm": COHERE},
         limit={"context": 32_000, "output": 4_096},
         cost={"input": 0.05, "output": 0.2, "cache_read": 0.01},
     ),
@@ -86,7 +90,7 @@ PROVIDER: dict[str, Any] = {
     "id": "demo",
     "name": "nbkit demo (simulated)",
     "env": [],
-    "npm": OPENAI,
+    "npm": CHAT,
     "doc": "",
     "models": {model["id"]: model for model in _MODELS},
 }

@@ -16,7 +16,16 @@ from operator import itemgetter
 from types import ModuleType
 from typing import Any
 
-from nbkit.demo import wire_anthropic, wire_bedrock, wire_cohere, wire_gemini, wire_ollama, wire_openai, wire_responses
+from nbkit.demo import (
+    wire_anthropic,
+    wire_bedrock,
+    wire_cohere,
+    wire_gemini,
+    wire_ollama,
+    wire_openai,
+    wire_responses,
+    wire_vertex,
+)
 from nbkit.demo.dialog import Request
 from nbkit.demo.models import PROVIDER
 from nbkit.demo.pace import moments
@@ -33,6 +42,7 @@ WIRES: tuple[ModuleType, ...] = (
     wire_ollama,
     wire_gemini,
     wire_bedrock,
+    wire_vertex,
 )
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?", re.IGNORECASE)
 BODY_LIMIT = 64 * 1024 * 1024

@@ -12,6 +12,7 @@ import atexit
 import os
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator
 from concurrent import futures
 from contextlib import suppress
@@ -25,7 +26,19 @@ from nbkit.errors import ConfigError
 from nbkit.settings import settings
 
 
-class KeyAuth(httpx2.Auth):
+class Authorization(httpx2.Auth, ABC):
+    """What puts credentials on a request. Clients are kept by it, so equal ones are the same to a server."""
+
+    @property
+    @abstractmethod
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen in a text."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not pickled")
+
+
+class KeyAuth(Authorization):
     """Puts a key into a header of each request: `KeyAuth("authorization", "Bearer ", key)`.
 
     Two are equal when all three are. No repr, traceback or `vars()` shows the key; pickling raises TypeError.
@@ -50,6 +63,11 @@ class KeyAuth(httpx2.Auth):
         """The key itself, to find it in texts."""
         return self._secret.get_secret_value()
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The key alone."""
+        return (self.key,)
+
     def _fits_header(self) -> bool:
         return bool(self.key) and self.key.isascii() and self.key.isprintable()
 
@@ -65,11 +83,8 @@ class KeyAuth(httpx2.Auth):
     def __repr__(self) -> str:
         return f"KeyAuth({self._header!r}, '...{self.key[-4:] if len(self.key) >= 20 else ''}')"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a key is not pickled")
 
-
-_Key = tuple[str | float | KeyAuth | None, ...]
+_Key = tuple[str | float | Authorization | None, ...]
 
 
 class _Loop(NamedTuple):
@@ -88,7 +103,7 @@ _cache = _Cache()
 _inherited: list[_Cache] = []
 
 
-def sync_client(base_url: str, auth: KeyAuth | None) -> httpx2.Client:
+def sync_client(base_url: str, auth: Authorization | None) -> httpx2.Client:
     """The client for calls from any thread; `auth` None sends no key. Raises httpx2.InvalidURL."""
     key = _key(base_url, auth)
     with _cache.lock:
@@ -97,7 +112,7 @@ def sync_client(base_url: str, auth: KeyAuth | None) -> httpx2.Client:
         return _cache.clients[key]
 
 
-def async_client(base_url: str, auth: KeyAuth | None) -> httpx2.AsyncClient:
+def async_client(base_url: str, auth: Authorization | None) -> httpx2.AsyncClient:
     """The client for calls from the running event loop. Raises httpx2.InvalidURL; RuntimeError outside a loop."""
     key = _key(base_url, auth)
     loop = asyncio.get_running_loop()
@@ -138,13 +153,13 @@ def close_all() -> None:
     futures.wait(closing, timeout=1)
 
 
-def _key(base_url: str, auth: KeyAuth | None) -> _Key:
+def _key(base_url: str, auth: Authorization | None) -> _Key:
     now = settings()
     times = now.http_timeout, now.http_connect_timeout
     return base_url, auth, *times, now.max_connections, now.max_keepalive_connections
 
 
-def _arguments(base_url: str, auth: KeyAuth | None) -> dict[str, Any]:
+def _arguments(base_url: str, auth: Authorization | None) -> dict[str, Any]:
     now = settings()
     return {
         "base_url": base_url,

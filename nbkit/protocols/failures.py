@@ -4,7 +4,7 @@ The shapes: `{"error": {"message", "type", "param", "code"}}` (OpenAI), `{"type"
 `{"error": "..."}` (Fireworks, xAI with a `code` beside it), flat `{"message", "code"}` (Cerebras, Mistral, Cohere),
 `[{"error": {...}}]` and `{"error": {"code", "message", "status"}}` (Google), RFC 7807 `{"title", "detail"}` (NVIDIA),
 `{"success": false, "errors": [{"code", "message"}]}` (Cloudflare), FastAPI's `{"detail": [{"loc", "msg"}]}`, plain
-text (Copilot), and the HTML of whatever proxy stands between.
+text (Copilot), AWS's `{"__type", "Message"}`, and the HTML of whatever proxy stands between.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nbkit.protocols.reading import mapping, parse, string
 
 MOST_WORDS = 500
 """Characters of the provider's own words that are kept."""
-_WORDS = ("error", "errors", "message", "detail", "msg", "title")
+_WORDS = ("error", "errors", "message", "Message", "detail", "msg", "title")
 _BESIDE_A_NAME = ("error_description", "message", "detail", "error")  # {"error": "Bad Request", "message": "..."}
 _DEEPEST = 6  # of the shapes above none nests its message deeper
 
@@ -109,7 +109,7 @@ def _code(said: Any, depth: int = 0) -> str:
     inner = next((code for key in ("error", "errors") if (code := _code(said.get(key), depth + 1))), "")
     if inner:
         return inner
-    values = [said.get("code"), said.get("type"), said.get("status")]
+    values = [said.get("code"), said.get("type"), said.get("__type"), said.get("status")]
     if word := next((value for value in values if isinstance(value, str) and value), ""):
         return word
     return next((str(value) for value in values if isinstance(value, int) and not isinstance(value, bool)), "")

@@ -218,7 +218,7 @@ class Decoder:
             raise failure(said)
         index = first_count(said.get("index"))
         chunk = self._choices.setdefault(index, Choice()).take(said)
-        return replace(chunk, index=index) if chunk and index else chunk
+        return None if index else chunk  # the pieces are those of the first answer
 
     def completion(self, raw: Any = None, complete: bool = True) -> ChatCompletion:
         """What was said. Raises ProviderError where a tool call of a complete answer has no name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -50,7 +51,7 @@ def merge(body: dict[str, Any], more: dict[str, Any]) -> None:
         if isinstance(value, dict) and isinstance(body.get(key), dict):
             merge(body[key], value)
         else:
-            body[key] = value.copy() if isinstance(value, dict) else value
+            body[key] = deepcopy(value)
 
 
 def system_apart(turns: Iterable[AnyTurn]) -> tuple[list[AnyTurn], list[AnyTurn]]:

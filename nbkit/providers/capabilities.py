@@ -146,8 +146,8 @@ def _reasoning(record: Record | None, rows: list[Mapping[str, Any]]) -> Reasonin
         kinds = tuple(row.get("reasoning", kinds))
         instead |= row.get("efforts", {})
     known = tuple(kind for kind, name in (("effort", "effort"), ("budget", "budget_tokens")) if name in told)
-    if known and not any("reasoning" in row for row in rows[1:]):  # the protocol's row is a guess, the others know
-        kinds = tuple(kind for kind in kinds if kind in known) or kinds
+    if told and not any("reasoning" in row for row in rows[1:]):  # the protocol's row is a guess, the others know
+        kinds = tuple(kind for kind in kinds if kind in known) or known[:1]
     budget = told.get("budget_tokens", {})
     efforts = tuple(value for value in told.get("effort", {}).get("values") or () if isinstance(value, str))
     return Reasoning(kinds, efforts, instead, budget.get("min"), budget.get("max"))

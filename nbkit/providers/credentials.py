@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nbkit.errors import ApiKeyNotFoundError, ConfigError
 from nbkit.modelsdev.records import Provider
+from nbkit.providers.tables import table
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from nbkit.http.clients import KeyAuth
+    from nbkit.http.clients import Authorization
 
 # models.dev lists hosts, account ids and regions beside the keys.
-_KEY = re.compile(r"(KEY|TOKEN|PAT|SECRET|BEDROCK|APIKEY)$")
+_KEY = re.compile(r"(KEY|TOKEN|PAT|SECRET|BEDROCK|APIKEY|CREDENTIALS)$")
+_NO_HEADER = ("AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS")  # they sign, or get a token
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
-# How a key is sent: the header, and what stands before the key.
+# How a key is sent: the header, and what stands before the key. Without a key, `aws` signs the requests (`aws:service`
+# for another service than Bedrock), and `google` sends a token of the application default credentials.
 _SCHEMES = {
+    "aws": ("Authorization", "Bearer "),
+    "google": ("x-goog-api-key", ""),
     "bearer": ("Authorization", "Bearer "),
     "x-api-key": ("x-api-key", ""),
     "api-key": ("api-key", ""),
@@ -30,18 +35,21 @@ _SCHEMES = {
 
 def key_variables(provider: Provider) -> tuple[str, ...]:
     """The variables that may hold the provider's key, without those that hold hosts, accounts and regions."""
-    return tuple(name for name in provider.env if _KEY.search(name))
+    return tuple(name for name in provider.env if _KEY.search(name) and name not in _NO_HEADER)
 
 
 def has_key(provider: Provider) -> bool:
-    """Whether a key variable of the provider is set: yes or no, never the key."""
-    return any(os.environ.get(name) for name in key_variables(provider))
+    """Whether a key variable of the provider is set, or credentials: yes or no, never the key."""
+    return any(os.environ.get(name) for name in provider.env if _KEY.search(name))
 
 
-def authorize(provider: str, variables: tuple[str, ...], scheme: str, api_key: SecretStr | None) -> KeyAuth | None:
+def authorize(
+    provider: str, variables: tuple[str, ...], scheme: str, api_key: SecretStr | None
+) -> Authorization | None:
     """What puts the key on a request: the given key, else the first variable that is set; None where none is needed.
 
-    Raises ApiKeyNotFoundError, which names the variables it looked for.
+    Without a key, requests to AWS are signed, and Google's carry a token. Raises ApiKeyNotFoundError, which names the
+    variables it looked for, and ConfigError where the package that signs or gets tokens is not installed.
     """
     from pydantic import SecretStr
 
@@ -50,24 +58,55 @@ def authorize(provider: str, variables: tuple[str, ...], scheme: str, api_key: S
     if api_key is None and scheme == "none":
         return None
     found = api_key or next((SecretStr(os.environ[name]) for name in variables if os.environ.get(name)), None)
+    scheme, _, service = scheme.partition(":")
+    if not found and scheme == "aws":
+        from nbkit.http.signing import aws_auth
+
+        return aws_auth(service or "bedrock")
+    if not found and scheme == "google":
+        from nbkit.http.google import google_auth
+
+        return google_auth()
     if not found:
         raise ApiKeyNotFoundError(provider, variables)
     header, prefix = _SCHEMES["bearer" if scheme == "none" else scheme]
     return KeyAuth(header, prefix, found.get_secret_value())
 
 
-def fill(template: str, provider: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Fill `${NAME}` in a base URL from the environment; "https://" and "/" around a value are cut.
+def fill(template: str, provider: str, environment: Mapping[str, str] | None = None) -> str:
+    """Fill `${NAME}` in a base URL; "https://" and "/" around a value are cut.
 
-    Raises ConfigError that names the missing variables.
+    `environment` is that of the process unless given; `variables.toml` says which variables stand for others. The
+    region of AWS's configuration file counts where the process has none. Raises ConfigError that names what is missing.
     """
-    missing = [name for name in _VARIABLE.findall(template) if not environment.get(name)]
-    if missing:
+    names = dict.fromkeys(_VARIABLE.findall(template))
+    known = {**os.environ, **_configured(names)} if environment is None else environment
+    values = {name: _value(name, known) for name in names}
+    if missing := dict.fromkeys(_source(name) for name in names if not values[name]):
         raise ConfigError(f"{provider}: its address is {template}: set {' and '.join(missing)}, or pass base_url=")
     whole = template.startswith("${")  # the variable holds the scheme too
-    filled = _VARIABLE.sub(lambda found: _trimmed(environment[found[1]]), template)
+    filled = _VARIABLE.sub(lambda found: values[found[1]], template)
     return f"https://{filled}" if whole else filled
 
 
-def _trimmed(value: str) -> str:
-    return value.strip().removeprefix("https://").rstrip("/")
+def _configured(names: Iterable[str]) -> dict[str, str]:
+    """What may be set elsewhere than in the environment."""
+    if "AWS_REGION" not in names:
+        return {}
+    from nbkit.http.signing import configured_region
+
+    return {"AWS_REGION": configured_region() or ""}
+
+
+def _value(name: str, environment: Mapping[str, str]) -> str:
+    """The value of a variable, of one that stands for it, or what follows from another; "" where there is none."""
+    row = table("variables").get(name, {})
+    if found := next((environment[one] for one in (name, *row.get("instead", ())) if environment.get(one)), None):
+        return found.strip().removeprefix("https://").rstrip("/")
+    source = _value(row["of"], environment) if "of" in row else ""
+    return row["values"].get(source) or row["otherwise"].format(source) if source else ""
+
+
+def _source(name: str) -> str:
+    """The variable that has to be set for it."""
+    return str(table("variables").get(name, {}).get("of", name))

@@ -158,4 +158,4 @@ def test_the_provider_reads_like_one_of_models_dev():
         assert 0 < model["cost"]["cache_read"] < model["cost"]["input"] < model["cost"]["output"]
         assert model["limit"]["output"] < model["limit"]["context"]
     assert len({str(model["cost"]) for model in models.values()}) == len(models)
-    assert len({model.get("provider", provider.PROVIDER)["npm"] for model in models.values()}) == len(server.WIRES)
+    assert len({model.get("provider", provider.PROVIDER)["npm"] for model in models.values()}) == len(models)

@@ -1,7 +1,7 @@
 """Every protocol against its vectors (`vectors/<protocol>.json`): a new protocol brings a file, no test code.
 
-`encode` vectors are tests/adapters/test_requests.py's. A decode vector holds one answer three times: as a stream's events, as a whole body, and as the completion that both
-must give. Vectors are written from the documented wire formats.
+A decode vector holds one answer three times: as a stream's events, as a whole body, and as the completion that both
+must give. Vectors are written from the documented wire formats. `encode` vectors are for tests/adapters/test_requests.py.
 """
 
 import copy
@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+
 from nbkit import errors
 from nbkit.protocols import PROTOCOLS, protocol
 from nbkit.protocols.wire import Dialect
@@ -76,7 +77,7 @@ def test_decode_stream(name, vector):
     decoder = protocol(name).Decoder(dialect(vector))
     chunks = []
     for event, data in wire(vector["events"]):
-        chunks += [chunk for chunk in decoder.feed(event, data) if not chunk.index]
+        chunks += decoder.feed(event, data)
         assert decoder.partial().text.startswith("".join(chunk.text for chunk in chunks))  # looking changes nothing
     completion = decoder.finish()
     check(completion, vector["completion"])
@@ -102,7 +103,7 @@ def test_a_stream_cut_before_its_finish_signal_is_an_error_with_what_came(name, 
     complete = 1 + next(n for n, (_, data) in enumerate(events) if signal in data.replace(b'": ', b'":'))
     for length in range(complete):
         decoder = protocol(name).Decoder(dialect(vector))
-        text = "".join(chunk.text for event, data in events[:length] for chunk in decoder.feed(event, data) if not chunk.index)
+        text = "".join(chunk.text for event, data in events[:length] for chunk in decoder.feed(event, data))
         with pytest.raises(errors.StreamError) as caught:
             decoder.finish()
         assert caught.value.partial.text.startswith(text)

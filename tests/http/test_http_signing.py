@@ -1,0 +1,236 @@
+"""Requests signed for AWS, verified as AWS does: by its documented algorithm, on what a server has received."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import pickle
+import re
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
+
+import httpx2
+import pytest
+
+from nbkit.errors import ConfigError
+from nbkit.http.clients import async_client, sync_client
+from nbkit.http.signing import aws_auth, configured_region
+
+KEY_ID, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session-token-of-this-test"
+PATH = "/model/eu.anthropic.claude%3A0/converse"
+BODY = json.dumps({"messages": "é"}).encode()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    """No credentials of this machine; those of the test are where the standard chain looks."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def keys(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+
+
+@pytest.fixture
+def server():
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            got.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    got = []
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
+    listening.got = got
+    listening.url = f"http://127.0.0.1:{listening.server_port}"
+    yield listening
+    listening.shutdown()
+    listening.server_close()
+
+
+def digest(key: bytes, text: str) -> bytes:
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def verify(path, headers, body, secret=SECRET):
+    """docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html; gives the scope."""
+    found = re.fullmatch(
+        r"AWS4-HMAC-SHA256 Credential=(\w+)/([^,]+), SignedHeaders=([^,]+), Signature=(\w+)", headers["authorization"]
+    )
+    _, scope, names, signature = found.groups()
+    lines = "".join(f"{name}:{headers[name]}\n" for name in names.split(";"))
+    canonical = ["POST", quote(path, safe="/~"), "", lines, names, hashlib.sha256(body).hexdigest()]
+    hashed = hashlib.sha256("\n".join(canonical).encode()).hexdigest()
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = digest(key, part)
+    expected = digest(key, f"AWS4-HMAC-SHA256\n{headers['x-amz-date']}\n{scope}\n{hashed}").hex()
+    assert signature == expected
+    return scope.split("/")[1:], set(names.split(";"))
+
+
+def post(url, **headers):
+    content = {"content-type": "application/json", **headers}
+    return sync_client(url, aws_auth("bedrock")).post(url + PATH, content=BODY, headers=content)
+
+
+def signed_for(url, service="bedrock"):
+    """The scope of a request that is not sent."""
+    request = next(aws_auth(service).sync_auth_flow(httpx2.Request("POST", url, content=BODY)))
+    return request.headers["authorization"].split("/")[1:4]
+
+
+def test_a_server_can_verify_what_was_signed(server, keys):
+    post(server.url, **{"x-trace": "of a proxy"})
+    (path, headers, body) = server.got[0]
+    assert (path, body) == (PATH, BODY)
+    scope, names = verify(path, headers, body)
+    assert scope == ["eu-central-1", "bedrock", "aws4_request"]
+    assert names == {"host", "content-type", "x-amz-date"}
+    with pytest.raises(AssertionError):
+        verify(path, headers, body + b" ")
+
+
+def test_temporary_credentials_and_async(server, keys, monkeypatch):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
+
+    async def send():
+        client = async_client(server.url, aws_auth("bedrock-mantle"))
+        await client.post(server.url + PATH, content=BODY)
+
+    asyncio.run(send())
+    path, headers, body = server.got[0]
+    scope, names = verify(path, headers, body)
+    assert (scope[1], headers["x-amz-security-token"]) == ("bedrock-mantle", TOKEN)
+    assert "x-amz-security-token" in names
+
+
+@pytest.mark.parametrize(
+    ("host", "service", "region"),
+    [
+        ("bedrock-runtime.us-gov-west-1.amazonaws.com", "bedrock", "us-gov-west-1"),
+        ("bedrock-runtime-fips.us-east-1.amazonaws.com", "bedrock", "us-east-1"),
+        ("vpce-0a1-b2.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com", "bedrock", "ap-southeast-2"),
+        ("bedrock-mantle.eu-north-1.api.aws", "bedrock-mantle", "eu-north-1"),
+        ("my-proxy-1.example.com", "bedrock", "eu-central-1"),
+    ],
+)
+def test_the_region_is_that_of_the_host(keys, host, service, region):
+    _, signed, of = signed_for(f"https://{host}/v1", service)
+    assert (signed, of) == (region, service)
+
+
+def test_the_region_of_the_environment_then_of_the_configuration_file(monkeypatch, tmp_path):
+    assert configured_region() is None
+    (tmp_path / "config").write_text("[default]\nregion = sa-east-1\n")
+    assert configured_region() == "sa-east-1"
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(ConfigError, match=r"the AWS region cannot be read: .*nobody"):
+        configured_region()
+    monkeypatch.delenv("AWS_PROFILE")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ca-west-1")
+    assert configured_region() == "ca-west-1"
+    monkeypatch.setenv("AWS_REGION", "ap-east-1")
+    assert configured_region() == "ap-east-1"
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    with pytest.raises(ConfigError, match=r"the AWS region of proxy\.example is not known: set AWS_REGION"):
+        signed_for("https://proxy.example/")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    with pytest.raises(ConfigError, match="no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        signed_for("https://proxy.example/")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(ConfigError, match=r"cannot be used: .*nobody") as caught:
+        signed_for("https://proxy.example/")
+    assert caught.value.__context__ is None
+
+
+def test_without_botocore(monkeypatch):
+    monkeypatch.setitem(sys.modules, "botocore.auth", None)
+    with pytest.raises(ConfigError, match=r"pip install nbkit\[bedrock\]"):
+        aws_auth("bedrock")
+    monkeypatch.setitem(sys.modules, "botocore.session", None)
+    assert configured_region() is None
+
+
+def test_clients_are_kept_while_the_environment_is_the_same(server, keys, monkeypatch):
+    first = sync_client(server.url, aws_auth("bedrock"))
+    assert sync_client(server.url, aws_auth("bedrock")) is first
+    assert sync_client(server.url, aws_auth("bedrock-mantle")) is not first
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDOTHER")
+    assert sync_client(server.url, aws_auth("bedrock")) is not first
+
+
+def test_a_credentials_file_that_is_written_anew_counts_at_once(server, monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    for secret in ("first-secret", "second-secret"):
+        profile = f"[default]\naws_access_key_id = A\naws_secret_access_key = {secret}\n"
+        (tmp_path / "credentials").write_text(profile)
+        post(server.url)
+        path, headers, body = server.got[-1]
+        verify(path, headers, body, secret)
+
+
+def test_credentials_that_expire_are_kept_until_then_and_got_beside_the_event_loop(server, monkeypatch, tmp_path):
+    expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    said = {"Version": 1, "AccessKeyId": "A", "SecretAccessKey": SECRET, "SessionToken": TOKEN, "Expiration": expires}
+    program = tmp_path / "credentials.py"
+    program.write_text(
+        f"import time; time.sleep(0.3); open({str(tmp_path / 'asked')!r}, 'a').write('x'); print({json.dumps(said)!r})"
+    )
+    (tmp_path / "config").write_text(
+        f"[default]\nregion = us-east-1\ncredential_process = {sys.executable} {program}\n"
+    )
+    longest = 0.0
+
+    async def tick():
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.monotonic() - began)
+
+    async def send():
+        ticking = asyncio.create_task(tick())
+        client = async_client(server.url, aws_auth("bedrock"))
+        for _ in range(2):
+            await client.post(server.url + PATH, content=BODY)
+        ticking.cancel()
+
+    asyncio.run(send())
+    assert (tmp_path / "asked").read_text() == "x"
+    assert [verify(*got)[0][0] for got in server.got] == ["us-east-1", "us-east-1"]
+    assert longest < 0.25
+
+
+def test_secrets_are_known_and_not_shown(server, keys, monkeypatch):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
+    auth = aws_auth("bedrock")
+    assert auth.secrets == ()
+    post(server.url)
+    assert auth.secrets == (KEY_ID, SECRET, TOKEN)
+    assert repr(auth) == "AwsAuth('bedrock')"
+    assert SECRET not in str(vars(auth))
+    assert TOKEN not in str(vars(auth))
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(auth)
