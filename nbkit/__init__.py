@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from nbkit.adapters.adapter import BaseAdapter
     from nbkit.adapters.factory import AdapterFactory, get_adapter
+    from nbkit.adapters.run import ToolResult
     from nbkit.conversation.completion import Bill, Change, ChatCompletion, ChatCompletionChunk, Usage
     from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry, Reasoning, TextEntry
+    from nbkit.conversation.media import attach
     from nbkit.conversation.options import ExecuteOptions
     from nbkit.conversation.tools import Tool, ToolCall
     from nbkit.conversation.turns import (
@@ -34,7 +36,12 @@ if TYPE_CHECKING:
     from nbkit.notebook.chat import Chat
     from nbkit.notebook.compare import Comparison, compare
     from nbkit.notebook.widgets.pick import pick
+    from nbkit.providers.capabilities import ModelCapabilities
+    from nbkit.providers.health import health
     from nbkit.providers.listing import demo_models, load_catalog
+    from nbkit.providers.local import local_models
+    from nbkit.providers.models import Model, ModelProperties, get_model
+    from nbkit.providers.reachable import provider_table
 
     catalog: pd.DataFrame
 
@@ -43,8 +50,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "adapters.adapter": ("BaseAdapter",),
     "adapters.factory": ("AdapterFactory", "get_adapter"),
+    "adapters.run": ("ToolResult",),
     "conversation.completion": ("Bill", "Change", "ChatCompletion", "ChatCompletionChunk", "Usage"),
     "conversation.content": ("AudioEntry", "FileEntry", "ImageEntry", "Reasoning", "TextEntry"),
+    "conversation.media": ("attach",),
     "conversation.options": ("ExecuteOptions",),
     "conversation.tools": ("Tool", "ToolCall"),
     "conversation.turns": (
@@ -61,6 +70,11 @@ _HOMES = {
     "notebook.compare": ("Comparison", "compare"),
     "notebook.widgets.pick": ("pick",),
     "providers.listing": ("demo_models", "load_catalog"),
+    "providers.capabilities": ("ModelCapabilities",),
+    "providers.health": ("health",),
+    "providers.local": ("local_models",),
+    "providers.models": ("Model", "ModelProperties", "get_model"),
+    "providers.reachable": ("provider_table",),
 }
 _HOME = {name: f"nbkit.{home}" for home, names in _HOMES.items() for name in names}
 
@@ -81,23 +95,32 @@ __all__ = [
     "FunctionCallTurn",
     "FunctionOutputTurn",
     "ImageEntry",
+    "Model",
+    "ModelCapabilities",
+    "ModelProperties",
     "Reasoning",
     "TextEntry",
     "Tool",
     "ToolCall",
     "ToolOutputTurn",
+    "ToolResult",
     "ToolsCallTurn",
     "Turn",
     "Usage",
+    "attach",
     "catalog",
     "compare",
     "demo_models",
     "errors",
     "estimate",
     "get_adapter",
+    "get_model",
+    "health",
     "load_catalog",
+    "local_models",
     "pick",
     "plots",
+    "provider_table",
 ]
 
 

@@ -8,6 +8,8 @@ NbkitError
 ├── ProviderNotSupportedError        the provider speaks a protocol that nbkit does not
 ├── ConversationError                what was said cannot be understood (ValueError); names the turn
 ├── UnsupportedFeatureError          the model cannot do what was asked; raised before anything is sent
+├── AnswerFormatError                the answer is not of the form asked for (ValueError)
+├── ToolLoopError                    a run with tools reached its limit; holds what was said, and what it cost
 └── AdapterError                     a call failed; carries provider, model, status, attempts ...
     ├── TransportError               no answer: connection, time-out, reset, redirect
     ├── AuthenticationError          401, 403
@@ -77,6 +79,32 @@ class ConversationError(NbkitError, ValueError):
 
 class UnsupportedFeatureError(NbkitError):
     """The model cannot do what was asked. Raised before anything is sent."""
+
+
+class AnswerFormatError(NbkitError, ValueError):
+    """The answer is not of the form that was asked for. `text` is the answer."""
+
+    def __init__(self, message: str, text: str) -> None:
+        super().__init__(message)
+        self.text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.text)
+
+
+class ToolLoopError(NbkitError):
+    """A run with tools reached its limit of turns or money before the model was done.
+
+    `conversation`: what was said; it ends with the calls that were not run, so a run of it goes on with them.
+    `completions`: the answers so far. `cost`: USD of all of them, None where one is unknown.
+    """
+
+    def __init__(self, message: str, conversation: Any, completions: tuple[Any, ...], cost: float | None) -> None:
+        super().__init__(message)
+        self.conversation, self.completions, self.cost = conversation, completions, cost
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.conversation, self.completions, self.cost)
 
 
 class AdapterError(NbkitError):

@@ -46,6 +46,10 @@ class Settings:
     """Seconds before a fetched catalog is asked for again."""
     cache_dir: Path = field(default_factory=lambda: platformdirs.user_cache_path("nbkit", appauthor=False))
     """Where nbkit keeps files."""
+    overrides: Path = field(
+        default_factory=lambda: platformdirs.user_config_path("nbkit", appauthor=False) / "overrides.toml"
+    )
+    """Your own rows about providers, models and vendors; the file may be missing."""
     live: bool | None = None
     """Live widgets in notebooks: True, False, or None to see whether a person is in front of the kernel."""
     demo_tokens_per_second: float = 60.0

@@ -13,5 +13,6 @@ def test_mode(tmp_path_factory):
         retry_wait=0,
         demo_tokens_per_second=0,
         live=False,
+        overrides=tmp_path_factory.mktemp("config") / "none.toml",
     ):
         yield

@@ -52,9 +52,10 @@ def test_rooms_reexport_nothing():
 
 
 PUBLIC = """
-AdapterFactory BaseAdapter Bill Change Chat ChatCompletion ChatCompletionChunk Comparison ContentTurn Conversation
-ExecuteOptions FileEntry FunctionCallTurn FunctionOutputTurn ImageEntry Reasoning TextEntry Tool ToolCall ToolOutputTurn
-ToolsCallTurn Turn Usage catalog compare demo_models errors estimate get_adapter load_catalog pick plots
+AdapterFactory AudioEntry BaseAdapter Bill Change Chat ChatCompletion ChatCompletionChunk Comparison ContentTurn
+Conversation ExecuteOptions FileEntry FunctionCallTurn FunctionOutputTurn ImageEntry Model ModelCapabilities
+ModelProperties Reasoning TextEntry Tool ToolCall ToolOutputTurn ToolResult ToolsCallTurn Turn Usage attach catalog
+compare demo_models errors estimate get_adapter get_model health load_catalog local_models pick plots provider_table
 """
 
 

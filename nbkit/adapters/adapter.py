@@ -10,10 +10,12 @@ from pydantic import SecretStr
 
 from nbkit.adapters.call import Call
 from nbkit.adapters.prepare import prepare
+from nbkit.adapters.run import MAX_TURNS, AsyncRun, Run
 from nbkit.adapters.stream import AsyncStream, Stream
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.http.clients import async_client, sync_client
 from nbkit.http.limits import aread_limited, read_limited
+from nbkit.http.media import afetch_media, fetch_media
 from nbkit.providers.credentials import authorize
 from nbkit.providers.endpoints import Endpoint
 from nbkit.settings import settings
@@ -56,6 +58,8 @@ class BaseAdapter:
     def execute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and wait for the whole answer."""
         call = self._call(conversation, options, stream=False)
+        if call.wanted:
+            call.supply([fetch_media(url) for url in call.wanted])
         client = sync_client(self.endpoint.base_url, call.auth)
         while True:
             with call.attempt() as attempt, client.stream(**call.request()) as response:
@@ -65,6 +69,8 @@ class BaseAdapter:
     async def aexecute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and await the whole answer."""
         call = self._call(conversation, options, stream=False)
+        if call.wanted:
+            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
         client = async_client(self.endpoint.base_url, call.auth)
         while True:
             with call.attempt() as attempt:
@@ -79,3 +85,34 @@ class BaseAdapter:
     def astream(self, conversation: Any, **options: Any) -> AsyncStream:
         """Ask, and get the answer in pieces: `async with adapter.astream(...) as stream: async for chunk in stream`."""
         return AsyncStream(self._call(conversation, options, stream=True))
+
+    def run(
+        self,
+        conversation: Any,
+        *,
+        tools: Any = None,
+        max_turns: int = MAX_TURNS,
+        max_cost: float | None = None,
+        **options: Any,
+    ) -> Run:
+        """Ask, call the functions that the model asks for, tell it what they gave, until it is done; all streamed.
+
+        `tools`: Python functions with type hints, sync or async; what is not among them is never called. What one
+        raises is told to the model, and stands in `run.results`. A tool given as a dict is not called: the run ends
+        where the model asks for it. `max_turns`: most answers; `max_cost`: USD from which on no further one is asked
+        for; at either the run raises ToolLoopError. A `tool_choice` that forces a call holds for the first answer only.
+        `with adapter.run(...) as run: for event in run: ...`, or `adapter.run(...).completion`.
+        """
+        return Run(self, conversation, max_turns, max_cost, options | {"tools": tools})
+
+    def arun(
+        self,
+        conversation: Any,
+        *,
+        tools: Any = None,
+        max_turns: int = MAX_TURNS,
+        max_cost: float | None = None,
+        **options: Any,
+    ) -> AsyncRun:
+        """`run`, async: `async with adapter.arun(...) as run: async for event in run: ...`, or `await` it."""
+        return AsyncRun(self, conversation, max_turns, max_cost, options | {"tools": tools})

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.providers import registry
 from nbkit.providers.endpoints import resolve
+from nbkit.providers.models import get_model
 
 
 class AdapterFactory:
@@ -39,11 +40,14 @@ class AdapterFactory:
             found.record,
             base_url=base_url,
             protocol=protocol,
+            keyed=secret is not None,
             address=found.address,
             catalog_date=registry.snapshot().meta.date if found.record else None,
         )
         name = found.record.name if found.record else found.model
         return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries)
+
+    get_model = staticmethod(get_model)
 
     @staticmethod
     def register_provider(provider: dict[str, Any], base_url: str | Callable[[], str] | None = None) -> None:

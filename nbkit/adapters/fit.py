@@ -1,4 +1,4 @@
-"""Options as a model takes them. Pure; each loss is listed, and what cannot be made good raises before anything is sent."""
+"""Options as a model takes them. Pure; each loss is listed, and what cannot be made good raises first of all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation, Turn
 from nbkit.errors import ConfigError, UnsupportedFeatureError
-from nbkit.providers.capabilities import ModelCapabilities, Tolerance
+from nbkit.providers.capabilities import ModelCapabilities, Reasoning, Tolerance
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 65536}
@@ -57,6 +57,7 @@ def fit(
     _fit_temperature(fitting, takes)
     _fit_limit(fitting, takes.max_output)
     _fit_tools(fitting, can)
+    _fit_schemas(fitting, takes.schema_drop)
     _fit_reasoning(fitting, takes)
     wish = _fit_format(fitting, can, conversation)
     if wish:
@@ -132,54 +133,97 @@ def _fit_tools(fitting: _Fitting, can: ModelCapabilities) -> None:
         fitting.change("transformed", "tool_choice", "the model cannot be told: no tools are sent", None)
         fitting.values |= {"tools": None, "parallel_tool_calls": None}
         return
-    if choice not in ("auto", "none", "required", None):
-        if not (can.supports_tool_choice_named and can.supports_tool_choice_required):
-            fitting.change(
-                "transformed", "tool_choice", f"the model cannot be told which: only {choice} is sent", "required"
-            )
-            fitting.values["tools"] = tuple(tool for tool in tools if tool.name == choice)
+    if choice not in ("auto", "none", "required", None) and not can.supports_tool_choice_named:
+        why = f"the model cannot be told which: only {choice} is sent"
+        fitting.change("transformed", "tool_choice", why, "required")
+        fitting.values["tools"] = tuple(tool for tool in tools if tool.name == choice)
     if fitting["tool_choice"] not in ("auto", "none", None) and not can.supports_tool_choice_required:
         fitting.change("transformed", "tool_choice", "the model cannot be made to call a tool: auto", "auto")
     if fitting["tool_choice"] is not None and not can.supports_tool_choice:
         fitting.values["tool_choice"] = None  # auto is what it does anyway
 
 
+def _fit_schemas(fitting: _Fitting, refused: frozenset[str]) -> None:
+    """The schemas of tools and of the answer without the keywords that the provider refuses."""
+    tools = tuple(
+        tool.model_copy(update={"parameters": _without(tool.parameters, refused)}) for tool in fitting["tools"] or ()
+    )
+    if refused and tools and tools != fitting["tools"]:
+        fitting.change("transformed", "tools", f"without {', '.join(sorted(refused))} in their schemas", tools)
+    wanted = fitting["response_format"] or {}
+    if refused and (stripped := _without(wanted, refused)) != wanted:
+        why = f"without {', '.join(sorted(refused))} in its schema"
+        fitting.change("transformed", "response_format", why, stripped)
+
+
+def _without(schema: Any, refused: frozenset[str], names: bool = False) -> Any:
+    """A JSON schema without some keywords; `names`: it is an object of properties, whose keys are no keywords."""
+    if isinstance(schema, list):
+        return [_without(item, refused) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without(value, refused, names=not names and key in ("properties", "$defs", "definitions"))
+        for key, value in schema.items()
+        if names or key not in refused
+    }
+
+
 def _fit_reasoning(fitting: _Fitting, takes: Tolerance) -> None:
     """The effort or the budget, in the terms that the model knows; a budget of 0 is the effort `none`."""
     if fitting["reasoning_budget"] == 0:
         fitting.values |= {"reasoning_budget": None, "reasoning_effort": fitting["reasoning_effort"] or "none"}
-    effort, budget = fitting["reasoning_effort"], fitting["reasoning_budget"]
     control = takes.reasoning
     if control is None:
-        if effort != "none":
-            fitting.drop("reasoning_effort", "the model does not reason")
-        fitting.values["reasoning_effort"] = None
+        if fitting["reasoning_effort"] == "none":
+            fitting.values["reasoning_effort"] = None
+        fitting.drop("reasoning_effort", "the model does not reason")
         return fitting.drop("reasoning_budget", "the model does not reason")
-    if effort and budget:
-        fitting.drop("reasoning_budget", "there is a reasoning_effort")
-    elif budget and "budget" not in control.kinds:
-        if "effort" not in control.kinds:
-            return fitting.drop("reasoning_budget", "the model takes none")
-        effort = next((name for name, most in _BUDGETS.items() if budget <= most), "max")
-        fitting.drop("reasoning_budget", f"the model takes an effort: {_nearest(effort, control.efforts)}")
-        fitting.values["reasoning_effort"] = effort
-    elif effort not in (None, "none") and "effort" not in control.kinds:
-        if "budget" not in control.kinds:
-            return fitting.drop("reasoning_effort", "the model takes none")
-        budget = _BUDGETS[effort]
-        fitting.change("transformed", "reasoning_effort", f"the model takes a budget: {budget} tokens", None)
-        fitting.values["reasoning_budget"] = budget
+    _fit_kind(fitting, control)
     effort, budget = fitting["reasoning_effort"], fitting["reasoning_budget"]
-    if effort in control.instead:
-        fitting.change("transformed", "reasoning_effort", f"the model has no {effort}", control.instead[effort])
-    elif effort not in (None, "none") and control.efforts and effort not in control.efforts:
-        near = _nearest(effort, control.efforts)
-        fitting.change("transformed", "reasoning_effort", f"the model has no effort {effort}: {near}", near)
+    if effort is not None:
+        _fit_effort(fitting, effort, control)
     if budget:
         within = min(max(budget, control.least or 0), control.most or budget)
         if within != budget:
             fitting.change("clamped", "reasoning_budget", f"the model takes {within} tokens", within)
     return None
+
+
+def _fit_kind(fitting: _Fitting, control: Reasoning) -> None:
+    """An effort as a budget, or a budget as an effort, where the model knows only the other."""
+    effort, budget = fitting["reasoning_effort"], fitting["reasoning_budget"]
+    if effort:
+        fitting.drop("reasoning_budget", "there is a reasoning_effort")
+        if effort == "none" or "effort" in control.kinds:
+            return
+        if "budget" not in control.kinds:
+            return fitting.drop("reasoning_effort", "the model takes none")
+        budget = _BUDGETS[effort]
+        fitting.change("transformed", "reasoning_effort", f"the model takes a budget: {budget} tokens", None)
+        fitting.values["reasoning_budget"] = budget
+    elif budget and "budget" not in control.kinds:
+        if "effort" not in control.kinds:
+            return fitting.drop("reasoning_budget", "the model takes none")
+        effort = next((name for name, most in _BUDGETS.items() if budget <= most), "max")
+        fitting.drop("reasoning_budget", "the model takes an effort")
+        fitting.values["reasoning_effort"] = effort
+    return None
+
+
+def _fit_effort(fitting: _Fitting, effort: str, control: Reasoning) -> None:
+    """The effort in the model's words."""
+    if effort in control.instead:
+        why, instead = f"the model has no {effort}", control.instead[effort]
+    elif effort == "none" and not control.can_stop:
+        why, instead = "the model always thinks", _nearest(effort, control.efforts)
+        if instead == "none":
+            return fitting.drop("reasoning_effort", why)
+    elif effort != "none" and control.efforts and effort not in control.efforts:
+        why, instead = f"the model has no {effort}", _nearest(effort, control.efforts)
+    else:
+        return None
+    return fitting.change("transformed", "reasoning_effort", f"{why}: {instead}", instead)
 
 
 def _nearest(effort: str, known: tuple[str, ...]) -> str:
@@ -197,10 +241,11 @@ def _fit_format(fitting: _Fitting, can: ModelCapabilities, conversation: Convers
             fitting.values["response_format"] = None
         return ""
     schema = (wanted.get("json_schema") or {}).get("schema")
-    if kind == "json_schema" and can.supports_json_schema:
+    beside_tools = bool(fitting["tools"]) and not can.supports_json_with_tools
+    if kind == "json_schema" and can.supports_json_schema and not beside_tools:
         return ""
     told = "Answer with a JSON object" + (f" that follows this JSON schema:\n{json.dumps(schema)}" if schema else ".")
-    if not can.supports_json_output:
+    if beside_tools or not can.supports_json_output:
         fitting.change("transformed", "response_format", "the model cannot be held to it: it is told to", None)
     elif kind == "json_schema":
         why = "the model cannot be held to a schema, only to JSON: it is told the schema"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbkit.adapters.fit import check, fit
@@ -29,7 +29,7 @@ class Prepared:
     changes: tuple[Change, ...]
     wanted: tuple[str, ...] = ()
     """Addresses of images, where the model takes images as data only."""
-    request: WireRequest = WireRequest("", {})
+    request: WireRequest = field(default_factory=lambda: WireRequest("", {}))
 
 
 def prepare(said: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool) -> Prepared:
@@ -43,12 +43,13 @@ def prepare(said: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool
     check(conversation, asked, can, endpoint.id)
     conversation, fitting, changes = fit(conversation, asked, endpoint.takes)
     conversation, transformed = fitted(conversation, {"function_calls", "tools_later", *can.lacks()})
-    if stream and not can.supports_streaming:
-        transformed += (Change("transformed", "stream", "the model does not stream: the answer comes in one piece"),)
+    streams = can.supports_streaming and (can.supports_json_streaming or not fitting.response_format)
+    if stream and not streams:
+        transformed += (Change("transformed", "stream", "the model does not stream this: it comes in one piece"),)
     wanted = () if can.supports_image_urls else _addresses(conversation)
     if wanted:
         transformed += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
-    prepared = Prepared(conversation, fitting, stream and can.supports_streaming, changes + transformed, wanted)
+    prepared = Prepared(conversation, fitting, stream and streams, changes + transformed, wanted)
     _refuse_losses(prepared.changes, fitting, endpoint)
     return prepared if wanted else _written(prepared, endpoint)
 

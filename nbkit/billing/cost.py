@@ -7,7 +7,7 @@ A tier reprices the whole request: the rates of the largest tier whose size is b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -78,12 +78,16 @@ def bill(
     lines = tuple(line for line, _ in priced)
     if reported is not None:
         return Bill(reported, "provider", lines, catalog_date, tier)
-    if usage is None or cost is None or any(line.usd is None for line in lines):
-        return Bill(None, "partial" if partial else "catalog", lines, catalog_date, tier)
-    assumed = any(assumed for _, assumed in priced)
-    exact = (Decimal(str(usd)) for usd in (cost.request, *(line.usd for line in lines)))
-    total = float(sum(exact))
+    total = total_cost((cost.request, *(line.usd for line in lines))) if usage and cost else None
+    assumed = total is not None and any(assumed for _, assumed in priced)
     return Bill(total, "partial" if partial else "estimate" if assumed else "catalog", lines, catalog_date, tier)
+
+
+def total_cost(costs: Iterable[float | None]) -> float | None:
+    """The sum of some USD, decimal like a bill; None where one is unknown."""
+    exact = [None if usd is None else Decimal(str(usd)) for usd in costs]
+    known = [usd for usd in exact if usd is not None]
+    return float(sum(known)) if len(known) == len(exact) else None
 
 
 def estimate_tokens(text: str) -> int:

@@ -45,7 +45,7 @@ class ExecuteOptions(BaseModel):
     reasoning_budget: int | None = Field(None, ge=0)
     """Most tokens of reasoning, where the model takes a budget; 0 turns it off."""
     prompt_cache: Literal["auto"] | None = None
-    """`auto` marks what the next call will repeat for the provider's cache, where it wants marks (Anthropic, Bedrock)."""
+    """`auto` marks what the next call will repeat for the provider's cache, where it wants marks."""
     extra_body: dict[str, Any] | None = None
     """Merged into the request's body as it is."""
     extra_headers: dict[str, str] | None = None

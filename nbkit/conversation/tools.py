@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core import from_json, to_json
+
+from nbkit.conversation.functions import bind, describe
+from nbkit.errors import ConversationError
 
 
 class FunctionCall(BaseModel):
@@ -65,7 +69,9 @@ class ToolCall(FunctionCall):
 class Tool(BaseModel):
     """A function that a model may call; `parameters` is a JSON schema.
 
-    Reads OpenAI's form, `{"type": "function", "function": {...}}`, and the bare function.
+    Reads OpenAI's form, `{"type": "function", "function": {...}}`, the bare function in it, and a Python function,
+    async or not, with type hints: `Tool(function=get_weather)` takes name, description and parameters from it where
+    they are not given. Raises ConfigError where a parameter of it could not be given by a model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,12 +80,26 @@ class Tool(BaseModel):
     description: str = ""
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
+    function: Callable[..., Any] | None = Field(None, exclude=True, repr=False)
+    """What `adapter.run` and `Chat` call; None for a tool that is only described."""
 
     @model_validator(mode="before")
     @classmethod
-    def _flatten(cls, data: Any) -> Any:
+    def _read(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("function"), dict):
             data = data["function"]
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None}
-        return data
+            data = {key: value for key, value in data.items() if value is not None}
+        function = data.get("function") if isinstance(data, dict) else data
+        if not callable(function):
+            return data
+        return describe(function) | (data if isinstance(data, dict) else {"function": data})
+
+    def bind(self, arguments: str) -> Callable[[], Any]:
+        """The call of the function with a model's JSON arguments, validated by its type hints; nothing is run yet.
+
+        Raises ConversationError, whose message is for the model: what is wrong with the arguments.
+        """
+        if self.function is None:
+            raise ConversationError(f"the tool {self.name!r} has no function")
+        return bind(self.function, arguments)

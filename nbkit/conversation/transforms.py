@@ -181,10 +181,10 @@ def _no_empty(turns: Turns, note: Note) -> Turns:
 def _no_empty_output(turns: Turns, note: Note) -> Turns:
     out: Turns = []
     for turn in turns:
-        if isinstance(turn, ToolOutputTurn) and all(map(_says_nothing, turn.entries)):
+        empty = isinstance(turn, ToolOutputTurn) and all(map(_says_nothing, turn.entries))
+        out.append(turn.model_copy(update={"content": NO_OUTPUT}) if empty else turn)
+        if empty:
             note("transformed", "empty output of a tool", f"text must not be empty: {NO_OUTPUT}")
-            turn = turn.model_copy(update={"content": NO_OUTPUT})
-        out.append(turn)
     return out
 
 
@@ -247,6 +247,23 @@ def _answer_between(turns: Turns, note: Note) -> Turns:
     return out
 
 
+def _one_call_a_turn(turns: Turns, note: Note) -> Turns:
+    """Parallel calls one after another, each with its output."""
+    outputs = {turn.tool_call_id: turn for turn in turns if isinstance(turn, ToolOutputTurn)}
+    out: Turns = []
+    for turn in turns:
+        if not isinstance(turn, ToolsCallTurn) or len(turn.tool_calls) == 1:
+            if turn not in out or not isinstance(turn, ToolOutputTurn):
+                out.append(turn)
+            continue
+        note("transformed", "parallel tool calls", "the model takes one a turn: one after another")
+        for number, call in enumerate(turn.tool_calls):
+            once = {} if number == 0 else {"content": None, "reasoning": ()}
+            out.append(turn.model_copy(update={"tool_calls": (call,), **once}))
+            out += [outputs[call.id]] if call.id in outputs else []
+    return out
+
+
 def _media_apart(turns: Turns, note: Note) -> Turns:
     """Images that tools gave are shown by the user, when all tools have answered."""
     out: Turns = []
@@ -256,8 +273,9 @@ def _media_apart(turns: Turns, note: Note) -> Turns:
         if isinstance(turn, ToolOutputTurn) and media:
             note("transformed", "output of a tool", "it must be text: the user shows what else it gave")
             shown += [TextEntry(text=f"From {turn.name or turn.tool_call_id}:"), *media]
-            turn = turn.model_copy(update={"content": turn.text})
-        out.append(turn)
+            out.append(turn.model_copy(update={"content": turn.text}))
+        else:
+            out.append(turn)
         if shown and not isinstance(following, ToolOutputTurn):
             out.append(ContentTurn(role="user", content=tuple(shown)))
             shown = []
@@ -285,6 +303,7 @@ TRANSFORMS: dict[str, Callable[[Turns, Note], Turns]] = {  # in this order: what
     "multiple_system": _one_system,
     "later_system": _no_later_system,
     "only_system": _no_system_alone,
+    "parallel_calls": _one_call_a_turn,
     "output_media": _media_apart,
     "empty_content": _no_empty,
     "empty_output": _no_empty_output,

@@ -170,13 +170,14 @@ def _arguments(base_url: str, auth: Authorization | None) -> dict[str, Any]:
         "limits": httpx2.Limits(
             max_connections=now.max_connections, max_keepalive_connections=now.max_keepalive_connections
         ),
-        "verify": _ssl_context(),
+        "verify": ssl_context(),
         "follow_redirects": False,  # a redirect would take key and prompt to another address
     }
 
 
 @cache
-def _ssl_context() -> ssl.SSLContext:
+def ssl_context() -> ssl.SSLContext:
+    """The one that all clients share; it is expensive."""
     return httpx2.create_ssl_context()
 
 

@@ -20,7 +20,7 @@ import httpx2
 
 from nbkit.conversation.media import MAX_BYTES, data_url, inspect
 from nbkit.errors import ConversationError, TransportError
-from nbkit.http.clients import _ssl_context
+from nbkit.http.clients import ssl_context
 from nbkit.http.failures import FAILURES, scrub, transport_error
 from nbkit.http.limits import raw_chunks
 
@@ -126,7 +126,7 @@ def _get(url: httpx2.URL, address: Address, deadline: float) -> bytes | httpx2.U
     )
     left = max(deadline - time.monotonic(), 0.001)
     try:
-        with httpx2.Client(verify=_ssl_context(), trust_env=False, timeout=left) as client:
+        with httpx2.Client(verify=ssl_context(), trust_env=False, timeout=left) as client:
             response = client.send(request, stream=True)
             if response.has_redirect_location:
                 return url.join(response.headers["location"])

@@ -3,11 +3,14 @@ DataFrame share, so that they agree."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbkit.adapters.adapter import BaseAdapter
-from nbkit.conversation.completion import ChatCompletion
+from nbkit.adapters.run import ToolResult
+from nbkit.billing.cost import total_cost
+from nbkit.conversation.completion import Bill, ChatCompletion, Timing, Usage
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import (
     ApiKeyNotFoundError,
@@ -19,6 +22,7 @@ from nbkit.errors import (
     ProviderError,
     RateLimitError,
     StreamError,
+    ToolLoopError,
     TransportError,
     UnsupportedFeatureError,
 )
@@ -35,6 +39,7 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (StreamError, "The answer is not complete."),
     (ProviderError, "The fault is the provider's."),
     (TransportError, "Check the connection."),
+    (ToolLoopError, "Raise the limit, or ask again."),
     (UnsupportedFeatureError, "Take another model, or leave that out."),
     (NbkitError, "Nothing was sent."),
     (Exception, "This looks like a bug in nbkit; please report it."),
@@ -56,17 +61,28 @@ _SOURCES = {
 
 @dataclass(slots=True)
 class Answer:
-    """One model's answer to one prompt. `status` is waiting, streaming, done, stopped or failed."""
+    """One model's answer to one prompt. `status` is waiting, streaming, done, stopped or failed.
+
+    `steps` are the texts and the tools' results that came before the last answer, in order.
+    """
 
     prompt: str
     status: str = "waiting"
     completion: ChatCompletion | None = None
     error: Exception | None = None
+    steps: list[str | ToolResult] = field(default_factory=list)
 
     @property
     def text(self) -> str:
         """The answer; what came of it where it broke off."""
         return self.completion.text if self.completion else ""
+
+    @property
+    def parts(self) -> list[str | ToolResult]:
+        """All that was said and done. An answer that was left among its calls is a step already."""
+        last = self.steps[-1] if self.steps else None
+        told = isinstance(last, ToolResult) and self.completion and last.call in self.completion.tool_calls
+        return [*self.steps, *([self.text] if self.text and not told else [])]
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -147,6 +163,25 @@ class Answer:
             "finish_reason": done.finish_reason if done else None,
             "error": str(self.error) if self.error else None,
         }
+
+
+def whole(completions: Sequence[ChatCompletion]) -> ChatCompletion | None:
+    """The last of a run's answers, with the reasoning, the tokens, the cost and the seconds of all. None of none."""
+    if len(completions) < 2:
+        return completions[0] if completions else None
+    counts = [one.usage for one in completions if one.usage]
+    timings = [one.timing for one in completions if one.timing]
+    sources = [one.bill.source for one in completions if one.bill]
+    source = next((vague for vague in ("partial", "estimate") if vague in sources), "".join(sources[:1]))
+    first, seconds = timings[0].first_token if timings else None, sum(timing.total for timing in timings)
+    return replace(
+        completions[-1],
+        reasoning_blocks=tuple(block for one in completions for block in one.reasoning_blocks),
+        usage=sum(counts, Usage()) if len(counts) == len(completions) else None,
+        bill=Bill(total_cost(one.cost for one in completions), source),
+        timing=Timing(first, seconds, sum(timing.attempts for timing in timings)),
+        changes=tuple(dict.fromkeys(change for one in completions for change in one.changes)),
+    )
 
 
 @dataclass(slots=True)

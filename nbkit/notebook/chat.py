@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Self
 
 from nbkit.adapters.adapter import BaseAdapter
+from nbkit.adapters.run import MAX_TURNS
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation, Turn
-from nbkit.notebook.compare import Comparison, adapter_of
+from nbkit.notebook.compare import Comparison, adapter_of, continued
 from nbkit.notebook.tally import Sum
 
 
@@ -17,19 +18,33 @@ class Chat:
 
     Each call streams into its cell, like a comparison of one model, and remembers what was said (also what was asked
     in the cell's follow-up box). `options`: the fields of `ExecuteOptions`, for every call.
+
+    `tools=[get_weather]`: what the model calls of these Python functions is called, in threads or, where it is async,
+    on nbkit's own event loop; each call and its result is shown in the answer. An answer then has at most `max_turns`
+    turns, and no further one is asked for when it has cost `max_cost` USD. `completion` is the last of them, with the
+    tokens and the cost of all.
+
     Raises ModelNotFoundError or ConfigError where the model or an option does not exist.
     """
 
-    def __init__(self, model: str | BaseAdapter, *, system: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        model: str | BaseAdapter,
+        *,
+        system: str | None = None,
+        max_turns: int = MAX_TURNS,
+        max_cost: float | None = None,
+        **options: Any,
+    ) -> None:
         ExecuteOptions.of(options)
-        self._adapter, self._options = adapter_of(model), options
+        self._adapter, self._options = adapter_of(model), options | {"max_turns": max_turns, "max_cost": max_cost}
         self._start = Conversation(Turn(role="system", content=system) if system else ())
         self._latest: Comparison | None = None
         self._earlier = Sum()
 
     def __call__(self, prompt: Any) -> Self:
         """Ask. In a notebook it returns at once; `completion`, `conversation` and `cost` wait for the answer."""
-        asked = self.conversation + prompt
+        asked = continued(self.conversation, Conversation(prompt))
         if self._latest:
             self._earlier += self._latest.spent
         self._latest = Comparison(asked, self._adapter, **self._options)

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.factory import get_adapter
+from nbkit.adapters.run import MAX_TURNS, AsyncRun, ToolResult
+from nbkit.adapters.stream import AsyncStream
 from nbkit.billing.cost import bill, estimate_tokens
 from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.conversation.options import ExecuteOptions
-from nbkit.conversation.turns import Conversation
+from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
 from nbkit.errors import ConfigError, ConversationError
 from nbkit.notebook import portal, static, tally
-from nbkit.notebook.answers import Answer, Pane
+from nbkit.notebook.answers import Answer, Pane, whole
 from nbkit.notebook.live import Board
 from nbkit.notebook.screen import Screen
 from nbkit.notebook.tally import Sum, Tally
@@ -30,7 +32,8 @@ def compare(prompt: Any, models: str | BaseAdapter | Sequence[str | BaseAdapter]
     """Ask several models the same and show their answers side by side while they arrive.
 
     `prompt`: a string, or a conversation that ends with the user's turn. `models`: ids or adapters; a model may take
-    part twice. `options`: the fields of `ExecuteOptions`, for all models.
+    part twice. `options`: the fields of `ExecuteOptions`, for all models; with Python functions among the `tools` also
+    `max_turns` and `max_cost` of `BaseAdapter.run`, by which the models' calls of them are made.
 
     In a notebook it returns at once and streams in the background. Without a person in front (nbconvert, nbval,
     papermill, `NBKIT_LIVE=0`, plain Python) it returns when all have answered.
@@ -43,10 +46,20 @@ def compare(prompt: Any, models: str | BaseAdapter | Sequence[str | BaseAdapter]
 class Comparison:
     """What `compare` returns. Reading its data waits for the answers; so does `await`."""
 
-    def __init__(self, prompt: Any, models: str | BaseAdapter | Sequence[str | BaseAdapter], **options: Any) -> None:
-        ExecuteOptions.of(options)
+    def __init__(
+        self,
+        prompt: Any,
+        models: str | BaseAdapter | Sequence[str | BaseAdapter],
+        *,
+        max_turns: int = MAX_TURNS,
+        max_cost: float | None = None,
+        **options: Any,
+    ) -> None:
+        tools = ExecuteOptions.of(options).tools or ()
         asked = _asked(prompt)
         self._options = options
+        limits: dict[str, Any] = {"max_turns": max_turns, "max_cost": max_cost}
+        self._limits = limits if any(tool.function for tool in tools) else None
         self._panes = _panes(models)
         self._tally = Tally()
         self._work: set[Future[None]] = set()
@@ -205,7 +218,7 @@ class Comparison:
             if stops != self._stops:
                 return
             for index, pane in enumerate(self._panes):
-                pane.conversation += asked
+                pane.conversation = continued(pane.conversation, asked)
                 pane.answers.append(Answer(asked[-1].text))
                 self._board.add(index, asked[-1].text)
             await self._stream(range(len(self._panes)))
@@ -213,8 +226,14 @@ class Comparison:
     async def _retry(self, index: int) -> None:
         pane = self._panes[index]
         if pane.answers and pane.answers[-1].status == "failed":
-            pane.answers[-1] = Answer(pane.answers[-1].prompt)
-            self._board.last(index).reset()
+            answer = pane.answers[-1] = Answer(pane.answers[-1].prompt, steps=pane.answers[-1].steps)
+            live = self._board.last(index)
+            live.reset()
+            for step in answer.steps:
+                if isinstance(step, ToolResult):
+                    live.insert(static.tool_html(step))
+                else:
+                    live.feed(step, "")
             await self._stream([index])
 
     async def _stream(self, indices: Iterable[int]) -> None:
@@ -243,31 +262,49 @@ class Comparison:
             if not task.cancelled():
                 task.result()  # what is our own fault reaches whoever waits
 
+    def _ask(self, pane: Pane) -> AsyncStream | AsyncRun:
+        if self._limits is None:
+            return pane.adapter.astream(pane.conversation, **self._options)
+        return pane.adapter.arun(pane.conversation, **self._limits, **self._options)
+
     async def _answer(self, index: int) -> None:
         """One call, from asking to booking."""
-        pane, live, stream = self._panes[index], self._board.last(index), None
-        completion: ChatCompletion | None = None
+        pane, stream = self._panes[index], None
         error: Exception | None = None
         try:
-            async with pane.adapter.astream(pane.conversation, **self._options) as stream:
-                async for chunk in stream:
-                    live.feed(chunk.text, chunk.reasoning)
-            status, completion = "done", stream.completion
+            async with self._ask(pane) as stream:
+                await self._pump(index, stream)
+            status = "done"
         except asyncio.CancelledError:
-            status, completion = "stopped", stream.completion if stream else None
+            status = "stopped"
         except Exception as failure:  # noqa: BLE001 - whatever happens to one model stays in its pane and in `errors`
-            status, completion, error = "failed", getattr(failure, "partial", None), failure
-        self._end(index, status, completion, error)
+            status, error = "failed", failure
+        self._end(index, status, stream, error)
 
-    def _end(self, index: int, status: str, completion: ChatCompletion | None, error: Exception | None) -> None:
+    async def _pump(self, index: int, stream: AsyncStream | AsyncRun) -> None:
+        steps, live, said = self._panes[index].answers[-1].steps, self._board.last(index), ""
+        async for event in stream:
+            if isinstance(event, ToolResult):
+                steps += [said, event] if said else [event]
+                said = ""
+                live.insert(static.tool_html(event))
+            else:
+                said += event.text
+                live.feed(event.text, event.reasoning)
+
+    def _end(self, index: int, status: str, stream: AsyncStream | AsyncRun | None, error: Exception | None) -> None:
         pane = self._panes[index]
         answer = pane.answers[-1]
-        answer.status, answer.completion, answer.error = status, completion, error
-        if completion:
+        answer.status, answer.error = status, error
+        answer.completion = whole(completions := _completions(stream, error))
+        for completion in completions:
             for sums in (self._tally, tally.NOTEBOOK):
                 sums.record(pane.adapter.model_id, completion)
-            if answer.text and not error:
-                pane.conversation += completion
+        if isinstance(stream, AsyncRun):
+            pane.conversation = stream.conversation  # also after an error: what the tools did is not done again
+        said = completions and not error and (completions[-1].text or completions[-1].tool_calls)
+        if said and pane.conversation[-1].role != "assistant":
+            pane.conversation += completions[-1]
         self._board.last(index).finish(status, answer.facts())
 
     def _show_news(self) -> None:
@@ -325,6 +362,23 @@ def _panes(models: str | BaseAdapter | Sequence[str | BaseAdapter]) -> list[Pane
         label = f"{adapter.model_id} #{before + 1}" if before else adapter.model_id
         panes.append(Pane(label, adapter, Conversation()))
     return panes
+
+
+def _completions(stream: AsyncStream | AsyncRun | None, error: Exception | None) -> list[ChatCompletion]:
+    """What was answered and must be paid for: complete, or what came of it."""
+    if isinstance(stream, AsyncRun):
+        return stream.completions
+    came = getattr(error, "partial", None) if error else stream and stream.completion
+    return [came] if came else []
+
+
+def continued(conversation: Conversation, asked: Conversation) -> Conversation:
+    """The conversation with what is asked next. Open calls are left out unless their outputs come first in that: no
+    provider takes a call without its output."""
+    open_calls = conversation.turns and isinstance(conversation[-1], ToolsCallTurn)
+    if open_calls and not any(isinstance(turn, ToolOutputTurn) for turn in asked.turns[:1]):
+        conversation = Conversation(conversation.turns[:-1])
+    return conversation + asked
 
 
 def _asked(prompt: Any) -> Conversation:

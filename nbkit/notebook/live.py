@@ -60,6 +60,34 @@ def _units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
 
+class _Text:
+    """Markdown that grows, with finished HTML between: what stands before that is never read again."""
+
+    def __init__(self) -> None:
+        self._markdown = Incremental()
+        self._done = ""
+        self._new: list[str] = []
+
+    def feed(self, text: str) -> None:
+        self._markdown.feed(text)
+
+    def insert(self, html: str) -> None:
+        update = self._markdown.flush()
+        self._new += [*update.closed, update.tail, html]
+        self._done += self._markdown.finish() + html
+        self._markdown = Incremental()
+
+    def flush(self) -> tuple[str, str]:
+        """What closed since the last flush, and the open tail."""
+        update = self._markdown.flush()
+        closed, self._new = "".join([*self._new, *update.closed]), []
+        return closed, update.tail
+
+    def finish(self) -> str:
+        """All of it."""
+        return self._done + self._markdown.finish()
+
+
 class LiveTurn:
     """One answer as the views show it."""
 
@@ -70,7 +98,7 @@ class LiveTurn:
 
     def _clear(self) -> None:
         self.status = "waiting"
-        self._markdown = Incremental()
+        self._markdown = _Text()
         self._fed = False
         self._html = self._tail = self._think = ""
         self._end: Message | None = None
@@ -92,6 +120,11 @@ class LiveTurn:
             self._think += piece
             self._news["think"] = self._news.get("think", "") + piece
 
+    def insert(self, html: str) -> None:
+        """Put clean HTML after what was said so far; what is said next is a text of its own."""
+        self._markdown.insert(html)
+        self._fed = True
+
     def finish(self, status: str, end: Message) -> None:
         """The answer is complete, or will never be. `end` is what stands under it."""
         self._flush()
@@ -106,9 +139,8 @@ class LiveTurn:
         if not self._fed:
             return
         self._fed = False
-        update = self._markdown.flush()
-        closed = "".join(update.closed)
-        shown, now = self._tail, closed + update.tail
+        closed, tail = self._markdown.flush()
+        shown, now = self._tail, closed + tail
         if now != shown:
             keep, cut = _shared(shown, now)
             self._news |= {
@@ -119,7 +151,7 @@ class LiveTurn:
         if closed:
             self._news["closed"] = _units(closed)
         self._html += closed
-        self._tail = update.tail
+        self._tail = tail
 
     def delta(self) -> Message:
         """What is new since the last delta; empty where nothing is."""

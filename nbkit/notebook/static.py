@@ -10,6 +10,10 @@ import re
 from collections.abc import Sequence
 from html import escape
 
+from pydantic_core import to_json
+
+from nbkit.adapters.run import ToolResult
+from nbkit.conversation.content import TextEntry
 from nbkit.notebook.answers import Answer, Pane
 from nbkit.notebook.markdown import render_static, to_text
 from nbkit.notebook.sanitize import plain_html
@@ -17,6 +21,8 @@ from nbkit.notebook.sanitize import plain_html
 _GRID = "display:grid;grid-template-columns:repeat(auto-fit,minmax(360px,1fr));gap:0 24px;text-align:left"
 _NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or JupyterLab's MathJax takes two prices in a line for a formula
 _UNANSWERED = "(no answer yet)"
+_LINE = 160  # characters of a call, and of its result, that are shown in one line
+_RESULT = 4000  # of a result, where it is unfolded
 
 
 def bundle(panes: Sequence[Pane], totals: str, since: int = 0) -> dict[str, str]:
@@ -32,6 +38,44 @@ def bundle(panes: Sequence[Pane], totals: str, since: int = 0) -> dict[str, str]
 def _facts(answer: Answer) -> str:
     """The strip under an answer in one line."""
     return " · ".join(f"{label} {value}" for label, value, _ in answer.strip())
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]} … ({len(text):,} characters)"
+
+
+def _told(result: ToolResult) -> str:
+    if isinstance(result.content, str):
+        return result.content
+    return "\n".join(entry.text if isinstance(entry, TextEntry) else f"[{entry.type}]" for entry in result.content)
+
+
+def _call(result: ToolResult) -> str:
+    """The call as Python would write it: `get_weather(city="Paris")`."""
+    try:
+        given = result.call.parsed()
+    except ValueError:
+        return f"{result.call.name}({_short(result.call.arguments, _LINE)})"
+    written = ", ".join(f"{name}={to_json(value).decode()}" for name, value in given.items())
+    return f"{result.call.name}({_short(written, _LINE)})"
+
+
+def _called(result: ToolResult) -> str:
+    """A call and its result in one line."""
+    return f"{_call(result)} → {_short(' '.join(_told(result).split()), _LINE)}"
+
+
+def tool_html(result: ToolResult) -> str:
+    """A call, and its result folded up. All of it is text, no HTML: a model and a tool wrote it."""
+    failed = " <b>failed</b>" if result.error else ""
+    told = plain_html(_short(_told(result), _RESULT))
+    return f"<details><summary><code>{plain_html(_call(result))}</code>{failed}</summary><pre>{told}</pre></details>\n"
+
+
+def _said(answer: Answer) -> list[str]:
+    """An answer's parts as text."""
+    parts = [_called(part) if isinstance(part, ToolResult) else part for part in answer.parts]
+    return parts or ([] if answer.error else [_UNANSWERED])
 
 
 def _remarks(answer: Answer) -> list[str]:
@@ -61,9 +105,9 @@ def _html_answer(pane: Pane, answer: Answer) -> str:
     if answer.completion and answer.completion.reasoning:
         thought = _lines(answer.completion.reasoning)
         parts.append(f"<details><summary>Reasoning</summary><p>{thought}</p></details>")
-    if answer.text:
-        parts.append(_left(render_static(answer.text)))
-    elif not answer.error:
+    for part in answer.parts:
+        parts.append(tool_html(part) if isinstance(part, ToolResult) else _left(render_static(part)))
+    if not answer.parts and not answer.error:
         parts.append(f"<p>{_UNANSWERED}</p>")
     parts += [f"<p><i>{_lines(remark)}</i></p>" for remark in _remarks(answer)]
     if answer.completion:
@@ -94,7 +138,7 @@ def _markdown(panes: Sequence[Pane], turns: range, totals: str) -> str:
         answers = _answers(panes, turn)
         parts.append(_fenced(answers[0][1].prompt))
         for pane, answer in answers:
-            said = [answer.text or ("" if answer.error else _UNANSWERED), *_remarks(answer), _facts(answer)]
+            said = [*_said(answer), *_remarks(answer), _facts(answer)]
             parts += [f"**{_name(pane)}**", _fenced("\n\n".join(filter(None, said)))]
     return "\n\n".join([*parts, escape(totals)])
 
@@ -110,6 +154,6 @@ def _plain(panes: Sequence[Pane], turns: range, totals: str) -> str:
         answers = _answers(panes, turn)
         parts.append("\n".join(f"> {line}" for line in answers[0][1].prompt.splitlines()))
         for pane, answer in answers:
-            said = [answer.text or ("" if answer.error else _UNANSWERED), *_remarks(answer), _facts(answer)]
+            said = [*_said(answer), *_remarks(answer), _facts(answer)]
             parts += [f"--- {pane.name} ({pane.label}) ---", *filter(None, said)]
     return to_text("\n\n".join([*parts, totals]))

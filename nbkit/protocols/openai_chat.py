@@ -11,7 +11,9 @@ A whole answer is read like a stream of one event, so both give the same complet
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
@@ -91,7 +93,18 @@ def _message(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
             draft.change("dropped", "name", "the provider takes none")
     for key in ("reasoning_content", "reasoning_details"):
         message.pop(key, None)
+    if draft.dialect.short_tool_ids:
+        for holder, key in [(message, "tool_call_id"), *((call, "id") for call in message.get("tool_calls", ()))]:
+            if key in holder:
+                holder[key] = _short_id(draft, holder[key])
     return message | _replayed(draft, turn, message["content"])
+
+
+def _short_id(draft: Draft, given: str) -> str:
+    if re.fullmatch(r"[a-zA-Z0-9]{9}", given):
+        return given
+    draft.change("transformed", "ids of tool calls", "they are nine letters and digits")
+    return sha256(given.encode()).hexdigest()[:9]
 
 
 def _replayed(draft: Draft, turn: AnyTurn, content: Any) -> dict[str, Any]:
@@ -106,6 +119,9 @@ def _replayed(draft: Draft, turn: AnyTurn, content: Any) -> dict[str, Any]:
         part = {"type": "thinking", "thinking": [{"type": "text", "text": thought}], "closed": True}
         said = [{"type": "text", "text": content}] if isinstance(content, str) and content else content or []
         return {"content": [part, *said]} if thought else {}
+    if key == "<think>":
+        plain = thought and isinstance(content, str | None)
+        return {"content": f"<think>{thought}</think>{content or ''}"} if plain else {}
     # DeepSeek refuses an assistant's tool calls without the key, and takes it empty.
     if key and (blocks or isinstance(turn, ToolsCallTurn)):
         return {key: thought}

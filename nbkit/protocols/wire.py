@@ -64,8 +64,10 @@ class Dialect:
     stream_usage: bool = True
     """Ask for usage with `stream_options`."""
     replay_reasoning: str = ""
-    """The key under which old reasoning goes back (`reasoning_content`, `reasoning`, `reasoning_details`, or `content`:
-    Mistral's parts); "" drops it."""
+    """The key under which old reasoning goes back (`reasoning_content`, `reasoning`, `reasoning_details`; `content`:
+    Mistral's parts; `<think>`: in front of the text, in these tags); "" drops it."""
+    short_tool_ids: bool = False
+    """The ids of tool calls are nine letters and digits; any other is replaced."""
     names: tuple[str, ...] = ("system", "developer", "user", "assistant")
     """The roles whose messages may have a `name`."""
     continues: str = ""
@@ -76,9 +78,9 @@ class Dialect:
 
     # openai-responses
     encrypted_reasoning: bool = True
-    """Ask for the reasoning in encrypted form, so that it can be sent back; a model that does not reason refuses that."""
+    """Ask for the reasoning in encrypted form, to send it back; a model that does not reason refuses that."""
     phase: bool = False
-    """What the assistant said is `commentary` beside tool calls and else the `final_answer`: newer models want it told."""
+    """What the assistant said is `commentary` beside tool calls, else the `final_answer`: newer models want it told."""
 
     # anthropic-messages
     thinking: str = "budget"

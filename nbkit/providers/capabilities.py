@@ -35,6 +35,10 @@ class ModelCapabilities:
     """`response_format` of type json_object."""
     supports_json_schema: bool = True
     """`response_format` of type json_schema."""
+    supports_json_with_tools: bool = True
+    """`response_format` beside tools."""
+    supports_json_streaming: bool = True
+    """`response_format` in a stream."""
     supports_json_content: bool = True
     """A message's content may be a list of entries, or null."""
     supports_user: bool = True
@@ -55,6 +59,8 @@ class ModelCapabilities:
     """White space at the end of a last turn of the assistant."""
     supports_output_media: bool = True
     """A tool's output may hold images and documents."""
+    supports_parallel_calls: bool = True
+    """An earlier turn may hold several tool calls."""
     supports_user_after_tool: bool = True
     """A user's turn right after a tool's output."""
 
@@ -71,6 +77,8 @@ class Reasoning:
     """`effort`, `budget`, both or neither."""
     efforts: tuple[str, ...] = ()
     """The efforts that it knows; none: not known which."""
+    can_stop: bool = True
+    """It can be told not to think."""
     instead: Mapping[str, str] = field(default_factory=dict)
     """For an effort that it does not know, the one to send."""
     least: int | None = None
@@ -90,6 +98,8 @@ class Tolerance:
     temperature_max: float | None = None
     temperature_scale: float = 1.0
     """What a temperature on OpenAI's scale is multiplied with."""
+    schema_drop: frozenset[str] = frozenset()
+    """Keywords of JSON schema that are refused in the schemas of tools and answers."""
     drop: frozenset[str] = frozenset()
     """Options that are refused or ignored; `strict` is that of a tool."""
 
@@ -123,13 +133,16 @@ def tolerance_of(record: Record | None, rows: Iterable[Mapping[str, Any]]) -> To
     """What a model takes, by its record and the rows for its protocol, its provider and itself."""
     rows = list(rows)
     drop: set[str] = set()
+    schema_drop: set[str] = set()
     limits: dict[str, Any] = {"max_output": record.max_output if record else None}
     for row in rows:
         drop = (drop | set(row.get("drop", ()))) - set(row.get("take", ()))
+        schema_drop |= set(row.get("schema_drop", ()))
         limits |= {name: row[name] for name in ("max_output", "temperature_max", "temperature_scale") if name in row}
     return Tolerance(
         capabilities=capabilities_of(record, rows),
         reasoning=_reasoning(record, rows),
+        schema_drop=frozenset(schema_drop),
         drop=frozenset(drop),
         **limits,
     )
@@ -146,8 +159,9 @@ def _reasoning(record: Record | None, rows: list[Mapping[str, Any]]) -> Reasonin
         kinds = tuple(row.get("reasoning", kinds))
         instead |= row.get("efforts", {})
     known = tuple(kind for kind, name in (("effort", "effort"), ("budget", "budget_tokens")) if name in told)
-    if told and not any("reasoning" in row for row in rows[1:]):  # the protocol's row is a guess, the others know
+    if record and not any("reasoning" in row for row in rows[1:]):  # the protocol's row is a guess, the others know
         kinds = tuple(kind for kind in kinds if kind in known) or known[:1]
     budget = told.get("budget_tokens", {})
     efforts = tuple(value for value in told.get("effort", {}).get("values") or () if isinstance(value, str))
-    return Reasoning(kinds, efforts, instead, budget.get("min"), budget.get("max"))
+    can_stop = not record or "toggle" in told or "none" in efforts or budget.get("min") == 0
+    return Reasoning(kinds, efforts, can_stop, instead, budget.get("min"), budget.get("max"))

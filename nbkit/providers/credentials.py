@@ -40,7 +40,12 @@ def key_variables(provider: Provider) -> tuple[str, ...]:
 
 def has_key(provider: Provider) -> bool:
     """Whether a key variable of the provider is set, or credentials: yes or no, never the key."""
-    return any(os.environ.get(name) for name in provider.env if _KEY.search(name))
+    return is_set(name for name in provider.env if _KEY.search(name))
+
+
+def is_set(variables: Iterable[str]) -> bool:
+    """Whether one of the environment variables is set."""
+    return any(os.environ.get(name) for name in variables)
 
 
 def authorize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,11 +14,13 @@ from nbkit.modelsdev.records import Provider, Record
 from nbkit.protocols import PROTOCOLS
 from nbkit.protocols.wire import Dialect
 from nbkit.providers.capabilities import Tolerance, tolerance_of
-from nbkit.providers.credentials import fill
-from nbkit.providers.routes import route
-from nbkit.providers.tables import model_overrides, protocol_defaults, provider_defaults
+from nbkit.providers.credentials import fill, is_set
+from nbkit.providers.routes import Route, route
+from nbkit.providers.tables import rows
 from nbkit.settings import settings
 
+_REPLAYED = ("reasoning_content", "reasoning_details")
+"""models.dev's `interleaved`: the field that carries reasoning back to the model."""
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 
 
@@ -38,7 +40,7 @@ class Endpoint:
     cost: Cost | None = None
     """None: the catalog names no price."""
     catalog_date: str | None = None
-    takes: Tolerance = Tolerance()
+    takes: Tolerance = field(default_factory=Tolerance)
     """What it can do and which options it takes."""
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
@@ -56,12 +58,14 @@ def resolve(
     *,
     base_url: str | None = None,
     protocol: str | None = None,
+    keyed: bool = False,
     address: Callable[[], str] | None = None,
     catalog_date: str | None = None,
 ) -> Endpoint:
     """Resolve a model; `record` is None for one that the catalog does not know (it is callable, its cost unknown).
 
-    `base_url` and `protocol` win over what the tables say; `address` is a registered provider's own.
+    `base_url` and `protocol` win over what the tables say; `keyed`: there is a key; `address` is a registered
+    provider's own.
     Raises ProviderNotSupportedError and ConfigError, which say what to do.
     """
     way = route(provider, model, record)
@@ -71,17 +75,21 @@ def resolve(
     spoken = protocol or way.protocol or "openai-chat"
     if spoken not in PROTOCOLS:
         raise ProviderNotSupportedError(f"no protocol {spoken!r}; there are {', '.join(PROTOCOLS)}")
-    known_of = provider_defaults(provider.id)
-    rows = [protocol_defaults(spoken), known_of, *model_overrides(f"{provider.id}/{model}")]
-    takes = tolerance_of(record, rows)
+    about = rows(spoken, provider.id, model)
+    takes = tolerance_of(record, about)
     return Endpoint(
         provider=provider.id,
         model=model,
         protocol=spoken,
-        base_url=_base_url(provider.id, way.address, base_url, address),
+        base_url=_base_url(provider.id, way, base_url, address, keyed or is_set(way.variables)),
         variables=way.variables,
         auth=way.auth,
-        dialect=_dialect(rows, max_output=takes.max_output, encrypted_reasoning=takes.reasoning is not None),
+        dialect=_dialect(
+            about,
+            max_output=takes.max_output,
+            encrypted_reasoning=takes.reasoning is not None,
+            replay_reasoning=record.interleaved if record and record.interleaved in _REPLAYED else "",
+        ),
         takes=takes,
         cost=_cost(record) if record else None,
         catalog_date=catalog_date,
@@ -95,10 +103,15 @@ def _cost(record: Record) -> Cost | None:
     return Cost(record.rates, tiers) if record.rates else None
 
 
-def _base_url(provider: str, template: str | None, given: str | None, address: Callable[[], str] | None) -> str:
+def _base_url(provider: str, way: Route, given: str | None, address: Callable[[], str] | None, keyed: bool) -> str:
     chosen = settings().base_url_override or given or (address() if address else None)
     if chosen is None:
-        chosen = fill(template or "", provider)
+        try:
+            chosen = fill(way.address or "", provider)
+        except ConfigError:
+            if not (keyed and way.keyed_address):
+                raise
+            chosen = way.keyed_address
     url = urlsplit(chosen)
     loopback = url.scheme == "http" and _LOOPBACK.fullmatch(url.hostname or "")
     if not url.hostname or url.username is not None or not (url.scheme == "https" or loopback or given):
@@ -106,9 +119,9 @@ def _base_url(provider: str, template: str | None, given: str | None, address: C
     return chosen.rstrip("/")
 
 
-def _dialect(rows: list[dict[str, Any]], **fields: Any) -> Dialect:
+def _dialect(about: Iterable[Mapping[str, Any]], **fields: Any) -> Dialect:
     """The spelling of the protocol: the provider's, then that of the model; the last one wins."""
-    for row in rows:
+    for row in about:
         fields |= row.get("dialect", {})
     lists: dict[str, Any] = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
     return Dialect(**fields | lists)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbkit.modelsdev.catalog import Column, derived, frame
+from nbkit.modelsdev.records import Provider
 from nbkit.modelsdev.snapshot import Meta, Snapshot, build
 from nbkit.providers import registry
 from nbkit.providers.credentials import has_key
-from nbkit.providers.tables import spoken
-from nbkit.providers.vendors import path_of, vendor
+from nbkit.providers.tables import all_model_overrides, provider_defaults, spoken, users
+from nbkit.providers.vendors import inferred, path_of, users_vendor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +28,12 @@ def _vendors(snapshot: Snapshot) -> list[str]:
     canonical, models = snapshot.columns["canonical"], snapshot.columns["model"]
     providers = snapshot.columns["provider"]
     told = [word and word.partition("/")[0] for word in canonical.values]
+    mine = users("vendors")
     rows = zip(canonical.indices, models.rows, providers.indices, strict=True)
-    return [told[code] or vendor(None, model, providers.values[host]) for code, model, host in rows]
+    return [
+        (mine and users_vendor(model, mine)) or told[code] or inferred(model, providers.values[host])
+        for code, model, host in rows
+    ]
 
 
 def _paths(snapshot: Snapshot) -> list[str]:
@@ -36,18 +44,32 @@ def _paths(snapshot: Snapshot) -> list[str]:
     ]
 
 
+def _protocols(snapshot: Snapshot) -> list[str | None]:
+    """As `routes.route` has it, for all rows at once: few models differ from their provider and npm package."""
+    mine = users("providers")
+
+    def usual(provider: Provider, own: Mapping[str, Any]) -> str | None:
+        said: str | None = mine.get(provider.id, {}).get("protocol")
+        return said or spoken(own.get("npm", provider.npm), own.get("shape"))
+
+    found: list[str | None] = snapshot.derive(usual, "provider", "overrides").rows
+    rows = {pattern: row["protocol"] for pattern, row in all_model_overrides() if "protocol" in row}
+    some = re.compile("|".join(map(translate, rows))).match
+    for number, model_id in enumerate(snapshot.ids):
+        if some(model_id):
+            found[number] = [protocol for pattern, protocol in rows.items() if fnmatchcase(model_id, pattern)][-1]
+    return found
+
+
+def _has_key(provider: Provider) -> bool:
+    return has_key(replace(provider, env=tuple(provider_defaults(provider.id).get("env", provider.env))))
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("vendor", "category", "who made the model", _vendors),
     Column("path", "str", "provider/vendor/model", _paths),
-    derived(
-        "protocol",
-        "category",
-        "the wire format it is called with",
-        lambda provider, own: spoken(own.get("npm", provider.npm), own.get("shape")),
-        "provider",
-        "overrides",
-    ),
-    derived("has_key", "bool", "a key of its provider is set in the environment", has_key, "provider"),
+    Column("protocol", "category", "the wire format it is called with", _protocols),
+    derived("has_key", "bool", "a key of its provider is set in the environment", _has_key, "provider"),
 )
 
 _shown: list[tuple[Snapshot, pd.DataFrame]] = []  # at most one: the snapshot in force and its frame

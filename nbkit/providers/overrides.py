@@ -16,19 +16,24 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from nbkit.conversation.options import ExecuteOptions
 from nbkit.errors import ConfigError
-from nbkit.settings import settings
+from nbkit.protocols import PROTOCOLS
+from nbkit.protocols.wire import Dialect
+from nbkit.providers.capabilities import ModelCapabilities
 
 _ROW = {  # key -> what it holds
     "drop": "a list of options",
     "take": "a list of options",
     "efforts": "a table",
     "reasoning": 'a list of "effort" and "budget"',
+    "schema_drop": "a list of keywords",
     "max_output": "a number",
     "temperature_max": "a number",
     "temperature_scale": "a number",
@@ -44,23 +49,26 @@ KEYS = {
     "models": _ROW,
     "providers": _ROW | {"base_url": "text", "auth": "text", "env": "a list of variables", "health": "text"},
 }
-PROPERTIES = ("open_source", "chinese", "gdpr_compliant", "is_nsfw")
-
+_SECRETS = {"api_key", "key", "token", "authorization", "x-api-key", "api-key", "x-goog-api-key"}
 _KINDS: dict[str, type | tuple[type, ...]] = {"a list": list, "a table": dict, "a number": (int, float), "text": str}
-
-
-def rows(kind: str) -> dict[str, dict[str, Any]]:
-    """The user's `providers`, `models` or `vendors`; empty without a file. Raises ConfigError, which names the key."""
-    path = settings().overrides
-    try:
-        found: dict[str, dict[str, Any]] = _read(path, path.stat().st_mtime_ns).get(kind, {})
-    except FileNotFoundError:
-        return {}
-    return found
+_WORDS: dict[str, tuple[str, ...]] = {  # key -> the words that may stand in its value
+    "drop": tuple(ExecuteOptions.model_fields),
+    "take": tuple(ExecuteOptions.model_fields),
+    "reasoning": ("effort", "budget"),
+    "protocol": tuple(PROTOCOLS),
+    "auth": ("bearer", "x-api-key", "api-key", "x-goog-api-key", "aws", "google", "none"),
+    "capabilities": tuple(field.name.removeprefix("supports_") for field in fields(ModelCapabilities)),
+    "properties": ("open_source", "chinese", "gdpr_compliant", "is_nsfw"),
+    "dialect": tuple(field.name for field in fields(Dialect)),
+}
 
 
 @lru_cache(2)
-def _read(path: Path, _changed: int) -> dict[str, Any]:
+def read(path: Path, _changed: int) -> dict[str, Any]:
+    """The tables of the file; it is read again when the time of its last change is another.
+
+    Raises ConfigError, which names the file, the table and the key that is wrong.
+    """
     problem = ""
     try:
         data = tomllib.loads(path.read_text("utf-8"))
@@ -91,37 +99,16 @@ def check(data: dict[str, Any], where: str) -> None:
 
 def check_row(row: dict[str, Any], allowed: dict[str, str], where: str) -> None:
     """Raise ConfigError for the first key of a provider's or a model's row that is wrong."""
-    if "api_key" in row or "key" in row:
+    if _SECRETS & {name.lower() for name in (*row, *_table(row.get("headers", {}), where))}:
         raise ConfigError(f"{where}: a key does not belong in a file: set its variable, or pass api_key=")
     _known(row, allowed, where)
     for key, value in row.items():
         expected = allowed[key]
         if not isinstance(value, next(kind for start, kind in _KINDS.items() if expected.startswith(start))):
             raise ConfigError(f"{where}: {key}: expected {expected}, got {value!r}")
-    for key, names in _nested().items():
-        _known(row.get(key, {}), names, f"{where}: {key}")
-    for key in ("drop", "take"):
-        _known(row.get(key, ()), _options(), f"{where}: {key}")
-
-
-def _nested() -> dict[str, tuple[str, ...]]:
-    from dataclasses import fields
-
-    from nbkit.protocols.wire import Dialect
-    from nbkit.providers.capabilities import ModelCapabilities
-
-    flags = (field.name.removeprefix("supports_") for field in fields(ModelCapabilities))
-    return {
-        "capabilities": tuple(flags),
-        "properties": PROPERTIES,
-        "dialect": tuple(field.name for field in fields(Dialect)),
-    }
-
-
-def _options() -> tuple[str, ...]:
-    from nbkit.conversation.options import ExecuteOptions  # loads pydantic, which the catalog does without
-
-    return tuple(ExecuteOptions.model_fields)
+    for key, words in _WORDS.items():
+        said = row.get(key, ())
+        _known([said.partition(":")[0]] if isinstance(said, str) else said, words, f"{where}: {key}")
 
 
 def _tables(data: dict[str, Any], kind: str, where: str) -> list[tuple[str, dict[str, Any]]]:

@@ -68,6 +68,12 @@ def registered(provider: str) -> Registered | None:
         return _registered.get(provider)
 
 
+def registered_here() -> dict[str, Registered]:
+    """The providers that are registered in this process by now, by id."""
+    with _lock:
+        return dict(_registered)
+
+
 def find(name: str, *, anywhere: bool = False) -> Found:
     """What `name` means: an id, a path, or a bare model that one provider serves.
 

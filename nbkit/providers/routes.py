@@ -18,6 +18,8 @@ class Route:
     protocol: str | None
     address: str | None
     """The base URL; `${NAME}` stands for an environment variable."""
+    keyed_address: str | None = None
+    """The base URL for those who have a key and set none of these variables."""
     auth: str = "bearer"
     """How the key is sent."""
     variables: tuple[str, ...] = ()
@@ -45,6 +47,7 @@ def route(provider: Provider, model: str, record: Record | None) -> Route:
     return Route(
         protocol=protocol,
         address=address,
+        keyed_address=package.get("keyed_base_url") if address == package.get("base_url") else None,
         auth=whole.get("auth") or package.get("auth", "bearer"),
         variables=key_variables(replace(provider, env=env)),
         headers=whole.get("headers", {}) | (dict(record.headers) if record else {}),

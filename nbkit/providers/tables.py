@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.protocols import PROTOCOLS
-from nbkit.providers import overrides
+from nbkit.settings import settings
 
 Row = dict[str, Any]
 
@@ -21,6 +21,19 @@ def table(name: str) -> dict[str, Any]:
     """One file of this room by its stem, e.g. `provider_defaults`."""
     with Path(__file__).with_name(f"{name}.toml").open("rb") as file:
         return tomllib.load(file)
+
+
+def users(kind: str) -> dict[str, Any]:
+    """The `providers`, `models` or `vendors` of the user's own file; empty without one. Raises ConfigError."""
+    path = settings().overrides
+    try:
+        changed = path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return {}
+    from nbkit.providers import overrides  # who has no file does not pay for checking it
+
+    found: dict[str, Any] = overrides.read(path, changed).get(kind, {})
+    return found
 
 
 def npm_package(npm: str) -> Row:
@@ -38,21 +51,27 @@ def protocol_defaults(protocol: str) -> Row:
 
 def provider_defaults(provider: str) -> Row:
     """What models.dev does not know of a provider: the row that its own is `like`, its own, and the user's, as one."""
-    shipped = table("provider_defaults")
+    shipped, mine = table("provider_defaults"), users("providers")
+    if provider not in shipped and provider not in mine:  # most of them
+        return {}
     own: Row = shipped.get(provider, {})
-    return combined(shipped.get(own.get("like", ""), {}), own, overrides.rows("providers").get(provider, {}))
+    return combined(shipped.get(own.get("like", ""), {}), own, mine.get(provider, {}))
 
 
 def model_overrides(model_id: str) -> list[Row]:
     """The rows whose pattern matches a model id (`provider/model`): those that come along, then the user's."""
-    rows = (*table("model_overrides").items(), *overrides.rows("models").items())
-    return [row for pattern, row in rows if fnmatchcase(model_id, pattern)]
+    return [row for pattern, row in all_model_overrides() if fnmatchcase(model_id, pattern)]
+
+
+def all_model_overrides() -> list[tuple[str, Row]]:
+    """Patterns and rows: those that come along, then the user's."""
+    return [*table("model_overrides").items(), *users("models").items()]
 
 
 def rows(protocol: str, provider: str, model: str) -> list[Row]:
     """All rows that are about a model, the more particular the later."""
     return [
-        table("protocol_defaults").get(protocol, {}),
+        protocol_defaults(protocol),
         provider_defaults(provider),
         *model_overrides(f"{provider}/{model}"),
     ]

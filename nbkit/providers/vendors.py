@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from nbkit.modelsdev.records import Provider, Record
-from nbkit.providers.tables import table
+from nbkit.providers.tables import table, users
 
 
 def vendor(canonical: str | None, model: str, provider: Provider) -> str:
-    """The vendor of a model: models.dev's word, else what the id's first part or its name tells, else the host's."""
-    if canonical:
-        return canonical.partition("/")[0]
+    """The vendor of a model, by the rules of `vendor_mappings.toml`; "unknown" where they say nothing."""
+    named = canonical and canonical.partition("/")[0]
+    return users_vendor(model, users("vendors")) or named or inferred(model, provider)
+
+
+def users_vendor(model: str, patterns: Mapping[str, Any]) -> str | None:
+    """The vendor by the user's own patterns, if one of them fits."""
+    name = model.rpartition("/")[2].lower()
+    fits = (made_by for pattern, made_by in patterns.items() if re.search(rf"(?<![a-z])(?:{pattern})", name, re.I))
+    return next(fits, None)
+
+
+def inferred(model: str, provider: Provider) -> str:
+    """The vendor of a model that models.dev does not name."""
     return _inferred(model.lower().lstrip("~")) or table("vendor_mappings")["providers"].get(provider.id, "unknown")
 
 
@@ -32,6 +45,11 @@ def _matcher() -> re.Pattern[str]:
     patterns: dict[str, str] = table("vendor_mappings")["patterns"]
     groups = (f"(?P<v{number}>{pattern})" for number, pattern in enumerate(patterns))
     return re.compile(f"(?<![a-z])(?:{'|'.join(groups)})")
+
+
+def is_chinese(made_by: str) -> bool | None:
+    """Whether a vendor is one of China; None where the vendor is not known."""
+    return None if made_by == "unknown" else made_by in table("vendor_mappings")["countries"]["china"]
 
 
 def path_of(provider: str, made_by: str, model: str) -> str:

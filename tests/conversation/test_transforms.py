@@ -66,7 +66,8 @@ CASES = {
     "an empty output": (["empty_output"], [tool("")], [tool(NO_OUTPUT)], ["empty output of a tool"]),
     "repeated roles": (
         ["repeating_roles"],
-        [user("A"), user([IMAGE]), assistant("B", reasoning_content="R"), assistant("C", tool_calls=[CALL]), tool("1"), tool("2")],
+        [user("A"), user([IMAGE]), assistant("B", reasoning_content="R"), assistant("C", tool_calls=[CALL]), tool("1"),
+         tool("2")],
         [user([text("A"), IMAGE]), assistant("B\n\nC", tool_calls=[CALL], reasoning_content="R"), tool("1"), tool("2")],
         ["turns of the user", "turns of the assistant"],
     ),
@@ -102,6 +103,14 @@ CASES = {
         ["turns"],
     ),
     "a tool's output without its call": (["tools_later"], [user("B"), tool("1")], [user("B"), tool("1")], []),
+    "parallel calls": (
+        ["parallel_calls"],
+        [assistant("A", tool_calls=[CALL, CALL | {"id": "d"}]), tool("1"), tool("2") | {"tool_call_id": "d"},
+         user("B")],
+        [assistant("A", tool_calls=[CALL]), tool("1"), assistant(None, tool_calls=[CALL | {"id": "d"}]),
+         tool("2") | {"tool_call_id": "d"}, user("B")],
+        ["parallel tool calls"],
+    ),
     "images that tools gave": (
         ["output_media"],
         [assistant(None, tool_calls=[CALL]), tool(["1", IMAGE]), tool("2"), user("C")],
@@ -137,4 +146,6 @@ def test_nothing_happens_twice_nor_to_a_model_that_takes_it(given):
 
 
 def test_each_transform_is_a_capability():
-    assert {f"supports_{name}" for name in TRANSFORMS.keys() - {"function_calls", "tools_later"}} <= set(ModelCapabilities.__slots__)
+    assert {f"supports_{name}" for name in TRANSFORMS.keys() - {"function_calls", "tools_later"}} <= set(
+        ModelCapabilities.__slots__
+    )

@@ -49,7 +49,7 @@ def test_a_model_answers_the_same_in_every_protocol(name, model, said, options):
 def test_streamed_is_whole(name, model, said, options):
     whole = adapter(model, name).execute(said, **options)
     with adapter(model, name).stream(said, **options) as stream:
-        pieces = [chunk for chunk in stream]
+        pieces = list(stream)
     streamed = stream.completion
     assert "".join(piece.text for piece in pieces) == whole.text
     assert len([piece for piece in pieces if piece.text]) > 5 or whole.tool_calls

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from nbkit import settings
-from nbkit.demo import provider, server
+from nbkit.demo import provider
 from nbkit.demo.pace import moments
 
 EXPLAIN = {"messages": [{"role": "user", "content": "Explain recursion"}], "stream": True}

@@ -1,7 +1,7 @@
 """Every protocol against its vectors (`vectors/<protocol>.json`): a new protocol brings a file, no test code.
 
 A decode vector holds one answer three times: as a stream's events, as a whole body, and as the completion that both
-must give. Vectors are written from the documented wire formats. `encode` vectors are for tests/adapters/test_requests.py.
+must give. They are written from the documented wire formats; those of `encode` are tests/adapters/test_requests.py's.
 """
 
 import copy

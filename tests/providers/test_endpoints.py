@@ -1,16 +1,14 @@
 """From a model's name to its address, protocol and key."""
 
 import os
-from dataclasses import fields
 
 import pytest
 
 from nbkit import get_adapter
 from nbkit.errors import ApiKeyNotFoundError, ConfigError, ModelNotFoundError, ProviderNotSupportedError
-from nbkit.protocols.wire import Dialect
+from nbkit.providers import registry
 from nbkit.providers.credentials import authorize, fill
 from nbkit.providers.registry import find
-from nbkit.providers.tables import table
 from nbkit.settings import override
 
 
@@ -18,7 +16,8 @@ from nbkit.settings import override
     ("name", "protocol", "base_url", "auth"),
     [
         ("anthropic/claude-sonnet-5-5", "anthropic-messages", "https://api.anthropic.com/v1", "x-api-key"),
-        ("openai/gpt-6-luna", "openai-chat", "https://api.openai.com/v1", "bearer"),
+        ("openai/gpt-6-luna", "openai-responses", "https://api.openai.com/v1", "bearer"),
+        ("cohere/command-a-03-2025", "cohere-v2", "https://api.cohere.com/v2", "bearer"),
         ("openrouter/anthropic/claude-sonnet-5-5", "openai-chat", "https://openrouter.ai/api/v1", "bearer"),
         ("minimax/MiniMax-M2", "anthropic-messages", "https://api.minimax.io/anthropic/v1", "x-api-key"),
         ("opencode/claude-sonnet-5-5", "anthropic-messages", "https://opencode.ai/zen/v1", "x-api-key"),
@@ -47,15 +46,19 @@ def test_unknown_names():
     with pytest.raises(ModelNotFoundError, match="did you mean demo/swift"):
         get_adapter("demo/swfit")  # a provider that was registered lists all it has
     tomorrow = get_adapter("anthropic/claude-of-tomorrow").endpoint
-    assert (tomorrow.protocol, tomorrow.cost, tomorrow.vision) == ("anthropic-messages", None, None)
+    assert (tomorrow.protocol, tomorrow.cost) == ("anthropic-messages", None)
+    assert tomorrow.takes.capabilities.supports_vision
     assert get_adapter("nobody/m", base_url="https://llm.example/v1/").endpoint.base_url == "https://llm.example/v1"
 
 
-def test_a_protocol_that_is_not_spoken_is_named():
-    with pytest.raises(ProviderNotSupportedError, match="speaks bedrock-converse; nbkit speaks openai-chat"):
-        get_adapter("amazon-bedrock/anthropic.claude-sonnet-5-5")
+def test_what_cannot_be_called_says_why():
+    with pytest.raises(ProviderNotSupportedError, match=r"gitlab/duo-chat-\S+: GitLab Duo exchanges GITLAB_TOKEN"):
+        get_adapter(next(name for name in registry.snapshot().ids if name.startswith("gitlab/")))
+    with pytest.raises(ProviderNotSupportedError, match="no protocol 'telegraph'; there are openai-chat, "):
+        get_adapter("openai/gpt-6-luna", protocol="telegraph")
     forced = get_adapter("google/gemini-x", protocol="openai-chat", base_url="https://g.example/v1beta/openai")
     assert forced.endpoint.protocol == "openai-chat"
+    assert get_adapter("gitlab/x", base_url="https://gw.example/v1").endpoint.protocol == "openai-chat"
 
 
 def test_addresses_are_filled_from_the_environment():
@@ -90,19 +93,22 @@ def test_keys_are_looked_for_where_models_dev_says(monkeypatch):
 def test_a_models_row_wins_over_its_providers_and_over_models_dev():
     old, new = (get_adapter(f"openai/{name}").endpoint for name in ("gpt-3.5-turbo", "gpt-6-luna"))
     assert find("openai/gpt-3.5-turbo").record.tools is False
-    assert (old.tools, old.dialect.system_role, old.dialect.max_tokens_field) == (
-        True,
-        "system",
-        "max_completion_tokens",
+    assert (old.takes.capabilities.supports_tools, old.dialect.system_role) == (True, "system")
+    assert "temperature" not in old.takes.drop
+    assert "temperature" in new.takes.drop
+    assert (new.dialect.system_role, new.dialect.max_output, new.takes.max_output) == ("developer", 128_000, 128_000)
+
+
+def test_vertex_is_called_in_a_project_or_with_a_key_alone(monkeypatch):
+    for name in ("GOOGLE_VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT", "GOOGLE_VERTEX_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(os.environ, "GOOGLE_VERTEX_LOCATION", "eu")
+    name = next(name for name in registry.snapshot().ids if name.startswith("google-vertex/gemini"))
+    with pytest.raises(ConfigError, match="set GOOGLE_VERTEX_PROJECT, or pass base_url="):
+        get_adapter(name)
+    express = get_adapter(name, api_key="k").endpoint
+    assert express.base_url == "https://aiplatform.googleapis.com/v1/publishers/google"
+    monkeypatch.setitem(os.environ, "GOOGLE_CLOUD_PROJECT", "p1")
+    assert get_adapter(name, api_key="k").endpoint.base_url == (
+        "https://aiplatform.eu.rep.googleapis.com/v1/projects/p1/locations/eu/publishers/google"
     )
-    assert (new.dialect.system_role, new.dialect.max_output) == ("developer", 128_000)
-
-
-def test_every_row_of_the_tables_can_be_read():
-    names = {field.name for field in fields(Dialect)}
-    for row in [*table("provider_defaults").values(), *table("model_overrides").values()]:
-        assert set(row) <= {"base_url", "auth", "module", "dialect", "vision", "tools", "temperature"}
-        assert set(row.get("dialect", {})) <= names
-    for row in table("npm_packages").values():
-        assert set(row) <= {"protocols", "base_url", "auth"}
-        assert row["protocols"]

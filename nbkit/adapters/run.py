@@ -1,0 +1,317 @@
+"""A conversation with tools, until the model is done: ask, call what it asks for, tell it what came of that, ask again.
+
+`Run` and `AsyncRun` differ in how they wait; what is decided is in `_Loop`. Iterating gives, as they come, the
+`ChatCompletionChunk`s of every answer and a `ToolResult` for each call. Where an answer calls a tool that has no
+function (one given as a dict), the run ends there, none of the answer's calls is made, and they stand in
+`run.completion.tool_calls`. A conversation that ends with calls is taken up where it stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from inspect import isawaitable, iscoroutinefunction
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from nbkit.adapters.stream import AsyncStream, Stream
+from nbkit.billing.cost import total_cost
+from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
+from nbkit.conversation.content import ContentEntry
+from nbkit.conversation.functions import written
+from nbkit.conversation.options import ExecuteOptions
+from nbkit.conversation.tools import Tool, ToolCall
+from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
+from nbkit.errors import ConfigError, ConversationError, NbkitError, ToolLoopError
+
+if TYPE_CHECKING:
+    from nbkit.adapters.adapter import BaseAdapter
+
+MAX_TURNS = 8
+_THREADS = 16  # at most, for the calls of one answer
+_TICK = 0.1  # seconds; an interrupt reaches a waiting thread only when it wakes
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of one call of a tool.
+
+    `content` is what the model is told. `error` is what the function raised, or what was wrong with the call; the
+    content is then its text, beginning with "Error: ".
+    """
+
+    call: ToolCall
+    content: str | tuple[ContentEntry, ...]
+    error: Exception | None = None
+
+    @property
+    def turn(self) -> ToolOutputTurn:
+        """The result as a turn of the conversation."""
+        return ToolOutputTurn(content=self.content, tool_call_id=self.call.id, name=self.call.name)
+
+
+Event = ChatCompletionChunk | ToolResult
+
+
+class _Loop:
+    """What was said and done so far, and what is to be done next."""
+
+    def __init__(
+        self, adapter: BaseAdapter, conversation: Any, max_turns: int, max_cost: float | None, options: dict[str, Any]
+    ) -> None:
+        asked = ExecuteOptions.of(options)
+        tools = asked.tools or ()
+        self._tools = {tool.name: tool for tool in tools}
+        if len(self._tools) < len(tools):
+            raise ConfigError(f"two tools have one name: {', '.join(tool.name for tool in tools)}")
+        self._adapter, self._max_turns, self._max_cost = adapter, max_turns, max_cost
+        self._options = options | {"tools": tools or None}
+        self._forced = asked.tool_choice not in (None, "none")
+        self.conversation = Conversation(conversation)
+        """All that was said so far: complete answers and the tools' outputs."""
+        self.completions: list[ChatCompletion] = []
+        """The answers so far; one that broke off, or was left, is the last."""
+        self.results: list[ToolResult] = []
+        """What the tools gave so far, in the order in which they were done."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens of all answers so far; None where those of one are unknown."""
+        counts = [completion.usage for completion in self.completions]
+        known = [usage for usage in counts if usage is not None]
+        return sum(known, Usage()) if len(known) == len(counts) else None
+
+    @property
+    def cost(self) -> float | None:
+        """USD of all answers so far; None where that of one is unknown."""
+        return total_cost(completion.cost for completion in self.completions)
+
+    def _last(self) -> ChatCompletion:
+        if not self.completions:
+            raise RuntimeError("the run was left before its first answer")
+        return self.completions[-1]
+
+    def _calls(self) -> tuple[ToolCall, ...]:
+        """The calls to make now; none where the model is done, or only the caller can go on."""
+        last = self.conversation.turns[-1:]
+        if not last or not isinstance(last[0], ToolsCallTurn):
+            return ()
+        calls = last[0].tool_calls
+        if not self._tools or any(call.name in self._tools and not self._tools[call.name].function for call in calls):
+            return ()
+        if self.completions:
+            self._check_limits(calls)
+        return calls
+
+    def _check_limits(self, calls: Sequence[ToolCall]) -> None:
+        problem = ""
+        if len(self.completions) >= self._max_turns:
+            problem = f"not done after {self._max_turns} answers (max_turns)"
+        elif self._max_cost is not None and (self.cost is None or self.cost >= self._max_cost):
+            cost = "unknown" if self.cost is None else f"${self.cost:g}"
+            problem = f"the cost so far is {cost} (max_cost=${self._max_cost:g})"
+        if problem:
+            wanted = ", ".join(dict.fromkeys(call.name for call in calls))
+            raise ToolLoopError(
+                f"{self._adapter.model_id}: {problem}; the model still asks for {wanted}",
+                self.conversation,
+                tuple(self.completions),
+                self.cost,
+            )
+
+    def _asking(self) -> dict[str, Any]:
+        """The options of the next call. A call that is forced is forced in the first answer only: else none is last."""
+        return self._options | ({"tool_choice": None} if self._forced and self.completions else {})
+
+    @contextmanager
+    def _booked(self, stream: Stream | AsyncStream) -> Generator[None]:
+        """Keep what comes of one answer, also where it breaks off or is left."""
+        try:
+            yield
+        except Exception as failure:
+            if partial := getattr(failure, "partial", None):
+                self.completions.append(partial)
+            raise
+        except BaseException:  # left, cancelled or interrupted
+            self.completions.append(stream.completion)
+            raise
+        self.completions.append(stream.completion)
+        self.conversation += stream.completion
+
+    # One call of a tool
+
+    def _tool(self, call: ToolCall) -> Tool:
+        if call.name in self._tools:
+            return self._tools[call.name]
+        raise ConversationError(f"there is no tool {call.name!r}; the tools are {', '.join(self._tools)}")
+
+    def _made(self, call: ToolCall) -> ToolResult:
+        """Make one call, in this thread."""
+        try:
+            value = self._tool(call).bind(call.arguments)()
+            if isawaitable(value):
+                value = asyncio.run(_awaited(value))
+            return ToolResult(call, written(value))
+        except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
+            return _failed(call, error)
+
+    async def _amade(self, call: ToolCall, pool: ThreadPoolExecutor) -> ToolResult:
+        """Make one call: an async function here, a sync one in a thread."""
+        try:
+            tool = self._tool(call)
+            bound = tool.bind(call.arguments)
+            if iscoroutinefunction(tool.function):
+                value = await bound()
+            else:
+                value = await asyncio.get_running_loop().run_in_executor(pool, copy_context().run, bound)
+                value = await value if isawaitable(value) else value
+            return ToolResult(call, written(value))
+        except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
+            return _failed(call, error)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def _failed(call: ToolCall, error: Exception) -> ToolResult:
+    said = str(error) if isinstance(error, NbkitError) else f"{type(error).__name__}: {error}"
+    return ToolResult(call, written(f"Error: {said}"), error)
+
+
+def _workers(calls: Sequence[ToolCall]) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(len(calls), _THREADS), "nbkit-tool")
+
+
+class Run(_Loop):
+    """A run with tools: `for event in run`, or `run.completion` at once. Read once.
+
+    Sync functions run in threads, those of one answer in parallel; an async function gets a loop of its own there.
+    Leaving the `with`, or an interrupt, closes the socket, books the partial answer and waits for no function.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._events = self._run()
+
+    def _run(self) -> Generator[Event]:
+        while True:
+            if calls := self._calls():
+                yield from self._make(calls)
+            elif self.completions:
+                return
+            stream = self._adapter.stream(self.conversation, **self._asking())
+            with self._booked(stream), stream:
+                yield from stream
+
+    def _make(self, calls: Sequence[ToolCall]) -> Generator[Event]:
+        pool = _workers(calls)
+        try:
+            made = [pool.submit(copy_context().run, self._made, call) for call in calls]
+            waiting = set(made)
+            while waiting:
+                done, waiting = futures.wait(waiting, _TICK, futures.FIRST_COMPLETED)
+                for one in done:
+                    self.results.append(one.result())
+                    yield self.results[-1]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        self.conversation += [one.result().turn for one in made]
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The last answer. Drives the run to its end first."""
+        for _ in self._events:
+            pass
+        return self._last()
+
+    def __iter__(self) -> Iterator[Event]:
+        return self._events
+
+    def close(self) -> None:
+        """Stop here, and close the socket."""
+        self._events.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncRun(_Loop):
+    """A run with tools: `async for event in run`, or `completion = await run`. Read once.
+
+    Async functions run on this loop, sync ones in threads, those of one answer in parallel. Leaving the `async with`,
+    or cancelling, closes the socket, books the partial answer and waits for no thread.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._events = self._run()
+
+    async def _run(self) -> AsyncGenerator[Event]:
+        while True:
+            if calls := self._calls():
+                async with aclosing(self._make(calls)) as results:
+                    async for result in results:
+                        yield result
+            elif self.completions:
+                return
+            stream = self._adapter.astream(self.conversation, **self._asking())
+            with self._booked(stream):
+                async with stream:
+                    async for chunk in stream:
+                        yield chunk
+
+    async def _make(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Event]:
+        pool = _workers(calls)
+        made = [asyncio.create_task(self._amade(call, pool)) for call in calls]
+        waiting = set(made)
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for one in done:
+                    self.results.append(one.result())
+                    yield self.results[-1]
+        finally:
+            for one in made:
+                one.cancel()
+            await asyncio.gather(*made, return_exceptions=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+        self.conversation += [one.result().turn for one in made]
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The last answer so far."""
+        return self._last()
+
+    def __await__(self) -> Generator[Any, None, ChatCompletion]:
+        return self._finish().__await__()
+
+    async def _finish(self) -> ChatCompletion:
+        async for _ in self._events:
+            pass
+        return self._last()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self._events
+
+    async def aclose(self) -> None:
+        """Stop here, and close the socket."""
+        await self._events.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,56 @@
+"""Models as the seed of this design describes them."""
+
+import pytest
+
+import nbkit
+from nbkit.errors import ModelNotFoundError
+from nbkit.providers.models import ModelProperties, get_model
+
+
+def test_a_model():
+    model = nbkit.get_model("anthropic/claude-sonnet-5-5")
+    assert (model.name, model.vendor_name, model.provider_name) == ("claude-sonnet-5-5", "anthropic", "anthropic")
+    assert (model.cost.prompt, model.cost.completion, model.cost.request) == (2e-6, 1e-5, 0)
+    assert (model.context_length, model.completion_length) == (1_000_000, 128_000)
+    assert (model.knowledge_cutoff, model.release_date) == ("2026-06", "2026-09-28")
+    assert model.properties == ModelProperties(open_source=False, chinese=False, gdpr_compliant=True, is_nsfw=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["openrouter/openai/gpt-6-luna", "groq/openai/gpt-oss-120b", "groq/meta/llama-3.3-70b-versatile", "demo/sage"],
+)
+def test_ids_and_paths_mean_the_same(name):
+    model = get_model(name)
+    assert get_model(model.get_path()) == model
+
+
+def test_what_is_not_known_is_none():
+    with pytest.raises(ModelNotFoundError, match=r"the catalog does not list 'openai/gpt-of-tomorrow'"):
+        get_model("openai/gpt-of-tomorrow")
+    with pytest.raises(ModelNotFoundError, match="did you mean"):
+        get_model("claude-sonet-5")
+    assert get_model("kilo/kilo-auto/free").properties == ModelProperties(open_source=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "open_source", "chinese", "gdpr", "nsfw"),
+    [
+        ("deepseek/deepseek-v4-pro", True, True, None, False),
+        ("amazon-bedrock/deepseek.r1-v1:0", True, True, True, False),
+        ("azure-cognitive-services/gpt-5.4", False, False, True, False),
+        ("venice/gemma-4-uncensored", True, False, None, True),
+    ],
+)
+def test_properties(name, open_source, chinese, gdpr, nsfw):
+    assert get_model(name).properties == ModelProperties(open_source, chinese, gdpr, nsfw)
+
+
+def test_capabilities_are_models_devs_corrected_by_the_tables():
+    old = get_model("openai/gpt-3.5-turbo").capabilities  # models.dev: no tools
+    assert (old.supports_tools, old.supports_tool_choice_required, old.supports_vision) == (True, True, False)
+    new = get_model("opencode/claude-opus-5-5").capabilities
+    assert (new.supports_tools, new.supports_tool_choice, new.supports_tool_choice_required) == (True, True, False)
+    assert not get_model("zai/glm-5.3").capabilities.supports_tool_choice
+    assert not get_model("google/gemma-4-31b-it").capabilities.supports_system
+    assert not get_model("cloudflare-workers-ai/@cf/openai/gpt-oss-120b").capabilities.supports_json_content
