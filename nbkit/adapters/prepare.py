@@ -9,7 +9,7 @@ from typing import Any
 from nbkit.adapters.fit import check, fit
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ImageEntry
-from nbkit.conversation.options import ExecuteOptions
+from nbkit.conversation.options import DEPRECATED, ExecuteOptions
 from nbkit.conversation.transforms import fitted
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import UnsupportedFeatureError
@@ -39,6 +39,7 @@ def prepare(said: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool
     With `strict` the latter also for anything that would be dropped, clamped or transformed.
     """
     conversation, asked = Conversation(said), ExecuteOptions.of(options)
+    old = [Change("renamed", name, f"deprecated: {new}") for name, new in DEPRECATED.items() if name in options]
     can = endpoint.takes.capabilities
     check(conversation, asked, can, endpoint.id)
     conversation, fitting, changes = fit(conversation, asked, endpoint.takes)
@@ -49,7 +50,7 @@ def prepare(said: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool
     wanted = () if can.supports_image_urls else _addresses(conversation)
     if wanted:
         transformed += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
-    prepared = Prepared(conversation, fitting, stream and streams, changes + transformed, wanted)
+    prepared = Prepared(conversation, fitting, stream and streams, (*old, *changes, *transformed), wanted)
     _refuse_losses(prepared.changes, fitting, endpoint)
     return prepared if wanted else _written(prepared, endpoint)
 

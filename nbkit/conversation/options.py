@@ -11,6 +11,9 @@ from nbkit.conversation.formats import read_format
 from nbkit.conversation.tools import Tool
 from nbkit.errors import ConfigError
 
+DEPRECATED = {"functions": "tools", "function_call": "tool_choice"}
+"""OpenAI's former names of options."""
+
 
 class ExecuteOptions(BaseModel):
     """Options of one call; what is None is not sent. Unknown names are an error, not silently dropped."""
@@ -78,6 +81,10 @@ class ExecuteOptions(BaseModel):
     @classmethod
     def of(cls, options: dict[str, Any]) -> ExecuteOptions:
         """Read keyword arguments. Raises ConfigError that names the option and the nearest that exists."""
+        for old in DEPRECATED.keys() & options.keys():
+            if DEPRECATED[old] in options:
+                raise ConfigError(f"option {old!r} is deprecated, and {DEPRECATED[old]!r} is given too")
+        options = {DEPRECATED.get(name, name): value for name, value in options.items()}
         for name in options:
             if name not in cls.model_fields:
                 near = get_close_matches(name, cls.model_fields, 1)

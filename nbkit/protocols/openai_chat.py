@@ -110,7 +110,8 @@ def _short_id(draft: Draft, given: str) -> str:
 def _replayed(draft: Draft, turn: AnyTurn, content: Any) -> dict[str, Any]:
     """The turn's reasoning, under the key that the provider wants it back with."""
     blocks: tuple[Reasoning, ...] = getattr(turn, "reasoning", ())
-    key, thought = draft.dialect.replay_reasoning, "".join(block.text for block in blocks)
+    key = draft.dialect.replay_reasoning
+    thought = "".join(block.text for block in blocks if not block.format)  # what has one is another vendor's
     if blocks and (not key or (key != "reasoning_details" and not thought)):
         draft.change("dropped", "reasoning", "the provider does not take this reasoning back")
     if key == "reasoning_details":

@@ -83,7 +83,7 @@ def resolve(
         protocol=spoken,
         base_url=_base_url(provider.id, way, base_url, address, keyed or is_set(way.variables)),
         variables=way.variables,
-        auth=way.auth,
+        auth="none" if given and way.auth == "bearer" and not way.variables else way.auth,  # a server of one's own
         dialect=_dialect(
             about,
             max_output=takes.max_output,

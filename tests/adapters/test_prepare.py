@@ -75,6 +75,46 @@ def test_extras_go_through_and_the_callers_objects_stay():
     assert options == {"extra_body": {"top_a": 1}, "extra_headers": {"x-a": "b"}}
 
 
+def test_the_deprecated_functions_are_tools():
+    body, changes = sent("Hi", chat(), functions=[TOOL["function"]], function_call={"name": "f"})
+    assert body["tools"] == [TOOL]
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "f"}}
+    assert changes == ["renamed functions: deprecated: tools", "renamed function_call: deprecated: tool_choice"]
+    with pytest.raises(ConfigError, match="'functions' is deprecated, and 'tools' is given too"):
+        prepare("Hi", {"functions": [TOOL["function"]], "tools": [TOOL]}, chat(), False)
+
+
+def test_schemas_go_without_what_the_provider_refuses():
+    schema = {"$schema": "x", "type": "object", "properties": {"$schema": {"type": "string", "$id": "y"}}}
+    of = chat(schema_drop=["$schema", "$id"])
+    body, changes = sent(
+        "Hi",
+        of,
+        tools=[{"name": "f", "parameters": schema}],
+        response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
+    )
+    plain = {"type": "object", "properties": {"$schema": {"type": "string"}}}
+    assert body["tools"][0]["function"]["parameters"] == plain
+    assert body["response_format"]["json_schema"]["schema"] == plain
+    assert len(changes) == 2
+
+
+@pytest.mark.parametrize(
+    ("lacks", "stream", "wanted", "streams"),
+    [
+        ("json_with_tools", True, None, True),
+        ("json_streaming", True, "json_object", False),
+        ("vision", True, "json_object", True),
+    ],
+)
+def test_forms_of_answers_that_exclude_something_else(lacks, stream, wanted, streams):
+    options = {"tools": [TOOL], "response_format": {"type": "json_object"}}
+    prepared = prepare("In JSON.", options, lacking(lacks), stream)
+    assert (prepared.request.body.get("response_format") or {}).get("type") == wanted
+    assert prepared.stream is streams
+    assert bool(prepared.changes) == (lacks != "vision")
+
+
 @pytest.mark.parametrize(
     ("row", "asked", "temperature"),
     [

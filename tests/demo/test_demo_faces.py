@@ -72,7 +72,7 @@ def test_failures_are_told(name):
         adapter("brittle", name).execute("Please fail")
     assert (failed.value.status, failed.value.attempts) == (500, 3)
     with pytest.raises(errors.RateLimitError) as limited:
-        adapter("brittle", name).execute("a rate limit, please")
+        get_adapter("demo/brittle", protocol=name, max_retries=0).execute("a rate limit, please")
     assert limited.value.retry_after == 1
     with pytest.raises(errors.StreamError) as cut, adapter("brittle", name).stream("cut it") as stream:
         list(stream)

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from pydantic import SecretStr
 
 from nbkit import get_adapter
 from nbkit.errors import ApiKeyNotFoundError, ConfigError, ModelNotFoundError, ProviderNotSupportedError
@@ -26,6 +27,13 @@ from nbkit.settings import override
 def test_known_models(name, protocol, base_url, auth):
     endpoint = get_adapter(name).endpoint
     assert (endpoint.id, endpoint.protocol, endpoint.base_url, endpoint.auth) == (name, protocol, base_url, auth)
+
+
+def test_a_server_of_ones_own_needs_no_key_and_takes_one():
+    endpoint = get_adapter("lab/m", base_url="http://127.0.0.1:8000/v1").endpoint
+    assert authorize(endpoint.provider, endpoint.variables, endpoint.auth, None) is None
+    assert authorize(endpoint.provider, endpoint.variables, endpoint.auth, SecretStr("k")).secrets == ("k",)
+    assert get_adapter("openai/gpt-6-luna", base_url="http://127.0.0.1:8000/v1").endpoint.auth == "bearer"
 
 
 def test_ids_paths_and_bare_names():
