@@ -31,9 +31,9 @@ def test_a_comparison_streams_answers_follow_ups_and_comes_back_after_a_reload(l
     box = lab.page.get_by_label("Follow-up")
     box.fill("echo: **again**")
     box.press("Enter")
-    lab.until("() => document.querySelectorAll('.nbk-turn strong').length >= 2")
+    lab.until("() => document.querySelectorAll('.nbk-turn').length === 4")
     lab.until(IDLE)
-    assert panes.nth(0).locator(".nbk-turn").count() == 2
+    assert [pane.locator(".nbk-turn").last.locator(".nbk-answer strong").count() for pane in panes.all()] == [1, 1]
     assert box.evaluate("box => box === document.activeElement")
     assert lab.page.locator(".nbk-totals").inner_text().startswith("this comparison $0.0")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -71,7 +72,8 @@ class ModelsDev:
                 handler.send_header(name.replace("_", "-"), value)
             handler.send_header("content-length", str(len(body)))
             handler.end_headers()
-            handler.wfile.write(body)
+            with suppress(ConnectionError):  # a reader that has had enough hangs up
+                handler.wfile.write(body)
 
         return reply
 
