@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nbkit.adapters.adapter import BaseAdapter
     from nbkit.adapters.factory import AdapterFactory, get_adapter
     from nbkit.adapters.run import ToolResult
+    from nbkit.billing.tokens import TokenCount, count_tokens
     from nbkit.conversation.completion import Bill, Change, ChatCompletion, ChatCompletionChunk, Usage
     from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry, Reasoning, TextEntry
     from nbkit.conversation.media import attach
@@ -35,13 +36,18 @@ if TYPE_CHECKING:
     from nbkit.notebook import plots
     from nbkit.notebook.chat import Chat
     from nbkit.notebook.compare import Comparison, compare
+    from nbkit.notebook.show import show
     from nbkit.notebook.widgets.pick import pick
     from nbkit.providers.capabilities import ModelCapabilities
+    from nbkit.providers.changes import changes
     from nbkit.providers.health import health
-    from nbkit.providers.listing import demo_models, load_catalog
+    from nbkit.providers.listing import aload_catalog, demo_models, load_catalog
     from nbkit.providers.local import local_models
-    from nbkit.providers.models import Model, ModelProperties, get_model
+    from nbkit.providers.models import Model, ModelFilter, ModelProperties, get_model
+    from nbkit.providers.offers import offers
     from nbkit.providers.reachable import provider_table
+    from nbkit.providers.search import search
+    from nbkit.providers.trust import trust
 
     catalog: pd.DataFrame
 
@@ -51,6 +57,7 @@ _HOMES = {
     "adapters.adapter": ("BaseAdapter",),
     "adapters.factory": ("AdapterFactory", "get_adapter"),
     "adapters.run": ("ToolResult",),
+    "billing.tokens": ("TokenCount", "count_tokens"),
     "conversation.completion": ("Bill", "Change", "ChatCompletion", "ChatCompletionChunk", "Usage"),
     "conversation.content": ("AudioEntry", "FileEntry", "ImageEntry", "Reasoning", "TextEntry"),
     "conversation.media": ("attach",),
@@ -68,13 +75,18 @@ _HOMES = {
     "modelsdev.estimate": ("estimate",),
     "notebook.chat": ("Chat",),
     "notebook.compare": ("Comparison", "compare"),
+    "notebook.show": ("show",),
     "notebook.widgets.pick": ("pick",),
-    "providers.listing": ("demo_models", "load_catalog"),
+    "providers.listing": ("aload_catalog", "demo_models", "load_catalog"),
     "providers.capabilities": ("ModelCapabilities",),
+    "providers.changes": ("changes",),
     "providers.health": ("health",),
     "providers.local": ("local_models",),
-    "providers.models": ("Model", "ModelProperties", "get_model"),
+    "providers.models": ("Model", "ModelFilter", "ModelProperties", "get_model"),
+    "providers.offers": ("offers",),
     "providers.reachable": ("provider_table",),
+    "providers.search": ("search",),
+    "providers.trust": ("trust",),
 }
 _HOME = {name: f"nbkit.{home}" for home, names in _HOMES.items() for name in names}
 
@@ -97,9 +109,11 @@ __all__ = [
     "ImageEntry",
     "Model",
     "ModelCapabilities",
+    "ModelFilter",
     "ModelProperties",
     "Reasoning",
     "TextEntry",
+    "TokenCount",
     "Tool",
     "ToolCall",
     "ToolOutputTurn",
@@ -107,9 +121,12 @@ __all__ = [
     "ToolsCallTurn",
     "Turn",
     "Usage",
+    "aload_catalog",
     "attach",
     "catalog",
+    "changes",
     "compare",
+    "count_tokens",
     "demo_models",
     "errors",
     "estimate",
@@ -118,9 +135,13 @@ __all__ = [
     "health",
     "load_catalog",
     "local_models",
+    "offers",
     "pick",
     "plots",
     "provider_table",
+    "search",
+    "show",
+    "trust",
 ]
 
 

@@ -2,7 +2,8 @@
 
 NbkitError
 ├── ConfigError                      a setting, an override or an endpoint's address is wrong
-│   └── ApiKeyNotFoundError          none of the provider's key variables is set
+│   ├── ApiKeyNotFoundError          none of the provider's key variables is set
+│   └── UntrustedEndpointError       the catalog would send a call to a host that nobody has reviewed
 ├── CatalogError                     models.dev's data could not be read
 ├── ModelNotFoundError               no such model (LookupError); says the nearest names
 ├── ProviderNotSupportedError        the provider speaks a protocol that nbkit does not
@@ -49,6 +50,26 @@ class ApiKeyNotFoundError(ConfigError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.provider, self.variables)
+
+
+class UntrustedEndpointError(ConfigError):
+    """The catalog would send a call where nothing that came with nbkit does. Raised before anything is sent.
+
+    `host`: where the catalog points to now; `shipped`: the provider's hosts that came with nbkit; `variables`: what the
+    catalog asks for that did not.
+    """
+
+    def __init__(self, provider: str, host: str, shipped: tuple[str, ...], variables: tuple[str, ...] = ()) -> None:
+        self.provider, self.host, self.shipped, self.variables = provider, host, shipped, variables
+        who = f"{provider} now" if shipped else f"{provider}, which did not come with nbkit,"
+        came = f" (shipped: {', '.join(shipped)})" if shipped else ""
+        asks = f", with {' and '.join(variables)}" if variables else ""
+        super().__init__(
+            f"{who} points to {host}{came}{asks}; pass base_url= and api_key= yourself, or nbkit.trust({provider!r})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.provider, self.host, self.shipped, self.variables)
 
 
 class CatalogError(NbkitError):

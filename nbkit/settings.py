@@ -44,6 +44,8 @@ class Settings:
     """Where the catalog comes from."""
     catalog_ttl: float = 24 * 3600.0
     """Seconds before a fetched catalog is asked for again."""
+    catalog_timeout: float = 5.0
+    """Seconds to wait for models.dev, 30 at most; then the catalog at hand is used."""
     cache_dir: Path = field(default_factory=lambda: platformdirs.user_cache_path("nbkit", appauthor=False))
     """Where nbkit keeps files."""
     overrides: Path = field(
@@ -63,7 +65,13 @@ class Settings:
                 raise ConfigError(f"NBKIT_{entry.name.upper()}: expected {least:g} or more, got {value!r}")
 
 
-_LEAST = {"http_timeout": 0.001, "http_connect_timeout": 0.001, "http_deadline": 0.001, "max_connections": 1}
+_LEAST = {
+    "http_timeout": 0.001,
+    "http_connect_timeout": 0.001,
+    "http_deadline": 0.001,
+    "catalog_timeout": 0.001,
+    "max_connections": 1,
+}
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _READ: dict[str, tuple[Callable[[str], Any], str]] = {  # by the field's type: how to read it, what was expected
     "float": (float, "a number"),

@@ -1,14 +1,23 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import pandas as pd
 import pytest
 
-from nbkit.cli import main
+import nbkit
+from nbkit.cli.main import main
+from nbkit.cli.table import show
 from nbkit.modelsdev.snapshot import read
 from nbkit.settings import override
 
@@ -73,3 +82,259 @@ def test_what_is_not_understood_is_a_usage_error(capsys, arguments):
         main(arguments)
     assert left.value.code == 2
     assert "usage: nbkit" in capsys.readouterr().err
+
+
+# The catalog
+
+
+def rows(text):
+    """Tab-separated text as dicts."""
+    head, *lines = (line.split("\t") for line in text.splitlines())
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
+def run(capsys, *arguments):
+    status = main(arguments)
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_models_that_fit(capsys):
+    asked = ["--vision", "--tools", "--max-input-cost", "1", "--max-output-cost", "5", "--min-context", "200000"]
+    status, out, _ = run(capsys, "models", *asked, "--vendor", "google", "--limit", "0")
+    catalog = nbkit.catalog
+    fits = catalog.vision & catalog.tools & (catalog.input_cost <= 1) & (catalog.output_cost <= 5)
+    fits &= (catalog.vendor == "google") & catalog.context.ge(200_000).fillna(False)
+    assert status == 0
+    assert {row["id"] for row in rows(out)} == set(catalog.index[fits])
+    dates = [row["release_date"] for row in rows(out)]
+    assert dates == sorted(dates, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "column"),
+    [("--audio", "audio_in"), ("--pdf", "pdf_in"), ("--open", "open_weights"), ("--has-key", "has_key")],
+)
+def test_each_filter_is_a_column(capsys, option, column):
+    _, out, _ = run(capsys, "models", option, "--json", "--limit", "0")
+    found = json.loads(out)
+    assert {row["id"] for row in found} == set(nbkit.catalog.index[nbkit.catalog[column]])
+    assert all(row[column] for row in found)
+
+
+def test_words_rank(capsys):
+    status, out, err = run(capsys, "models", "sonet", "5.5", "vision", "--limit", "1")
+    assert status == 0
+    assert [row["id"] for row in rows(out)] == [nbkit.search("sonet 5.5 vision").index[0]]
+    assert "claude-sonnet-5" in out
+    assert "more; --limit 0 shows all" in err
+
+
+def test_json_has_every_column_and_null_for_the_unknown(capsys):
+    _, out, _ = run(capsys, "models", "--provider", "openai", "--json", "--limit", "0")
+    found = {row["id"]: row for row in json.loads(out)}
+    openai = nbkit.catalog[nbkit.catalog.provider == "openai"]
+    assert found.keys() == set(openai.index)
+    assert all(row.keys() == {"id", *openai.columns} for row in found.values())
+    for column in ("input_cost", "context", "structured_output", "release_date", "tiers"):
+        assert sum(row[column] is None for row in found.values()) == int(openai[column].isna().sum())
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", row["release_date"]) for row in found.values() if row["release_date"])
+
+
+def test_nothing_found_is_1_and_said(capsys):
+    assert run(capsys, "models", "--provider", "nobody") == (1, "", "nbkit: no model fits\n")
+    assert run(capsys, "models", "--provider", "nobody", "--json") == (1, "[]\n", "nbkit: no model fits\n")
+
+
+def test_what_a_workload_costs(capsys):
+    workload = ["--input-tokens", "50000", "--cached-tokens", "1000", "--output-tokens", "2000", "--calls", "100"]
+    status, out, _ = run(
+        capsys, "estimate", *workload, "--reasoning-tokens", "9", "--provider", "openai", "--limit", "0"
+    )
+    openai = nbkit.catalog[nbkit.catalog.provider == "openai"]
+    cost = nbkit.estimate(
+        openai, input_tokens=50_000, cached_tokens=1000, output_tokens=2000, reasoning_tokens=9, calls=100
+    )
+    assert status == 0
+    assert {row["id"] for row in rows(out)} == set(cost.index)
+    assert [float(row["cost"] or "nan") for row in rows(out)] == pytest.approx(
+        cost.cost.tolist(), nan_ok=True, rel=1e-5
+    )
+    assert rows(out)[-1]["cost"] == ""
+    assert rows(out)[-1]["note"] == "price unknown"
+
+
+def test_a_prompt_is_counted_from_a_file_or_standard_input(tmp_path, capsys, monkeypatch):
+    text = "How high is the highest mountain? " * 50
+    (tmp_path / "prompt.txt").write_text(text, "utf-8")
+    end = ["--output-tokens", "5", "--provider", "anthropic", "--json"]
+    _, from_file, _ = run(capsys, "estimate", "--prompt", str(tmp_path / "prompt.txt"), *end)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    _, from_input, _ = run(capsys, "estimate", "--prompt", "-", *end)
+    assert from_file == from_input
+    counted = {row["id"]: row["input_tokens"] for row in json.loads(from_file)}
+    assert counted["anthropic/claude-opus-5"] == int(nbkit.count_tokens(text, "claude-opus-5"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["offers", "no-such-model-at-all"], "no-such-model-at-all"),
+        (["estimate", "--prompt", "no/such/file", "--output-tokens", "1"], "no/such/file"),
+        (["estimate", "--input-tokens", "1", "--cached-tokens", "2", "--output-tokens", "1"], "must not be negative"),
+        (["models", "--limit", "-1"], "--limit"),
+        (["changes", "no/such/file"], "no/such/file"),
+    ],
+)
+def test_failures_are_one_line(capsys, arguments, why):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (1, "")
+    assert err.startswith("nbkit: ")
+    assert why in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["estimate", "--output-tokens", "1"],
+        ["estimate", "--input-tokens", "1", "--prompt", "-", "--output-tokens", "1"],
+        ["estimate", "--input-tokens", "1"],
+        ["models", "--min-context", "large"],
+        ["--completion", "tcsh"],
+    ],
+)
+def test_usage_errors(capsys, arguments):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "usage: nbkit" in capsys.readouterr().err
+
+
+def test_offers_of_a_model(capsys):
+    status, out, _ = run(capsys, "offers", "anthropic/claude-sonnet-5")
+    assert status == 0
+    assert [row["id"] for row in rows(out)] == list(nbkit.offers("anthropic/claude-sonnet-5").index)
+
+
+def test_changes_between_two_files(tmp_path, capsys):
+    files = []
+    for cost in (1, 3):
+        api = {"acme": {"npm": "@ai-sdk/openai", "models": {"alpha": {"cost": {"input": cost, "output": 2}}}}}
+        files.append(str(tmp_path / f"{cost}.json"))
+        (tmp_path / f"{cost}.json").write_text(json.dumps(api), "utf-8")
+    status, out, _ = run(capsys, "changes", *files)
+    assert status == 0
+    assert [(row["id"], row["change"], row["before"], row["after"]) for row in rows(out)] == [
+        ("acme/alpha", "repriced", "1", "3")
+    ]
+    status, out, err = run(capsys, "changes", files[0], files[0])
+    assert (status, out, err) == (1, "", "nbkit: no changes\n")
+
+
+# What is printed
+
+HOSTILE = (
+    "\x1b[31mred\x1b]0;title\x07 \u202eeman\u2069 [bold]rich[/bold] :smile: [link=file:///etc]x[/link]\r\n\tnew\x9b2J"
+)
+
+
+def hostile():
+    index = pd.Index([f"acme/{HOSTILE}"], name="id")
+    return pd.DataFrame({"name": [HOSTILE], "cost": [1e-07], "tiers": [({"size": 5, "rates": {HOSTILE: 1.0}},)]}, index)
+
+
+def test_names_reach_a_pipe_on_one_line_and_visible(capsys):
+    show(hostile(), ("name", "cost", "tiers", "missing"), as_json=False)
+    out = capsys.readouterr().out
+    assert [len(line.split("\t")) for line in out.splitlines()] == [4, 4]
+    assert not set(out) & set("\x1b\x07\r\x9b\u202e\u2069")
+    assert "⟨U+001B⟩[31mred" in out
+    assert "0.0000001" in out
+    assert "[bold]rich[/bold] :smile:" in out
+
+
+def test_json_is_ascii_and_complete(capsys):
+    show(hostile(), (), as_json=True)
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert json.loads(out) == [
+        {"id": f"acme/{HOSTILE}", "name": HOSTILE, "cost": 1e-07, "tiers": [{"size": 5, "rates": {HOSTILE: 1.0}}]}
+    ]
+
+
+def in_terminal(code, columns=100):
+    """What a terminal is sent: standard output is a real one."""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"COLUMNS": str(columns), "TERM": "xterm-256color"}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=theirs, env=environment) as child:
+        os.close(theirs)
+        sent = b""
+        try:
+            while piece := os.read(ours, 65536):
+                sent += piece
+        except OSError:  # Linux says so when the other side has left
+            pass
+    os.close(ours)
+    assert child.returncode == 0
+    return sent.decode()
+
+
+def test_a_terminal_gets_a_table_that_fits_and_no_commands_of_a_catalog():
+    code = f"""
+import pandas as pd
+from nbkit.cli.table import show
+index = pd.Index(["acme/alpha", {HOSTILE!r}], name="id")
+frame = pd.DataFrame({{"input_cost": [1.5, None], "vision": [True, False], "name": [{HOSTILE!r}] * 2}}, index)
+show(frame, ("input_cost", "vision", "name"), as_json=False)
+"""
+    wide, narrow = in_terminal(code, 250), in_terminal(code, 70)
+    for sent in (wide, narrow):
+        bare = re.sub(r"\x1b\[[\d;]*m", "", sent)  # rich's own: bold headers
+        assert not set(bare) & set("\x1b\x07\x9b\u202e\u2069")
+        assert "[31m" not in sent.replace("⟩[31m", "")
+        assert "in $/M" in bare
+        assert "1.5" in bare
+    assert "[bold]rich[/bold] :smile: [link=file:///etc]x[/link]" in wide
+    assert "name" not in narrow.replace("eman", "")
+    assert max(len(line) for line in re.sub(r"\x1b\[[\d;]*m", "", narrow).splitlines()) <= 70
+
+
+def test_a_reader_who_leaves_is_no_error():
+    code = "import sys; from nbkit.cli.main import main; sys.exit(main(['models', '--limit', '0']))"
+    environment = os.environ | {"NBKIT_OFFLINE": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as child:
+        child.stdout.readline()
+        child.stdout.close()
+        assert b"Traceback" not in child.stderr.read()
+
+
+# The shell
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_every_option(capsys, shell):
+    with pytest.raises(SystemExit) as left:
+        main(["--completion", shell])
+    assert left.value.code == 0
+    script = capsys.readouterr().out
+    for word in ("models", "offers", "estimate", "changes", "snapshot", "has-key", "max-input-cost", "cached-tokens"):
+        assert word in script
+
+
+def test_bash_completes(capsys):
+    with pytest.raises(SystemExit):
+        main(["--completion", "bash"])
+    script = capsys.readouterr().out
+    for words, completed in (("nbkit es", "estimate"), ("nbkit models --max-i", "--max-input-cost")):
+        ask = f"COMP_WORDS=({words}); COMP_CWORD={len(words.split()) - 1}; _nbkit; echo ${{COMPREPLY[@]}}"
+        done = subprocess.run(["bash", "-c", script + ask], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == completed
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert (left.value.code, capsys.readouterr().out) == (0, f"nbkit {nbkit.__version__}\n")

@@ -53,9 +53,10 @@ def test_rooms_reexport_nothing():
 
 PUBLIC = """
 AdapterFactory AudioEntry BaseAdapter Bill Change Chat ChatCompletion ChatCompletionChunk Comparison ContentTurn
-Conversation ExecuteOptions FileEntry FunctionCallTurn FunctionOutputTurn ImageEntry Model ModelCapabilities
-ModelProperties Reasoning TextEntry Tool ToolCall ToolOutputTurn ToolResult ToolsCallTurn Turn Usage attach catalog
-compare demo_models errors estimate get_adapter get_model health load_catalog local_models pick plots provider_table
+Conversation ExecuteOptions FileEntry FunctionCallTurn FunctionOutputTurn ImageEntry Model ModelCapabilities ModelFilter
+ModelProperties Reasoning TextEntry TokenCount Tool ToolCall ToolOutputTurn ToolResult ToolsCallTurn Turn Usage
+aload_catalog attach catalog changes compare count_tokens demo_models errors estimate get_adapter get_model health
+load_catalog local_models offers pick plots provider_table search show trust
 """
 
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.providers import registry
 from nbkit.providers.endpoints import resolve
-from nbkit.providers.models import get_model
+from nbkit.providers.models import get_model, supported_models
 
 
 class AdapterFactory:
@@ -25,7 +25,8 @@ class AdapterFactory:
         protocol: str | None = None,
         max_retries: int | None = None,
     ) -> BaseAdapter:
-        """The adapter of a model, by its id (`provider/model`), its path or its name where only one provider has it.
+        """The adapter of a model, by its id (`provider/model`), its path, or its name, which its vendor's own provider
+        or a single one serves.
 
         `api_key`: else the provider's environment variables are read when a call is made. `base_url`, `protocol`: win
         over what the catalog says. A model that the catalog does not know yet is callable, its cost unknown.
@@ -48,6 +49,7 @@ class AdapterFactory:
         return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries)
 
     get_model = staticmethod(get_model)
+    get_supported_models = staticmethod(supported_models)
 
     @staticmethod
     def register_provider(provider: dict[str, Any], base_url: str | Callable[[], str] | None = None) -> None:

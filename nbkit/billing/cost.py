@@ -15,7 +15,7 @@ from nbkit.conversation.completion import Bill, BillLine, Usage
 
 # What a bucket costs where models.dev names no price of its own, and whether that is the provider's rule
 # (reasoning is billed as output) or an assumption that makes the bill an estimate.
-_FALLBACK = {
+FALLBACK = {
     "reasoning": ("output", True),
     "output_audio": ("output", False),
     "input_audio": ("input", False),
@@ -108,7 +108,7 @@ def _tier(usage: Usage | None, cost: Cost | None) -> tuple[int | None, Mapping[s
 def _line(bucket: str, usage: Usage, rates: Mapping[str, float]) -> tuple[BillLine, bool]:
     """One line of the bill, and whether its rate is an assumption."""
     tokens: int = getattr(usage, bucket)
-    instead, rule = _FALLBACK.get(bucket, ("", True))
+    instead, rule = FALLBACK.get(bucket, ("", True))
     rate = rates.get(bucket)
     assumed = rate is None and not rule
     rate = rates.get(instead) if rate is None else rate

@@ -104,15 +104,22 @@ def inspect(data: bytes, name: str) -> str:
         kinds = "expected PNG, JPEG, GIF, WebP, PDF or a common audio format; text is handed over as a string"
         raise ConversationError(f"{name}: {what or kinds}")
     if media_type in _SIZES:
-        try:
-            width, height = _SIZES[media_type](data)
-        except struct.error:
-            width = height = 0
+        width, height = pixels(data)
         if not width or not height:
             raise ConversationError(f"{name}: a damaged {media_type}, its header says no size")
         if width * height > MAX_PIXELS:
             raise ConversationError(f"{name}: {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million")
     return media_type
+
+
+def pixels(data: bytes) -> tuple[int, int]:
+    """An image's width and height, from its header; (0, 0) where the header does not say, or it is no image."""
+    media_type = next((media_type for pattern, media_type in _SIGNATURES if pattern.match(data)), "")
+    try:
+        width, height = _SIZES[media_type](data) if media_type in _SIZES else (0, 0)
+    except struct.error:
+        return 0, 0
+    return width, height
 
 
 def data_url(media_type: str, data: bytes) -> str:

@@ -1,7 +1,8 @@
 """What a workload would cost at each model of a slice of the catalog.
 
-The formula is the bill's: tokens x rate / 1e6. The rates are those of the largest tier whose size is below the prompt's
-tokens, a tier's missing rates those of the base; cached tokens without a rate of their own cost as much as the others.
+The formula is the bill's (`billing.cost`): tokens x rate / 1e6. The rates are those of the largest tier whose size is
+below the prompt's tokens, a tier's missing rates those of the base; a bucket without a rate of its own costs what
+`FALLBACK` says.
 """
 
 from __future__ import annotations
@@ -12,33 +13,76 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.billing.cost import FALLBACK
+
+NOTES = ("", "cache priced as input", "0: free, or a plan", "longer than its context", "price unknown")
+"""What `note` says. Rows with one of the first two are offers for the workload, the others follow in this order."""
+_BUCKETS = ("input", "cache_read", "cache_write", "output", "reasoning")
+
 
 def estimate(
-    frame: pd.DataFrame, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0, calls: int = 1
+    frame: pd.DataFrame,
+    *,
+    input_tokens: int | None = None,
+    output_tokens: int,
+    cached_tokens: int = 0,
+    cache_write_tokens: int = 0,
+    reasoning_tokens: int = 0,
+    calls: int = 1,
+    prompt: Any = None,
 ) -> pd.DataFrame:
-    """The rows with a column `cost`, in USD for all calls, cheapest first; unknown costs (NaN) come last.
+    """The rows with two more columns, `cost` (USD for all calls) and `note`, cheapest first.
 
-    Tokens are those of one call; `input_tokens` is the whole prompt, `cached_tokens` the part of it that is read from
-    the provider's cache. What output the model thinks counts as output. Raises ValueError for negative numbers, or
-    more cached tokens than the prompt has.
+    Tokens are those of one call. `input_tokens` is the whole prompt; `cached_tokens` of it are read from the provider's
+    cache, `cache_write_tokens` of it written there. `reasoning_tokens` come on top of `output_tokens`, at every model,
+    also at those that do not think: leave these out with `frame[frame.reasoning]`. Instead of `input_tokens` a `prompt`
+    (a string, a Conversation, OpenAI-style dicts) is counted, for each model as its tokenizer would (the same text may
+    be half as many tokens again): the column `input_tokens` has what `nbkit.count_tokens` found.
+
+    What is no offer for this workload is kept apart, behind the rows to choose from, and `note` says why: a price of 0
+    (free, or part of a subscription plan), a prompt and answer longer than the model's context, and last an unknown
+    price, whose cost is NaN. What is not used needs no price.
+
+    Raises TypeError unless one of `input_tokens` and `prompt` is given, ValueError for negative numbers or more cached
+    tokens than the prompt has, ConversationError for a prompt that cannot be read.
     """
-    if min(input_tokens, output_tokens, cached_tokens, calls) < 0 or cached_tokens > input_tokens:
-        raise ValueError("tokens and calls must not be negative, nor cached_tokens more than input_tokens")
-    rates = {name: frame[f"{name}_cost"].to_numpy("float64", copy=True) for name in ("input", "output", "cache_read")}
+    if (input_tokens is None) == (prompt is None):
+        raise TypeError("estimate() takes either input_tokens or a prompt to count")
+    asked = np.full(len(frame), input_tokens) if prompt is None else _counted(prompt, frame["model"])
+    cached = cached_tokens + cache_write_tokens
+    given = (cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, calls)
+    if min(*given, asked.min(initial=0)) < 0 or cached > asked.min(initial=cached):
+        raise ValueError("tokens and calls must not be negative, nor cached tokens more than the prompt has")
+    tokens = dict(zip(_BUCKETS, (asked - cached, *given[:4]), strict=True))
+    rates = _rates(frame, asked)
+    assumed = np.zeros(len(frame), bool)
+    cost = np.zeros(len(frame))
+    for bucket, count in tokens.items():
+        rate = rates[bucket]
+        if bucket in FALLBACK:
+            instead, rule = FALLBACK[bucket]
+            assumed |= np.isnan(rate) & (not rule) & (count > 0)
+            rate = np.where(np.isnan(rate), rates[instead], rate)
+        cost += np.where(np.equal(count, 0), 0, count * rate)
+    long = asked + output_tokens + reasoning_tokens > frame["context"].to_numpy("float64", na_value=np.inf)
+    long |= asked > frame["input_limit"].to_numpy("float64", na_value=np.inf)
+    free = (cost == 0) & bool(calls) & (asked + output_tokens + reasoning_tokens > 0)
+    group = np.select([np.isnan(cost), long, free, assumed], [4, 3, 2, 1], 0)
+    counted = {} if prompt is None else {"input_tokens": asked}
+    note = pd.Categorical.from_codes(group, pd.Index(NOTES, dtype="str"))
+    found = frame.assign(**counted, cost=cost * calls / 1e6, note=note)
+    return found.iloc[np.lexsort((cost, np.maximum(group, 1)))]
+
+
+def _rates(frame: pd.DataFrame, prompt_tokens: Any) -> dict[str, Any]:
+    """The rates of each row by bucket, NaN where unknown, of the tier that the prompt falls into."""
+    rates = {name: frame[f"{name}_cost"].to_numpy("float64", copy=True) for name in _BUCKETS}
     for row, tiers in enumerate(frame["tiers"]):
         if tiers:
-            for name, rate in _tier(tiers, input_tokens).items():
+            for name, rate in _tier(tiers, prompt_tokens[row]).items():
                 if name in rates:
                     rates[name][row] = rate
-    cached = np.where(np.isnan(rates["cache_read"]), rates["input"], rates["cache_read"])
-    buckets = (
-        (input_tokens - cached_tokens, rates["input"]),
-        (cached_tokens, cached),
-        (output_tokens, rates["output"]),
-    )
-    # What is not used needs no price.
-    cost = sum((tokens * rate for tokens, rate in buckets if tokens), start=np.zeros(len(frame)))
-    return frame.assign(cost=cost * calls / 1e6).sort_values("cost", kind="stable", na_position="last")
+    return rates
 
 
 def _tier(tiers: Sequence[Mapping[str, Any]], prompt_tokens: int) -> Mapping[str, float]:
@@ -48,3 +92,17 @@ def _tier(tiers: Sequence[Mapping[str, Any]], prompt_tokens: int) -> Mapping[str
         if tier["size"] < prompt_tokens:
             found = tier["rates"]
     return found
+
+
+def _counted(prompt: Any, models: pd.Series) -> Any:
+    """The prompt's tokens at each model."""
+    from nbkit.billing.tokens import count_tokens, family
+
+    counts: dict[Any, int] = {}
+    rows = []
+    for model in models:
+        kind = family(model)
+        if kind not in counts:
+            counts[kind] = count_tokens(prompt, model).tokens
+        rows.append(counts[kind])
+    return np.array(rows, "int64")

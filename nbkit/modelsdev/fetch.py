@@ -1,18 +1,20 @@
 """Which catalog to use: a fresh one from models.dev, the cached one or the bundled one.
 
 `decide` says what to do, `load` does it. Nothing here surprises: a file younger than the time to live is used as it is;
-otherwise models.dev is asked with the file's ETag, for 5 seconds at most, and whatever goes wrong leaves the newer of
-the cached and the bundled snapshot in place, with the reason in its `meta`. A failed attempt is not repeated for ten
-minutes, in whichever kernel. NBKIT_OFFLINE=1 never asks. The request carries no key and no id.
+otherwise models.dev is asked with the file's ETag, for 5 seconds at most (setting `catalog_timeout`), and whatever goes
+wrong leaves the newer of the cached and the bundled snapshot in place, with the reason in its `meta`. A failed attempt
+is not repeated for ten minutes, in whichever kernel. NBKIT_OFFLINE=1 never asks. The request carries no key and no id.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import warnings
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,12 +30,18 @@ from nbkit.settings import Settings, settings
 if TYPE_CHECKING:
     import httpx2
 
-TIME_LIMIT = 5.0  # seconds to ask models.dev: a cell waits for it
+MAX_SECONDS = 30.0  # for a download, whatever the settings say
 RETRY_AFTER = 600.0  # seconds after a failed attempt
+STALE_DAYS = 14  # models.dev grows by a thousand models a month
+PATIENCE = 1.0  # seconds before progress is shown
 MAX_BYTES = 64 << 20  # of the decoded answer
 MAX_REDIRECTS = 5
 
 Action = Literal["use", "fetch", "stay"]
+Progress = Callable[[int, int | None], None]
+"""Told the bytes that have arrived and how many are expected (None: unknown); in the end both are the same."""
+
+_told_its_age: list[str] = []  # one entry once somebody has been told that the catalog is old
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,45 +69,59 @@ def decide(
     return "fetch", None
 
 
-def load(refresh: bool = False) -> Snapshot:
+def load(refresh: bool = False, *, accept: bool = False, progress: Progress | None = None) -> Snapshot:
     """The catalog to use. `refresh` asks models.dev now, whatever the file's age.
 
-    Warns (CatalogWarning) where a refresh that was asked for failed; raises CatalogError only where the bundled file is
-    broken.
+    `accept` takes the answer even where more than half of the models are gone. `progress` is told how far a fetch is
+    that takes longer than a second; unless given, that is a line in a terminal or a notebook.
+
+    Warns (CatalogWarning) where a refresh that was asked for failed, where an answer was not taken because too many
+    models are gone, and once where models.dev cannot be reached and the catalog is more than 14 days old. Raises
+    CatalogError only where the bundled file is broken.
     """
-    config = settings()
+    config, refused = settings(), False
     cache, marker = config.cache_dir / "models.dev.gz", config.cache_dir / "models.dev.failed"
     held = _held(cache)
-    checked = _age(cache) if held.meta.source == "cached" else None
+    checked = age(cache) if held.meta.source == "cached" else None
     action, reason = decide(
-        refresh=refresh, offline=config.offline, checked=checked, failed=_age(marker), ttl=config.catalog_ttl
+        refresh=refresh, offline=config.offline, checked=checked, failed=age(marker), ttl=config.catalog_ttl
     )
     if action == "fetch":
         try:
-            return _renew(held, cache, marker, config)
+            return _renew(held, cache, marker, config, accept, progress)
         except CatalogError as problem:
             reason = str(problem)
+            refused = isinstance(problem, _Shrunk)
             with suppress(OSError):  # where nothing can be kept, the attempt is repeated
-                _own(cache.parent)
+                own(cache.parent)
                 marker.touch(mode=0o600)
-    if refresh and reason:
-        warnings.warn(f"the catalog is that of {held.meta.date}: {reason}", CatalogWarning, stacklevel=2)
+    old = held.meta.age_days > STALE_DAYS and not config.offline and not _told_its_age
+    if reason and (refresh or refused or old):
+        _told_its_age[:] = ["told"]
+        text = f"the catalog is that of {held.meta.date}, {held.meta.age_days} days old: {reason}"
+        warnings.warn(text, CatalogWarning, stacklevel=2)
     return said(held, held.meta.source, reason)
+
+
+class _Shrunk(CatalogError):
+    """The answer has lost more than half of the models."""
 
 
 def _held(cache: Path) -> Snapshot:
     """The newer of the cached and the bundled snapshot; a cached file that is broken or another user's counts not."""
     if stamp(cache) >= stamp(bundled()):
         with suppress(CatalogError, OSError):  # it is fetched again
-            _own(cache.parent)
+            own(cache.parent)
             return said(read(cache), "cached", None)
     return read(bundled())
 
 
-def _renew(held: Snapshot, cache: Path, marker: Path, config: Settings) -> Snapshot:
+def _renew(
+    held: Snapshot, cache: Path, marker: Path, config: Settings, accept: bool, progress: Progress | None
+) -> Snapshot:
     """Ask models.dev, check and keep what it says. Raises CatalogError."""
     etag = held.meta.etag if held.meta.source == "cached" else None
-    answer = download(config.catalog_url, etag)
+    answer = download(config.catalog_url, etag, seconds=config.catalog_timeout, progress=progress or _line())
     with suppress(OSError):
         marker.unlink(missing_ok=True)
     if answer.body is None:
@@ -107,10 +129,13 @@ def _renew(held: Snapshot, cache: Path, marker: Path, config: Settings) -> Snaps
             os.utime(cache)
         return held
     fresh = decode(answer.body, url=config.catalog_url, etag=answer.etag)
-    if len(fresh) < len(held) / 2:
-        raise CatalogError(f"{config.catalog_url} has only {len(fresh)} models, the catalog at hand {len(held)}")
+    if len(fresh) < len(held) / 2 and not accept:
+        raise _Shrunk(
+            f"{config.catalog_url} has only {len(fresh)} models, the catalog at hand {len(held)};"
+            " load_catalog(refresh=True, accept=True) takes it all the same"
+        )
     try:
-        _own(cache.parent)
+        own(cache.parent)
         write(cache, fresh)
     except OSError as full:
         return said(fresh, "fetched", f"not kept: {full}")
@@ -134,31 +159,71 @@ def download(
     url: str,
     etag: str | None = None,
     *,
-    seconds: float = TIME_LIMIT,
+    seconds: float = MAX_SECONDS,
+    progress: Progress | None = None,
     transport: httpx2.BaseTransport | None = None,
 ) -> Answer:
     """GET an api.json: at most 64 MiB decoded, 5 redirects, never from https to http.
 
-    Raises CatalogError, after `seconds` at the latest.
+    Raises CatalogError, after `seconds` (30 at most) at the latest.
     """
+    seconds = min(seconds, MAX_SECONDS)
     result: Future[Answer] = Future()
+    arrived = _Arrived()
 
     def run() -> None:
         try:
-            result.set_result(_get(url, etag, seconds, transport))
+            result.set_result(_get(url, etag, seconds, transport, arrived))
         except BaseException as failed:  # noqa: BLE001 - raised where the result is awaited
             result.set_exception(failed)
 
     # In a thread, because a name look-up knows no time limit of its own.
     threading.Thread(target=run, name="nbkit-catalog", daemon=True).start()
+    _wait(result, seconds, arrived, progress)
+    if result.done():
+        return result.result()
+    raise CatalogError(f"{url}: no answer within {seconds:g} s")
+
+
+@dataclass(slots=True)
+class _Arrived:
+    """How far a download is, in bytes as they are sent."""
+
+    size: int = 0
+    expected: int | None = None
+
+
+def _wait(result: Future[Answer], seconds: float, arrived: _Arrived, progress: Progress | None) -> None:
+    """Wait until there is a result or the time is over, and tell `progress` from the second second on."""
+    wait([result], min(seconds, PATIENCE) if progress else seconds)
+    if result.done() or progress is None:
+        return
+    give_up = time.monotonic() + seconds - PATIENCE
     try:
-        return result.result(seconds)
-    except TimeoutError:
-        problem = f"{url}: no answer within {seconds:g} s"
-    raise CatalogError(problem)
+        while not result.done() and (left := give_up - time.monotonic()) > 0:
+            progress(arrived.size, arrived.expected)
+            wait([result], min(left, 0.2))
+    finally:
+        progress(arrived.size, arrived.size)
 
 
-def _get(url: str, etag: str | None, seconds: float, transport: httpx2.BaseTransport | None) -> Answer:
+def _line() -> Progress | None:
+    """Shows progress in a line that goes away in the end; None where nobody sees it."""
+    if not (hasattr(sys, "ps1") or (sys.stderr and sys.stderr.isatty())):  # Python's prompt, IPython, a notebook
+        return None
+
+    def show(size: int, expected: int | None) -> None:
+        of = f" of {expected / 1e6:.1f}" if expected else ""
+        text = "" if size == expected else f"nbkit: models.dev, {size / 1e6:.1f}{of} MB"
+        sys.stderr.write(f"\r{text:<40}" if text else f"\r{' ' * 40}\r")
+        sys.stderr.flush()
+
+    return show
+
+
+def _get(
+    url: str, etag: str | None, seconds: float, transport: httpx2.BaseTransport | None, arrived: _Arrived
+) -> Answer:
     give_up = time.monotonic() + seconds
     if transport is None:
         _look_up(url)
@@ -185,9 +250,12 @@ def _get(url: str, etag: str | None, seconds: float, transport: httpx2.BaseTrans
                 return Answer(None, etag)
             if response.status_code != 200:
                 raise CatalogError(f"{url}: HTTP {response.status_code}")
+            length = response.headers.get("content-length", "")
+            arrived.expected = int(length) if length.isascii() and length.isdigit() else None
             body = bytearray()
             for part in response.iter_bytes():
                 body += part
+                arrived.size = response.num_bytes_downloaded
                 if len(body) > MAX_BYTES:
                     raise CatalogError(f"{url}: more than {MAX_BYTES >> 20} MiB")
                 if time.monotonic() > give_up:
@@ -216,7 +284,7 @@ def _look_up(url: str) -> None:
     raise CatalogError(problem)
 
 
-def _age(path: Path) -> float | None:
+def age(path: Path) -> float | None:
     """Seconds since the file was written or touched; None without a file."""
     try:
         return max(0.0, time.time() - path.stat().st_mtime)
@@ -224,7 +292,7 @@ def _age(path: Path) -> float | None:
         return None
 
 
-def _own(directory: Path) -> None:
+def own(directory: Path) -> None:
     """Make the directory for this user only. Raises PermissionError where it is another user's."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():

@@ -25,12 +25,20 @@ RATES = ("input", "output", "cache_read", "cache_write", "reasoning", "input_aud
 MAX_PROVIDERS, MAX_MODELS = 1_000, 50_000
 _MAX_PRICE = 10_000.0  # USD per million tokens
 _MAX_COUNT = 10**12  # tokens; what is larger is not a limit
-_MAX_NAME, _MAX_TEXT, _MAX_LIST = 200, 2_000, 50
+_BOUNDLESS = -1  # tokens of reasoning: as many as it likes
+_MAX_NAME, _MAX_TEXT, _MAX_LIST, _MAX_OBJECT = 200, 2_000, 50, 20_000
 
-_PROVIDER_ID = re.compile(r"(?!\.{1,2}$)[\w.:@+~-]{1,200}", re.ASCII)
-_MODEL_ID = re.compile(r"(?!(?:.*/)?\.{1,2}(?:/|$))[\w.:@/+~-]{1,200}", re.ASCII)  # no "." or ".." segment
-_ENV_NAME = re.compile(r"\w{1,100}", re.ASCII)  # "302AI_API_KEY" is one
-_DATE = re.compile(r"\d{4}-\d\d(-\d\d)?", re.ASCII)
+# Compiled on first use: reading a snapshot needs none of them.
+_PROVIDER_ID = r"(?a)(?!\.{1,2}$|__)[\w.:@+~-]{1,200}"
+_MODEL_ID = r"(?a)(?!(?:.*/)?\.{1,2}(?:/|$))[\w.:@/+~-]{1,200}"  # no "." or ".." segment
+_ENV_NAME = r"(?a)\w{1,100}"  # "302AI_API_KEY" is one
+_HEADER = (  # but none that says where a request goes
+    r"(?ai)(?!(host|connection|content-length|transfer-encoding|upgrade|forwarded)$|x-forwarded-|proxy-)[\w-]{1,100}"
+)
+_UNSEEN = (  # control characters (not tab and line ends), bidi overrides and isolates, invisible tags
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)
+_DATE = r"(?a)\d{4}-\d\d(-\d\d)?"
 
 
 class CatalogWarning(UserWarning):
@@ -177,10 +185,10 @@ def _provider_rows(provider_id: str, raw: object) -> Iterator[Record | str]:
 
 
 def _provider(provider_id: str, raw: dict[str, Any]) -> Provider:
-    if not _PROVIDER_ID.fullmatch(provider_id):
+    if not re.fullmatch(_PROVIDER_ID, provider_id):
         raise ValueError("provider id")
     env = _words(raw, "env")
-    if not all(_ENV_NAME.fullmatch(name) for name in env):
+    if not all(re.fullmatch(_ENV_NAME, name) for name in env):
         raise ValueError("env")
     return Provider(
         id=provider_id,
@@ -193,7 +201,7 @@ def _provider(provider_id: str, raw: dict[str, Any]) -> Provider:
 
 
 def _record(provider: Provider, model: str, raw: object) -> Record:
-    if not _MODEL_ID.fullmatch(model):
+    if not re.fullmatch(_MODEL_ID, model):
         raise ValueError("model id")
     if not isinstance(raw, dict):
         raise ValueError("not an object")
@@ -227,7 +235,7 @@ def _record(provider: Provider, model: str, raw: object) -> Record:
         interleaved=_text(interleaved, "field", _MAX_NAME)
         if isinstance(interleaved, dict)
         else ("true" if interleaved is True else None),
-        experimental=_object(raw, "experimental") or None,
+        experimental=_opaque(raw, "experimental") or None,
         overrides=_overrides(_object(raw, "provider")),
     )
 
@@ -244,13 +252,21 @@ def _object(raw: dict[str, Any], key: str) -> dict[str, Any]:
     return value
 
 
+def _opaque(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    """An object that is kept as it is, unless it is too large."""
+    value = _object(raw, key)
+    if len(repr(value)) > _MAX_OBJECT:
+        raise ValueError(key)
+    return value
+
+
 def _text(raw: dict[str, Any], key: str, limit: int = _MAX_TEXT) -> str | None:
     value = raw.get(key)
     if value is None:
         return None
     if not isinstance(value, str) or len(value) > limit:
         raise ValueError(key)
-    return value.strip() or None
+    return re.sub(_UNSEEN, "", value).strip() or None
 
 
 def _flag(raw: dict[str, Any], key: str) -> bool | None:
@@ -281,7 +297,7 @@ def _words(raw: dict[str, Any], key: str) -> tuple[str, ...]:
 def _date(raw: dict[str, Any], key: str) -> str | None:
     """A day or a month; None where it is neither."""
     value = raw.get(key)
-    if not isinstance(value, str) or not _DATE.fullmatch(value) or value == "1970-01-01":
+    if not isinstance(value, str) or not re.fullmatch(_DATE, value) or value == "1970-01-01":
         return None
     try:
         date.fromisoformat(value if len(value) == 10 else f"{value}-01")
@@ -318,7 +334,9 @@ def _tiers(cost: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
 def _options(raw: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
     value = raw.get("reasoning_options")
     options = value[:_MAX_LIST] if isinstance(value, list) else []
-    return tuple(option for option in options if _understood(option))
+    return tuple(
+        {key: told for key, told in option.items() if told != _BOUNDLESS} for option in options if _understood(option)
+    )
 
 
 def _understood(option: object) -> bool:
@@ -328,16 +346,18 @@ def _understood(option: object) -> bool:
     values = option.get("values", [])
     bounds = (option.get("min"), option.get("max"))
     return (
-        isinstance(values, list)
+        len(repr(option)) <= _MAX_TEXT
+        and isinstance(values, list)
         and all(value is None or isinstance(value, str) for value in values)
-        and all(bound is None or (type(bound) is int and 0 <= bound <= _MAX_COUNT) for bound in bounds)
+        and all(bound is None or (type(bound) is int and _BOUNDLESS <= bound <= _MAX_COUNT) for bound in bounds)
     )
 
 
 def _overrides(raw: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {key: _text(raw, key) for key in ("npm", "api", "shape")}
-    found["body"] = _object(raw, "body")
-    found["headers"] = _object(raw, "headers")
-    if not all(isinstance(value, str) for value in found["headers"].values()):
-        raise ValueError("headers")
+    found["body"] = _opaque(raw, "body")
+    found["headers"] = _opaque(raw, "headers")
+    for name, value in found["headers"].items():
+        if not re.fullmatch(_HEADER, name) or not (isinstance(value, str) and value.isascii() and value.isprintable()):
+            raise ValueError("headers")
     return {key: value for key, value in found.items() if value}

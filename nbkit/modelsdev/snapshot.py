@@ -1,10 +1,10 @@
 """The catalog as one small file: bundled in the wheel, and in the same format in the user's cache.
 
 The file is gzipped: a line of JSON (schema, url, date, etag, rows, each column's distinct values), then for each
-column one code a row, the index of its value as an unsigned 16-bit little-endian number. Most columns repeat
-themselves: of 8,337 rows there are 225 providers, 791 descriptions and 213 lists of tiers. So little is parsed, a
-record costs one look at each column, and a DataFrame's column is converted value by value, not row by row. The gzip
-header's own time stamp carries the date, so that two files are compared without unpacking them.
+column, in the same order, one code a row: the index of its value as an unsigned 16-bit little-endian number. Most
+columns repeat themselves: of 8,337 rows there are 225 providers, 791 descriptions and 213 lists of tiers. So little is
+parsed, a record costs one look at each column, and a DataFrame's column is converted value by value, not row by row.
+The gzip header's own time stamp carries the date, so that two files are compared without unpacking them.
 
 Measured with the 8,337 models of 30 September 2026; CPU to unpack and parse (Python 3.11, pydantic_core.from_json):
 
@@ -12,7 +12,8 @@ Measured with the 8,337 models of 30 September 2026; CPU to unpack and parse (Py
     rows, one list for each model            413 kB    33 ms
     columns, plain lists                     290 kB    33 ms
     distinct values, codes as JSON numbers   232 kB    11 ms
-    distinct values, codes as bytes          217 kB     6 ms    <- this
+    distinct values, codes as bytes          217 kB     6 ms
+    ASCII, and each price by itself          222 kB     5 ms    <- this
 
 The standard library's json takes 1 ms longer, but importing pydantic_core would cost 20.
 """
@@ -23,7 +24,6 @@ import gzip
 import json
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -33,12 +33,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nbkit.errors import CatalogError
-from nbkit.modelsdev.records import Provider, Record
+from nbkit.modelsdev.records import RATES, Provider, Record
 
 Source = Literal["fetched", "cached", "bundled"]
-SCHEMA = 1
-FIELDS = tuple(field.name for field in fields(Record))
+SCHEMA = 2
+_PRICES = {f"{rate}_cost": rate for rate in RATES}
+FIELDS = (*(field.name for field in fields(Record) if field.name != "rates"), *_PRICES)
+"""The columns of the file: Record's fields, but each rate by itself, because most of their combinations are unique."""
 _TUPLES = ("inputs", "outputs", "tiers", "reasoning_options")
+
+
+def pack(codes: Sequence[int]) -> bytes:
+    """The codes of a column as `Coded` holds them."""
+    return struct.pack(f"<{len(codes)}H", *codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class Coded:
             if code == len(values):
                 values.append(value)
             codes.append(code)
-        return cls(values, struct.pack(f"<{len(codes)}H", *codes))
+        return cls(values, pack(codes))
 
     @property
     def indices(self) -> tuple[int, ...]:
@@ -96,7 +103,7 @@ class Meta:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All records, encoded by column; `columns` has one for each field of Record."""
+    """All records, encoded by column; `columns` has one for each of FIELDS."""
 
     meta: Meta
     columns: dict[str, Coded]
@@ -130,7 +137,11 @@ class Snapshot:
     def record(self, model_id: str) -> Record | None:
         """One model by its id; None where there is none."""
         row = self._row.get(model_id)
-        return None if row is None else Record(**{name: self.columns[name][row] for name in FIELDS})
+        if row is None:
+            return None
+        found = {name: column[row] for name, column in self.columns.items()}
+        rates = {rate: price for name, rate in _PRICES.items() if (price := found.pop(name)) is not None}
+        return Record(rates=rates, **found)
 
     def derive(self, function: Callable[..., Any], *names: str) -> Coded:
         """A column computed from others: `function` is called once for each distinct combination of their values."""
@@ -138,10 +149,10 @@ class Snapshot:
         if len(chosen) == 1:
             return Coded([function(value) for value in chosen[0].values], chosen[0].codes)
         if names not in self._combined:
-            keys = list(zip(*(column.indices for column in chosen), strict=True))
-            index = {key: code for code, key in enumerate(dict.fromkeys(keys))}
-            codes = struct.pack(f"<{len(keys)}H", *map(index.__getitem__, keys))
-            self._combined[names] = Coded(list(index), codes)
+            index: dict[tuple[int, ...], int] = {}
+            keys = zip(*(column.indices for column in chosen), strict=True)
+            codes = [index.setdefault(key, len(index)) for key in keys]
+            self._combined[names] = Coded(list(index), pack(codes))
         combined = self._combined[names]
         values = [
             function(*(column.values[code] for column, code in zip(chosen, key, strict=True)))
@@ -157,7 +168,9 @@ class Snapshot:
 
 def build(records: Sequence[Record], meta: Meta) -> Snapshot:
     """Encode parsed records."""
-    return Snapshot(meta, {name: Coded.of(getattr(record, name) for record in records) for name in FIELDS})
+    prices = {name: Coded.of(record.rates.get(rate) for record in records) for name, rate in _PRICES.items()}
+    others = (name for name in FIELDS if name not in prices)
+    return Snapshot(meta, {name: Coded.of(getattr(record, name) for record in records) for name in others} | prices)
 
 
 def bundled() -> Path:
@@ -208,6 +221,8 @@ def write(path: Path, snapshot: Snapshot, *, mode: int = 0o600) -> None:
 
     Raises OSError.
     """
+    import tempfile  # most processes only read
+
     data = {
         "schema": SCHEMA,
         "url": snapshot.meta.url,
@@ -216,7 +231,7 @@ def write(path: Path, snapshot: Snapshot, *, mode: int = 0o600) -> None:
         "rows": len(snapshot),
         "values": {name: snapshot.columns[name].values for name in FIELDS},
     }
-    head = json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=asdict).encode()
+    head = json.dumps(data, separators=(",", ":"), default=asdict).encode()  # ASCII is parsed faster
     codes = b"".join(snapshot.columns[name].codes for name in FIELDS)
     noon = datetime.fromisoformat(f"{snapshot.meta.date}T12:00:00+00:00")
     packed = gzip.compress(head + b"\n" + codes, mtime=int(noon.timestamp()))

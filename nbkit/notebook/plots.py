@@ -1,185 +1,308 @@
-"""Charts of what models cost.
+"""Charts to choose a model by. Each takes any slice of the catalog and returns a `Chart`.
 
-A chart leaves three readings in the notebook: Plotly's JSON for JupyterLab and VS Code, a small table in `text/html`
-for GitHub and nbconvert, and the same table as text. plotly's own figures leave only the first, blank on GitHub.
+Prices are USD, rates USD per million tokens. A chart draws what can be drawn and counts the rest in its title; it
+raises ValueError where the frame lacks a column.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from nbkit.modelsdev.estimate import estimate
+from nbkit.notebook.charts import (
+    COLORS,
+    GREY,
+    Chart,
+    axis,
+    chart,
+    clouds,
+    date_axis,
+    escaped,
+    in_words,
+    labels,
+    legend,
+    log_axis,
+    money_axis,
+    need,
+    plain,
+    rate,
+    short,
+    split,
+    tokens,
+    unpriced,
+    words,
+)
 from nbkit.notebook.tally import money
 
-PLOTLY_MIME = "application/vnd.plotly.v1+json"
-# 4.4:1 on white and 4.3:1 on JupyterLab's dark #111: one grey that can be read on both, as a saved chart must.
-_GREY, _GRID = "#787878", "rgba(128,128,128,0.25)"
-_BAR = "#3b82d0"
-_VENDOR_COLORS = ("#3b82d0", "#d9772b", "#2f9e62", "#c8504b", "#8f6bc7", "#a0704f", "#c95f9f", "#9a9a20", "#1f9fae")
-_AXIS = {"gridcolor": _GRID, "linecolor": _GRID, "zeroline": False, "automargin": True}
-_LOOK = {
-    "template": "none",  # plotly's default template adds 6.5 kB to every saved chart
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"color": _GREY, "size": 12},
-    "margin": {"l": 10, "r": 20, "t": 60, "b": 45},
+_CAPABILITIES = {
+    "vision": "vision",
+    "pdf_in": "PDF",
+    "audio_in": "audio",
+    "video_in": "video",
+    "tools": "tools",
+    "structured_output": "JSON",
+    "reasoning": "reasoning",
+    "image_out": "images<br>out",
+    "audio_out": "audio<br>out",
+    "open_weights": "open<br>weights",
 }
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Chart:
-    """A chart that displays itself. `figure` is the plotly Figure, `table` what readers without plotly see."""
-
-    figure: go.Figure
-    table: pd.DataFrame
-    title: str
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        drawn = json.loads(self.figure.to_json()) | {"config": {"displaylogo": False}}
-        return {PLOTLY_MIME: drawn, "text/html": self._repr_html_(), "text/plain": repr(self)}
-
-    def _repr_html_(self) -> str:
-        return f"<p><b>{escape(self.title)}</b></p>" + self.table.to_html(index=False, border=0, escape=True)
-
-    def __repr__(self) -> str:
-        return f"{self.title}\n{self.table.to_string(index=False)}"
 
 
 def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, log: bool = False) -> Chart:
     """Draw what a workload costs as bars, the cheapest `count` models on top, in USD.
 
     `frame` is what `nbkit.estimate` returns. Models whose cost is unknown or 0 (free, or part of a subscription plan)
-    are not drawn; the title says how many. `log` draws a logarithmic axis.
+    are not drawn, nor those that cannot read the prompt. `log` draws a logarithmic axis.
     """
-    drawn = frame[frame["cost"] > 0].nsmallest(count, "cost")
-    heading = _heading(title or f"Cost of the workload, cheapest {len(drawn)}", frame["cost"])
-    costs = drawn["cost"].tolist()
-    shown = [money(cost) for cost in costs]
+    need(frame, "cost", "name", "provider", "input_cost", "output_cost", "context")
+    priced, left_out = split(frame, _unpriced(frame, "cost"))
+    drawn = priced.nsmallest(count, "cost")
+    shown = [money(cost) for cost in drawn["cost"]]
     bars = go.Bar(
-        x=costs,
+        x=drawn["cost"].tolist(),
         y=list(range(len(drawn))),  # names are not unique, and bars of one name would be stacked
         orientation="h",
-        marker={"color": _BAR},
+        marker={"color": COLORS[0]},
         text=shown,
         textposition="outside",
         cliponaxis=False,
-        hovertext=_hover(drawn, [f"<b>{cost}</b>" for cost in shown]),
+        hovertext=_facts(drawn, [f"<b>{cost}</b>" for cost in shown]),
         hoverinfo="text",
     )
-    labels = [_label(name, provider) for name, provider in zip(drawn["name"], drawn["provider"], strict=True)]
-    figure = go.Figure(
-        bars,
-        _layout(
-            heading,
-            height=120 + 24 * max(len(drawn), 1),
-            bargap=0.35,
-            xaxis=_AXIS | {"title": "cost (USD)", "type": "log" if log else "linear", "tickprefix": "$"},
-            yaxis=_AXIS | {"showgrid": False, "autorange": "reversed", "tickvals": bars.y, "ticktext": labels},
-        ),
+    return chart(
+        title or "Cost of the workload",
+        left_out | {"that cost more": len(priced) - len(drawn)},
+        [bars],
+        pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"], "cost (USD)": shown}),
+        height=40 + 24 * max(len(drawn), 1),
+        margin={"r": 60},
+        bargap=0.35,
+        xaxis=money_axis("cost (USD)", drawn["cost"], log=log),
+        yaxis=axis("", showgrid=False, autorange="reversed", tickvals=bars.y, ticktext=labels(drawn)),
     )
-    table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"], "cost (USD)": shown})
-    return Chart(figure, table, heading)
 
 
-def prices(frame: pd.DataFrame, title: str | None = None, *, by_context: bool = False) -> Chart:
-    """Draw input against output price, both in USD per million tokens on logarithmic axes, colored by vendor.
+def prices(frame: pd.DataFrame, title: str | None = None, *, by: str = "vendor", by_context: bool = True) -> Chart:
+    """Draw input against output price, both in USD per million tokens on logarithmic axes, colored by `by`.
 
     One dot is one price of one vendor, with the models that have it in its hover text: the same model is often served
-    by many providers at one price. `by_context` sizes the dots by the longest context. Models with an unknown price,
-    or none, are not drawn; the title says how many.
+    by many providers at one price. `by_context` makes a dot as large as the longest context. `by` is a column.
     """
-    priced = frame[(frame["input_cost"] > 0) & (frame["output_cost"] > 0)]
-    cheaper = frame[["input_cost", "output_cost"]].min(axis=1, skipna=False)
-    heading = _heading(title or "Prices per million tokens", cheaper)
-    vendors = priced["vendor"].astype("str").fillna("unknown")
-    shown = [str(vendor) for vendor in vendors.value_counts().index[: len(_VENDOR_COLORS)]]
-    dots = _dots(priced.assign(group=vendors.where(vendors.isin(shown), "other")))
-    colors = {"other": _GREY} | dict(zip(shown, _VENDOR_COLORS, strict=False))  # what comes later lies on top
-    figure = go.Figure(
-        [_cloud(name, color, dots[dots["group"] == name], by_context) for name, color in colors.items()],
-        _layout(
-            heading,
-            height=520,
-            xaxis=_AXIS | {"title": "input (USD per million tokens)", "type": "log", "dtick": 1, "tickprefix": "$"},
-            yaxis=_AXIS | {"title": "output (USD per million tokens)", "type": "log", "dtick": 1, "tickprefix": "$"},
-            legend={"title": {"text": "vendor"}},
-        ),
+    need(frame, "input_cost", "output_cost", "context", by)
+    priced, left_out = split(frame, unpriced(frame, "input_cost", "output_cost"))
+    dots, rest = clouds(priced, "input_cost", "output_cost", by, by_context=by_context)
+    groups = priced.groupby(words(priced[by]))[["input_cost", "output_cost"]]
+    table = groups.median().map(rate).set_axis(["median in (USD/M)", "median out (USD/M)"], axis=1)
+    table.insert(0, "models", groups.size())
+    return chart(
+        title or "Prices per million tokens",
+        left_out | rest,
+        dots,
+        table.nlargest(10, "models").rename_axis(by).reset_index(),
+        height=430,
+        xaxis=money_axis("input (USD per million tokens)", priced["input_cost"]),
+        yaxis=money_axis("output (USD per million tokens)", priced["output_cost"]),
+        showlegend=True,
+        legend=legend(escaped(by) + ("<br>(size: context)" if by_context else "")),
     )
-    return Chart(figure, _by_vendor(priced, vendors), heading)
 
 
-def _layout(heading: str, **more: Any) -> dict[str, Any]:
-    return _LOOK | {"title": {"text": escape(heading), "x": 0, "xref": "paper", "font": {"size": 14}}} | more
+def history(frame: pd.DataFrame, title: str | None = None, *, price: str = "input_cost", by: str = "family") -> Chart:
+    """Draw price against release date, colored by `by` (a column: family, vendor ...); the line is the cheapest so far.
+
+    `price` is a column of prices: a rate, or the `cost` of `nbkit.estimate`. The table is the line's steps.
+    """
+    return _against(frame, "release_date", price, by, title)
 
 
-def _heading(title: str, amounts: pd.Series) -> str:
-    """The title, and what is not drawn: a logarithm of 0 does not exist, and bars of 0 say nothing."""
-    counts = ((int((amounts == 0).sum()), "priced at 0"), (int(amounts.isna().sum()), "of unknown price"))
-    left_out = ", ".join(f"{number:,} {what}" for number, what in counts if number)
-    return title + (f" (not drawn: {left_out})" if left_out else "")
+def context(frame: pd.DataFrame, title: str | None = None, *, price: str = "input_cost", by: str = "vendor") -> Chart:
+    """Draw price against context, colored by `by`; the line is the cheapest model that has at least that much context.
+
+    `price` is a column of prices: a rate, or the `cost` of `nbkit.estimate`. The table is the line's steps.
+    """
+    return _against(frame, "context", price, by, title)
 
 
-def _label(name: str, provider: str) -> str:
-    return escape(f"{name if len(name) <= 40 else name[:39] + '…'} · {provider}")
+def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 30) -> Chart:
+    """Draw what the first `count` models can do: a dot is yes, a dash no, and ? is not said by models.dev."""
+    need(frame, "name", "provider", *_CAPABILITIES)
+    drawn = frame.head(count)
+    answers = {name: drawn[name].astype(object).map({True: "yes", False: "no"}).fillna("?") for name in _CAPABILITIES}
+    looks: dict[str, dict[str, Any]] = {
+        "yes": {"mode": "markers", "marker": {"symbol": "circle", "size": 12, "color": COLORS[2]}},
+        "no": {"mode": "markers", "marker": {"symbol": "line-ew", "size": 9, "line": {"color": GREY, "width": 1.5}}},
+        "?": {"mode": "text", "text": "?"},
+    }
+    cells = [(column, row, word) for column, name in enumerate(answers) for row, word in enumerate(answers[name])]
+    traces = [
+        go.Scatter(
+            x=[column for column, _, word in cells if word == answer],
+            y=[row for _, row, word in cells if word == answer],
+            hovertemplate=f"<b>%{{x}}: {answer}</b><br>%{{y}}<extra></extra>",
+            **look,
+        )
+        for answer, look in looks.items()
+    ]
+    table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"]})
+    for name, heading in _CAPABILITIES.items():
+        table[heading.replace("<br>", " ")] = answers[name]
+    return chart(
+        (title or "Capabilities") + ": ● yes, – no, ? unknown",
+        {"further models": len(frame) - len(drawn)},
+        traces,
+        table,
+        height=24 * max(len(drawn), 1),
+        margin={"t": 30, "b": 10},
+        showlegend=False,
+        xaxis=axis(
+            "", side="top", tickangle=0, tickvals=list(range(len(answers))), ticktext=list(_CAPABILITIES.values())
+        ),
+        yaxis=axis("", range=[len(drawn) - 0.5, -0.5], tickvals=list(range(len(drawn))), ticktext=labels(drawn)),
+    )
 
 
-def _hover(frame: pd.DataFrame, first: Sequence[str]) -> list[str]:
-    """Hover texts: plotly reads a few HTML tags, so catalog text is escaped."""
+def conversation(
+    frame: pd.DataFrame,
+    turns: int = 10,
+    title: str | None = None,
+    *,
+    input_tokens: int = 500,
+    output_tokens: int = 500,
+    cached: bool = True,
+    count: int = 8,
+    log: bool = False,
+) -> Chart:
+    """Draw what a conversation has cost after each of its turns, in USD, at the cheapest `count` models.
+
+    In each turn `input_tokens` are said and `output_tokens` answered, and the model reads again whatever was said
+    before: the prompt of turn n is n inputs and n - 1 answers. Each turn is priced by `nbkit.estimate`. `cached`: the
+    prompt of the turn before is read from the provider's cache and the rest is written to it, at the price of input
+    where a model has no others; dotted lines are the cost without a cache.
+    Raises ValueError where there is no turn, or a number of tokens is negative.
+    """
+    need(frame, "name", "provider", "context", "input_limit", "tiers", "input_cost", "output_cost")
+    if turns < 1 or min(input_tokens, output_tokens) < 0:
+        raise ValueError("a conversation has at least one turn, and tokens must not be negative")
+    whole = turns * (input_tokens + output_tokens)
+    spent = {way: _spent(frame, turns, input_tokens, output_tokens, cached=way) for way in (cached, False)}
+    rows = frame.assign(cost=spent[cached][-1], plain=spent[False][-1], row=range(len(frame)))
+    too_long = (rows["context"] < whole) | (rows["input_limit"] < whole - output_tokens)
+    reasons = {f"that read less than {whole:,} tokens": too_long.fillna(False)}
+    reasons |= unpriced(rows, "cost", "output_cost")  # embeddings have a price of input, and answer for nothing
+    priced, left_out = split(rows, reasons)
+    drawn = priced.nsmallest(count, "cost")
+    traces = []
+    for number, (row, label) in enumerate(zip(drawn["row"], labels(drawn, 38), strict=True)):
+        for way, amounts in spent.items():  # what comes first is in the legend
+            dotted = cached and not way
+            traces.append(
+                go.Scatter(
+                    x=list(range(1, turns + 1)),
+                    y=[float(f"{usd:.6g}") for usd in amounts[:, row]],
+                    mode="lines" if dotted else "lines+markers",
+                    line={"color": COLORS[number % len(COLORS)], "dash": "dot" if dotted else "solid"},
+                    name=label,
+                    legendgroup=str(number),
+                    showlegend=not dotted,
+                    **{"hoverinfo": "skip"} if dotted else {"hovertemplate": "%{y:$,.3~r}"},
+                )
+            )
+    table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"]})
+    table["first turn (USD)"] = [money(spent[cached][0, row]) for row in drawn["row"]]
+    table[f"{turns} turns (USD)"] = drawn["cost"].map(money)
+    if cached:
+        table["without cache (USD)"] = drawn["plain"].map(money)
+    return chart(
+        title or f"A conversation of {turns} turns: {input_tokens:,} tokens in and {output_tokens:,} out in each",
+        left_out | {"that cost more": len(priced) - len(drawn)},
+        traces,
+        table,
+        height=380,
+        hovermode="x unified",
+        hoverlabel={"bgcolor": "#333333", "font": {"color": "#ffffff"}},
+        xaxis=axis(
+            "turn", unifiedhovertitle={"text": "turn %{x}"}, range=[0.5, turns + 0.5], dtick=max(1, turns // 10)
+        ),
+        yaxis=money_axis("cost so far (USD)", pd.Series(spent[cached][:, drawn["row"]].ravel()), log=log),
+        legend=legend("cheapest first" + ("<br>(dotted: without cache)" if cached else "")),
+    )
+
+
+def _spent(frame: pd.DataFrame, turns: int, said: int, answered: int, *, cached: bool) -> np.ndarray:
+    """USD after each turn (down) for each model (across)."""
+    rows, costs = frame.assign(row=range(len(frame))), []
+    for turn in range(turns):
+        prompt = (turn + 1) * said + turn * answered
+        before = prompt - said - answered if turn else 0
+        cache = {"cached_tokens": before, "cache_write_tokens": prompt - before} if cached else {}
+        priced = estimate(rows, input_tokens=prompt, output_tokens=answered, **cache)
+        costs.append(priced.sort_values("row")["cost"].to_numpy("float64"))
+    return np.cumsum(costs, axis=0)
+
+
+def _against(frame: pd.DataFrame, x: str, price: str, by: str, title: str | None) -> Chart:
+    """Price against `x`, with the line below which no model has been so far, or is with as much context."""
+    need(frame, "name", "provider", "context", x, price, by)
+    what, word = _named(price), x.replace("_", " ")
+    drawn, left_out = split(frame, _unpriced(frame, price) | {f"of unknown {word}": frame[x].isna()})
+    dated = x == "release_date"
+    drawn = drawn.sort_values([x, price], ascending=[dated, True])
+    frontier = (drawn[price] < drawn[price].cummin().shift(fill_value=np.inf)).to_numpy()
+    best = drawn[frontier]
+    dots, rest = clouds(drawn, x, price, by, keep=frontier)
+    steps = pd.concat([best, drawn.tail(1).assign(**{price: drawn[price].min()})])  # the line goes on to the last model
+    line = go.Scatter(
+        x=plain(steps[x]),
+        y=steps[price].tolist(),
+        mode="lines",
+        line={"shape": "hv", "color": GREY, "width": 2},
+        name="cheapest so far" if dated else "cheapest of at<br>least that context",
+        hoverinfo="skip",
+    )
+    table = pd.DataFrame(
+        {
+            word: [in_words(x, value) for value in best[x]],
+            "cheapest": best["name"].tolist(),
+            "provider": best["provider"].tolist(),
+        }
+    )
+    table[what] = best[price].map(rate).tolist()
+    return chart(
+        title or f"{what[0].upper()}{what[1:].partition(' (')[0]} by {word}",
+        left_out | rest,
+        [*dots, line],
+        table,
+        height=430,
+        xaxis=date_axis(word, drawn[x]) if dated else log_axis(f"{word} (tokens)", drawn[x], "~s"),
+        yaxis=money_axis(what, drawn[price]),
+        legend=legend(escaped(by)),
+    )
+
+
+def _unpriced(frame: pd.DataFrame, price: str) -> dict[str, Any]:
+    """Why rows have no price to draw; a workload that a model cannot read has a cost all the same."""
+    if price != "cost" or "note" not in frame.columns:
+        return unpriced(frame, price)
+    too_long = frame["note"].astype("str").str.startswith("longer")  # as `nbkit.estimate` says it
+    return {"that read less than the prompt": too_long.fillna(False)} | unpriced(frame, price)
+
+
+def _named(price: str) -> str:
+    """A column of prices in words, with its unit."""
+    if price == "cost":
+        return "cost of the workload (USD)"
+    return f"{price.removesuffix('_cost').replace('_', ' ')} price (USD per million tokens)"
+
+
+def _facts(frame: pd.DataFrame, first: Sequence[str]) -> list[str]:
+    """Hover texts, one a model."""
     rows = zip(first, frame.index, frame["input_cost"], frame["output_cost"], frame["context"], strict=True)
     return [
-        f"{head}<br>{escape(model)}<br>in {_rate(paid)}, out {_rate(got)} per million<br>context {_tokens(context)}"
-        for head, model, paid, got, context in rows
+        f"{head}<br>{short(str(model), 70)}<br>in {rate(paid)}, out {rate(got)} per million<br>context {tokens(length)}"
+        for head, model, paid, got, length in rows
     ]
-
-
-def _rate(rate: float) -> str:
-    return "unknown" if pd.isna(rate) else f"${rate:g}"
-
-
-def _tokens(count: Any) -> str:
-    return "unknown" if pd.isna(count) else f"{count:,} tokens"
-
-
-def _dots(priced: pd.DataFrame) -> pd.DataFrame:
-    """One row per vendor's price: its hover text and its longest context."""
-
-    def hover(ids: pd.Series) -> str:
-        more = f"<br>and {len(ids) - 6:,} more" if len(ids) > 6 else ""
-        return "<br>".join(escape(model) for model in ids[:6]) + more
-
-    known = priced.reset_index(names="id").groupby(["group", "input_cost", "output_cost"], observed=True)
-    return known.agg(models=("id", hover), context=("context", "max")).reset_index()
-
-
-def _cloud(name: str, color: str, dots: pd.DataFrame, by_context: bool) -> go.Scatter:
-    pairs = zip(dots["input_cost"], dots["output_cost"], dots["models"], strict=True)
-    context = dots["context"].fillna(0).astype("float64")
-    return go.Scatter(
-        x=dots["input_cost"].tolist(),
-        y=dots["output_cost"].tolist(),
-        mode="markers",
-        name=escape(name),
-        legendrank=2000 if name == "other" else 1000,
-        # The area of a dot grows with the context: 1M tokens make 26 pixels, what is below 24k 4.
-        marker={
-            "color": color,
-            "opacity": 0.4 if name == "other" else 0.8,
-            "size": [max(4.0, (tokens / 1500) ** 0.5) for tokens in context] if by_context else 7,
-        },
-        hovertext=[f"<b>in {_rate(paid)}, out {_rate(got)}</b><br>{models}" for paid, got, models in pairs],
-        hoverinfo="text",
-    )
-
-
-def _by_vendor(priced: pd.DataFrame, vendors: pd.Series) -> pd.DataFrame:
-    """Medians of the ten vendors with the most models."""
-    groups = priced.groupby(vendors)[["input_cost", "output_cost"]]
-    table = groups.median().map(_rate).set_axis(["median in (USD/M)", "median out (USD/M)"], axis=1)
-    table.insert(0, "models", groups.size())
-    return table.nlargest(10, "models").rename_axis("vendor").reset_index()

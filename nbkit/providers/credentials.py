@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 # models.dev lists hosts, account ids and regions beside the keys.
 _KEY = re.compile(r"(KEY|TOKEN|PAT|SECRET|BEDROCK|APIKEY|CREDENTIALS)$")
 _NO_HEADER = ("AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS")  # they sign, or get a token
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+SECRET = re.compile(r"(KEY|TOKEN|PAT|SECRET|PASSWORD|CREDENTIALS)$", re.IGNORECASE)
+"""Names of variables that never become part of an address."""
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+_PART = re.compile(r"[A-Za-z0-9._-]{1,128}")  # one label of a host, or several, or one segment of a path
+_WHOLE = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?(/[A-Za-z0-9._-]{1,128})*")  # a URL without "https://"
 
 # How a key is sent: the header, and what stands before the key. Without a key, `aws` signs the requests (`aws:service`
 # for another service than Bedrock), and `google` sends a token of the application default credentials.
@@ -79,18 +83,25 @@ def authorize(
 
 
 def fill(template: str, provider: str, environment: Mapping[str, str] | None = None) -> str:
-    """Fill `${NAME}` in a base URL; "https://" and "/" around a value are cut.
+    """Fill `${NAME}` in a base URL or a header; "https://" and "/" around a value are cut.
 
+    What is filled in is one host or one segment of a path, unless the variable holds the whole URL; never a secret.
     `environment` is that of the process unless given; `variables.toml` says which variables stand for others. The
-    region of AWS's configuration file counts where the process has none. Raises ConfigError that names what is missing.
+    region of AWS's configuration file counts where the process has none. Raises ConfigError that names what is missing
+    or unfit.
     """
-    names = dict.fromkeys(_VARIABLE.findall(template))
+    names = dict.fromkeys(VARIABLE.findall(template))
+    if secrets := [name for name in names if SECRET.search(name)]:
+        raise ConfigError(f"{provider}: {' and '.join(secrets)} is a secret and is not filled in: {template}")
     known = {**os.environ, **_configured(names)} if environment is None else environment
     values = {name: _value(name, known) for name in names}
     if missing := dict.fromkeys(_source(name) for name in names if not values[name]):
         raise ConfigError(f"{provider}: its address is {template}: set {' and '.join(missing)}, or pass base_url=")
     whole = template.startswith("${")  # the variable holds the scheme too
-    filled = _VARIABLE.sub(lambda found: values[found[1]], template)
+    for number, (name, value) in enumerate(values.items()):
+        if not (_WHOLE if whole and not number else _PART).fullmatch(value):
+            raise ConfigError(f"{provider}: {name} holds no host or name that fits into {template}")
+    filled = VARIABLE.sub(lambda found: values[found[1]], template)
     return f"https://{filled}" if whole else filled
 
 

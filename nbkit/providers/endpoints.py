@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+
+import httpx2
 
 from nbkit.billing.cost import Cost
 from nbkit.errors import ConfigError, ProviderNotSupportedError
@@ -17,11 +17,11 @@ from nbkit.providers.capabilities import Tolerance, tolerance_of
 from nbkit.providers.credentials import fill, is_set
 from nbkit.providers.routes import Route, route
 from nbkit.providers.tables import rows
+from nbkit.providers.trust import cleared, origin
 from nbkit.settings import settings
 
 _REPLAYED = ("reasoning_content", "reasoning_details")
 """models.dev's `interleaved`: the field that carries reasoning back to the model."""
-_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def resolve(
 
     `base_url` and `protocol` win over what the tables say; `keyed`: there is a key; `address` is a registered
     provider's own.
-    Raises ProviderNotSupportedError and ConfigError, which say what to do.
+    Raises ProviderNotSupportedError, UntrustedEndpointError and ConfigError, which say what to do.
     """
     way = route(provider, model, record)
     given = base_url or settings().base_url_override or address
@@ -75,15 +75,16 @@ def resolve(
     spoken = protocol or way.protocol or "openai-chat"
     if spoken not in PROTOCOLS:
         raise ProviderNotSupportedError(f"no protocol {spoken!r}; there are {', '.join(PROTOCOLS)}")
+    safe = cleared(provider.id, way, given=bool(given), keyed=keyed)
     about = rows(spoken, provider.id, model)
     takes = tolerance_of(record, about)
     return Endpoint(
         provider=provider.id,
         model=model,
         protocol=spoken,
-        base_url=_base_url(provider.id, way, base_url, address, keyed or is_set(way.variables)),
-        variables=way.variables,
-        auth="none" if given and way.auth == "bearer" and not way.variables else way.auth,  # a server of one's own
+        base_url=_base_url(provider.id, way, base_url, address, keyed or is_set(safe.variables)),
+        variables=safe.variables,
+        auth="none" if given and way.auth == "bearer" and not way.variables else safe.auth,  # a server of one's own
         dialect=_dialect(
             about,
             max_output=takes.max_output,
@@ -93,7 +94,7 @@ def resolve(
         takes=takes,
         cost=_cost(record) if record else None,
         catalog_date=catalog_date,
-        headers={name: fill(value, provider.id) for name, value in way.headers.items()},
+        headers=_headers(provider.id, way, record),
         body=way.body,
     )
 
@@ -112,11 +113,24 @@ def _base_url(provider: str, way: Route, given: str | None, address: Callable[[]
             if not (keyed and way.keyed_address):
                 raise
             chosen = way.keyed_address
-    url = urlsplit(chosen)
-    loopback = url.scheme == "http" and _LOOPBACK.fullmatch(url.hostname or "")
-    if not url.hostname or url.username is not None or not (url.scheme == "https" or loopback or given):
+    if not (_is_address(chosen) if given else origin(chosen)):
         raise ConfigError(f"{provider}: {chosen!r} is no address to send a key to: it must be https://host/...")
     return chosen.rstrip("/")
+
+
+def _is_address(url: str) -> bool:
+    """Whether a base URL that the caller gave can be one: there plain http is the caller's choice."""
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return False
+    return parsed.scheme in ("http", "https") and bool(parsed.host) and not parsed.userinfo
+
+
+def _headers(provider: str, way: Route, record: Record | None) -> dict[str, str]:
+    """What every request carries; only nbkit's own rows and the user's are filled from the environment."""
+    literal = record.headers if record else {}
+    return {name: value if name in literal else fill(value, provider) for name, value in way.headers.items()}
 
 
 def _dialect(about: Iterable[Mapping[str, Any]], **fields: Any) -> Dialect:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,27 @@ class Model:
         return path_of(self.provider_name, self.vendor_name, self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class ModelFilter:
+    """Which models are wanted. None: it does not matter."""
+
+    supports_streaming: bool | None = None
+    supports_vision: bool | None = None
+    supports_tools: bool | None = None
+    supports_temperature: bool | None = None
+    provider: str | None = None
+    """Who serves it, by models.dev's id."""
+
+    def allows(self, capabilities: ModelCapabilities) -> bool:
+        """Whether a model with these capabilities is wanted, whoever serves it."""
+        return (
+            self.supports_streaming in (None, capabilities.supports_streaming)
+            and self.supports_vision in (None, capabilities.supports_vision)
+            and self.supports_tools in (None, capabilities.supports_tools)
+            and self.supports_temperature in (None, capabilities.supports_temperature)
+        )
+
+
 def get_model(path: str) -> Model:
     """The model that an id (`provider/model`), a path or a bare name means.
 
@@ -69,19 +90,56 @@ def get_model(path: str) -> Model:
     return model_of(found.record)
 
 
+def supported_models(wanted: ModelFilter | None = None) -> list[Model]:
+    """The models that `get_adapter` can call: those of the catalog, and of the providers registered in this process.
+
+    All 8,000 take about a second, those of one provider a few milliseconds.
+    """
+    wanted = wanted or ModelFilter()
+    found = []
+    for record, addressed in _records(wanted.provider):
+        way = route(record.provider, record.model, record)
+        if addressed or not way.why_not:
+            about = rows(way.protocol or "", record.provider.id, record.model)
+            capabilities = capabilities_of(record, about)
+            if wanted.allows(capabilities):  # before what takes longer
+                found.append(_model(record, about, capabilities))
+    return found
+
+
+def _records(provider: str | None) -> Iterator[tuple[Record, bool]]:
+    """All records, or those of a provider; and whether it was registered with an address: no more is needed."""
+    if provider:
+        registry.registered(provider)  # one that comes with nbkit is loaded on demand
+    here = registry.registered_here()
+    for name, own in here.items():
+        if provider in (None, name):
+            yield from ((record, own.address is not None) for record in own.records)
+    snapshot = registry.snapshot()
+    for model_id in snapshot.ids:
+        name = model_id.partition("/")[0]
+        if name not in here and provider in (None, name) and (record := snapshot.record(model_id)):
+            yield record, False
+
+
 def model_of(record: Record) -> Model:
     """A record as a Model."""
-    provider, made_by = record.provider, vendor(record.canonical, record.model, record.provider)
-    about = rows(route(provider, record.model, record).protocol or "", provider.id, record.model)
+    protocol = route(record.provider, record.model, record).protocol
+    about = rows(protocol or "", record.provider.id, record.model)
+    return _model(record, about, capabilities_of(record, about))
+
+
+def _model(record: Record, about: Iterable[Mapping[str, Any]], capabilities: ModelCapabilities) -> Model:
+    made_by = vendor(record.canonical, record.model, record.provider)
     tiers = tuple((tier["size"], tier["rates"]) for tier in record.tiers)
     return Model(
         name=record.model,
         vendor_name=made_by,
-        provider_name=provider.id,
+        provider_name=record.provider.id,
         cost=Cost(record.rates, tiers) if record.rates else None,
         context_length=record.context,
         completion_length=record.max_output,
-        capabilities=capabilities_of(record, about),
+        capabilities=capabilities,
         properties=_properties(record, made_by, about),
         knowledge_cutoff=record.knowledge,
         release_date=record.release_date,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
+from math import inf
 from threading import RLock
 from typing import Any
 
@@ -12,8 +14,10 @@ from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev import fetch
 from nbkit.modelsdev.records import Provider, Record, parse
 from nbkit.modelsdev.snapshot import Snapshot
+from nbkit.providers.credentials import has_key
+from nbkit.providers.names import key, own_providers, vendor_called
 from nbkit.providers.tables import table
-from nbkit.providers.vendors import record_path
+from nbkit.providers.vendors import record_path, vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,25 @@ class Found:
     address: Callable[[], str] | None = None
 
 
-_lock = RLock()
+_FEW = 6  # names in an error
+
+_lock, _loading = RLock(), RLock()
 _registered: dict[str, Registered] = {}
 _snapshots: list[Snapshot] = []  # at most one: the one in force
 
 
-def snapshot(refresh: bool = False) -> Snapshot:
-    """The models.dev snapshot in force; `refresh` asks models.dev for a newer one."""
-    with _lock:
+def snapshot(refresh: bool = False, *, accept: bool = False, progress: fetch.Progress | None = None) -> Snapshot:
+    """The models.dev snapshot in force; `refresh` asks models.dev for a newer one, and who does not ask need not wait.
+
+    A refresh that fails never replaces it by an older one. `accept` and `progress`: see `fetch.load`.
+    """
+    if _snapshots and not refresh:
+        return _snapshots[0]
+    with _loading:
         if refresh or not _snapshots:
-            _snapshots[:] = [fetch.load(refresh=refresh)]
+            found = fetch.load(refresh, accept=accept, progress=progress)
+            if not _snapshots or found.meta.date >= _snapshots[0].meta.date:
+                _snapshots[:] = [found]
         return _snapshots[0]
 
 
@@ -75,10 +88,12 @@ def registered_here() -> dict[str, Registered]:
 
 
 def find(name: str, *, anywhere: bool = False) -> Found:
-    """What `name` means: an id, a path, or a bare model that one provider serves.
+    """What `name` means: an id, a path, or a bare model, which its own vendor serves or one provider alone.
 
-    A model that models.dev does not list at its provider is found all the same, without a record; so is one of an
-    unknown provider with `anywhere` (a base URL is given). Raises ModelNotFoundError with the nearest names.
+    Case and separators count only where they tell two models apart. An id comes before a path of the same letters. A
+    model that models.dev does not list at its provider is found all the same, without a record; so is one of an unknown
+    provider with `anywhere` (a base URL is given), where names are taken as they are written. Raises
+    ModelNotFoundError with the nearest names, or with those among which the name does not decide.
     """
     provider_id, _, model = name.partition("/")
     own = registered(provider_id)
@@ -94,29 +109,122 @@ def find(name: str, *, anywhere: bool = False) -> Found:
     by_path = records.record(f"{provider_id}/{model.partition('/')[2]}")
     if by_path and record_path(by_path) == name:
         return Found(by_path.provider, by_path.model, by_path)
-    listed = (provider for provider in records.columns["provider"].values if provider.id == provider_id)
+    listed = (provider for provider in records.columns["provider"].values if provider.id == provider_id.strip().lower())
     if model and (provider := next(listed, None)):
-        return Found(provider, model, None)
+        alike = None if anywhere else _alike(provider, model, records)
+        return Found(provider, alike.model if alike else model, alike)
     if anywhere and model:
         return Found(Provider(provider_id, provider_id, "@ai-sdk/openai-compatible", None, (), None), model, None)
-    return _bare(name, records)
+    record = _bare(name, records)
+    return Found(record.provider, record.model, record)
+
+
+def candidates(name: str) -> list[Record]:
+    """The models that a bare name, or one with its vendor before it, may mean, at every provider."""
+    prefix, _, _ = name.strip().rpartition("/")
+    made_by = vendor_called(prefix)
+    return [
+        record
+        for record in _keyed(name, snapshot())
+        if not prefix or key(record.model) == key(name) or _made_by(record) == made_by
+    ]
+
+
+def blended(input_cost: Any, output_cost: Any) -> Any:
+    """USD per million tokens where three are read for each that is written, as is usual; numbers or columns."""
+    return (3 * input_cost + output_cost) / 4
 
 
 def _by_path(name: str, known: dict[str, Record]) -> Record | None:
     return next((record for record in known.values() if record_path(record) == name), None)
 
 
-def _bare(name: str, records: Snapshot) -> Found:
-    ids = [model_id for model_id in records.ids if model_id.partition("/")[2] == name]
-    if len(ids) == 1 and (record := records.record(ids[0])):
-        return Found(record.provider, record.model, record)
-    if ids:
-        few = ", ".join(ids[:6]) + (", ..." if len(ids) > 6 else "")
-        raise ModelNotFoundError(name, why=f"{len(ids)} providers serve {name!r}: name one of {few}")
-    raise ModelNotFoundError(name, _nearest(name, records.ids))
+def _alike(provider: Provider, model: str, records: Snapshot) -> Record | None:
+    """The one model of this provider that differs from the name in case, separators or a left out prefix only."""
+    wanted = key(model)
+    found = [
+        record
+        for record in _keyed(model, records)
+        if record.provider.id == provider.id
+        and wanted in (key(record.model), _last(record.model), key(record_path(record)).partition("/")[2])
+    ]
+    found = [record for record in found if key(record.model) == wanted] or found
+    if len(found) > 1:
+        few = ", ".join(record.id for record in found[:_FEW])
+        raise ModelNotFoundError(model, why=f"{len(found)} models of {provider.id} go by {model!r}: name one of {few}")
+    return next(iter(found), None)
 
 
-def _nearest(name: str, ids: list[str]) -> tuple[str, ...]:
+def _bare(name: str, records: Snapshot) -> Record:
+    found = candidates(name)
+    own: dict[str, list[tuple[int, Record]]] = {}
+    for record in found:
+        made_by = _made_by(record)
+        if record.provider.id in (order := own_providers(made_by)):
+            own.setdefault(made_by, []).append((order.index(record.provider.id), record))
+    if len(own) == 1:  # else two vendors have a model of that name
+        return min(next(iter(own.values())), key=lambda choice: choice[0])[1]
+    if len(found) == 1:
+        return found[0]
+    raise ModelNotFoundError(name, why=_undecided(name, found)) if found else _missing(name, records)
+
+
+def _undecided(name: str, found: list[Record]) -> str:
+    """Why none of these is meant: those with a key first, then the cheapest, which is named."""
+    price = {record.id: _price(record) for record in found}
+    by_price = sorted(found, key=lambda record: (not has_key(record.provider), price[record.id]))
+    few = ", ".join(record.id for record in by_price[:_FEW]) + (", ..." if len(found) > _FEW else "")
+    text = f"{len({record.provider.id for record in found})} providers serve {name!r}: name one of {few}"
+    cheapest = min(found, key=lambda record: price[record.id])
+    if price[cheapest.id] < inf:
+        rates = cheapest.rates
+        text += f"; the cheapest is {cheapest.id}: ${rates['input']:g} in, ${rates['output']:g} out per million tokens"
+    return text
+
+
+def _price(record: Record) -> float:
+    """The blended price; infinite where it is unknown, or 0 as that of a plan."""
+    rates = record.rates
+    return blended(rates["input"], rates["output"]) or inf if {"input", "output"} <= rates.keys() else inf
+
+
+def _missing(name: str, records: Snapshot) -> ModelNotFoundError:
+    """The nearest names, each at the vendor's own provider if there is one."""
+    by_key = _rows_by_key(records)
+    ids = [[records.ids[row] for row in by_key[near]] for near in _nearest(_last(name), list(by_key))]
+    return ModelNotFoundError(name, tuple(min(same, key=lambda model_id: _foreign(model_id, records)) for same in ids))
+
+
+def _foreign(model_id: str, records: Snapshot) -> bool:
+    record = records.record(model_id)
+    return record is None or record.provider.id not in own_providers(_made_by(record))
+
+
+def _nearest(name: str, names: list[str]) -> tuple[str, ...]:
     from rapidfuzz import fuzz, process
 
-    return tuple(found for found, _, _ in process.extract(name, ids, scorer=fuzz.WRatio, limit=3, score_cutoff=60))
+    return tuple(found for found, _, _ in process.extract(name, names, scorer=fuzz.WRatio, limit=3, score_cutoff=70))
+
+
+def _made_by(record: Record) -> str:
+    return vendor(record.canonical, record.model, record.provider)
+
+
+def _last(model: str) -> str:
+    return key(model.rpartition("/")[2])
+
+
+def _keyed(name: str, records: Snapshot) -> list[Record]:
+    """The models, at any provider, whose name without prefixes has the same key."""
+    found = (records.record(records.ids[row]) for row in _rows_by_key(records).get(_last(name), ()))
+    return [record for record in found if record is not None]
+
+
+@lru_cache(1)
+def _rows_by_key(records: Snapshot) -> dict[str, list[int]]:
+    models = records.columns["model"]
+    keys = [_last(model) for model in models.values]
+    found: dict[str, list[int]] = {}
+    for row, code in enumerate(models.indices):
+        found.setdefault(keys[code], []).append(row)
+    return found

@@ -52,11 +52,12 @@ def route(provider: Provider, model: str, record: Record | None) -> Route:
         variables=key_variables(replace(provider, env=env)),
         headers=whole.get("headers", {}) | (dict(record.headers) if record else {}),
         body=whole.get("body", {}) | (dict(record.body) if record else {}),
-        why_not=whole.get("why_not") or package.get("why_not") or _obstacle(npm, protocol, address),
+        why_not=whole.get("why_not") or package.get("why_not") or obstacle(npm, protocol, address),
     )
 
 
-def _obstacle(npm: str, protocol: str | None, address: str | None) -> str:
+def obstacle(npm: str, protocol: str | None, address: str | None) -> str:
+    """Why there is no way, where no table says it. Empty where there is one."""
     if protocol is None:
         return f"nbkit does not know the npm package {npm!r}: pass protocol= and base_url="
     if protocol not in PROTOCOLS:

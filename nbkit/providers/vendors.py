@@ -43,7 +43,7 @@ def _inferred(model: str) -> str | None:
 @cache
 def _matcher() -> re.Pattern[str]:
     patterns: dict[str, str] = table("vendor_mappings")["patterns"]
-    groups = (f"(?P<v{number}>{pattern})" for number, pattern in enumerate(patterns))
+    groups = (f"(?:{pattern})(?P<v{number}>)" for number, pattern in enumerate(patterns))  # a third of the time
     return re.compile(f"(?<![a-z])(?:{'|'.join(groups)})")
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
 from nbkit.billing.cost import Cost, bill
+from nbkit.billing.tokens import count_tokens
 from nbkit.conversation.completion import Usage
 from nbkit.modelsdev.catalog import frame
 from nbkit.modelsdev.estimate import estimate
@@ -62,26 +64,139 @@ def test_cached_tokens_without_a_rate_cost_as_much_as_others(shop):
     assert without["embedding"] == pytest.approx(1e-4)
 
 
-@pytest.mark.parametrize("prompt", [1_000, 40_000, 250_000, 600_000])
-def test_an_estimate_is_what_the_bill_will_say(prompt):
+WORKLOADS = [
+    {"input_tokens": 1_000, "output_tokens": 700, "cached_tokens": 900},
+    {"input_tokens": 40_000, "output_tokens": 700, "cached_tokens": 900, "cache_write_tokens": 20_000},
+    {"input_tokens": 250_000, "output_tokens": 0, "reasoning_tokens": 3_000},
+    {"input_tokens": 600_000, "output_tokens": 700, "cached_tokens": 600_000, "reasoning_tokens": 1},
+]
+
+
+@pytest.fixture(scope="module")
+def whole():
     snapshot = read(bundled())
-    found = estimate(frame(snapshot), input_tokens=prompt, output_tokens=700, cached_tokens=900).cost
-    usage = Usage(input=prompt - 900, cache_read=900, output=700)
-    for model_id, cost in found.iloc[::7].items():
+    return snapshot, frame(snapshot)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_an_estimate_is_what_the_bill_will_say_for_every_row(whole, workload):
+    snapshot, rows = whole
+    found = estimate(rows, **workload, calls=3)
+    cached, written = workload.get("cached_tokens", 0), workload.get("cache_write_tokens", 0)
+    usage = Usage(
+        input=workload["input_tokens"] - cached - written,
+        cache_read=cached,
+        cache_write=written,
+        output=workload["output_tokens"],
+        reasoning=workload.get("reasoning_tokens", 0),
+    )
+    assert len(found) == len(rows) == len(snapshot.ids)
+    for model_id, cost, note in zip(found.index, found["cost"], found["note"], strict=True):
         record = snapshot.record(model_id)
-        tiers = [(tier["size"], tier["rates"]) for tier in record.tiers]
-        total = bill(usage, Cost(record.rates, tiers)).total
-        assert (math.isnan(cost) and total is None) or cost == pytest.approx(total), model_id
+        billed = bill(usage, Cost(record.rates, [(tier["size"], tier["rates"]) for tier in record.tiers]))
+        assert (math.isnan(cost) and billed.total is None) or cost == pytest.approx(3 * billed.total), model_id
+        assert (billed.source == "estimate") >= (note == "cache priced as input"), model_id
+        assert (note == "price unknown") == (billed.total is None), model_id
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_it_is_what_a_person_gets_who_adds_it_up(whole, workload):
+    """By the rules of models.dev's schema, without the code that bills."""
+    snapshot, rows = whole
+    found = estimate(rows, **workload)["cost"].to_dict()
+    total, cached = workload["input_tokens"], workload.get("cached_tokens", 0)
+    written, thought = workload.get("cache_write_tokens", 0), workload.get("reasoning_tokens", 0)
+    for model_id in snapshot.ids:
+        record = snapshot.record(model_id)
+        rates = dict(record.rates)
+        for tier in sorted(record.tiers, key=lambda tier: tier["size"]):
+            if total > tier["size"]:
+                rates = {**record.rates, **tier["rates"]}
+        read, write = rates.get("cache_read", rates.get("input")), rates.get("cache_write", rates.get("input"))
+        think = rates.get("reasoning", rates.get("output"))
+        parts = [
+            (total - cached - written, rates.get("input")),
+            (cached, read),
+            (written, write),
+            (workload["output_tokens"], rates.get("output")),
+            (thought, think),
+        ]
+        if any(tokens and rate is None for tokens, rate in parts):
+            assert math.isnan(found[model_id]), model_id
+        else:
+            usd = sum(tokens * rate for tokens, rate in parts if tokens) / 1_000_000
+            assert found[model_id] == pytest.approx(usd), model_id
+
+
+def test_what_is_no_offer_is_kept_apart(row, seller):
+    models = {
+        "unknown": row(cost={}),
+        "plan": row(cost={"input": 0, "output": 0}),
+        "short": row(cost={"input": 0.1, "output": 0.1}, limit={"context": 8_000, "output": 4_000}),
+        "limited": row(cost={"input": 0.1, "output": 0.1}, limit={"context": 90_000, "input": 9_000, "output": 4_000}),
+        "dear": row(cost={"input": 50, "output": 90, "cache_read": 5}),
+        "cacheless": row(cost={"input": 1, "output": 2}, limit={}),
+    }
+    shop = frame(build(parse({"acme": seller(models)}), Meta("", "2026-09-30")))
+    found = estimate(shop, input_tokens=10_000, output_tokens=100, cached_tokens=5_000)
+    assert dict(zip(found["model"], found["note"], strict=True)) == {
+        "cacheless": "cache priced as input",
+        "dear": "",
+        "plan": "0: free, or a plan",
+        "short": "longer than its context",
+        "limited": "longer than its context",
+        "unknown": "price unknown",
+    }
+    assert [*found["model"]] == ["cacheless", "dear", "plan", "short", "limited", "unknown"]
+    nothing = estimate(shop, input_tokens=0, output_tokens=0)
+    assert set(nothing["note"]) == {""}
+
+
+def test_a_prompt_is_counted_as_each_model_would(row, seller):
+    prices = {"input": 1, "output": 2}
+    names = ("claude-sonnet-5-5", "claude-haiku-4-5", "llama-5")
+    shop = frame(build(parse({"acme": seller({name: row(cost=prices) for name in names})}), Meta("", "2026-09-30")))
+    prompt = [{"role": "user", "content": "Why is the sky blue, and the sunset red? " * 40}]
+    found = estimate(shop, prompt=prompt, output_tokens=0)
+    assert [*found["model"]] == ["llama-5", "claude-haiku-4-5", "claude-sonnet-5-5"]
+    for name, tokens, cost in zip(found["model"], found["input_tokens"], found["cost"], strict=True):
+        assert tokens == int(count_tokens(prompt, name))
+        assert cost == pytest.approx(tokens / 1e6)
+    assert "input_tokens" not in estimate(shop, input_tokens=5, output_tokens=0)
+
+
+@pytest.mark.parametrize("given", [{}, {"input_tokens": 5, "prompt": "Hi"}])
+def test_either_a_number_or_a_prompt(shop, given):
+    with pytest.raises(TypeError, match="either input_tokens or a prompt"):
+        estimate(shop, output_tokens=1, **given)
+
+
+def test_the_whole_catalog_takes_milliseconds(whole):
+    def once():
+        began = time.process_time()
+        estimate(whole[1], **WORKLOADS[1])
+        return time.process_time() - began
+
+    assert min(once() for _ in range(5)) < 0.015
 
 
 def test_it_works_on_any_slice(shop):
     assert list(estimate(shop.iloc[2:3], input_tokens=1, output_tokens=1).index) == ["acme/plain"]
     assert len(estimate(shop.iloc[:0], input_tokens=1, output_tokens=1)) == 0
+    assert len(estimate(shop.iloc[:0], prompt="Hi", output_tokens=1)) == 0
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"input_tokens": -1}, {"output_tokens": -1}, {"cached_tokens": 11}, {"cached_tokens": -1}, {"calls": -1}],
+    [
+        {"input_tokens": -1},
+        {"output_tokens": -1},
+        {"cached_tokens": 11},
+        {"cached_tokens": -1},
+        {"cached_tokens": 6, "cache_write_tokens": 5},
+        {"reasoning_tokens": -1},
+        {"calls": -1},
+    ],
 )
 def test_impossible_workloads_are_refused(shop, wrong):
     with pytest.raises(ValueError, match="must not be"):

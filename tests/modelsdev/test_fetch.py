@@ -6,17 +6,27 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import httpx2
 import pytest
 
 from nbkit.errors import CatalogError
+from nbkit.modelsdev import fetch
 from nbkit.modelsdev.fetch import decide, download, load
 from nbkit.modelsdev.records import CatalogWarning, parse
 from nbkit.modelsdev.snapshot import Meta, build, write
 from nbkit.settings import override
 
 DAY = 24 * 3600.0
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch):
+    """Somebody has been told already that the bundled snapshot is old."""
+    told = ["told"]
+    monkeypatch.setattr(fetch, "_told_its_age", told)
+    return told
 
 
 @pytest.fixture
@@ -81,7 +91,6 @@ BAD_ANSWERS = {
     "EOF while parsing": (200, lambda whole: whole[:-100]),
     "expected value": (200, lambda whole: b"<html>"),
     "expected an object": (200, lambda whole: b"[]"),
-    "only 4100 models, the catalog at hand 8337": (200, lambda whole: whole.split(b', "alpha-4100"')[0] + b"}}}"),
 }
 
 
@@ -103,6 +112,34 @@ def test_a_bad_answer_leaves_the_catalog_and_is_not_asked_for_again(models_dev, 
     assert len(models_dev.requests) == 2
 
 
+def test_a_catalog_that_has_lost_half_is_taken_only_when_that_is_said(models_dev, cache, whole_api):
+    half = whole_api.split(b', "alpha-4100"')[0] + b"}}}"
+    models_dev.reply = models_dev.answer(200, half, ETag='"half"')
+    with pytest.warns(
+        CatalogWarning, match=r"has only 4100 models, the catalog at hand 8337; load_catalog\(refresh=True, a"
+    ):
+        assert load().meta.source == "bundled"  # nobody asked for a refresh, and it is said all the same
+    assert not cache.exists()
+    assert load().meta.reason.endswith("minutes ago")
+    taken = load(refresh=True, accept=True)
+    assert (len(taken), taken.meta.source, load().meta.source) == (4100, "fetched", "cached")
+
+
+def test_an_old_catalog_is_told_once_and_not_to_those_who_want_to_be_offline(models_dev, cache, told, whole_api):
+    told.clear()
+    with override(offline=True):
+        assert load().meta.age_days > 14
+    with pytest.warns(CatalogWarning, match=r"that of 2026-09-30, \d+ days old: http://.*: HTTP 500") as said:
+        assert [load().meta.source for _ in range(3)] == ["bundled"] * 3
+    assert len(said) == 1
+    told.clear()
+    models_dev.reply = models_dev.answer(200, whole_api)
+    load(refresh=True)
+    models_dev.reply = models_dev.answer(500)
+    os.utime(cache, (time.time() - 2 * DAY,) * 2)
+    assert load().meta.reason  # of today, as it says itself
+
+
 def test_a_success_forgets_the_failure(models_dev, cache, whole_api):
     load()
     models_dev.reply = models_dev.answer(200, whole_api)
@@ -113,7 +150,7 @@ def test_a_success_forgets_the_failure(models_dev, cache, whole_api):
 def test_offline_never_asks(models_dev, cache):
     with override(offline=True):
         assert load().meta.reason == "offline (NBKIT_OFFLINE)"
-        with pytest.warns(CatalogWarning, match="2026-09-30: offline"):
+        with pytest.warns(CatalogWarning, match=r"2026-09-30, \d+ days old: offline"):
             assert load(refresh=True).meta.source == "bundled"
     assert models_dev.requests == []
 
@@ -163,6 +200,22 @@ def test_a_directory_that_cannot_be_made_costs_only_the_keeping(models_dev, tmp_
         assert load().meta.source == "bundled"
 
 
+def dripping(models_dev, parts, pause):
+    """Answers bit by bit, to those who wait for it."""
+
+    def drip(handler):
+        handler.send_response(200)
+        handler.send_header("content-length", str(2 * parts))
+        handler.end_headers()
+        with suppress(ConnectionError):
+            for _ in range(parts):
+                handler.wfile.write(b"[]")
+                handler.wfile.flush()
+                time.sleep(pause)
+
+    models_dev.reply = drip
+
+
 def test_a_bomb_is_not_unpacked_to_the_end(models_dev):
     bomb = gzip.compress(b"[" + b" " * (65 << 20), 1)
     models_dev.reply = models_dev.answer(200, bomb, Content_Encoding="gzip")
@@ -171,18 +224,56 @@ def test_a_bomb_is_not_unpacked_to_the_end(models_dev):
 
 
 def test_a_server_that_trickles_is_given_up(models_dev):
-    def trickle(handler):
-        handler.send_response(200)
-        handler.end_headers()
-        for _ in range(20):
-            handler.wfile.write(b" ")
-            handler.wfile.flush()
-            time.sleep(0.05)
-
-    models_dev.reply = trickle
+    dripping(models_dev, parts=20, pause=0.05)
     begun = time.monotonic()
     with pytest.raises(CatalogError, match=r"within 0\.2 s"):
         download(models_dev.url, seconds=0.2)
+    assert time.monotonic() - begun < 0.8
+
+
+def test_progress_is_told_when_it_takes_long(models_dev, monkeypatch):
+    monkeypatch.setattr(fetch, "PATIENCE", 0.1)
+    told = []
+    models_dev.reply = models_dev.answer(200, b"{}")
+    download(models_dev.url, progress=lambda *sizes: told.append(sizes))
+    assert told == []
+    dripping(models_dev, parts=30, pause=0.02)
+    download(models_dev.url, progress=lambda *sizes: told.append(sizes))
+    assert len(told) > 2
+    assert told == sorted(told)
+    assert {expected for _, expected in told} == {60}
+    assert told[-1] == (60, 60)
+
+
+def test_progress_ends_where_the_time_does(models_dev, monkeypatch):
+    monkeypatch.setattr(fetch, "PATIENCE", 0.05)
+    told = []
+    dripping(models_dev, parts=20, pause=0.05)
+    begun = time.monotonic()
+    with pytest.raises(CatalogError, match=r"within 0\.4 s"):
+        download(models_dev.url, seconds=0.4, progress=lambda *sizes: told.append(sizes))
+    assert time.monotonic() - begun < 0.7
+    assert told[-1][0] == told[-1][1] < 40
+
+
+def test_in_a_terminal_progress_is_a_line_that_goes_away(models_dev, cache, whole_api, monkeypatch, capsys):
+    monkeypatch.setattr(fetch, "PATIENCE", 0.0)
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)  # as IPython has it, in notebooks too
+    models_dev.reply = models_dev.answer(200, whole_api)
+    load()
+    lines = capsys.readouterr().err.split("\r")
+    assert lines[1].startswith("nbkit: models.dev, 0.0")
+    assert (lines[-2].strip(), lines[-1]) == ("", "")
+    monkeypatch.delattr(sys, "ps1")
+    load(refresh=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_cell_waits_no_longer_than_the_setting_says(models_dev, cache):
+    dripping(models_dev, parts=40, pause=0.05)
+    begun = time.monotonic()
+    with override(catalog_timeout=0.3), pytest.warns(CatalogWarning, match=r"no answer within 0\.3 s"):
+        assert load(refresh=True).meta.source == "bundled"
     assert time.monotonic() - begun < 0.8
 
 

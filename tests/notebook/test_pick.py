@@ -154,6 +154,22 @@ def test_rows_are_plain_json():
     assert answer["total"] == len(odd)
 
 
+def test_logos_are_sent_for_the_providers_that_a_view_asks_about():
+    picker, sent = picker_on_a_wire()
+    message = {"kind": "logos", "providers": ["anthropic", "nobody"]}
+    picker._handle_msg({"content": {"data": {"method": "custom", "content": message}}, "buffers": []})
+    answer = rows(sent)
+    assert answer["kind"] == "logos"
+    assert answer["logos"].keys() == {"anthropic", "nobody"}
+    assert all(url.startswith("data:image/svg+xml;base64,") for url in answer["logos"].values())
+
+
+def test_rows_name_the_provider_by_which_its_logo_is_asked_for():
+    picker, sent = picker_on_a_wire(limit=1)
+    ask(picker, text="claude-haiku-4-5 anthropic")
+    assert rows(sent)["rows"][0]["provider_id"] == "anthropic"
+
+
 def test_state_is_small():
     picker = pick(value=["demo/swift"])
     state = {name: value for name, value in picker.get_state().items() if name not in ("_esm", "_css")}
@@ -207,7 +223,7 @@ def test_without_a_person_there_is_only_the_table(tmp_path):
     assert "demo/sage" in output.data["text/html"]
     assert "demo/sage" in output.data["text/plain"]
     assert "&lt;img" in output.data["text/html"]
-    assert "<img" not in output.data["text/html"]
+    assert "<img src=x" not in output.data["text/html"]
 
 
 def test_nothing_picked_reads_well(tmp_path):

@@ -1,127 +1,357 @@
 import json
 import re
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import plotly.io as pio
 import pytest
 
 import nbkit
+from nbkit.billing.cost import Cost, bill
+from nbkit.conversation.completion import Usage
 from nbkit.notebook import plots
+from nbkit.notebook.charts import MAX_DOTS, PLOTLY_MIME
+
+BUCKETS = ("input", "output", "cache_read", "cache_write")
 
 
-@pytest.fixture
-def estimated():
-    frame = nbkit.catalog[nbkit.catalog["provider"].isin(["openai", "anthropic", "google"])]
+def estimated(frame):
     return nbkit.estimate(frame, input_tokens=50_000, output_tokens=2_000, calls=100)
 
 
+CHARTS = {
+    "workload": lambda frame, *title: plots.workload(estimated(frame), *title),
+    "prices": plots.prices,
+    "history": plots.history,
+    "context": plots.context,
+    "capabilities": plots.capabilities,
+    "conversation": lambda frame, *title: plots.conversation(frame, 10, *title),
+}
+each_chart = pytest.mark.parametrize("draw", CHARTS.values(), ids=CHARTS)
+
+
+@pytest.fixture
+def frame():
+    return nbkit.catalog[nbkit.catalog["provider"].isin(["openai", "anthropic", "google"])]
+
+
+@pytest.fixture
+def workload(frame):
+    return estimated(frame)
+
+
 def drawn(chart):
-    bundle = chart._repr_mimebundle_()
-    return json.loads(json.dumps(bundle[plots.PLOTLY_MIME], allow_nan=False))
+    return json.loads(json.dumps(chart._repr_mimebundle_()[PLOTLY_MIME], allow_nan=False))
 
 
-def test_a_chart_leaves_three_readings(estimated):
-    bundle = plots.workload(estimated, "My workload")._repr_mimebundle_()
-    assert set(bundle) == {plots.PLOTLY_MIME, "text/html", "text/plain"}
-    cheapest = estimated[estimated["cost"] > 0].iloc[0]
-    for reading in ("text/html", "text/plain"):
-        assert "My workload" in bundle[reading]
-        assert cheapest["name"] in bundle[reading]
-    assert bundle["text/html"].count("<tr") == 21
+def dots(chart):
+    """The dots of all clouds: x, y, hover text, cloud."""
+    for cloud in drawn(chart)["data"]:
+        if cloud["mode"] == "markers":
+            for x, y, text in zip(cloud["x"], cloud["y"], cloud["hovertext"], strict=True):
+                yield x, y, text, cloud["name"]
+
+
+def models(text):
+    """How many models a dot's hover text stands for."""
+    more = re.search(r"and ([\d,]+) more$", text)
+    return text.count("<br>") - 1 + (int(more[1].replace(",", "")) - 1 if more else 0)
+
+
+def omitted(chart):
+    reasons = chart.title.partition("(not drawn: ")[2].removesuffix(")").split(", ")
+    return {reason: int(count.replace(",", "")) for count, _, reason in (text.partition(" ") for text in reasons)}
+
+
+# Every chart
+
+
+@each_chart
+def test_a_chart_leaves_three_readings(frame, draw):
+    bundle = draw(frame, "My <b>title")._repr_mimebundle_()
+    assert set(bundle) == {PLOTLY_MIME, "text/html", "text/plain"}
+    assert "My <b>title" in bundle["text/plain"]
+    assert "My &lt;b&gt;title" in bundle["text/html"]
+    assert 2 < bundle["text/html"].count("<tr") <= 31
     assert "<script" not in bundle["text/html"]
 
 
-def test_plotly_is_left_as_it_was(estimated):
+@each_chart
+def test_catalog_text_is_text_everywhere(frame, draw):
+    bad = '<a href="javascript:alert(1)">x</a><img src=x><script>'
+    evil = frame.assign(name=bad, vendor=bad, family=bad, provider=bad)
+    evil.index = [f"{bad}<b onclick=x>{number}" for number in range(len(evil))]
+    chart = draw(evil, f"<i>{bad}")
+    assert not re.search(r"<(a|script|img|i|b onclick)\b", json.dumps(drawn(chart)) + chart._repr_html_())
+    assert "&quot;" not in json.dumps(drawn(chart))  # plotly would show it as it is
+
+
+@each_chart
+@pytest.mark.parametrize("count", [0, 9])
+def test_where_there_is_nothing_to_draw_the_chart_says_so(draw, count):
+    nothing = nbkit.catalog[nbkit.catalog["input_cost"].isna() & nbkit.catalog["output_cost"].isna()].head(count)
+    chart = draw(nothing.assign(context=pd.NA).astype({"context": "Int64"}))
+    drawing = drawn(chart)
+    if draw is plots.capabilities and count:
+        assert len(drawing["layout"]["yaxis"]["ticktext"]) == count
+        return
+    assert drawing["layout"]["annotations"][0]["text"] == "nothing to draw"
+    assert not drawing["layout"]["xaxis"]["visible"]
+    assert ("9 of unknown price" in chart.title) == bool(count)
+    assert "<table" in chart._repr_html_()
+
+
+@each_chart
+def test_charts_are_small(frame, draw):
+    for part, limit in ((nbkit.catalog, 100_000), (frame, 25_000), (frame.head(5), 5_000)):
+        bundle = draw(part)._repr_mimebundle_()
+        assert len(json.dumps(bundle[PLOTLY_MIME])) < limit
+        assert len(bundle["text/html"]) < 12_000
+
+
+@each_chart
+def test_plotly_is_left_as_it_was(frame, draw):
     before = pio.renderers.default, pio.templates.default
-    drawing = drawn(plots.workload(estimated))
+    drawing = drawn(draw(frame))
     assert (pio.renderers.default, pio.templates.default) == before
-    assert len(json.dumps(drawing)) < 10_000  # no template in it
     assert drawing["layout"]["paper_bgcolor"] == drawing["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
+    assert drawing["config"]["typesetMath"] is False
 
 
-def test_bars_are_the_cheapest_with_the_cheapest_on_top(estimated):
-    drawing = drawn(plots.workload(estimated, count=7))
+@each_chart
+def test_labels_and_titles_fit(frame, draw):
+    long = frame.assign(name="A name longer than any chart is wide " * 3, provider="a-provider-of-a-long-name")
+    layout = drawn(draw(long, "A title of many words " * 8))["layout"]
+    lines = re.sub(r"</?span.*?>", "", layout["title"]["text"]).split("<br>")
+    assert all(len(line) <= 120 for line in lines)
+    assert layout["margin"]["t"] >= 18 * len(lines)
+    assert all(len(label) <= 44 for label in layout["yaxis"].get("ticktext", ()))
+
+
+@each_chart
+def test_a_row_twice_is_drawn_twice_and_a_missing_column_is_named(frame, draw):
+    assert drawn(draw(pd.concat([frame, frame])))["data"]
+    with pytest.raises(ValueError, match=r"no column .+ to draw: .*all columns"):
+        draw(frame.drop(columns=["name", "provider", "vendor"]))
+
+
+# Bars
+
+
+def test_bars_are_the_cheapest_with_the_cheapest_on_top(workload):
+    drawing = drawn(plots.workload(workload, count=7))
     (bars,) = drawing["data"]
-    assert bars["x"] == sorted(estimated["cost"][estimated["cost"] > 0])[:7]
+    readable = workload[workload["context"].fillna(10**9) >= 52_000]
+    assert bars["x"] == sorted(readable["cost"][readable["cost"] > 0])[:7]
     ids = [text.split("<br>")[1] for text in bars["hovertext"]]
-    assert list(estimated.loc[ids, "cost"]) == bars["x"]
+    assert list(workload.loc[ids, "cost"]) == bars["x"]
     assert drawing["layout"]["yaxis"]["autorange"] == "reversed"
     assert "USD" in drawing["layout"]["xaxis"]["title"]["text"]
     assert all(re.search(r"<b>\$\S+</b><br>.*in .*out .*context", text) for text in bars["hovertext"])
 
 
-def test_models_of_one_name_keep_their_own_bars(estimated):
-    estimated["name"] = "Same"
-    drawing = drawn(plots.workload(estimated))
+def test_models_of_one_name_keep_their_own_bars(workload):
+    workload["name"] = "Same"
+    drawing = drawn(plots.workload(workload))
     assert len(set(drawing["data"][0]["y"])) == 20
     assert {label[:6] for label in drawing["layout"]["yaxis"]["ticktext"]} == {"Same ·"}
 
 
-@pytest.mark.parametrize(("log", "kind"), [(False, "linear"), (True, "log")])
-def test_axis(estimated, log, kind):
-    assert drawn(plots.workload(estimated, log=log))["layout"]["xaxis"]["type"] == kind
+@pytest.mark.parametrize(("log", "kind"), [(False, None), (True, "log")])
+def test_axis(workload, log, kind):
+    assert drawn(plots.workload(workload, log=log))["layout"]["xaxis"].get("type") == kind
 
 
-def test_what_is_not_drawn_is_counted(estimated):
-    part = estimated[estimated["cost"] > 0].head(6).copy()
+def test_what_is_not_drawn_is_counted(workload):
+    part = workload[workload["cost"] > 0].head(6).copy()
     part["cost"] = [1.0, 2.0, 0.0, np.nan, np.nan, 3.0]
     chart = plots.workload(part)
     assert drawn(chart)["data"][0]["x"] == [1.0, 2.0, 3.0]
     assert "1 priced at 0, 2 of unknown price" in chart.title
+    assert omitted(plots.workload(part, count=2))["that cost more"] == 1
     assert "not drawn" not in plots.workload(part[part["cost"] > 0]).title
 
 
-def test_catalog_text_is_text_everywhere(estimated):
-    estimated["name"] = '<a href="javascript:alert(1)">x</a><script>'
-    estimated.index = [f"evil/<b onclick=x>{number}" for number in range(len(estimated))]
-    estimated["vendor"] = "<img src=x>"
-    for chart in (plots.workload(estimated, "<i>title</i>"), plots.prices(estimated)):
-        everything = json.dumps(drawn(chart)) + chart._repr_html_()
-        assert not re.search(r"<(a|script|img|i|b onclick)\b", everything)
+def test_models_that_cannot_read_the_prompt_are_no_bars():
+    chart = plots.workload(nbkit.estimate(nbkit.demo_models(), input_tokens=150_000, output_tokens=1_000))
+    assert omitted(chart) == {"that read less than the prompt": 3}
+    assert set(chart.table["model"]) == {"Sage (simulated)", "Scholar (simulated)"}
+    with pytest.raises(ValueError, match=r"nbkit\.estimate adds the cost"):
+        plots.workload(nbkit.demo_models())
+
+
+# Clouds
 
 
 def test_every_priced_model_is_a_part_of_a_dot():
     frame = nbkit.catalog[nbkit.catalog["provider"] == "openai"]
     priced = frame[(frame["input_cost"] > 0) & (frame["output_cost"] > 0)]
-    drawing = drawn(plots.prices(frame))
     count = 0
-    for cloud in drawing["data"]:
-        for paid, got, text in zip(cloud["x"], cloud["y"], cloud["hovertext"], strict=True):
-            listed = re.findall(r"openai/[^<]+", text)
-            assert all(tuple(priced.loc[model, ["input_cost", "output_cost"]]) == (paid, got) for model in listed)
-            more = re.search(r"and ([\d,]+) more", text)
-            count += len(listed) + int(more[1] if more else 0)
+    for paid, got, text, _ in dots(plots.prices(frame)):
+        listed = re.findall(r"openai/[^<]+", text)
+        assert all(tuple(priced.loc[model, ["input_cost", "output_cost"]]) == (paid, got) for model in listed)
+        count += models(text)
     assert count == len(priced)
 
 
-def test_prices_have_logarithmic_axes_in_usd():
-    layout = drawn(plots.prices(nbkit.demo_models()))["layout"]
+@pytest.mark.parametrize("draw", [plots.prices, plots.history, plots.context])
+def test_above_the_limit_the_commonest_dots_are_drawn_and_the_rest_is_counted(draw):
+    chart = draw(nbkit.catalog)
+    shown = list(dots(chart))
+    assert len(shown) == MAX_DOTS
+    assert sum(omitted(chart).values()) + sum(models(text) for _, _, text, _ in shown) == len(nbkit.catalog)
+
+
+@pytest.mark.parametrize("draw", [plots.prices, plots.context, partial(plots.history, by="vendor")])
+def test_the_tenth_vendor_is_one_of_the_others(draw):
+    clouds = [cloud for cloud in drawn(draw(nbkit.catalog))["data"] if cloud["mode"] == "markers"]
+    assert len(clouds) == 10
+    assert clouds[0]["name"] == "other"  # below the colored ones
+    assert "unknown" not in {cloud["name"] for cloud in clouds}
+    assert len({cloud["marker"]["color"] for cloud in clouds}) == 10
+
+
+def test_dots_show_the_context():
+    frame = nbkit.demo_models()
+    sizes = {}
+    for cloud in drawn(plots.prices(frame))["data"]:
+        sizes |= dict(zip(cloud["x"], cloud["marker"]["size"], strict=True))
+    by_context = sorted(frame["context"].items(), key=lambda pair: pair[1])
+    ordered = [sizes[frame.loc[model, "input_cost"]] for model, _ in by_context]
+    assert ordered == sorted(ordered)
+    assert ordered[0] < ordered[-1]
+    assert {cloud["marker"]["size"] for cloud in drawn(plots.prices(frame, by_context=False))["data"]} == {7}
+
+
+@pytest.mark.parametrize(("spread", "ticks"), [(1, "D2"), (3, None), (20, "D2"), (1e6, 1)])
+def test_a_logarithmic_axis_is_neither_crowded_nor_bare(spread, ticks):
+    frame = nbkit.demo_models().head(2).assign(input_cost=[1.0, spread], output_cost=2.0)
+    layout = drawn(plots.prices(frame))["layout"]
+    assert layout["xaxis"].get("dtick") == ticks
     for axis, what in (("xaxis", "input"), ("yaxis", "output")):
         assert layout[axis]["type"] == "log"
         assert layout[axis]["title"]["text"] == f"{what} (USD per million tokens)"
 
 
-def test_the_tenth_vendor_is_one_of_the_others():
-    clouds = drawn(plots.prices(nbkit.catalog))["data"]
-    assert len(clouds) == 10
-    assert clouds[0]["name"] == "other"  # below the colored ones
-    colors = [cloud["marker"]["color"] for cloud in clouds]
-    assert len(set(colors)) == len(colors)
+def steps(chart):
+    (line,) = (trace for trace in drawn(chart)["data"] if trace["mode"] == "lines")
+    assert line["line"]["shape"] == "hv"
+    return list(zip(line["x"], line["y"], strict=True))
 
 
-def test_dots_may_show_the_context():
+def test_the_line_of_history_is_the_cheapest_so_far(frame):
+    chart = plots.history(frame, price="output_cost")
+    rows = [
+        (f"{day:%Y-%m-%d}", price)
+        for day, price in zip(frame["release_date"], frame["output_cost"], strict=True)
+        if price > 0 and pd.notna(day)
+    ]
+    records = sorted({(day, price) for day, price in rows if not any(d <= day and p < price for d, p in rows)})
+    firsts = [pair for pair in records if not any(d < pair[0] and p == pair[1] for d, p in records)]
+    assert steps(chart) == [*firsts, (max(rows)[0], min(price for _, price in rows))]
+    assert list(chart.table["release date"]) == [day for day, _ in firsts]
+    assert list(chart.table.iloc[:, -1]) == [f"${price:g}" for _, price in firsts]
+    assert {(x, y) for x, y, _, _ in dots(chart)} == set(rows)
+    assert "USD per million" in drawn(chart)["layout"]["yaxis"]["title"]["text"]
+
+
+def test_a_single_day_has_room_around_it():
+    frame = nbkit.demo_models().head(1)
+    low, high = drawn(plots.history(frame))["layout"]["xaxis"]["range"]
+    assert low < f"{frame['release_date'].iloc[0]:%Y-%m-%d}" < high
+
+
+def test_the_line_of_context_is_the_cheapest_with_at_least_as_much():
+    catalog = nbkit.catalog
+    chart = plots.context(catalog)
+    priced = catalog[(catalog["input_cost"] > 0) & catalog["context"].notna()]
+    line = steps(chart)
+    assert line[-1] == (priced["context"].min(), priced["input_cost"].min())
+    for context, price in line:
+        assert priced.loc[priced["context"] >= context, "input_cost"].min() == price
+    assert len(chart.table) == len(line) - 1
+    assert set(line[:-1]) <= {(x, y) for x, y, _, _ in dots(chart)}  # however rare
+    assert "tokens" in drawn(chart)["layout"]["xaxis"]["title"]["text"]
+
+
+def test_history_takes_the_cost_of_a_workload(workload):
+    chart = plots.history(workload, price="cost", by="provider")
+    assert drawn(chart)["layout"]["yaxis"]["title"]["text"] == "cost of the workload (USD)"
+    costs = workload["cost"][(workload["cost"] > 0) & (workload["context"].fillna(10**9) >= 52_000)]
+    assert {y for _, y, _, _ in dots(chart)} == set(costs[workload["release_date"].notna()])
+    assert {cloud for _, _, _, cloud in dots(chart)} == {"openai", "anthropic", "google"}
+
+
+# Capabilities
+
+
+def test_each_cell_is_yes_no_or_unknown():
+    frame = nbkit.catalog[nbkit.catalog["structured_output"].isna()].head(4)
+    frame = pd.concat([frame, nbkit.catalog[nbkit.catalog["pdf_in"]].head(40)])
+    chart = plots.capabilities(frame, count=12)
+    layout = drawn(chart)["layout"]
+    assert omitted(chart) == {"further models": 32}
+    columns = dict(zip(layout["xaxis"]["ticktext"], layout["xaxis"]["tickvals"], strict=True))
+    found = {}
+    for trace in drawn(chart)["data"]:
+        answer = re.search(r"%{x}: (\S+)</b>", trace["hovertemplate"])[1]
+        found |= dict.fromkeys(zip(trace["x"], trace["y"], strict=True), answer)
+    assert len(found) == 12 * len(columns)
+    named = {"PDF": "pdf_in", "tools": "tools", "JSON": "structured_output", "open<br>weights": "open_weights"}
+    for heading, column in named.items():
+        for row, value in enumerate(frame[column].head(12)):
+            assert found[columns[heading], row] == ("?" if value is pd.NA else "yes" if value else "no")
+    assert list(chart.table["JSON"].head(4)) == ["?"] * 4
+    assert {(trace.get("marker") or {}).get("symbol") for trace in drawn(chart)["data"]} == {"circle", "line-ew", None}
+
+
+# Conversations
+
+
+def billed(row, turns, said, answered, cached):
+    """What each turn has cost so far, by bills of single calls."""
+    rates = {name: row[f"{name}_cost"] for name in BUCKETS if pd.notna(row[f"{name}_cost"])}
+    cost = Cost(rates, [(tier["size"], tier["rates"]) for tier in row["tiers"]])
+    spent, history, read = [0.0], 0, 0
+    for _ in range(turns):
+        new = history + said - read
+        prompt = {"cache_read": read, "cache_write": new} if cached else {"input": history + said}
+        usage = Usage(output=answered, **prompt)
+        spent.append(spent[-1] + bill(usage, cost).total)
+        read = history + said if cached else 0
+        history += said + answered
+    return spent[1:]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_conversation_costs_what_its_bills_add_up_to(cached):
     frame = nbkit.demo_models()
-    sizes = {}
-    for cloud in drawn(plots.prices(frame, by_context=True))["data"]:
-        sizes |= dict(zip(cloud["x"], cloud["marker"].get("size", []), strict=True))
-    by_context = sorted(frame["context"].items(), key=lambda pair: pair[1])
-    ordered = [sizes[frame.loc[model, "input_cost"]] for model, _ in by_context]
-    assert ordered == sorted(ordered)
-    assert ordered[0] < ordered[-1]
+    chart = plots.conversation(frame, 6, input_tokens=60_000, output_tokens=100, cached=cached)
+    assert omitted(chart) == {"that read less than 360,600 tokens": 4}  # and Scholar passes into its tier
+    (model,) = frame.index[frame["context"] >= 360_600]
+    lines = drawn(chart)["data"]
+    assert [line["line"]["dash"] for line in lines] == (["solid", "dot"] if cached else ["solid"])
+    for line, way in zip(lines, (cached, False), strict=False):
+        assert line["x"] == [1, 2, 3, 4, 5, 6]
+        assert line["y"] == pytest.approx(billed(frame.loc[model], 6, 60_000, 100, way), rel=1e-5)
+    assert ("without cache (USD)" in chart.table) == cached
 
 
-@pytest.mark.parametrize("draw", [plots.workload, plots.prices])
-def test_an_empty_frame_makes_an_empty_chart(estimated, draw):
-    chart = draw(estimated.head(0))
-    assert drawn(chart)["layout"]
-    assert "<table" in chart._repr_html_()
+def test_the_cheapest_conversations_are_drawn_cheapest_first(frame):
+    chart = plots.conversation(frame, 4, count=5)
+    whole = {
+        model: billed(row, 4, 500, 500, True)[-1]
+        for model, row in frame.iterrows()
+        if row["input_cost"] > 0 and row["output_cost"] > 0 and (pd.isna(row["context"]) or row["context"] >= 4_000)
+    }
+    solid = [line for line in drawn(chart)["data"] if line["line"]["dash"] == "solid"]
+    assert [line["y"][-1] for line in solid] == pytest.approx(sorted(whole.values())[:5], rel=1e-5)
+    assert list(chart.table["model"]) == [line["name"].partition(" · ")[0] for line in solid]
+    assert drawn(chart)["layout"]["yaxis"]["title"]["text"] == "cost so far (USD)"
+
+
+@pytest.mark.parametrize("wrong", [{"turns": 0}, {"input_tokens": -1}, {"output_tokens": -1}])
+def test_a_conversation_has_turns(wrong):
+    with pytest.raises(ValueError, match="at least one turn"):
+        plots.conversation(nbkit.demo_models(), **wrong)

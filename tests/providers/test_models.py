@@ -3,8 +3,11 @@
 import pytest
 
 import nbkit
+from nbkit import ModelFilter
 from nbkit.errors import ModelNotFoundError
 from nbkit.providers.models import ModelProperties, get_model
+
+supported = nbkit.AdapterFactory.get_supported_models
 
 
 def test_a_model():
@@ -54,3 +57,39 @@ def test_capabilities_are_models_devs_corrected_by_the_tables():
     assert not get_model("zai/glm-5.3").capabilities.supports_tool_choice
     assert not get_model("google/gemma-4-31b-it").capabilities.supports_system
     assert not get_model("cloudflare-workers-ai/@cf/openai/gpt-oss-120b").capabilities.supports_json_content
+
+
+def test_supported_models_are_those_that_can_be_called(unregistered):
+    models = supported()
+    ids = [f"{model.provider_name}/{model.name}" for model in models]
+    assert ids == nbkit.catalog.index[nbkit.catalog.callable].tolist()
+    assert models[ids.index("anthropic/claude-sonnet-5-5")] == get_model("anthropic/claude-sonnet-5-5")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "least"),
+    [
+        (ModelFilter(provider="groq"), 16),
+        (ModelFilter(provider="openai", supports_vision=True, supports_tools=True), 20),
+        (ModelFilter(provider="openai", supports_vision=False), 5),
+        (ModelFilter(provider="openai", supports_temperature=False), 5),
+        (ModelFilter(provider="openrouter", supports_tools=False, supports_streaming=True), 10),
+        (ModelFilter(provider="demo"), 5),
+    ],
+)
+def test_a_filter(wanted, least):
+    models, every = supported(wanted), supported(ModelFilter(provider=wanted.provider))
+    assert len(models) >= least
+    flags = [name for name in wanted.__slots__ if name.startswith("supports_") and getattr(wanted, name) is not None]
+    fits = [all(getattr(model.capabilities, name) == getattr(wanted, name) for name in flags) for model in every]
+    assert models == [model for model, fit in zip(every, fits, strict=True) if fit]
+    assert {model.provider_name for model in models} == {wanted.provider}
+
+
+def test_a_filter_knows_what_the_tables_correct_and_who_is_registered(unregistered):
+    names = [model.name for model in supported(ModelFilter(provider="openai", supports_tools=True))]
+    assert "gpt-3.5-turbo" in names  # models.dev: no tools
+    assert supported(ModelFilter(provider="gitlab")) == supported(ModelFilter(provider="nobody")) == []
+    own = {"id": "gitlab", "npm": "@ai-sdk/openai-compatible", "models": {"mine": {"tool_call": True}}}
+    nbkit.AdapterFactory.register_provider(own, "http://127.0.0.1:1/v1")
+    assert [model.name for model in supported(ModelFilter(provider="gitlab", supports_tools=True))] == ["mine"]

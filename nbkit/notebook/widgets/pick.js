@@ -1,7 +1,9 @@
 // The model picker. The kernel keeps the models: this view sends a query and gets at most a screenful of rows.
 //
 // to the kernel    {kind: "query", view, seq, text, flags, ceiling, deprecated, sort}
-// from the kernel  {kind: "rows", view, seq, total, rows: [{id, name, provider, caps, input, output, context}]}
+//                  {kind: "logos", providers}
+// from the kernel  {kind: "rows", view, seq, total, rows: [{id, name, provider, provider_id, caps, input, output, context}]}
+//                  {kind: "logos", logos: {provider_id: data URL}}; again when they have come
 // synced           value: the ids that are picked
 //
 // Everything from the catalog is set by textContent: names come from the internet.
@@ -52,6 +54,7 @@ function row(model, id) {
       { class: "nbk-pick-name", title: model.id },
       make("bdi", {}, model.name),
       " ",
+      make("img", { class: "nbk-pick-logo", alt: "", "data-provider": model.provider_id }),
       make("bdi", { class: "nbk-pick-provider" }, model.provider),
     ),
     make("span", { class: "nbk-pick-caps" }, ...labels),
@@ -68,6 +71,7 @@ function render({ model, el }) {
   const view = `${Date.now().toString(36)}-${++views}`;
   const name = (part) => `nbk-pick-${view}-${part}`;
   const query = { text: "", flags: [], ceiling: null, deprecated: false, sort: "relevance" };
+  const logos = new Map(); // by provider; "" while the kernel is asked
   let seq = 0;
   let active = -1;
   let debounce;
@@ -122,7 +126,25 @@ function render({ model, el }) {
     debounce = setTimeout(ask, DEBOUNCE);
   }
 
+  function paint() {
+    const wanted = [];
+    for (const image of list.querySelectorAll("img")) {
+      const provider = image.dataset.provider;
+      if (logos.get(provider)) image.src = logos.get(provider);
+      else if (!logos.has(provider)) {
+        logos.set(provider, "");
+        wanted.push(provider);
+      }
+    }
+    if (wanted.length) model.send({ kind: "logos", providers: wanted });
+  }
+
   function answer(message) {
+    if (message.kind === "logos") {
+      for (const [provider, url] of Object.entries(message.logos)) logos.set(provider, url);
+      paint();
+      return;
+    }
     if (message.kind !== "rows" || message.view !== view || message.seq !== seq) return;
     clearTimeout(patience);
     list.removeAttribute("aria-busy");
@@ -134,6 +156,7 @@ function render({ model, el }) {
       : `${count} ${message.total === 1 ? "model" : "models"}.`;
     activate(message.rows.length ? 0 : -1);
     mark();
+    paint();
   }
 
   function activate(place) {

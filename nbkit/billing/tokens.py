@@ -1,0 +1,316 @@
+"""How many tokens a conversation is, before it is sent: exact where the model's tokenizer is at hand, else an estimate
+with its error band.
+
+The estimate adds up what the kinds of characters in a text cost; `_KINDS` has their rates. They were fitted to the
+counts of ten tokenizers: o200k, cl100k, Qwen 3, Llama 3, Gemma 2 and 3, DeepSeek V4, Mistral's Tekken and, for Claude,
+a reconstruction of its older and its newer one. Measured on 459 other texts of 1,500 characters (English, Markdown,
+Python, JavaScript, JSON, CSV, the Declaration of Human Rights in 25 languages), 97 % of the counts lie in the band.
+English and code are mostly met within a fifth; the band is wide where tokenizers disagree, as on Hindi, Greek or
+Hebrew. Base64 and Vietnamese may fall out of it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from base64 import b64decode
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from nbkit.conversation.content import ContentEntry, FileEntry, ImageEntry, TextEntry, inline
+from nbkit.conversation.media import pixels
+from nbkit.conversation.tools import Tool
+from nbkit.conversation.turns import AnyTurn, Conversation, FunctionCallTurn, ToolsCallTurn
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """About how many tokens: `int(count)` is the likeliest number, between `low` and `high` it lies almost always."""
+
+    tokens: int
+    low: int
+    high: int
+    exact: bool
+    """Counted by the model's own tokenizer: all three numbers are the same."""
+    method: str
+    """The tokenizer's name, or "by kind of text"."""
+
+    def __int__(self) -> int:
+        return self.tokens
+
+    def __str__(self) -> str:
+        return f"{self.tokens:,} tokens" if self.exact else f"{self.tokens:,} tokens ({self.low:,} to {self.high:,})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """An amount and its band."""
+
+    low: float = 0.0
+    tokens: float = 0.0
+    high: float = 0.0
+
+    def __add__(self, other: _Span) -> _Span:
+        return _Span(self.low + other.low, self.tokens + other.tokens, self.high + other.high)
+
+    def __mul__(self, factor: float) -> _Span:
+        return _Span(self.low * factor, self.tokens * factor, self.high * factor)
+
+    def widened(self, low: float, high: float) -> _Span:
+        return _Span(self.low * low, self.tokens, self.high * high)
+
+    @classmethod
+    def about(cls, tokens: float, low: float, high: float) -> _Span:
+        return cls(tokens * low, tokens, tokens * high)
+
+
+# Text
+
+
+class _Kind(NamedTuple):
+    """What a kind of characters costs: tokens per run of them and for each."""
+
+    pattern: str
+    run: float
+    each: float
+    low: float
+    high: float
+    factors: tuple[float, float, float]
+    """Times this for others, for Claude to 4.6 and for Claude since 4.7."""
+
+
+_CLAUDE_BAND = (0.70, 1.35)
+_WORDS = "[A-Z]?[a-z]+|[A-Z]+"
+_ENGLISH = _Kind(_WORDS, 0.59, 0.08, 0.80, 1.25, (1, 1.12, 1.50))  # and code
+_KINDS = (
+    _Kind(_WORDS, 0.58, 0.15, 0.72, 1.60, (1, 1.30, 1.80)),
+    _Kind(r"[0-9]+", 0.25, 0.55, 0.60, 1.60, (1, 0.65, 0.70)),
+    _Kind(r"[!-/:-@\[-`{-~]+", 0.88, 0.10, 0.75, 1.30, (1, 1.15, 1.30)),
+    _Kind(r"[ \t]{2,}|\n\s*", 1.30, 0.00, 0.75, 1.30, (1, 1.15, 1.15)),
+)
+_NOT_ASCII = (
+    _Kind("[\u00a0-\u024f\u1e00-\u1eff]", 0.85, 0.00, 0.50, 1.50, (1, 0.90, 1.00)),  # letters with accents
+    _Kind("[\u0250-\u06ff\u0750-\u077f\u1f00-\u1fff]+", 1.58, 0.08, 0.75, 2.60, (1, 1.60, 1.60)),  # Greek to Arabic
+    _Kind("[\u0700-\u074f\u0780-\u10ff\u1200-\u1dff]+", 0.35, 0.49, 0.50, 3.50, (1, 1.55, 1.55)),  # India to Khmer
+    _Kind("[\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]", 0.72, 0.00, 0.75, 1.80, (1, 1.45, 1.45)),  # CJK
+    _Kind("[\u2000-\u2e7f\ue000-\uf8ff\ufb00-\ufeff\U00010000-\U0010ffff]", 1.70, 0.00, 0.50, 2.20, (1, 1.50, 1.50)),
+)
+_TELLING = re.compile(r"\b(?:the|and|with|this|that|return|import|self|function|from|if)\b", re.IGNORECASE)
+
+
+def _estimate(text: str, claude: int) -> _Span:
+    """What a text is likely to be; `claude` is 0 for the others, 1 for Claude to 4.6 and 2 since 4.7."""
+    words = len(re.findall(_WORDS, text))
+    english = len(_TELLING.findall(text)) * 50 >= words
+    kinds = (_ENGLISH if english else _KINDS[0], *_KINDS[1:], *(() if text.isascii() else _NOT_ASCII))
+    total = _Span()
+    for kind in kinds:
+        runs = re.findall(kind.pattern, text)
+        tokens = (kind.run * len(runs) + kind.each * sum(map(len, runs))) * kind.factors[claude]
+        total += _Span.about(tokens, *(_CLAUDE_BAND if claude else (kind.low, kind.high)))
+    return total
+
+
+@cache
+def _installed(encoding: str) -> Callable[[str], list[int]] | None:
+    """The tokenizer of the package bpe-openai, which carries its vocabularies; it takes two seconds to load."""
+    try:
+        from bpe_openai import get_encoding
+    except ImportError:
+        return None
+    encode: Callable[[str], list[int]] = get_encoding(encoding).encode_ordinary
+    return encode
+
+
+def _tokenizer(encoding: str) -> Callable[[str], list[int]] | None:
+    """The tokenizer, where that takes no network: tiktoken downloads a vocabulary when it is first asked for."""
+    loaded = getattr(sys.modules.get("tiktoken.registry"), "ENCODINGS", {}).get(encoding)
+    return loaded.encode_ordinary if loaded else _installed(encoding) if encoding else None
+
+
+# Images: what the providers document, in pixels
+
+_UNKNOWN = (1024, 1024)  # an image at an address
+_PDF_PAGE = re.compile(rb"/Type\s*/Page\b")
+_ImageRule = Callable[[int, int, bool], _Span]  # width, height, detail="low"
+
+
+def _scaled(width: float, height: float, edge: float, short: float = math.inf) -> tuple[float, float]:
+    factor = min(1.0, edge / max(width, height), short / min(width, height))
+    return width * factor, height * factor
+
+
+def _tiles(base: int, tile: int) -> _ImageRule:
+    """OpenAI to GPT-5.1: fit into 2048 x 2048, shorter side to 768, then tiles of 512."""
+
+    def rule(width: int, height: int, low: bool) -> _Span:
+        wide, high = _scaled(*_scaled(width, height, 2048), math.inf, 768)
+        return _Span.about(base if low else base + tile * math.ceil(wide / 512) * math.ceil(high / 512), 0.9, 1.1)
+
+    return rule
+
+
+def _patches(factor: float, most: int = 1536) -> _ImageRule:
+    """OpenAI's newer models: patches of 32 x 32 times a factor, scaled down where there are more than `most`."""
+
+    def rule(width: int, height: int, low: bool) -> _Span:
+        patches = math.ceil(width / 32) * math.ceil(height / 32)
+        return _Span.about(min(256 if low else most, patches) * factor, 0.9, 1.1)
+
+    return rule
+
+
+def _area(edge: int, most: int) -> _ImageRule:
+    """Claude: width x height / 750, after scaling to the longest edge, and to `most` tokens."""
+
+    def rule(width: int, height: int, low: bool) -> _Span:
+        wide, high = _scaled(width, height, edge)
+        return _Span.about(min(most, wide * high / 750), 0.9, 1.1)
+
+    return rule
+
+
+def _gemini(width: int, height: int, low: bool) -> _Span:
+    """Gemini: 258 for up to 384 x 384, else for each tile of 768; Gemini 3 may spend 1,120 on any image."""
+    tiles = 1 if max(width, height) <= 384 else math.ceil(width / 768) * math.ceil(height / 768)
+    return _Span(258, 258 * tiles, max(1120, 258 * tiles))
+
+
+def _any_image(width: int, height: int, low: bool) -> _Span:
+    rules = (_patches(1.0), _tiles(85, 170), _area(2576, 4784), _gemini)
+    found = [rule(width, height, low) for rule in rules]
+    return _Span(min(span.low for span in found), found[0].tokens, max(span.high for span in found))
+
+
+# Models
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Models that count alike."""
+
+    encoding: str = ""
+    claude: int = 0
+    image: _ImageRule = _any_image
+
+
+_OTHERS, _O200K, _CL100K = Family(), "o200k_base", "cl100k_base"
+_NAMED = re.compile(r"claude|gemini|gpt|\bo[134]\b|text-embedding")
+_FAMILIES = tuple(  # the first pattern that is found in a model's name counts; encodings are those that tiktoken names
+    (re.compile(pattern), family)
+    for pattern, family in (
+        (r"claude\D*[1-4](?!\d|[-.][7-9](?!\d))|claude\D*3|claude-instant", Family(claude=1, image=_area(1568, 1568))),
+        (r"claude", Family(claude=2, image=_area(2576, 4784))),
+        (r"gemini", Family(image=_gemini)),
+        (r"gpt-oss", Family(_O200K)),
+        (r"gpt-4o-mini", Family(_O200K, image=_tiles(2833, 5667))),
+        (r"gpt-(?:4\.1|5)-mini|\bo4-mini", Family(_O200K, image=_patches(1.62))),
+        (r"gpt-(?:4\.1|5)-nano", Family(_O200K, image=_patches(2.46))),
+        (r"gpt-5(?:\.1)?(?![.\d])", Family(_O200K, image=_tiles(70, 140))),
+        (r"gpt-5", Family(_O200K, image=_patches(1.2))),
+        (r"gpt-4o|gpt-4\.[15]|\bo[134]\b", Family(_O200K, image=_tiles(85, 170))),
+        (r"gpt-4|gpt-3\.?5|text-embedding-(?:3|ada)", Family(_CL100K, image=_tiles(85, 170))),
+        (r"gpt-\d", Family(image=_patches(1.2))),
+    )
+)
+
+
+def family(model: str) -> Family:
+    """How the tokens of a model are counted, by its name."""
+    name = model.lower()
+    if not _NAMED.search(name):
+        return _OTHERS
+    return next((found for pattern, found in _FAMILIES if pattern.search(name)), _OTHERS)
+
+
+# Conversations
+
+_TURN, _START = _Span(3, 4, 8), _Span(0, 3, 12)  # what stands around each turn, and before the answer
+_OPENAI_TURN = _OPENAI_START = _Span(3, 3, 3)  # OpenAI's cookbook, "How to count tokens with tiktoken"
+_TOOLS = _Span(0, 100, 600)  # what a provider says about tools besides their schemas: Claude's 290 to 530 are the most
+_PAGE = _Span(258, 1500, 4000)  # of a document: Gemini takes 258, Claude the text and an image
+_BYTES_PER_PAGE = 50_000  # where the pages of a document are compressed and cannot be seen
+_SECOND = _Span(10, 20, 32)  # of a recording: OpenAI takes 10, Gemini 32
+_BYTES_PER_SECOND = 16_000  # of common MP3 files; WAV says its own
+
+
+def count_tokens(conversation: Any, model: str | None = None, *, tools: Iterable[Any] = ()) -> TokenCount:
+    """How many tokens a prompt is: a string, a Conversation, turns or OpenAI-style dicts, and the `tools` sent with it.
+
+    `model` is an id, a path or a name; without one the band holds for every model. Exact is the count of a text for
+    OpenAI's models from GPT-3.5 to GPT-5.6, where the package bpe-openai is installed (`pip install nbkit[tokens]`) or
+    tiktoken has loaded the vocabulary already; nothing is ever downloaded. Everything else is an estimate: images by
+    the formulas of OpenAI, Anthropic and Google where their size is known, documents by pages, recordings by seconds.
+    Former reasoning counts in `high` only: most providers drop it.
+
+    Raises ConversationError where the conversation cannot be read.
+    """
+    said, described = Conversation(conversation), [Tool.model_validate(tool) for tool in tools]
+    rules = family(model) if model else _OTHERS
+    spans = [_whole(said, described, rules)] + [_whole(said, described, Family(claude=2))] * (model is None)
+    low, high = min(span.low for span in spans), max(span.high for span in spans)
+    tokenizer = _tokenizer(rules.encoding)
+    exact = tokenizer is not None and low == high
+    method = rules.encoding if tokenizer else "by kind of text"
+    return TokenCount(round(spans[0].tokens), math.floor(low), math.ceil(high), exact, method)
+
+
+def _whole(said: Conversation, tools: list[Tool], rules: Family) -> _Span:
+    total = _OPENAI_START if _tokenizer(rules.encoding) else _START
+    for turn in said:
+        total += _turn(turn, rules)
+    for tool in tools:
+        schema = to_json(tool.model_dump(exclude_none=True)).decode()
+        total += _text(schema, rules).widened(0.6, 1.3)  # OpenAI writes schemas shorter, others add words to each
+    return total + _TOOLS if tools else total
+
+
+def _turn(turn: AnyTurn, rules: Family) -> _Span:
+    total = _OPENAI_TURN if _tokenizer(rules.encoding) else _TURN
+    for entry in turn.entries:
+        total += _entry(entry, rules)
+    if isinstance(turn, ToolsCallTurn):
+        for call in turn.tool_calls:
+            total += _text(f"{call.name} {call.arguments}", rules).widened(0.9, 1.3)
+    elif isinstance(turn, FunctionCallTurn):
+        total += _text(f"{turn.function_call.name} {turn.function_call.arguments}", rules).widened(0.9, 1.3)
+    thought = "".join(block.text for block in getattr(turn, "reasoning", ()))
+    return total + _Span(high=_text(thought, rules).high)
+
+
+def _text(text: str, rules: Family) -> _Span:
+    if encode := _tokenizer(rules.encoding):
+        count = len(encode(text.encode("utf-8", "replace").decode()))  # half a character is no UTF-8
+        return _Span(count, count, count)
+    return _estimate(text, rules.claude)
+
+
+def _entry(entry: ContentEntry, rules: Family) -> _Span:
+    if isinstance(entry, TextEntry):
+        return _text(entry.text, rules)
+    if isinstance(entry, ImageEntry):
+        known = pixels(_bytes(entry.url))
+        width, height = known if all(known) else _UNKNOWN
+        span = rules.image(width, height, entry.image_url.detail == "low")
+        return span if all(known) else span.widened(0.1, 3)
+    if isinstance(entry, FileEntry):
+        data = _bytes(entry.url)
+        if pages := len(_PDF_PAGE.findall(data)):
+            return _PAGE * pages
+        return (_PAGE * max(1, len(data) / _BYTES_PER_PAGE)).widened(0.2, 5)
+    data = _bytes(f"data:;base64,{entry.input_audio.data}")
+    wav = data.startswith(b"RIFF") and int.from_bytes(data[28:32], "little")
+    return _SECOND * (len(data) / (wav or _BYTES_PER_SECOND))
+
+
+def _bytes(url: str) -> bytes:
+    """What is in a `data:` URL; nothing where it is an address, or damaged."""
+    try:
+        return b64decode((inline(url) or ("", ""))[1])
+    except ValueError:
+        return b""

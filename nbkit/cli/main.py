@@ -1,0 +1,78 @@
+"""The entry of the command line. A further command is one function and one row in its module's COMMANDS."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import warnings
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import nbkit
+from nbkit.cli import bundle, catalog
+from nbkit.cli.completion import SHELLS, script
+from nbkit.errors import NbkitError
+
+_COMMANDS = (*catalog.COMMANDS, *bundle.COMMANDS)
+_EXIT = "Exit status: 0 there was something to print, 1 there was nothing or it failed, 2 it was not understood."
+
+
+class _Completion(argparse.Action):
+    """Prints the script and leaves, as --version does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: Any, values: Any, option: str | None = None) -> None:
+        sys.stdout.write(script(values, self.const))
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nbkit", description="Choose, compare and pay for language models.", epilog=_EXIT
+    )
+    parser.add_argument("--version", action="version", version=f"nbkit {nbkit.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        sub = commands.add_parser(command.name, help=command.help, description=command.run.__doc__, epilog=_EXIT)
+        groups: dict[str, Any] = {}
+        for name, how in command.arguments.items():
+            group = how.get("group")
+            if group and group not in groups:
+                groups[group] = sub.add_mutually_exclusive_group(required=True)
+            target = groups[group] if group else sub
+            target.add_argument(name, **{key: value for key, value in how.items() if key != "group"})
+        sub.set_defaults(run=command.run)
+    parser.add_argument(
+        "--completion",
+        choices=SHELLS,
+        action=_Completion,
+        const=dict(commands.choices),
+        help="print a script that completes commands and options: source <(nbkit --completion bash)",
+    )
+    return parser
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning for people: one line, without the place in nbkit that it comes from."""
+    sys.stderr.write(f"nbkit: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. 0: it printed; 1: there was nothing to print, or it failed; 2: it was not understood."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a pipe on Windows takes few characters
+    options = _parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        try:
+            found: bool = options.run(options)
+            sys.stdout.flush()
+        except BrokenPipeError:  # `nbkit models | head`: nobody reads on, nor shall Python's own flush at the end try
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except (NbkitError, OSError, EOFError, ValueError, zlib.error) as failed:
+            sys.stderr.write(f"nbkit: {failed}\n")
+            return 1
+    return 0 if found else 1

@@ -1,0 +1,86 @@
+"""Frames on standard output: a table that fits the terminal, tab-separated text in a pipe, or JSON.
+
+Catalog text is hostile: a name may hold terminal escapes, direction marks, tabs, or what rich would read as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from nbkit.notebook.sanitize import visible
+
+_TITLES = {"input_cost": "in $/M", "output_cost": "out $/M", "cache_read_cost": "cached $/M", "cost": "cost $"}
+_NUMBERS = {*_TITLES, "context", "max_output", "input_tokens", "extra", "blended_cost", "score"}
+
+
+def show(frame: pd.DataFrame, columns: tuple[str, ...], *, as_json: bool) -> None:
+    """Print the rows: all columns as JSON, else the first, which is the index, and those of `columns` that there are.
+
+    A terminal gets as many of them as fit beside the first.
+    """
+    named = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+    if as_json:
+        rows = [{name: _plain(value) for name, value in row.items()} for row in named.to_dict("records")]
+        sys.stdout.write(json.dumps(rows, indent=1, allow_nan=False) + "\n")
+        return
+    shown = list(dict.fromkeys((named.columns[0], *(name for name in columns if name in named))))
+    cells = [[_cell(value) for value in row] for row in named[shown].itertuples(index=False, name=None)]
+    if sys.stdout.isatty():
+        _terminal(shown, cells)
+    else:
+        sys.stdout.writelines("\t".join(row) + "\n" for row in [shown, *cells])
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it: null where unknown, dates as YYYY-MM-DD."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.date().isoformat()
+    return value.item() if hasattr(value, "item") else value
+
+
+def _cell(value: Any) -> str:
+    """A cell as text on one line; nothing where unknown."""
+    plain = _plain(value)
+    if isinstance(plain, bool):
+        return "yes" if plain else "no"
+    if isinstance(plain, float):
+        return f"{plain:.6g}" if abs(plain) >= 1e-4 or not plain else f"{plain:.10f}".rstrip("0")
+    text = "" if plain is None else plain if isinstance(plain, str) else json.dumps(plain)
+    return " ".join(visible(text).split())
+
+
+def _terminal(names: list[str], cells: list[list[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, highlight=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    titles = [_TITLES.get(name, name.replace("_", " ")) for name in names]
+    columns = [list(map(Text, column)) for column in zip(titles, *cells, strict=True)]
+    widths = [3 + max(text.cell_len for text in column) for column in columns]
+    room = console.width - min(widths[0], 40)
+    fitting = [0, *(place for place in range(1, len(names)) if sum(widths[1 : place + 1]) <= room)]
+    for place in fitting:
+        table.add_column(
+            columns[place][0],
+            justify="right" if names[place] in _NUMBERS else "left",
+            no_wrap=place > 0,
+            overflow="fold",
+        )
+    for row in zip(*(columns[place][1:] for place in fitting), strict=True):
+        table.add_row(*row)  # a Text is shown as it is: no markup, no emoji codes
+    console.print(table)

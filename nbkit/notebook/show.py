@@ -1,0 +1,196 @@
+"""Rows of the catalog as a table to read: prices, context, abilities, and the providers' logos.
+
+One table in plain HTML, for every reader: it needs no kernel, and what little style it has may be stripped. The logos
+that are not on this machine yet are fetched meanwhile and put in where the table stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from threading import Event
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+from IPython import get_ipython
+from IPython.display import display, update_display
+
+from nbkit.modelsdev import catalog, logos
+from nbkit.notebook.sanitize import plain_html, visible
+from nbkit.notebook.screen import person_in_front
+from nbkit.notebook.svg import picture
+from nbkit.notebook.tally import money
+from nbkit.providers import listing, registry
+
+ABILITIES = {
+    "vision": "vision",
+    "tools": "tools",
+    "reasoning": "reasoning",
+    "structured_output": "JSON",
+    "open_weights": "open",
+    "has_key": "key",
+}
+"""The flags that the column `abilities` sums up, with their labels."""
+
+_COLUMNS = ("name", "provider", "input_cost", "output_cost", "context", "abilities", "release_date", "status")
+_HEADINGS = {"name": "model", "release_date": "released"}
+_CATALOG = {column.name for column in (*catalog.COLUMNS, *listing.COLUMNS)}
+_MOST = 120  # characters of a cell
+# Without the style, commas part the labels; with it, borders do, and the commas are for screen readers.
+_STYLE = (
+    "<style>.nbk-table td{white-space:nowrap}"
+    ".nbk-labels{display:block;min-width:130px;font-size:0;white-space:normal}"
+    ".nbk-labels span{display:inline-block;font-size:11px;line-height:16px;border:1px solid #8888;border-radius:8px;"
+    "padding:0 6px;margin:1px 4px 1px 0}</style>"
+)
+_NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or two prices in a line become a formula
+
+
+def show(frame: pd.DataFrame, columns: Sequence[str] | None = None, limit: int = 50) -> None:
+    """Display rows of the catalog, at most `limit` of them, in their order; outside of IPython print them.
+
+    `columns` are names of the frame's columns, or "abilities"; by default those that choosing a model takes, and
+    whatever the frame has that the catalog has not, such as the cost that `estimate` adds. Prices are USD per million
+    tokens. Raises ValueError for a column that the frame lacks.
+    """
+    rows, note = frame.head(limit), _note(frame, limit)
+    names = _chosen(rows, columns)
+    if get_ipython() is None:
+        print(_bundle(rows, names, note)["text/plain"])  # noqa: T201 - where there is no display
+        return
+    place, displayed = uuid4().hex, Event()
+
+    def renew(_: Collection[str]) -> None:
+        displayed.wait()
+        update_display(_bundle(rows, names, note), raw=True, display_id=place)
+
+    if person_in_front():
+        fetch_logos(_providers(rows), renew)  # first: a logo that comes before the table is made is in it
+    display(_bundle(rows, names, note), raw=True, display_id=place)
+    displayed.set()
+
+
+def table(frame: pd.DataFrame) -> dict[str, str]:
+    """What `show` displays of all rows, with the logos at hand: text/html and its twin text/plain."""
+    return _bundle(frame, _chosen(frame, None), _note(frame, len(frame)))
+
+
+def fetch_logos(providers: Iterable[str], arrived: Callable[[Collection[str]], object]) -> None:
+    """`logos.fetch_soon` for the providers that models.dev lists: it need not know of a user's own."""
+    listed = {provider.id for provider in registry.snapshot().columns["provider"].values}
+    logos.fetch_soon([provider for provider in providers if provider in listed], arrived)
+
+
+def pictures(providers: Iterable[str]) -> dict[str, str]:
+    """Each provider's logo as a `data:` URL; a letter tile where none is at hand."""
+    wanted = set(providers)
+    held = logos.held(wanted)
+    return {provider: picture(provider, held.get(provider)) for provider in wanted}
+
+
+def _chosen(frame: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:
+    own = [str(name) for name in frame]
+    if columns is None:
+        if not set(own) >= _CATALOG:  # somebody has chosen some
+            return own
+        usual = [name for name in _COLUMNS if name != "status" or frame["status"].notna().any()]
+        return usual + [name for name in own if name not in _CATALOG]
+    if not columns:
+        raise ValueError("no column to show")
+    known = {*own, *(["abilities"] if ABILITIES.keys() & set(own) else [])}
+    if missing := [name for name in columns if name not in known]:
+        raise ValueError(f"no column {missing[0]!r} in these rows")
+    return list(columns)
+
+
+def _providers(frame: pd.DataFrame) -> list[str]:
+    """Each row's provider; "" where the rows do not say."""
+    return frame["provider"].astype("object").fillna("").tolist() if "provider" in frame else [""] * len(frame)
+
+
+def _heading(name: str) -> str:
+    if name.endswith("_cost"):
+        return f"{name.removesuffix('_cost').replace('_', ' ')} $/M"
+    return _line(_HEADINGS.get(name, name.replace("_", " ")))
+
+
+def _note(frame: pd.DataFrame, limit: int) -> str:
+    count, hidden = f"{len(frame):,} {'model' if len(frame) == 1 else 'models'}", len(frame) - limit
+    note = f"The first {limit:,} of {count}; {hidden:,} not shown." if hidden > 0 else f"{count}."
+    day = frame.attrs.get("date")
+    return f"{note} Catalog of {_line(day)}." if day else note
+
+
+def _text(name: str, row: Mapping[Any, Any]) -> str:
+    """A cell to read."""
+    if name == "abilities":
+        return ", ".join(label for flag, label in ABILITIES.items() if flag in row and _is(row[flag]))
+    value = row.get("provider_name", row[name]) if name == "provider" else row[name]
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return "" if name == "status" else "unknown"  # without a status it is generally available
+    return _written(name, value) if pd.api.types.is_scalar(value) or value else ""
+
+
+def _written(name: str, value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() | float() if name == "cost":
+            return money(value)
+        case int() | float():
+            return f"{'$' if name.endswith('_cost') else ''}{value:,{'.6g' if isinstance(value, float) else ''}}"
+        case pd.Timestamp():
+            return value.date().isoformat()
+    return _line(value)
+
+
+def _is(value: Any) -> bool:
+    return not pd.isna(value) and bool(value)
+
+
+def _line(value: Any) -> str:
+    line = visible(" ".join(str(value).split()))
+    return line if len(line) <= _MOST else f"{line[: _MOST - 1]}…"
+
+
+def _bundle(rows: pd.DataFrame, names: Sequence[str], note: str) -> dict[str, str]:
+    texts = [[_text(name, row) for name in names] for row in rows.to_dict("records")]
+    heads = [_heading(name) for name in names]
+    if any(head.endswith("$/M") for head in heads):
+        note += " Prices are USD per million tokens."
+    plain = pd.DataFrame(texts, columns=heads, index=[_line(model) for model in rows.index])
+    return {
+        "text/html": _html(rows, names, texts, note),
+        "text/plain": note if plain.empty else f"{note}\n{plain.to_string()}",
+    }
+
+
+def _html(rows: pd.DataFrame, names: Sequence[str], texts: Sequence[Sequence[str]], note: str) -> str:
+    sides = ["right" if name in rows and pd.api.types.is_numeric_dtype(rows[name]) else "left" for name in names]
+    heads = "".join(
+        f'<th scope="col" style="text-align:{side}">{plain_html(_heading(name))}</th>'
+        for name, side in zip(names, sides, strict=True)
+    )
+    providers = _providers(rows)
+    images = pictures(providers)
+    body = []
+    for model, provider, row in zip(rows.index, providers, texts, strict=True):
+        cells = [_content(name, text, images[provider]) for name, text in zip(names, row, strict=True)]
+        cells[0] += f'<br><small style="font-weight:normal">{plain_html(_line(model))}</small>'
+        first, *others = (f'style="text-align:{side}">{cell}' for side, cell in zip(sides, cells, strict=True))
+        body.append(f'<tr><th scope="row" {first}</th>{"".join(f"<td {other}</td>" for other in others)}</tr>')
+    return (
+        f'<div class="nbk-table {_NO_MATHS}">{_STYLE}<table>'
+        f'<caption style="text-align:left">{plain_html(note)}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _content(name: str, text: str, image: str) -> str:
+    if name == "abilities":
+        labels = ", ".join(f"<span>{label}</span>" for label in text.split(", ") if label)
+        return f'<span class="nbk-labels">{labels}</span>'
+    html = f"<bdi>{plain_html(text)}</bdi>"
+    if name == "provider":  # the name beside the picture says what it says
+        html = f'<img src="{image}" alt="" width="18" height="18" style="vertical-align:-4px"> {html}'
+    return html

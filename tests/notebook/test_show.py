@@ -1,0 +1,254 @@
+import threading
+from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pandas as pd
+import pytest
+from IPython.utils.capture import capture_output
+from kernels import Kernel, displays
+from shells import running_shell
+
+import nbkit
+from nbkit.notebook.show import fetch_logos, pictures, show, table
+from nbkit.settings import override
+
+MODELS = ["openai/gpt-6-luna", "anthropic/claude-haiku-4-5", "groq/whisper-large-v3"]
+
+
+@pytest.fixture
+def frame():
+    return nbkit.catalog.loc[MODELS]
+
+
+class Reader(HTMLParser):
+    """The texts of a table, row by row, and every tag with its attributes."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.rows, self.tags, self.caption = [], [], ""
+        self._open = None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("th", "td"):
+            self.rows[-1].append("")
+        if tag in ("caption", "style", "th", "td"):
+            self._open = tag
+
+    def handle_data(self, data):
+        if self._open == "caption":
+            self.caption += data
+        elif self._open in ("th", "td"):
+            self.rows[-1][-1] += data.lstrip()  # a space parts picture and name
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def read(tmp_path):
+    """What `show` displays: the table read from its HTML, and its twin as plain text."""
+
+    def shown(frame, columns=None, limit=50):
+        with running_shell(tmp_path), capture_output() as captured:
+            show(frame, columns, limit)
+        (output,) = captured.outputs
+        assert set(output.data) == {"text/html", "text/plain"}
+        return Reader(output.data["text/html"]), output.data["text/plain"]
+
+    return shown
+
+
+# What is read
+
+
+def test_the_columns_that_choosing_takes(read, frame):
+    html, plain = read(frame)
+    head, luna, haiku, whisper = html.rows
+    assert head == ["model", "provider", "input $/M", "output $/M", "context", "abilities", "released"]
+    row = frame.loc["anthropic/claude-haiku-4-5"]
+    assert haiku == [
+        f"{row['name']}anthropic/claude-haiku-4-5",
+        "Anthropic",
+        f"${row['input_cost']:g}",
+        f"${row['output_cost']:g}",
+        f"{row['context']:,}",
+        "vision, tools, reasoning, JSON",
+        row["release_date"].date().isoformat(),
+    ]
+    assert whisper[2:5] == ["unknown"] * 3
+    for text in (*luna[1:], *haiku[1:], *MODELS, *head):
+        assert text in plain
+
+
+def test_status_is_a_column_where_one_has_any(read, frame):
+    old = nbkit.catalog[nbkit.catalog["deprecated"]].head(1)
+    html, _ = read(pd.concat([frame, old]))
+    assert html.rows[0][-1] == "status"
+    assert [row[-1] for row in html.rows[1:]] == ["", "", "", "deprecated"]
+
+
+def test_what_the_catalog_has_not_is_shown_too(read, frame):
+    html, _ = read(nbkit.estimate(frame, input_tokens=10_000, output_tokens=0, calls=100).assign(my_rank=[1, 2, 3]))
+    place = html.rows[0].index("cost")
+    assert [row[place] for row in html.rows[1:3]] == [
+        f"${amount:.2f}" for amount in sorted(frame["input_cost"].dropna())
+    ]
+    assert [row[html.rows[0].index("my rank")] for row in html.rows[1:]] == ["1", "2", "3"]
+
+
+def test_chosen_columns_in_the_order_that_is_asked_for(read, frame):
+    names = ["provider", "vision", "context", "tiers", "structured_output", "abilities", "cache_read_cost"]
+    html, _ = read(frame, names)
+    assert html.rows[0] == [
+        "provider", "vision", "context", "tiers", "structured output", "abilities", "cache read $/M",
+    ]  # fmt: skip
+    assert html.rows[2][:2] == ["Anthropicanthropic/claude-haiku-4-5", "yes"]
+    assert html.rows[3][3] == ""
+    assert html.rows[3][4] in ("no", "unknown")
+
+
+def test_a_frame_of_a_few_columns_is_shown_as_it_is(read, frame):
+    html, _ = read(frame[["input_cost", "env"]])
+    assert html.rows[0] == ["input $/M", "env"]
+    assert html.rows[2] == ["$1anthropic/claude-haiku-4-5", "ANTHROPIC_API_KEY"]
+
+
+def test_an_unknown_column_is_named(frame):
+    with pytest.raises(ValueError, match="no column 'color'"):
+        show(frame, ["name", "color"])
+    with pytest.raises(ValueError, match="no column 'abilities'"):
+        show(frame[["name"]], ["abilities"])
+    with pytest.raises(ValueError, match="no column to show"):
+        show(frame, [])
+
+
+@pytest.mark.parametrize(
+    ("limit", "note"),
+    [(2, "The first 2 of 3 models; 1 not shown."), (3, "3 models."), (0, "The first 0 of 3 models; 3 not shown.")],
+)
+def test_the_caption_says_what_is_not_shown(read, frame, limit, note):
+    html, plain = read(frame, limit=limit)
+    assert html.caption.startswith(note)
+    assert plain.startswith(html.caption)
+    assert len(html.rows) == 1 + limit
+    assert html.caption.endswith(f"Catalog of {nbkit.catalog.attrs['date']}. Prices are USD per million tokens.")
+
+
+def test_no_rows(read, frame):
+    html, plain = read(frame.head(0))
+    assert html.caption == plain
+    assert plain.startswith("0 models.")
+    assert len(html.rows) == 1
+
+
+# For every reader
+
+
+def test_headers_are_headers_of_their_row_or_column(read, frame):
+    html, _ = read(frame)
+    scopes = [attributes["scope"] for attributes in html.all("th")]
+    assert scopes == ["col"] * len(html.rows[0]) + ["row"] * len(frame)
+
+
+def test_pictures_are_decoration_and_need_no_network(read, frame):
+    html, _ = read(frame)
+    images = html.all("img")
+    assert len(images) == len(frame)
+    assert all(image["alt"] == "" and image["src"].startswith("data:image/svg+xml;base64,") for image in images)
+    assert not {"script", "link", "svg"} & {tag for tag, _ in html.tags}
+
+
+def test_a_table_of_fifty_models_is_small():
+    assert len(table(nbkit.catalog.head(50))["text/html"]) < 80_000
+
+
+def test_names_are_shown_as_text(read, frame):
+    hostile = '<img src=x onerror="alert(1)">\u202e\n$x$'
+    row = frame.head(1).assign(name=hostile, provider_name=hostile, more=hostile)
+    row.columns = [*row.columns[:-1], "<script>"]
+    row.index = [f"{hostile}/{hostile}"]
+    html, plain = read(row)
+    assert not html.all("script")
+    assert all(image["src"].startswith("data:") for image in html.all("img"))
+    assert html.rows[1][0].startswith('<img src=x onerror="alert(1)">⟨U+202E⟩ $x$')
+    assert html.rows[0][-1] == "<script>"
+    assert "\u202e" not in plain
+    assert len(plain.splitlines()) == 3  # no name begins a row of its own
+    assert "mathjax_ignore" in html.all("div")[0]["class"]
+
+
+def test_long_texts_are_cut(read, frame):
+    html, _ = read(frame.assign(name="x" * 5000))
+    assert len(html.rows[1][0]) < 200
+
+
+def test_without_ipython_it_is_printed(frame, capsys):
+    show(frame)
+    printed = capsys.readouterr().out
+    assert "claude-haiku-4-5" in printed
+    assert "<" not in printed
+
+
+# Logos
+
+
+@pytest.fixture
+def site():
+    """The address of a models.dev on 127.0.0.1, and the paths asked for."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            there = self.path == "/logos/anthropic.svg"
+            self.send_response(200 if there else 404)
+            self.end_headers()
+            self.wfile.write(b'<svg viewBox="0 0 9 9"><circle r="4" fill="#123abc"/></svg>' if there else b"")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/api.json", asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_users_own_providers_are_not_asked_about(site, tmp_path):
+    with override(offline=False, catalog_url=site[0], cache_dir=tmp_path):
+        there = threading.Event()
+        tiles = pictures(["demo", "anthropic", "my-company", ""])
+        fetch_logos(["demo", "anthropic", "my-company", ""], lambda _: there.set())
+        assert there.wait(5)
+        changed = {provider for provider, url in pictures(tiles).items() if url != tiles[provider]}
+    assert changed == {"anthropic"}
+    assert site[1] == ["/logos/default.svg", "/logos/anthropic.svg"]
+
+
+def test_logos_are_put_in_where_the_table_stands(site, tmp_path):
+    kernel = Kernel(tmp_path)
+    try:
+        kernel.run(
+            f"""
+            from nbkit.settings import override
+            nbkit.catalog
+            changed = override(offline=False, catalog_url={site[0]!r})
+            changed.__enter__()
+        """.replace("            ", "")
+        )
+        heard = kernel.run('nbkit.show(nbkit.catalog.loc[["anthropic/claude-haiku-4-5"]])')
+        (first,) = displays(heard, "text/html")
+        kernel.until(lambda: displays(kernel.heard, "text/html", "update_display_data"))
+        (later,) = displays(kernel.heard, "text/html", "update_display_data")
+    finally:
+        kernel.close()
+    before, after = (Reader(bundle["text/html"]) for bundle in (first, later))
+    assert before.rows == after.rows
+    assert before.all("img") != after.all("img")
