@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nbkit.demo.dialog import Request, Role, Tool, Turn, field, objects, positive, required
+from nbkit.demo.dialog import Request, Tool, field, objects, positive, required
 from nbkit.demo.reply import SSE, Part, Reply, json_bytes
+from nbkit.demo.wire_openai import read_turns
 
 PATH = r"/v1/chat"
 STREAM_TYPE = SSE
 REQUEST_ID = "x-request-id"
 ID_PREFIX = ""
 
-ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 CHOICES = {"REQUIRED": "required", "NONE": "none"}
 FINISH = {"stop": "COMPLETE", "sequence": "STOP_SEQUENCE", "length": "MAX_TOKENS", "calls": "TOOL_CALL"}
 FIELDS = {"reasoning": "thinking", "text": "text"}
@@ -30,7 +30,7 @@ def parse(body: dict[str, Any]) -> Request:
         raise ValueError(f"tool_choice: {choice!r} is not one of {', '.join(CHOICES)}")
     return Request(
         model=required(body, "model", str),
-        turns=_turns(objects(required(body, "messages", list), "messages")),
+        turns=read_turns(objects(required(body, "messages", list), "messages")),
         tools=tuple(_tool(tool) for tool in objects(field(body, "tools", list, []), "tools")),
         tool_choice=CHOICES[choice] if choice else "auto",
         stream=field(body, "stream", bool, False),
@@ -38,45 +38,6 @@ def parse(body: dict[str, Any]) -> Request:
         stop=tuple(map(str, field(body, "stop_sequences", list, []))),
         thinks=field(body, "thinking", dict, {}).get("type") != "disabled",
     )
-
-
-def _turns(messages: list[dict[str, Any]]) -> tuple[Turn, ...]:
-    if not messages:
-        raise ValueError("messages: must not be empty")
-    called: set[str] = set()
-    turns = []
-    for index, message in enumerate(messages):
-        role = ROLES.get(required(message, "role", str))
-        if role is None:
-            raise ValueError(f"messages.{index}.role: {message['role']!r} is not one of {', '.join(ROLES)}")
-        if role == "tool" and message.get("tool_call_id") not in called:
-            raise ValueError(f"messages.{index}: a tool's message must answer one of the tool_calls before it")
-        text, images = _content(field(message, "content", (str, list), ""))
-        for call in objects(field(message, "tool_calls", list, []), "tool_calls"):
-            called.add(required(call, "id", str))
-            function = required(call, "function", dict)
-            text += required(function, "name", str) + required(function, "arguments", str)
-        turns.append(Turn(role, text, images))
-    return tuple(turns)
-
-
-def _content(content: str | list[Any]) -> tuple[str, int]:
-    """Text and the number of images. Earlier thinking does not count."""
-    if isinstance(content, str):
-        return content, 0
-    text, images = "", 0
-    for part in objects(content, "content"):
-        match part.get("type"):
-            case "text":
-                text += required(part, "text", str)
-            case "image_url":
-                required(required(part, "image_url", dict), "url", str)
-                images += 1
-            case "thinking":
-                required(part, "thinking", str)
-            case kind:
-                raise ValueError(f"content: the type {kind!r} is not one of text, image_url, thinking")
-    return text, images
 
 
 def _tool(tool: dict[str, Any]) -> Tool:

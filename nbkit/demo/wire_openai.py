@@ -40,7 +40,7 @@ def parse(body: dict[str, Any]) -> Request:
     options = field(body, "stream_options", dict, {})
     return Request(
         model=required(body, "model", str),
-        turns=_turns(objects(required(body, "messages", list), "messages")),
+        turns=read_turns(objects(required(body, "messages", list), "messages")),
         tools=tuple(_tool(tool) for tool in objects(field(body, "tools", list, []), "tools")),
         tool_choice=_choice(field(body, "tool_choice", (str, dict), "auto")),
         stream=field(body, "stream", bool, False),
@@ -51,7 +51,8 @@ def parse(body: dict[str, Any]) -> Request:
     )
 
 
-def _turns(messages: list[dict[str, Any]]) -> tuple[Turn, ...]:
+def read_turns(messages: list[dict[str, Any]]) -> tuple[Turn, ...]:
+    """The turns of the messages; Cohere's are of the same form. Raises ValueError, saying which field is wrong."""
     if not messages:
         raise ValueError("messages: must not be empty")
     called: set[str] = set()
@@ -72,6 +73,7 @@ def _turns(messages: list[dict[str, Any]]) -> tuple[Turn, ...]:
 
 
 def _content(content: str | list[Any]) -> tuple[str, int]:
+    """Text and the number of images. Earlier thinking, as Mistral and Cohere have it there, does not count."""
     if isinstance(content, str):
         return content, 0
     text, images = "", 0
@@ -82,8 +84,10 @@ def _content(content: str | list[Any]) -> tuple[str, int]:
             case "image_url":
                 required(required(part, "image_url", dict), "url", str)
                 images += 1
+            case "thinking":
+                pass
             case kind:
-                raise ValueError(f"content: the type {kind!r} is not one of text, image_url")
+                raise ValueError(f"content: the type {kind!r} is not one of text, image_url, thinking")
     return text, images
 
 

@@ -16,7 +16,7 @@ from nbkit.conversation.turns import (
     ToolOutputTurn,
     ToolsCallTurn,
 )
-from nbkit.protocols.writing import Draft, say, system_apart
+from nbkit.protocols.writing import Draft, arguments_of, say, system_apart
 
 FORMAT = "anthropic-claude-v1"
 """What OpenRouter calls reasoning that Claude signed."""
@@ -99,9 +99,4 @@ def _tool_id(draft: Draft, given: str) -> str:
 
 
 def _tool_use(draft: Draft, call: ToolCall) -> dict[str, Any]:
-    try:
-        arguments = call.parsed()
-    except ValueError:
-        draft.change("transformed", f"arguments of {call.name}", "not a JSON object: sent as text in one")
-        arguments = {"arguments": call.arguments}
-    return {"type": "tool_use", "id": _tool_id(draft, call.id), "name": call.name, "input": arguments}
+    return {"type": "tool_use", "id": _tool_id(draft, call.id), "name": call.name, "input": arguments_of(draft, call)}

@@ -15,7 +15,7 @@ from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, Imag
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.transforms import PLACEHOLDER
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
-from nbkit.protocols.writing import Draft, say, system_apart
+from nbkit.protocols.writing import Draft, arguments_of, say, system_apart
 
 FORMAT = "anthropic-claude-v1"
 """Only Claude signs its reasoning here. What OpenRouter calls it; the same blocks go to Anthropic itself."""
@@ -141,10 +141,5 @@ def _reasoning(draft: Draft, block: Reasoning) -> dict[str, Any] | None:
 
 
 def _tool_use(draft: Draft, call: ToolCall) -> dict[str, Any]:
-    try:
-        arguments = call.parsed()
-    except ValueError:
-        draft.change("transformed", f"arguments of {call.name}", "not a JSON object: sent as text in one")
-        arguments = {"arguments": call.arguments}
     name = tool_name(draft, call.name)
-    return {"toolUse": {"toolUseId": _tool_id(draft, call.id), "name": name, "input": arguments}}
+    return {"toolUse": {"toolUseId": _tool_id(draft, call.id), "name": name, "input": arguments_of(draft, call)}}

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from nbkit.conversation.content import AudioEntry, ContentEntry, ImageEntry, Reasoning, TextEntry, inline
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
-from nbkit.protocols.writing import Draft, say, system_apart
+from nbkit.protocols.writing import Draft, arguments_of, say, system_apart
 
 FORMAT = "google-gemini-v1"
 """What OpenRouter calls Gemini's reasoning: thoughts as text, and as `data` the signatures of what is no thought."""
@@ -135,9 +135,4 @@ def _signed(part: Part, signature: str | None) -> Part:
 
 
 def _call(draft: Draft, call: ToolCall) -> Part:
-    try:
-        arguments = call.parsed()
-    except ValueError:
-        draft.change("transformed", f"arguments of {call.name}", "not a JSON object: sent as text in one")
-        arguments = {"arguments": call.arguments}
-    return {"functionCall": _identity(draft, call.id) | {"name": call.name, "args": arguments}}
+    return {"functionCall": _identity(draft, call.id) | {"name": call.name, "args": arguments_of(draft, call)}}

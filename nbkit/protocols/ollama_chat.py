@@ -42,7 +42,7 @@ from nbkit.protocols.reading import (
     string,
 )
 from nbkit.protocols.wire import Dialect, WireRequest
-from nbkit.protocols.writing import Draft, merge
+from nbkit.protocols.writing import Draft, arguments_of, merge
 
 FRAMING = "ndjson"
 PATH = "/api/chat"
@@ -137,12 +137,7 @@ def _assistant(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
 
 
 def _tool_call(draft: Draft, call: ToolCall) -> dict[str, Any]:
-    try:
-        given = call.parsed()
-    except ValueError:
-        draft.change("transformed", f"arguments of {call.name}", "not a JSON object: sent as text in one")
-        given = {"arguments": call.arguments}
-    return {"id": call.id, "function": {"name": call.name, "arguments": given}}
+    return {"id": call.id, "function": {"name": call.name, "arguments": arguments_of(draft, call)}}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

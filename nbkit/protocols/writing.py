@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from nbkit.conversation.completion import Change
+from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import AnyTurn
 from nbkit.protocols.wire import Dialect, WireRequest
 
@@ -67,3 +68,12 @@ def say(messages: list[dict[str, Any]], role: str, blocks: list[dict[str, Any]],
         messages[-1][key] += blocks
     elif blocks:
         messages.append({"role": role, key: blocks})
+
+
+def arguments_of(draft: Draft, call: ToolCall) -> dict[str, Any]:
+    """A call's arguments, for a wire that takes them as a JSON object only."""
+    try:
+        return call.parsed()
+    except ValueError:
+        draft.change("transformed", f"arguments of {call.name}", "not a JSON object: sent as text in one")
+        return {"arguments": call.arguments}
