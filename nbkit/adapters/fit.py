@@ -20,8 +20,8 @@ _READS: dict[
     type, tuple[str, str, str]
 ] = {  # kind of entry -> the capability that reads it, what it is called, how to find models that do
     ImageEntry: ("supports_vision", "images", "catalog[catalog.vision]"),
-    FileEntry: ("supports_pdf", "documents", 'catalog[catalog.inputs.str.contains("pdf")]'),
-    AudioEntry: ("supports_audio", "audio", 'catalog[catalog.inputs.str.contains("audio")]'),
+    FileEntry: ("supports_pdf", "documents", "catalog[catalog.pdf_in]"),
+    AudioEntry: ("supports_audio", "audio", "catalog[catalog.audio_in]"),
 }
 
 

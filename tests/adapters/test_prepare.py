@@ -3,6 +3,7 @@
 import pytest
 from test_requests import endpoint
 
+import nbkit
 from nbkit.adapters.prepare import prepare, supplied
 from nbkit.errors import ConfigError, ConversationError, UnsupportedFeatureError
 
@@ -36,6 +37,19 @@ def sent(said, of, **options):
 def test_what_the_model_cannot_do_is_refused_before_sending(said, options, lacks, message):
     with pytest.raises(UnsupportedFeatureError, match=message):
         prepare(said, options, lacking(lacks), False)
+
+
+PDF = {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERg=="}}
+AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+
+
+@pytest.mark.parametrize(("entry", "lacks"), [(IMAGE[0]["content"][1], "vision"), (PDF, "pdf"), (AUDIO, "audio")])
+def test_the_error_says_how_to_find_a_model_that_can(entry, lacks):
+    with pytest.raises(UnsupportedFeatureError) as caught:
+        prepare([{"role": "user", "content": [entry]}], {}, lacking(lacks), False)
+    query = str(caught.value).partition("; ")[2].removesuffix(" lists models that do")
+    assert query.startswith("catalog[catalog.")
+    assert 0 < len(eval(query, {"catalog": nbkit.catalog})) < len(nbkit.catalog)  # noqa: S307  # our own words
 
 
 def test_what_is_unknown_may_be_asked():
