@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from nbkit.adapters.factory import AdapterFactory, get_adapter
     from nbkit.adapters.run import ToolResult
     from nbkit.billing.tokens import TokenCount, count_tokens
+    from nbkit.choose.changes import changes
+    from nbkit.choose.coverage import provider_table
+    from nbkit.choose.estimate import estimate
+    from nbkit.choose.frame import aload_catalog, demo_models, load_catalog
+    from nbkit.choose.local_models import local_models
+    from nbkit.choose.offers import offers
+    from nbkit.choose.search import search
     from nbkit.conversation.completion import Bill, Change, ChatCompletion, ChatCompletionChunk, Usage
     from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry, Reasoning, TextEntry
     from nbkit.conversation.media import attach
@@ -32,21 +39,14 @@ if TYPE_CHECKING:
         ToolsCallTurn,
         Turn,
     )
-    from nbkit.modelsdev.estimate import estimate
     from nbkit.notebook import plots
     from nbkit.notebook.chat import Chat
     from nbkit.notebook.compare import Comparison, compare
     from nbkit.notebook.show import show
     from nbkit.notebook.widgets.pick import pick
     from nbkit.providers.capabilities import ModelCapabilities
-    from nbkit.providers.changes import changes
     from nbkit.providers.health import health
-    from nbkit.providers.listing import aload_catalog, demo_models, load_catalog
-    from nbkit.providers.local import local_models
     from nbkit.providers.models import Model, ModelFilter, ModelProperties, get_model
-    from nbkit.providers.offers import offers
-    from nbkit.providers.reachable import provider_table
-    from nbkit.providers.search import search
     from nbkit.providers.trust import trust
 
     catalog: pd.DataFrame
@@ -72,20 +72,20 @@ _HOMES = {
         "ToolsCallTurn",
         "Turn",
     ),
-    "modelsdev.estimate": ("estimate",),
+    "choose.estimate": ("estimate",),
     "notebook.chat": ("Chat",),
     "notebook.compare": ("Comparison", "compare"),
     "notebook.show": ("show",),
     "notebook.widgets.pick": ("pick",),
-    "providers.listing": ("aload_catalog", "demo_models", "load_catalog"),
+    "choose.frame": ("aload_catalog", "demo_models", "load_catalog"),
     "providers.capabilities": ("ModelCapabilities",),
-    "providers.changes": ("changes",),
+    "choose.changes": ("changes",),
     "providers.health": ("health",),
-    "providers.local": ("local_models",),
+    "choose.local_models": ("local_models",),
     "providers.models": ("Model", "ModelFilter", "ModelProperties", "get_model"),
-    "providers.offers": ("offers",),
-    "providers.reachable": ("provider_table",),
-    "providers.search": ("search",),
+    "choose.offers": ("offers",),
+    "choose.coverage": ("provider_table",),
+    "choose.search": ("search",),
     "providers.trust": ("trust",),
 }
 _HOME = {name: f"nbkit.{home}" for home, names in _HOMES.items() for name in names}
@@ -147,7 +147,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "catalog":  # the frame in force: a refresh replaces it
-        return import_module("nbkit.providers.listing").catalog()
+        return import_module("nbkit.choose.frame").catalog()
     if name == "plots":
         return import_module("nbkit.notebook.plots")
     if name not in _HOME:

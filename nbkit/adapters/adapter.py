@@ -13,8 +13,8 @@ from nbkit.adapters.prepare import prepare
 from nbkit.adapters.run import MAX_TURNS, AsyncRun, Run
 from nbkit.adapters.stream import AsyncStream, Stream
 from nbkit.conversation.completion import ChatCompletion
+from nbkit.http.bounded import aread_limited, read_limited
 from nbkit.http.clients import async_client, sync_client
-from nbkit.http.limits import aread_limited, read_limited
 from nbkit.http.media import afetch_media, fetch_media
 from nbkit.providers.credentials import authorize
 from nbkit.providers.endpoints import Endpoint

@@ -8,9 +8,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from nbkit.adapters.adapter import BaseAdapter
-from nbkit.providers import registry
-from nbkit.providers.endpoints import resolve
+from nbkit.modelsdev.current import current_snapshot
+from nbkit.providers.endpoints import resolve_endpoint
 from nbkit.providers.models import get_model, supported_models
+from nbkit.providers.registered import register_provider
+from nbkit.providers.resolve import resolve_model
 
 
 class AdapterFactory:
@@ -34,8 +36,8 @@ class AdapterFactory:
         """
         secret = None if api_key is None else SecretStr(api_key)
         del api_key  # a traceback may print the locals of the frames that raise
-        found = registry.find(model, anywhere=base_url is not None)
-        endpoint = resolve(
+        found = resolve_model(model, anywhere=base_url is not None)
+        endpoint = resolve_endpoint(
             found.provider,
             found.model,
             found.record,
@@ -43,7 +45,7 @@ class AdapterFactory:
             protocol=protocol,
             keyed=secret is not None,
             address=found.address,
-            catalog_date=registry.snapshot().meta.date if found.record else None,
+            catalog_date=current_snapshot().meta.date if found.record else None,
         )
         name = found.record.name if found.record else found.model
         return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries)
@@ -57,7 +59,7 @@ class AdapterFactory:
 
         `base_url` may be a function that is called when the first call is made.
         """
-        registry.register(provider, base_url)
+        register_provider(provider, base_url)
 
 
 get_adapter = AdapterFactory.get_adapter

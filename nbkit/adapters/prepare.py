@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nbkit.adapters.fit import check, fit
+from nbkit.adapters.fit_options import check_capabilities, fit_options
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ImageEntry
 from nbkit.conversation.options import DEPRECATED, ExecuteOptions
-from nbkit.conversation.transforms import fitted
+from nbkit.conversation.transforms import fit_turns
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import UnsupportedFeatureError
 from nbkit.protocols import protocol
@@ -41,9 +41,9 @@ def prepare(said: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool
     conversation, asked = Conversation(said), ExecuteOptions.of(options)
     old = [Change("renamed", name, f"deprecated: {new}") for name, new in DEPRECATED.items() if name in options]
     can = endpoint.takes.capabilities
-    check(conversation, asked, can, endpoint.id)
-    conversation, fitting, changes = fit(conversation, asked, endpoint.takes)
-    conversation, transformed = fitted(conversation, {"function_calls", "tools_later", *can.lacks()})
+    check_capabilities(conversation, asked, can, endpoint.id)
+    conversation, fitting, changes = fit_options(conversation, asked, endpoint.takes)
+    conversation, transformed = fit_turns(conversation, {"function_calls", "tools_later", *can.lacks()})
     streams = can.supports_streaming and (can.supports_json_streaming or not fitting.response_format)
     if stream and not streams:
         transformed += (Change("transformed", "stream", "the model does not stream this: it comes in one piece"),)

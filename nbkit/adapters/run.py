@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nbkit.adapters.stream import AsyncStream, Stream
-from nbkit.billing.cost import total_cost
+from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
 from nbkit.conversation.content import ContentEntry
 from nbkit.conversation.functions import written
@@ -89,7 +89,7 @@ class _Loop:
     @property
     def cost(self) -> float | None:
         """USD of all answers so far; None where that of one is unknown."""
-        return total_cost(completion.cost for completion in self.completions)
+        return sum_usd(completion.cost for completion in self.completions)
 
     def _last(self) -> ChatCompletion:
         if not self.completions:

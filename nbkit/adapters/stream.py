@@ -15,8 +15,8 @@ from typing import Self
 
 from nbkit.adapters.call import Call
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
+from nbkit.http.bounded import araw_chunks, aread_limited, raw_chunks, read_limited
 from nbkit.http.clients import async_client, sync_client
-from nbkit.http.limits import araw_chunks, aread_limited, raw_chunks, read_limited
 from nbkit.http.media import afetch_media, fetch_media
 
 

@@ -7,10 +7,11 @@ A tier reprices the whole request: the rates of the largest tier whose size is b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import Bill, BillLine, Usage
 
 # What a bucket costs where models.dev names no price of its own, and whether that is the provider's rule
@@ -78,16 +79,9 @@ def bill(
     lines = tuple(line for line, _ in priced)
     if reported is not None:
         return Bill(reported, "provider", lines, catalog_date, tier)
-    total = total_cost((cost.request, *(line.usd for line in lines))) if usage and cost else None
+    total = sum_usd((cost.request, *(line.usd for line in lines))) if usage and cost else None
     assumed = total is not None and any(assumed for _, assumed in priced)
     return Bill(total, "partial" if partial else "estimate" if assumed else "catalog", lines, catalog_date, tier)
-
-
-def total_cost(costs: Iterable[float | None]) -> float | None:
-    """The sum of some USD, decimal like a bill; None where one is unknown."""
-    exact = [None if usd is None else Decimal(str(usd)) for usd in costs]
-    known = [usd for usd in exact if usd is not None]
-    return float(sum(known)) if len(known) == len(exact) else None
 
 
 def estimate_tokens(text: str) -> int:

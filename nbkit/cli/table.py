@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.notebook.sanitize import visible
+from nbkit.rendering.sanitize import visible
 
 _TITLES = {"input_cost": "in $/M", "output_cost": "out $/M", "cache_read_cost": "cached $/M", "cost": "cost $"}
 _NUMBERS = {*_TITLES, "context", "max_output", "input_tokens", "extra", "blended_cost", "score"}

@@ -35,7 +35,7 @@ Note = Callable[[str, str, str], None]
 """Lists a change: kind, what, why."""
 
 
-def fitted(conversation: Conversation, lacks: Collection[str]) -> tuple[Conversation, tuple[Change, ...]]:
+def fit_turns(conversation: Conversation, lacks: Collection[str]) -> tuple[Conversation, tuple[Change, ...]]:
     """The conversation for a model that `lacks` some of the keys of TRANSFORMS, and what was changed for it."""
     turns, changes = list(conversation.turns), []
 

@@ -20,9 +20,9 @@ import httpx2
 
 from nbkit.conversation.media import MAX_BYTES, data_url, inspect
 from nbkit.errors import ConversationError, TransportError
+from nbkit.http.bounded import raw_chunks
 from nbkit.http.clients import ssl_context
 from nbkit.http.failures import FAILURES, scrub, transport_error
-from nbkit.http.limits import raw_chunks
 
 MAX_REDIRECTS = 5
 MAX_SECONDS = 30.0

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from nbkit.errors import CatalogError
+from nbkit.files import make_private_directory
 from nbkit.modelsdev.records import CatalogWarning, parse
-from nbkit.modelsdev.snapshot import Meta, Snapshot, build, bundled, read, said, stamp, write
+from nbkit.modelsdev.snapshot import Meta, Snapshot, build, bundled, read, stamp, with_source, write
 from nbkit.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -93,14 +94,14 @@ def load(refresh: bool = False, *, accept: bool = False, progress: Progress | No
             reason = str(problem)
             refused = isinstance(problem, _Shrunk)
             with suppress(OSError):  # where nothing can be kept, the attempt is repeated
-                own(cache.parent)
+                make_private_directory(cache.parent)
                 marker.touch(mode=0o600)
     old = held.meta.age_days > STALE_DAYS and not config.offline and not _told_its_age
     if reason and (refresh or refused or old):
         _told_its_age[:] = ["told"]
         text = f"the catalog is that of {held.meta.date}, {held.meta.age_days} days old: {reason}"
         warnings.warn(text, CatalogWarning, stacklevel=2)
-    return said(held, held.meta.source, reason)
+    return with_source(held, held.meta.source, reason)
 
 
 class _Shrunk(CatalogError):
@@ -111,8 +112,8 @@ def _held(cache: Path) -> Snapshot:
     """The newer of the cached and the bundled snapshot; a cached file that is broken or another user's counts not."""
     if stamp(cache) >= stamp(bundled()):
         with suppress(CatalogError, OSError):  # it is fetched again
-            own(cache.parent)
-            return said(read(cache), "cached", None)
+            make_private_directory(cache.parent)
+            return with_source(read(cache), "cached", None)
     return read(bundled())
 
 
@@ -135,11 +136,11 @@ def _renew(
             " load_catalog(refresh=True, accept=True) takes it all the same"
         )
     try:
-        own(cache.parent)
+        make_private_directory(cache.parent)
         write(cache, fresh)
     except OSError as full:
-        return said(fresh, "fetched", f"not kept: {full}")
-    return said(fresh, "fetched", None)
+        return with_source(fresh, "fetched", f"not kept: {full}")
+    return with_source(fresh, "fetched", None)
 
 
 def decode(body: bytes, *, url: str, etag: str | None = None, day: str | None = None) -> Snapshot:
@@ -290,10 +291,3 @@ def age(path: Path) -> float | None:
         return max(0.0, time.time() - path.stat().st_mtime)
     except OSError:
         return None
-
-
-def own(directory: Path) -> None:
-    """Make the directory for this user only. Raises PermissionError where it is another user's."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
-        raise PermissionError(f"{directory} belongs to another user")

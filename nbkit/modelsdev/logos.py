@@ -7,9 +7,7 @@ redirect, and stop for ten minutes, in whichever kernel, once models.dev cannot 
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -20,7 +18,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
 
 from nbkit.errors import CatalogError
-from nbkit.modelsdev.fetch import RETRY_AFTER, age, own
+from nbkit.files import make_private_directory, write_atomically
+from nbkit.modelsdev.fetch import RETRY_AFTER, age
 from nbkit.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def held(providers: Iterable[str]) -> dict[str, bytes]:
 def _held(providers: Iterable[str], config: Settings) -> dict[str, bytes]:
     found = {}
     with suppress(OSError):  # another user's directory counts not, nor one that cannot be
-        own(_directory(config))
+        make_private_directory(_directory(config))
         for provider in dict.fromkeys(providers):
             with suppress(FileNotFoundError):
                 found[provider] = _path(config, provider).read_bytes()
@@ -80,14 +79,14 @@ def fetch(providers: Sequence[str], config: Settings) -> None:
                 return
             try:
                 logo = _ask(client, _url(config, provider))
-                _write(_path(config, provider), b"" if logo == standard else logo)
+                write_atomically(_path(config, provider), b"" if logo == standard else logo)
             except (CatalogError, OSError) as problem:
                 unreachable.append(problem)
 
     unreachable: list[Exception] = []
     with httpx2.Client(timeout=TIME_LIMIT, headers={"accept-encoding": "gzip"}) as client:
         try:
-            own(_directory(config))
+            make_private_directory(_directory(config))
             standard = _ask(client, _url(config, STANDARD))
         except (CatalogError, OSError) as problem:
             unreachable.append(problem)
@@ -148,15 +147,3 @@ def _path(config: Settings, provider: str) -> Path:
     """Its file. The digest tells names apart that differ only in case or in what no file name holds."""
     readable = re.sub("[^a-z0-9]", "-", provider.lower())[:40]
     return _directory(config) / f"{readable}-{sha256(_url(config, provider).encode()).hexdigest()[:16]}.svg"
-
-
-def _write(path: Path, logo: bytes) -> None:
-    """Replace the file as a whole, readable for this user only (mkstemp sees to it). Raises OSError."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".logo-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(logo)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

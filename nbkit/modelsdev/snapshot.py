@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +32,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nbkit.errors import CatalogError
+from nbkit.files import write_atomically
 from nbkit.modelsdev.records import RATES, Provider, Record
 
 Source = Literal["fetched", "cached", "bundled"]
@@ -221,8 +221,6 @@ def write(path: Path, snapshot: Snapshot, *, mode: int = 0o600) -> None:
 
     Raises OSError.
     """
-    import tempfile  # most processes only read
-
     data = {
         "schema": SCHEMA,
         "url": snapshot.meta.url,
@@ -235,20 +233,9 @@ def write(path: Path, snapshot: Snapshot, *, mode: int = 0o600) -> None:
     codes = b"".join(snapshot.columns[name].codes for name in FIELDS)
     noon = datetime.fromisoformat(f"{snapshot.meta.date}T12:00:00+00:00")
     packed = gzip.compress(head + b"\n" + codes, mtime=int(noon.timestamp()))
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, packed, mode=mode)
 
 
-def said(snapshot: Snapshot, source: Source, reason: str | None) -> Snapshot:
+def with_source(snapshot: Snapshot, source: Source, reason: str | None) -> Snapshot:
     """The same snapshot, saying where it came from and why it is not fresher."""
     return replace(snapshot, meta=replace(snapshot.meta, source=source, reason=reason))

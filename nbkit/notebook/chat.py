@@ -6,11 +6,11 @@ from typing import Any, Self
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.run import MAX_TURNS
+from nbkit.billing.total import Sum
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation, Turn
 from nbkit.notebook.compare import Comparison, adapter_of, continued
-from nbkit.notebook.tally import Sum
 
 
 class Chat:

@@ -13,16 +13,18 @@ from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.factory import get_adapter
 from nbkit.adapters.run import MAX_TURNS, AsyncRun, ToolResult
 from nbkit.adapters.stream import AsyncStream
+from nbkit.billing import total as tally
 from nbkit.billing.cost import bill, estimate_tokens
+from nbkit.billing.total import Sum, Tally
+from nbkit.bulk import portal
 from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
 from nbkit.errors import ConfigError, ConversationError
-from nbkit.notebook import portal, static, tally
-from nbkit.notebook.answers import Answer, Pane, whole
-from nbkit.notebook.live import Board
-from nbkit.notebook.screen import Screen
-from nbkit.notebook.tally import Sum, Tally
+from nbkit.notebook import export
+from nbkit.notebook.deltas import Board
+from nbkit.notebook.facts import Answer, Pane, whole
+from nbkit.notebook.outputs import Screen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +73,7 @@ class Comparison:
         what = f"nbkit comparison of {_count(len(self._panes), 'model')}" if len(self._panes) > 1 else "nbkit chat"
         self._screen = Screen(f"{what}; re-run to interact", self._hear)
         if self._screen.live:
-            self._screen.show(static.bundle((), f"{what}: no answer yet"))
+            self._screen.show(export.bundle((), f"{what}: no answer yet"))
         self._begin(asked)
 
     # What a cell calls
@@ -174,7 +176,7 @@ class Comparison:
             self._screen.show(self._bundle())
 
     def _bundle(self, since: int = 0) -> dict[str, str]:
-        return static.bundle(self._panes, self._totals(), since)
+        return export.bundle(self._panes, self._totals(), since)
 
     def _totals(self) -> str:
         what = "comparison" if len(self._panes) > 1 else "chat"
@@ -231,7 +233,7 @@ class Comparison:
             live.reset()
             for step in answer.steps:
                 if isinstance(step, ToolResult):
-                    live.insert(static.tool_html(step))
+                    live.insert(export.tool_html(step))
                 else:
                     live.feed(step, "")
             await self._stream([index])
@@ -287,7 +289,7 @@ class Comparison:
             if isinstance(event, ToolResult):
                 steps += [said, event] if said else [event]
                 said = ""
-                live.insert(static.tool_html(event))
+                live.insert(export.tool_html(event))
             else:
                 said += event.text
                 live.feed(event.text, event.reasoning)

@@ -10,9 +10,10 @@ import re
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
+from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.snapshot import Snapshot
-from nbkit.providers import registry
 from nbkit.providers.credentials import has_key
+from nbkit.providers.registered import registered_provider
 
 _LINE = re.compile(r"\s*%%?(?:chat|compare)\s(?:.*\s)?(?P<word>\S*)$")
 _VALUE = re.compile(r"(?:-o|--\S+)\s+\S*$")  # the word is an option's, or its value
@@ -49,14 +50,14 @@ def complete(word: str) -> list[str]:
 
 def keyed() -> frozenset[str]:
     """The providers with a key in the environment, as it is now."""
-    return frozenset(provider.id for provider in registry.snapshot().columns["provider"].values if has_key(provider))
+    return frozenset(provider.id for provider in current_snapshot().columns["provider"].values if has_key(provider))
 
 
 def _ids() -> list[tuple[str, str]]:
     """All ids with their lower-case twins: the simulated ones, those whose provider's key is set, the rest."""
-    snapshot, ready = registry.snapshot(), keyed()
+    snapshot, ready = current_snapshot(), keyed()
     if not _cached or _cached[0][0] is not snapshot or _cached[0][1] != ready:
-        demo = registry.registered("demo")
+        demo = registered_provider("demo")
         simulated = [f"demo/{record.model}" for record in demo.records] if demo else []
         listed = sorted(snapshot.ids, key=lambda model: (model.partition("/")[0] not in ready, model))
         _cached[:] = [(snapshot, ready, [(model.lower(), model) for model in (*simulated, *listed)])]

@@ -12,11 +12,11 @@ from weakref import WeakKeyDictionary
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from nbkit.notebook import portal
+from nbkit.bulk import portal
+from nbkit.choose.frame import catalog
 from nbkit.notebook.completion import match_models
 from nbkit.notebook.magics import NbkitMagics, summary
 from nbkit.notebook.widgets import compare as _  # noqa: F401 - 0.1 s that the first comparison need not wait for
-from nbkit.providers.listing import catalog
 
 
 @dataclass(slots=True)

@@ -19,12 +19,12 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
+from nbkit.billing import total as tally
+from nbkit.choose.frame import catalog
 from nbkit.errors import NbkitError
-from nbkit.notebook import tally
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import keyed
-from nbkit.providers.listing import catalog
 
 _BRACES = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 # Keys of OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI. A digit tells them from words.

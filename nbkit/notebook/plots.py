@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from nbkit.modelsdev.estimate import estimate
+from nbkit.billing.money import format_usd
+from nbkit.choose.estimate import estimate
 from nbkit.notebook.charts import (
     COLORS,
     GREY,
@@ -37,7 +38,6 @@ from nbkit.notebook.charts import (
     unpriced,
     words,
 )
-from nbkit.notebook.tally import money
 
 _CAPABILITIES = {
     "vision": "vision",
@@ -62,7 +62,7 @@ def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, 
     need(frame, "cost", "name", "provider", "input_cost", "output_cost", "context")
     priced, left_out = split(frame, _unpriced(frame, "cost"))
     drawn = priced.nsmallest(count, "cost")
-    shown = [money(cost) for cost in drawn["cost"]]
+    shown = [format_usd(cost) for cost in drawn["cost"]]
     bars = go.Bar(
         x=drawn["cost"].tolist(),
         y=list(range(len(drawn))),  # names are not unique, and bars of one name would be stacked
@@ -213,10 +213,10 @@ def conversation(
                 )
             )
     table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"]})
-    table["first turn (USD)"] = [money(spent[cached][0, row]) for row in drawn["row"]]
-    table[f"{turns} turns (USD)"] = drawn["cost"].map(money)
+    table["first turn (USD)"] = [format_usd(spent[cached][0, row]) for row in drawn["row"]]
+    table[f"{turns} turns (USD)"] = drawn["cost"].map(format_usd)
     if cached:
-        table["without cache (USD)"] = drawn["plain"].map(money)
+        table["without cache (USD)"] = drawn["plain"].map(format_usd)
     return chart(
         title or f"A conversation of {turns} turns: {input_tokens:,} tokens in and {output_tokens:,} out in each",
         left_out | {"that cost more": len(priced) - len(drawn)},

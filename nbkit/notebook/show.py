@@ -15,12 +15,13 @@ import pandas as pd
 from IPython import get_ipython
 from IPython.display import display, update_display
 
-from nbkit.modelsdev import catalog, logos
-from nbkit.notebook.sanitize import plain_html, visible
-from nbkit.notebook.screen import person_in_front
-from nbkit.notebook.svg import picture
-from nbkit.notebook.tally import money
-from nbkit.providers import listing, registry
+from nbkit.billing.money import format_usd
+from nbkit.choose.columns import COLUMNS
+from nbkit.modelsdev import logos
+from nbkit.modelsdev.current import current_snapshot
+from nbkit.notebook.outputs import person_in_front
+from nbkit.rendering.sanitize import plain_html, visible
+from nbkit.rendering.svg import picture
 
 ABILITIES = {
     "vision": "vision",
@@ -34,7 +35,7 @@ ABILITIES = {
 
 _COLUMNS = ("name", "provider", "input_cost", "output_cost", "context", "abilities", "release_date", "status")
 _HEADINGS = {"name": "model", "release_date": "released"}
-_CATALOG = {column.name for column in (*catalog.COLUMNS, *listing.COLUMNS)}
+_CATALOG = {column.name for column in COLUMNS}
 _MOST = 120  # characters of a cell
 # Without the style, commas part the labels; with it, borders do, and the commas are for screen readers.
 _STYLE = (
@@ -77,7 +78,7 @@ def table(frame: pd.DataFrame) -> dict[str, str]:
 
 def fetch_logos(providers: Iterable[str], arrived: Callable[[Collection[str]], object]) -> None:
     """`logos.fetch_soon` for the providers that models.dev lists: it need not know of a user's own."""
-    listed = {provider.id for provider in registry.snapshot().columns["provider"].values}
+    listed = {provider.id for provider in current_snapshot().columns["provider"].values}
     logos.fetch_soon([provider for provider in providers if provider in listed], arrived)
 
 
@@ -136,7 +137,7 @@ def _written(name: str, value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case int() | float() if name == "cost":
-            return money(value)
+            return format_usd(value)
         case int() | float():
             return f"{'$' if name.endswith('_cost') else ''}{value:,{'.6g' if isinstance(value, float) else ''}}"
         case pd.Timestamp():

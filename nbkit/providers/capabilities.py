@@ -70,7 +70,7 @@ class ModelCapabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoning:
+class ReasoningControl:
     """How much a model can be told to think."""
 
     kinds: tuple[str, ...] = ("effort",)
@@ -91,7 +91,7 @@ class Tolerance:
     """What a model takes of what is asked: its capabilities, and the limits of its options."""
 
     capabilities: ModelCapabilities = ModelCapabilities()
-    reasoning: Reasoning | None = Reasoning()
+    reasoning: ReasoningControl | None = ReasoningControl()
     """None: it does not reason."""
     max_output: int | None = None
     """Most tokens of one answer."""
@@ -148,7 +148,7 @@ def tolerance_of(record: Record | None, rows: Iterable[Mapping[str, Any]]) -> To
     )
 
 
-def _reasoning(record: Record | None, rows: list[Mapping[str, Any]]) -> Reasoning | None:
+def _reasoning(record: Record | None, rows: list[Mapping[str, Any]]) -> ReasoningControl | None:
     """models.dev's `reasoning_options` and what the rows say; None where models.dev says that it does not reason."""
     if record is not None and not record.reasoning:
         return None
@@ -164,4 +164,4 @@ def _reasoning(record: Record | None, rows: list[Mapping[str, Any]]) -> Reasonin
     budget = told.get("budget_tokens", {})
     efforts = tuple(value for value in told.get("effort", {}).get("values") or () if isinstance(value, str))
     can_stop = not record or "toggle" in told or "none" in efforts or budget.get("min") == 0
-    return Reasoning(kinds, efforts, can_stop, instead, budget.get("min"), budget.get("max"))
+    return ReasoningControl(kinds, efforts, can_stop, instead, budget.get("min"), budget.get("max"))

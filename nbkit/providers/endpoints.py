@@ -51,7 +51,7 @@ class Endpoint:
         return f"{self.provider}/{self.model}"
 
 
-def resolve(
+def resolve_endpoint(
     provider: Provider,
     model: str,
     record: Record | None,

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from nbkit.errors import AdapterError, ConfigError, ProviderNotSupportedError
+from nbkit.http.bounded import read_limited
 from nbkit.http.clients import sync_client
 from nbkit.http.failures import FAILURES, transport_error
-from nbkit.http.limits import read_limited
+from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
 from nbkit.modelsdev.snapshot import Snapshot
-from nbkit.providers import registry
 from nbkit.providers.credentials import authorize, key_variables
-from nbkit.providers.endpoints import Endpoint, resolve
+from nbkit.providers.endpoints import Endpoint, resolve_endpoint
+from nbkit.providers.registered import registered_provider, registered_providers
 from nbkit.providers.routes import route
 from nbkit.providers.tables import provider_defaults
 
@@ -75,19 +76,19 @@ def health(providers: Iterable[str] | None = None, *, seconds: float = 5.0) -> p
 def _endpoints(chosen: list[str] | None) -> Iterator[Endpoint | _Checked]:
     """One endpoint of each provider, or why there is none."""
     for name in chosen or ():
-        registry.registered(name)  # those that come with nbkit are registered when they are asked for
-    for record, address in _firsts(registry.snapshot()):
+        registered_provider(name)  # those that come with nbkit are registered when they are asked for
+    for record, address in _firsts(current_snapshot()):
         provider = record.provider
         if chosen is None or provider.id in chosen:
             try:
-                yield resolve(provider, record.model, record, address=address)
+                yield resolve_endpoint(provider, record.model, record, address=address)
             except (ConfigError, ProviderNotSupportedError) as reason:
                 yield _Checked(provider.id, _variable(key_variables(provider)), "not checked", None, str(reason))
 
 
 def _firsts(listed: Snapshot) -> Iterator[tuple[Record, Callable[[], str] | None]]:
     """One model of each provider, and its registered address; the first whose endpoint has a list, if any has."""
-    own = registry.registered_here()
+    own = registered_providers()
     yield from ((registered.records[0], registered.address) for registered in own.values())
     chosen: dict[str, tuple[Record, bool]] = {}
     for model_id in listed.ids:

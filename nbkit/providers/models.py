@@ -8,9 +8,11 @@ from typing import Any
 
 from nbkit.billing.cost import Cost
 from nbkit.errors import ModelNotFoundError
+from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
-from nbkit.providers import registry
 from nbkit.providers.capabilities import ModelCapabilities, capabilities_of
+from nbkit.providers.registered import registered_provider, registered_providers
+from nbkit.providers.resolve import resolve_model
 from nbkit.providers.routes import route
 from nbkit.providers.tables import rows
 from nbkit.providers.vendors import is_chinese, path_of, vendor
@@ -84,7 +86,7 @@ def get_model(path: str) -> Model:
 
     Raises ModelNotFoundError, with the nearest names, also for a model that the catalog does not know.
     """
-    found = registry.find(path)
+    found = resolve_model(path)
     if found.record is None:
         raise ModelNotFoundError(path, why=f"the catalog does not list {path!r}; get_adapter() may call it still")
     return model_of(found.record)
@@ -110,12 +112,12 @@ def supported_models(wanted: ModelFilter | None = None) -> list[Model]:
 def _records(provider: str | None) -> Iterator[tuple[Record, bool]]:
     """All records, or those of a provider; and whether it was registered with an address: no more is needed."""
     if provider:
-        registry.registered(provider)  # one that comes with nbkit is loaded on demand
-    here = registry.registered_here()
+        registered_provider(provider)  # one that comes with nbkit is loaded on demand
+    here = registered_providers()
     for name, own in here.items():
         if provider in (None, name):
             yield from ((record, own.address is not None) for record in own.records)
-    snapshot = registry.snapshot()
+    snapshot = current_snapshot()
     for model_id in snapshot.ids:
         name = model_id.partition("/")[0]
         if name not in here and provider in (None, name) and (record := snapshot.record(model_id)):

@@ -10,10 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,10 +19,12 @@ from typing import Any
 import httpx2
 
 from nbkit.errors import ConfigError, UntrustedEndpointError
+from nbkit.files import check_owner, write_atomically
+from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.modelsdev.snapshot import Snapshot, bundled, read
-from nbkit.providers import registry
 from nbkit.providers.credentials import SECRET, VARIABLE
+from nbkit.providers.registered import registered_providers
 from nbkit.providers.routes import Route, route
 from nbkit.settings import settings
 
@@ -53,7 +52,7 @@ def trust(provider: str, *, forget: bool = False) -> Trusted:
     """
     found = Trusted(provider)
     if not forget:
-        ways = list(_ways(provider, _samples(registry.snapshot()).get(provider, ())))
+        ways = list(_ways(provider, _samples(current_snapshot()).get(provider, ())))
         found = Trusted(provider, tuple(sorted(_hosts(ways))), tuple(sorted(_names(ways))))
         if not found.hosts:
             raise ConfigError(
@@ -71,7 +70,7 @@ def cleared(provider: str, way: Route, *, given: bool, keyed: bool) -> Route:
     key often comes from the environment too. Nor does a provider that needs no key get what is meant for this machine.
     A provider that was registered is the user's own. Raises UntrustedEndpointError.
     """
-    if provider in registry.registered_here():
+    if provider in registered_providers():
         return way
     ways = list(_ways(provider, _bundled_samples().get(provider, ())))
     hosts, names = _hosts(ways), _names(ways)
@@ -165,10 +164,8 @@ def _stored() -> dict[str, Trusted]:
     path = _path()
     try:
         with path.open("rb") as file:
-            about = os.fstat(file.fileno())
+            check_owner(os.fstat(file.fileno()), closed=True)
             data = json.load(file)
-        if hasattr(os, "getuid") and (about.st_uid != os.getuid() or stat.S_IMODE(about.st_mode) & 0o022):
-            raise ValueError("others can write to it")
         return {name: Trusted(name, _words(entry["hosts"]), _words(entry["variables"])) for name, entry in data.items()}
     except FileNotFoundError:
         return {}
@@ -185,16 +182,5 @@ def _words(value: Any) -> tuple[str, ...]:
 
 def _store(trusted: dict[str, Trusted]) -> None:
     """Write the file, whole or not at all, for this user only."""
-    path = _path()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     data = {name: {"hosts": entry.hosts, "variables": entry.variables} for name, entry in sorted(trusted.items())}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(data, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    finally:
-        with suppress(FileNotFoundError):  # it has its name
-            Path(temporary).unlink()
+    write_atomically(_path(), json.dumps(data, indent=2).encode())

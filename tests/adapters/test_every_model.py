@@ -3,10 +3,10 @@
 import pytest
 
 from nbkit.adapters.prepare import prepare
+from nbkit.choose.coverage import reachable
 from nbkit.errors import ProviderNotSupportedError, UnsupportedFeatureError
-from nbkit.providers import registry
-from nbkit.providers.endpoints import resolve
-from nbkit.providers.reachable import reachable
+from nbkit.modelsdev.current import current_snapshot
+from nbkit.providers.endpoints import resolve_endpoint
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
 HARD = [
@@ -34,14 +34,14 @@ TOOLLESS = {name: value for name, value in OPTIONS.items() if not name.startswit
 
 
 def test_every_model_has_a_request_or_a_reason(monkeypatch):
-    snapshot = registry.snapshot()
+    snapshot = current_snapshot()
     for name in {name for row in reachable(snapshot) for name in row.needs}:
         monkeypatch.setenv(name, "here.example")
     prepared, refused = 0, []
     for model_id in snapshot.ids:
         record = snapshot.record(model_id)
         try:
-            endpoint = resolve(record.provider, record.model, record)
+            endpoint = resolve_endpoint(record.provider, record.model, record)
         except ProviderNotSupportedError as reason:
             refused.append(str(reason))
             continue

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbkit.conversation.transforms import CONTINUE, NO_OUTPUT, PLACEHOLDER, TRANSFORMS, fitted
+from nbkit.conversation.transforms import CONTINUE, NO_OUTPUT, PLACEHOLDER, TRANSFORMS, fit_turns
 from nbkit.conversation.turns import Conversation
 from nbkit.providers.capabilities import ModelCapabilities
 
@@ -130,7 +130,7 @@ CASES = {
 def test_transforms(lacks, given, wanted, told):
     conversation = Conversation(given)
     before = conversation.model_dump_json()
-    fitting, changes = fitted(conversation, lacks)
+    fitting, changes = fit_turns(conversation, lacks)
     assert fitting.to_openai() == Conversation(wanted).to_openai()
     assert [change.what for change in changes] == told
     assert conversation.model_dump_json() == before
@@ -139,10 +139,10 @@ def test_transforms(lacks, given, wanted, told):
 @pytest.mark.parametrize("given", [case[1] for case in CASES.values()], ids=CASES)
 def test_nothing_happens_twice_nor_to_a_model_that_takes_it(given):
     conversation = Conversation(given)
-    assert fitted(conversation, []) == (conversation, ())
+    assert fit_turns(conversation, []) == (conversation, ())
     everything = TRANSFORMS.keys() - {"system"}  # a user's turn that was the system's can be told from no other
-    once, _ = fitted(conversation, everything)
-    assert fitted(once, everything) == (once, ())
+    once, _ = fit_turns(conversation, everything)
+    assert fit_turns(once, everything) == (once, ())
 
 
 def test_each_transform_is_a_capability():

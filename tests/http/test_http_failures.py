@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from nbkit.errors import AdapterError, ProviderError, TransportError
+from nbkit.http.bounded import aread_limited, read_limited
 from nbkit.http.failures import FAILURES, redirect_error, scrub, transport_error
-from nbkit.http.limits import aread_limited, read_limited
 
 KEY = "sk-test-0123456789abcdef"
 TIMES = httpx2.Timeout(5, read=0.2)

@@ -187,7 +187,7 @@ def test_another_users_directory_is_neither_read_nor_written(models_dev, cache, 
     before = cache.read_bytes()
     fetched = load()
     assert fetched.meta.source == "fetched"
-    assert "belongs to another user" in fetched.meta.reason
+    assert "it belongs to another user" in fetched.meta.reason
     assert cache.read_bytes() == before
 
 

@@ -13,7 +13,8 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import nbkit
 from nbkit.errors import *
-from nbkit.notebook import portal, tally
+from nbkit.billing import total as tally
+from nbkit.bulk import portal
 from nbkit.notebook.compare import compare
 from nbkit.notebook.chat import Chat
 from scripted_models import Scripted

@@ -1,4 +1,4 @@
-"""A view in Python: applies the messages of `nbkit.notebook.live` as compare.js does, counting in UTF-16 units."""
+"""A view in Python: applies the messages of `nbkit.notebook.deltas` as compare.js does, counting in UTF-16 units."""
 
 
 class Page:

@@ -8,16 +8,16 @@ from kernels import Kernel, displays
 from reader import Page
 
 from nbkit import ChatCompletion, Reasoning, ToolCall, ToolResult, Usage
+from nbkit.billing import total as tally
 from nbkit.conversation.completion import Bill, Timing
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ToolLoopError
-from nbkit.notebook import tally
-from nbkit.notebook.answers import Answer, Pane, whole
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import compare
-from nbkit.notebook.live import Board
-from nbkit.notebook.markdown import render
-from nbkit.notebook.static import bundle, tool_html
+from nbkit.notebook.deltas import Board
+from nbkit.notebook.export import bundle, tool_html
+from nbkit.notebook.facts import Answer, Pane, whole
+from nbkit.rendering.markdown import render
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202e```\n</pre><script>alert(2)</script>"
 

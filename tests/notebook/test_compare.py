@@ -7,8 +7,8 @@ import pytest
 from scripted_models import Scripted
 from shells import running_shell
 
+from nbkit.billing import total as tally
 from nbkit.errors import ConfigError, ConversationError, ModelNotFoundError, RateLimitError, StreamError
-from nbkit.notebook import tally
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 

@@ -7,7 +7,8 @@ import pytest
 from IPython.core.error import UsageError
 from shells import error_of, run, running_shell
 
-from nbkit.notebook import magics, tally
+from nbkit.billing import total as tally
+from nbkit.notebook import magics
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pydantic import SecretStr
 
 from nbkit import get_adapter
 from nbkit.errors import ApiKeyNotFoundError, ConfigError, ModelNotFoundError, ProviderNotSupportedError
-from nbkit.providers import registry
+from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.credentials import authorize, fill
-from nbkit.providers.registry import find
+from nbkit.providers.resolve import resolve_model
 from nbkit.settings import override
 
 
@@ -40,7 +40,7 @@ def test_ids_paths_and_bare_names():
     wanted = "anthropic/claude-sonnet-5-5"
     for name in (wanted, "anthropic/anthropic/claude-sonnet-5-5", "claude-sonnet-5-5"):
         assert get_adapter(name).model_id == wanted
-    assert find("openrouter/openai/gpt-6-luna").record.id == "openrouter/openai/gpt-6-luna"
+    assert resolve_model("openrouter/openai/gpt-6-luna").record.id == "openrouter/openai/gpt-6-luna"
 
 
 def test_unknown_names():
@@ -59,7 +59,7 @@ def test_unknown_names():
 
 def test_what_cannot_be_called_says_why():
     with pytest.raises(ProviderNotSupportedError, match=r"gitlab/duo-chat-\S+: GitLab Duo exchanges GITLAB_TOKEN"):
-        get_adapter(next(name for name in registry.snapshot().ids if name.startswith("gitlab/")))
+        get_adapter(next(name for name in current_snapshot().ids if name.startswith("gitlab/")))
     with pytest.raises(ProviderNotSupportedError, match="no protocol 'telegraph'; there are openai-chat, "):
         get_adapter("openai/gpt-6-luna", protocol="telegraph")
     forced = get_adapter("google/gemini-x", protocol="openai-chat", base_url="https://g.example/v1beta/openai")
@@ -98,7 +98,7 @@ def test_keys_are_looked_for_where_models_dev_says(monkeypatch):
 
 def test_a_models_row_wins_over_its_providers_and_over_models_dev():
     old, new = (get_adapter(f"openai/{name}").endpoint for name in ("gpt-3.5-turbo", "gpt-6-luna"))
-    assert find("openai/gpt-3.5-turbo").record.tools is False
+    assert resolve_model("openai/gpt-3.5-turbo").record.tools is False
     assert (old.takes.capabilities.supports_tools, old.dialect.system_role) == (True, "system")
     assert "temperature" not in old.takes.drop
     assert "temperature" in new.takes.drop
@@ -109,7 +109,7 @@ def test_vertex_is_called_in_a_project_or_with_a_key_alone(monkeypatch):
     for name in ("GOOGLE_VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT", "GOOGLE_VERTEX_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(os.environ, "GOOGLE_VERTEX_LOCATION", "eu")
-    name = next(name for name in registry.snapshot().ids if name.startswith("google-vertex/gemini"))
+    name = next(name for name in current_snapshot().ids if name.startswith("google-vertex/gemini"))
     with pytest.raises(ConfigError, match="set GOOGLE_VERTEX_PROJECT, or pass base_url="):
         get_adapter(name)
     express = get_adapter(name, api_key="k").endpoint

@@ -8,15 +8,15 @@ import time
 import pytest
 
 import nbkit
+from nbkit.modelsdev import current
 from nbkit.modelsdev.records import CatalogWarning
-from nbkit.providers import registry
 from nbkit.settings import override
 
 
 @pytest.fixture
 def models_dev(json_server, tmp_path, monkeypatch):
     """`answers`: what models.dev says; `gate`: it waits for it to be open."""
-    monkeypatch.setattr(registry, "_snapshots", [])
+    monkeypatch.setattr(current, "_snapshots", [])
     server = json_server({})
     server.gate = threading.Event()
     server.gate.set()

@@ -5,8 +5,8 @@ import pytest
 from nbkit.modelsdev.records import Provider
 from nbkit.modelsdev.snapshot import bundled, read
 from nbkit.protocols import PROTOCOLS
-from nbkit.providers.endpoints import resolve
-from nbkit.providers.registry import find
+from nbkit.providers.endpoints import resolve_endpoint
+from nbkit.providers.resolve import resolve_model
 from nbkit.providers.routes import route
 from nbkit.providers.tables import npm_package
 
@@ -19,7 +19,7 @@ AZURE = "https://${AZURE_RESOURCE_NAME}"
 
 
 def way_to(name):
-    found = find(name)
+    found = resolve_model(name)
     return route(found.provider, found.model, found.record)
 
 
@@ -94,7 +94,7 @@ def test_adapters_take_the_same_way(monkeypatch):
     for record in map(snapshot.record, snapshot.ids):
         way = route(record.provider, record.model, record)
         if not way.why_not:
-            endpoint = resolve(record.provider, record.model, record)
+            endpoint = resolve_endpoint(record.provider, record.model, record)
             assert (endpoint.protocol, endpoint.auth) == (way.protocol, way.auth)
             assert endpoint.base_url == way.address.rstrip("/") or "${" in way.address, record.id
             resolved += 1

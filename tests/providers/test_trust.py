@@ -12,10 +12,12 @@ import pytest
 import nbkit
 from nbkit import get_adapter, trust
 from nbkit.errors import ApiKeyNotFoundError, ConfigError, NbkitError, TransportError, UntrustedEndpointError
+from nbkit.modelsdev import current
+from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import CatalogWarning
 from nbkit.modelsdev.snapshot import bundled, read
-from nbkit.providers import registry
 from nbkit.providers.credentials import fill
+from nbkit.providers.registered import register_provider
 from nbkit.providers.trust import Trusted, origin
 from nbkit.settings import override
 
@@ -36,13 +38,13 @@ def environment(monkeypatch, users_file):
 def fetched(monkeypatch, json_server, tmp_path):
     """Puts providers in force as a catalog that was fetched from models.dev."""
     server = json_server({})
-    monkeypatch.setattr(registry, "_snapshots", [])
+    monkeypatch.setattr(current, "_snapshots", [])
 
     def fetch(**providers):
         models = {"m": {"tool_call": True}}
         server.answers["/api.json"] = {name: {"models": models} | row for name, row in providers.items()}
         with override(catalog_url=f"{server.url}/api.json", cache_dir=tmp_path / "cache", offline=False):
-            assert registry.snapshot(refresh=True, accept=True).meta.source == "fetched"
+            assert current_snapshot(refresh=True, accept=True).meta.source == "fetched"
 
     return fetch
 
@@ -312,7 +314,7 @@ def test_a_file_that_others_can_write_does_not_count(fetched):
 
 def test_what_the_user_registers_or_writes_down_is_trusted(fetched, unregistered, users_file):
     fetched(newco=NEWCO, openai=OPENAI)
-    registry.register({"id": "lab", "models": {"m": {}}} | NEWCO)
+    register_provider({"id": "lab", "models": {"m": {}}} | NEWCO)
     assert get_adapter("lab/m").endpoint.variables == ("NEWCO_API_KEY",)
     users_file('[providers.newco]\nbase_url = "https://api.newco.test/v1"\nenv = ["NEWCO_API_KEY"]\n')
     assert get_adapter("newco/m").endpoint.variables == ("NEWCO_API_KEY",)

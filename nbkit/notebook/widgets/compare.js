@@ -1,4 +1,4 @@
-// Views of a comparison. The messages are described in nbkit/notebook/live.py. HTML comes from the kernel, where it was
+// Views of a comparison. The messages are described in nbkit/notebook/deltas.py. HTML comes from the kernel, where it was
 // sanitized; everything else is set as text.
 
 const SILENCE = 8000; // ms without a word from the kernel before it is asked, and again before the reader is told

@@ -21,9 +21,9 @@ from anywidget import AnyWidget
 from IPython.display import display, update_display
 from rapidfuzz import fuzz, process
 
-from nbkit.notebook.screen import beside, person_in_front
+from nbkit.choose.frame import catalog, demo_models
+from nbkit.notebook.outputs import beside, person_in_front
 from nbkit.notebook.show import fetch_logos, pictures, table
-from nbkit.providers.listing import catalog, demo_models
 
 FLAGS = ("vision", "tools", "reasoning", "structured_output", "open_weights", "has_key")
 _SORTS = {  # column and direction; "relevance" is none of them

@@ -1,0 +1,257 @@
+"""Options as a model takes them. Pure; each loss is listed, and what cannot be made good raises first of all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nbkit.conversation.completion import Change
+from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry
+from nbkit.conversation.options import ExecuteOptions
+from nbkit.conversation.turns import Conversation, Turn
+from nbkit.errors import ConfigError, UnsupportedFeatureError
+from nbkit.providers.capabilities import ModelCapabilities, ReasoningControl, Tolerance
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 65536}
+"""Tokens of reasoning that stand for an effort where a model takes a budget, and the reverse."""
+
+_READS: dict[
+    type, tuple[str, str, str]
+] = {  # kind of entry -> the capability that reads it, what it is called, how to find models that do
+    ImageEntry: ("supports_vision", "images", "catalog[catalog.vision]"),
+    FileEntry: ("supports_pdf", "documents", "catalog[catalog.pdf_in]"),
+    AudioEntry: ("supports_audio", "audio", "catalog[catalog.audio_in]"),
+}
+
+
+def check_capabilities(conversation: Conversation, options: ExecuteOptions, can: ModelCapabilities, model: str) -> None:
+    """Raise UnsupportedFeatureError for what the model cannot do, and nothing can stand in for."""
+    if not conversation.turns:
+        raise UnsupportedFeatureError(f"{model}: the conversation is empty")
+    if options.tools and not can.supports_tools:
+        raise UnsupportedFeatureError(f"{model} calls no tools; catalog[catalog.tools] lists models that do")
+    if options.tool_choice not in ("auto", "none", "required", None):
+        names = [tool.name for tool in options.tools or ()]
+        if names and options.tool_choice not in names:
+            raise ConfigError(f"tool_choice {options.tool_choice!r} is none of the tools: {', '.join(names)}")
+    if (options.n or 1) > 1 and not can.supports_n:
+        raise UnsupportedFeatureError(f"{model} gives one answer a call, n={options.n} was asked for: call it again")
+    for index, turn in enumerate(conversation):
+        for entry in turn.entries:
+            flag, what, where = _READS.get(type(entry), ("", "", ""))
+            if flag and not getattr(can, flag):
+                raise UnsupportedFeatureError(f"{model} reads no {what} (turn {index}); {where} lists models that do")
+
+
+def fit_options(
+    conversation: Conversation, options: ExecuteOptions, takes: Tolerance
+) -> tuple[Conversation, ExecuteOptions, tuple[Change, ...]]:
+    """The conversation and the options with what the model takes, and what was changed for it."""
+    fitting = _Fitting(options)
+    can = takes.capabilities
+    for name in sorted(takes.drop | (set() if can.supports_user else {"user"})):
+        fitting.drop(name, "the model does not take it")
+    if fitting["n"] == 1:
+        fitting.values["n"] = None
+    _fit_temperature(fitting, takes)
+    _fit_limit(fitting, takes.max_output)
+    _fit_tools(fitting, can)
+    _fit_schemas(fitting, takes.schema_drop)
+    _fit_reasoning(fitting, takes)
+    wish = _fit_format(fitting, can, conversation)
+    if wish:
+        at = next(
+            (n for n, turn in enumerate(conversation) if turn.role not in ("system", "developer")), len(conversation)
+        )
+        turns = conversation.turns
+        conversation = Conversation((*turns[:at], Turn(role="system", content=wish), *turns[at:]))
+    return conversation, fitting.options(), tuple(dict.fromkeys(fitting.changes))
+
+
+class _Fitting:
+    """Options on their way, with the changes made to them."""
+
+    def __init__(self, asked: ExecuteOptions) -> None:
+        self.asked = asked
+        self.values: dict[str, Any] = {}
+        self.changes: list[Change] = []
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name] if name in self.values else getattr(self.asked, name)
+
+    def change(self, kind: str, what: str, why: str, value: Any) -> None:
+        self.values[what] = value
+        self.changes.append(Change(kind, what, why))
+
+    def drop(self, name: str, why: str) -> None:
+        if name == "strict":
+            self._drop_strict(why)
+        elif self[name] is not None:
+            self.change("dropped", name, why, None)
+
+    def _drop_strict(self, why: str) -> None:
+        """`strict` of a tool: the option of that name is nbkit's own."""
+        for tool in self["tools"] or ():
+            if tool.strict is not None:
+                self.changes.append(Change("dropped", f"strict of tool {tool.name}", why))
+        if self["tools"]:
+            self.values["tools"] = tuple(tool.model_copy(update={"strict": None}) for tool in self["tools"])
+
+    def options(self) -> ExecuteOptions:
+        return self.asked.model_copy(update=self.values) if self.values else self.asked
+
+
+def _fit_temperature(fitting: _Fitting, takes: Tolerance) -> None:
+    if not takes.capabilities.supports_temperature:
+        fitting.drop("temperature", "the model takes none")
+    asked, scale, most = fitting["temperature"], takes.temperature_scale, takes.temperature_max
+    if asked is None:
+        return
+    if scale != 1:
+        asked *= scale
+        fitting.change("transformed", "temperature", f"the model's scale is {scale:g} times OpenAI's: {asked:g}", asked)
+    if most is not None and asked > most:
+        fitting.change("clamped", "temperature", f"the model's goes from 0 to {most:g}", most)
+
+
+def _fit_limit(fitting: _Fitting, most: int | None) -> None:
+    asked = fitting["max_tokens"]
+    if asked is not None and most is not None and asked > most:
+        fitting.change("clamped", "max_tokens", f"the model writes at most {most} tokens", most)
+
+
+def _fit_tools(fitting: _Fitting, can: ModelCapabilities) -> None:
+    """The choice among the tools, as far as the model can be told."""
+    tools, choice = fitting["tools"] or (), fitting["tool_choice"]
+    if not tools:
+        for option in ("tool_choice", "parallel_tool_calls"):
+            fitting.drop(option, "there are no tools")
+        fitting.values["tools"] = None
+        return
+    if choice == "none" and not can.supports_tool_choice:
+        fitting.change("transformed", "tool_choice", "the model cannot be told: no tools are sent", None)
+        fitting.values |= {"tools": None, "parallel_tool_calls": None}
+        return
+    if choice not in ("auto", "none", "required", None) and not can.supports_tool_choice_named:
+        why = f"the model cannot be told which: only {choice} is sent"
+        fitting.change("transformed", "tool_choice", why, "required")
+        fitting.values["tools"] = tuple(tool for tool in tools if tool.name == choice)
+    if fitting["tool_choice"] not in ("auto", "none", None) and not can.supports_tool_choice_required:
+        fitting.change("transformed", "tool_choice", "the model cannot be made to call a tool: auto", "auto")
+    if fitting["tool_choice"] is not None and not can.supports_tool_choice:
+        fitting.values["tool_choice"] = None  # auto is what it does anyway
+
+
+def _fit_schemas(fitting: _Fitting, refused: frozenset[str]) -> None:
+    """The schemas of tools and of the answer without the keywords that the provider refuses."""
+    tools = tuple(
+        tool.model_copy(update={"parameters": _without(tool.parameters, refused)}) for tool in fitting["tools"] or ()
+    )
+    if refused and tools and tools != fitting["tools"]:
+        fitting.change("transformed", "tools", f"without {', '.join(sorted(refused))} in their schemas", tools)
+    wanted = fitting["response_format"] or {}
+    if refused and (stripped := _without(wanted, refused)) != wanted:
+        why = f"without {', '.join(sorted(refused))} in its schema"
+        fitting.change("transformed", "response_format", why, stripped)
+
+
+def _without(schema: Any, refused: frozenset[str], names: bool = False) -> Any:
+    """A JSON schema without some keywords; `names`: it is an object of properties, whose keys are no keywords."""
+    if isinstance(schema, list):
+        return [_without(item, refused) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without(value, refused, names=not names and key in ("properties", "$defs", "definitions"))
+        for key, value in schema.items()
+        if names or key not in refused
+    }
+
+
+def _fit_reasoning(fitting: _Fitting, takes: Tolerance) -> None:
+    """The effort or the budget, in the terms that the model knows; a budget of 0 is the effort `none`."""
+    if fitting["reasoning_budget"] == 0:
+        fitting.values |= {"reasoning_budget": None, "reasoning_effort": fitting["reasoning_effort"] or "none"}
+    control = takes.reasoning
+    if control is None:
+        if fitting["reasoning_effort"] == "none":
+            fitting.values["reasoning_effort"] = None
+        fitting.drop("reasoning_effort", "the model does not reason")
+        return fitting.drop("reasoning_budget", "the model does not reason")
+    _fit_kind(fitting, control)
+    effort, budget = fitting["reasoning_effort"], fitting["reasoning_budget"]
+    if effort is not None:
+        _fit_effort(fitting, effort, control)
+    if budget:
+        within = min(max(budget, control.least or 0), control.most or budget)
+        if within != budget:
+            fitting.change("clamped", "reasoning_budget", f"the model takes {within} tokens", within)
+    return None
+
+
+def _fit_kind(fitting: _Fitting, control: ReasoningControl) -> None:
+    """An effort as a budget, or a budget as an effort, where the model knows only the other."""
+    effort, budget = fitting["reasoning_effort"], fitting["reasoning_budget"]
+    if effort:
+        fitting.drop("reasoning_budget", "there is a reasoning_effort")
+        if effort == "none" or "effort" in control.kinds:
+            return
+        if "budget" not in control.kinds:
+            return fitting.drop("reasoning_effort", "the model takes none")
+        budget = _BUDGETS[effort]
+        fitting.change("transformed", "reasoning_effort", f"the model takes a budget: {budget} tokens", None)
+        fitting.values["reasoning_budget"] = budget
+    elif budget and "budget" not in control.kinds:
+        if "effort" not in control.kinds:
+            return fitting.drop("reasoning_budget", "the model takes none")
+        effort = next((name for name, most in _BUDGETS.items() if budget <= most), "max")
+        fitting.drop("reasoning_budget", "the model takes an effort")
+        fitting.values["reasoning_effort"] = effort
+    return None
+
+
+def _fit_effort(fitting: _Fitting, effort: str, control: ReasoningControl) -> None:
+    """The effort in the model's words."""
+    if effort in control.instead:
+        why, instead = f"the model has no {effort}", control.instead[effort]
+    elif effort == "none" and not control.can_stop:
+        why, instead = "the model always thinks", _nearest(effort, control.efforts)
+        if instead == "none":
+            return fitting.drop("reasoning_effort", why)
+    elif effort != "none" and control.efforts and effort not in control.efforts:
+        why, instead = f"the model has no {effort}", _nearest(effort, control.efforts)
+    else:
+        return None
+    return fitting.change("transformed", "reasoning_effort", f"{why}: {instead}", instead)
+
+
+def _nearest(effort: str, known: tuple[str, ...]) -> str:
+    """The known effort that comes closest, the smaller of two."""
+    ranked = [name for name in known if name in EFFORTS and name != "none"]
+    return min(ranked, key=lambda name: abs(EFFORTS.index(name) - EFFORTS.index(effort)), default=effort)
+
+
+def _fit_format(fitting: _Fitting, can: ModelCapabilities, conversation: Conversation) -> str:
+    """The form of the answer; where the model cannot be held to it, what to tell it instead."""
+    wanted = fitting["response_format"]
+    kind = (wanted or {}).get("type")
+    if kind not in ("json_object", "json_schema"):
+        if wanted and kind == "text":
+            fitting.values["response_format"] = None
+        return ""
+    schema = (wanted.get("json_schema") or {}).get("schema")
+    beside_tools = bool(fitting["tools"]) and not can.supports_json_with_tools
+    if kind == "json_schema" and can.supports_json_schema and not beside_tools:
+        return ""
+    told = "Answer with a JSON object" + (f" that follows this JSON schema:\n{json.dumps(schema)}" if schema else ".")
+    if beside_tools or not can.supports_json_output:
+        fitting.change("transformed", "response_format", "the model cannot be held to it: it is told to", None)
+    elif kind == "json_schema":
+        why = "the model cannot be held to a schema, only to JSON: it is told the schema"
+        fitting.change("transformed", "response_format", why, {"type": "json_object"})
+    elif "json" in conversation.text.lower():
+        return ""
+    else:
+        fitting.change("transformed", "response_format", "the prompt must speak of JSON: it is told to", wanted)
+    return told

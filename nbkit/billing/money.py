@@ -1,0 +1,31 @@
+"""Amounts of USD: added, blended, written for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from math import floor, log10
+from typing import Any
+
+
+def sum_usd(amounts: Iterable[float | None]) -> float | None:
+    """The sum of some USD, decimal like a bill; None where one is unknown."""
+    exact = [None if usd is None else Decimal(str(usd)) for usd in amounts]
+    known = [usd for usd in exact if usd is not None]
+    return float(sum(known)) if len(known) == len(exact) else None
+
+
+def blended_price(input_cost: Any, output_cost: Any) -> Any:
+    """USD per million tokens where three are read for each that is written, as is usual; numbers or columns."""
+    return (3 * input_cost + output_cost) / 4
+
+
+def format_usd(usd: float | Decimal | None) -> str:
+    """An amount of USD to read: "$0.00012", "$1.23", "unknown". Never "$0.00" for what did cost something."""
+    if usd is None:
+        return "unknown"
+    if usd == 0:
+        return "$0"
+    if usd >= 0.1:
+        return f"${usd:,.2f}"
+    return f"${usd:.{1 - floor(log10(usd))}f}"  # two digits that are not zero

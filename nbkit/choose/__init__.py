@@ -1,0 +1,1 @@
+"""The catalog as a person sees it."""

@@ -1,0 +1,225 @@
+"""The delta protocol between a comparison and its views. No Jupyter here: messages are plain dicts.
+
+A view sends `ready` (each view, after each reload) and gets a snapshot; from then on it gets deltas, whose `seq` counts
+by one; a view that sees a gap sends `resync` and gets a snapshot again. A view that waits and hears nothing for long
+sends `ping` and gets a `pong`. What else a view sends: `stop`, `ask` (with `text`), `retry` (with `pane`).
+
+    {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
+    {"type": "delta", "seq", "news", "foot"}          foot: {"busy", "totals", "ahead"}, where it has changed
+
+`news` has the same form in both, so a view applies them alike; each item is about one turn of one pane:
+
+    pane, turn  their indices; a new turn begins with its `prompt` (HTML)
+    reset       the turn starts again (a retry)
+    status      waiting | streaming | done | stopped | failed
+    think       HTML to append to the reasoning
+    keep, cut, tail  the open blocks' HTML is now its first `keep` UTF-16 units + `tail` + its last `cut` units
+    closed      so many units of it, from the start, are blocks that will not change again
+    final       the whole answer's HTML, where it differs from what was shown
+    end         what stands under the answer: `Answer.facts`
+
+All HTML is made by `nbkit.rendering.markdown` and `sanitize`, so it is clean; everything else is text. A delta holds
+only what is new, and there is none when nothing is. Not thread-safe: all calls come from the portal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from nbkit.rendering.markdown import Incremental
+from nbkit.rendering.sanitize import plain_html
+
+Message = dict[str, Any]
+
+FLUSH_SECONDS = 0.05
+"""Deltas are batched for this long; each message has an envelope of about 440 bytes."""
+_CROWD = 3
+"""From so many panes on, for twice as long: the eye does not see it, the kernel does."""
+
+
+def _shared(old: str, new: str) -> tuple[int, int]:
+    """How many characters both begin with, and how many of the rest both end with."""
+    most = min(len(old), len(new))
+    keep = _bisect(most, lambda length: old[:length] == new[:length])
+    most -= keep
+    return keep, _bisect(most, lambda length: old[len(old) - length :] == new[len(new) - length :])
+
+
+def _bisect(most: int, same: Callable[[int], bool]) -> int:
+    """The largest length that is still the `same`: a handful of memcmps instead of a loop over characters."""
+    low = 0
+    while low < most:
+        middle = (low + most + 1) // 2
+        low, most = (middle, most) if same(middle) else (low, middle - 1)
+    return low
+
+
+def _units(text: str) -> int:
+    """The length of `text` in JavaScript."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+
+
+class _Text:
+    """Markdown that grows, with finished HTML between: what stands before that is never read again."""
+
+    def __init__(self) -> None:
+        self._markdown = Incremental()
+        self._done = ""
+        self._new: list[str] = []
+
+    def feed(self, text: str) -> None:
+        self._markdown.feed(text)
+
+    def insert(self, html: str) -> None:
+        update = self._markdown.flush()
+        self._new += [*update.closed, update.tail, html]
+        self._done += self._markdown.finish() + html
+        self._markdown = Incremental()
+
+    def flush(self) -> tuple[str, str]:
+        """What closed since the last flush, and the open tail."""
+        update = self._markdown.flush()
+        closed, self._new = "".join([*self._new, *update.closed]), []
+        return closed, update.tail
+
+    def finish(self) -> str:
+        """All of it."""
+        return self._done + self._markdown.finish()
+
+
+class LiveTurn:
+    """One answer as the views show it."""
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = plain_html(prompt)
+        self._clear()
+        self._news: Message = {"prompt": self._prompt, "status": self.status}
+
+    def _clear(self) -> None:
+        self.status = "waiting"
+        self._markdown = _Text()
+        self._fed = False
+        self._html = self._tail = self._think = ""
+        self._end: Message | None = None
+
+    def reset(self) -> None:
+        """Start the answer again, for a retry."""
+        self._clear()
+        self._news = {"reset": True, "status": self.status}
+
+    def feed(self, text: str, reasoning: str) -> None:
+        """Add a piece of the answer."""
+        if self.status == "waiting":
+            self.status = self._news["status"] = "streaming"
+        if text:
+            self._markdown.feed(text)
+            self._fed = True
+        if reasoning:
+            piece = plain_html(reasoning)
+            self._think += piece
+            self._news["think"] = self._news.get("think", "") + piece
+
+    def insert(self, html: str) -> None:
+        """Put clean HTML after what was said so far; what is said next is a text of its own."""
+        self._markdown.insert(html)
+        self._fed = True
+
+    def finish(self, status: str, end: Message) -> None:
+        """The answer is complete, or will never be. `end` is what stands under it."""
+        self._flush()
+        final = self._markdown.finish()
+        if final != self._html + self._tail:
+            self._news["final"] = final
+        self._html, self._tail = final, ""
+        self.status = self._news["status"] = status
+        self._end = self._news["end"] = end
+
+    def _flush(self) -> None:
+        if not self._fed:
+            return
+        self._fed = False
+        closed, tail = self._markdown.flush()
+        shown, now = self._tail, closed + tail
+        if now != shown:
+            keep, cut = _shared(shown, now)
+            self._news |= {
+                "keep": _units(now[:keep]),
+                "cut": _units(now[len(now) - cut :]),
+                "tail": now[keep : len(now) - cut],
+            }
+        if closed:
+            self._news["closed"] = _units(closed)
+        self._html += closed
+        self._tail = tail
+
+    def delta(self) -> Message:
+        """What is new since the last delta; empty where nothing is."""
+        if self._end is None:
+            self._flush()
+        news, self._news = self._news, {}
+        return news
+
+    def snapshot(self) -> Message:
+        """What the deltas so far amount to, in their form."""
+        whole: Message = {"prompt": self._prompt, "status": self.status}
+        if self._think:
+            whole["think"] = self._think
+        if self._html or self._tail:
+            whole |= {"keep": 0, "cut": 0, "tail": self._html + self._tail, "closed": _units(self._html)}
+        if self._end is not None:
+            whole["end"] = self._end
+        return whole
+
+
+class Board:
+    """The panes of one comparison: `titles` are (name, model id) pairs."""
+
+    def __init__(self, titles: list[tuple[str, str]]) -> None:
+        self._titles = titles
+        self._panes: list[list[LiveTurn]] = [[] for _ in titles]
+        self._seq = 0
+        self._foot: Message = {"busy": False, "totals": "", "ahead": ""}
+        self._foot_is_new = False
+
+    def add(self, pane: int, prompt: str) -> LiveTurn:
+        """Begin a turn in a pane."""
+        turn = LiveTurn(prompt)
+        self._panes[pane].append(turn)
+        return turn
+
+    def last(self, pane: int) -> LiveTurn:
+        """A pane's last turn."""
+        return self._panes[pane][-1]
+
+    def set_foot(self, **foot: Any) -> None:
+        """`busy`: whether anything streams. `totals`: the line of money below the panes. `ahead`: what asking costs."""
+        changed = self._foot | foot
+        self._foot_is_new |= changed != self._foot
+        self._foot = changed
+
+    @property
+    def flush_seconds(self) -> float:
+        """How long deltas are batched."""
+        return FLUSH_SECONDS if len(self._panes) < _CROWD else 2 * FLUSH_SECONDS
+
+    def delta(self) -> Message | None:
+        """The next message for all views, or None where nothing is new."""
+        news = [{"pane": pane, "turn": number} | said for pane, number, turn in self._turns() if (said := turn.delta())]
+        if not news and not self._foot_is_new:
+            return None
+        self._seq += 1
+        message: Message = {"type": "delta", "seq": self._seq, "news": news}
+        if self._foot_is_new:
+            message["foot"], self._foot_is_new = self._foot, False
+        return message
+
+    def _turns(self) -> Iterator[tuple[int, int, LiveTurn]]:
+        for pane, turns in enumerate(self._panes):
+            yield from ((pane, number, turn) for number, turn in enumerate(turns))
+
+    def snapshot(self) -> Message:
+        """Everything. Only right after `delta()`: what is still to be said would be said twice."""
+        panes = [{"name": name, "model": model} for name, model in self._titles]
+        news = [{"pane": pane, "turn": number} | turn.snapshot() for pane, number, turn in self._turns()]
+        return {"type": "snapshot", "seq": self._seq, "panes": panes, "news": news, "foot": self._foot}

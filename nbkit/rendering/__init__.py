@@ -1,0 +1,1 @@
+"""Text to clean HTML and SVG; no Jupyter."""

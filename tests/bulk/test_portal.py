@@ -1,0 +1,153 @@
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from nbkit.bulk import portal
+
+
+class Work:
+    """A coroutine that never ends by itself, and says how it ended."""
+
+    def __init__(self):
+        self.began, self.ended = threading.Event(), threading.Event()
+        self.thread = None
+
+    async def run(self):
+        self.thread = threading.current_thread().name
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.ended.set()
+            raise
+
+
+async def give(value):
+    return value
+
+
+def test_work_runs_on_one_thread_and_gives_its_result():
+    assert portal.wait(portal.submit(give(3))) == 3
+    names = {portal.wait(portal.submit(_thread_name())) for _ in range(3)}
+    assert len(names) == 1
+    assert names != {threading.current_thread().name}
+
+
+async def _thread_name():
+    return threading.current_thread().ident
+
+
+def test_waiting_too_long_raises_and_lets_the_work_go_on():
+    work = Work()
+    future = portal.submit(work.run())
+    with pytest.raises(TimeoutError):
+        portal.wait(future, timeout=0.05)
+    assert not work.ended.is_set()
+    future.cancel()
+    assert work.ended.wait(2)
+
+
+def test_interrupting_the_waiter_cancels_the_work():
+    work = Work()
+    future = portal.submit(work.run())
+    work.began.wait(2)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        portal.wait(future)
+    assert work.ended.wait(2)
+
+
+def test_an_async_cell_awaits_without_blocking_its_loop():
+    async def cell():
+        ticks = 0
+        future = portal.submit(asyncio.sleep(0.1, "done"))
+        waiting = asyncio.create_task(portal.until(future))
+        while not waiting.done():
+            ticks += 1
+            await asyncio.sleep(0.01)
+        return waiting.result(), ticks
+
+    result, ticks = asyncio.run(cell())
+    assert result == "done"
+    assert ticks > 3
+
+
+def test_cancelling_an_async_cell_cancels_the_work():
+    async def cell(work):
+        waiting = asyncio.create_task(portal.until(portal.submit(work.run())))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    work = Work()
+    asyncio.run(cell(work))
+    assert work.ended.wait(2)
+
+
+def test_an_error_reaches_whoever_waits():
+    async def fail():
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        portal.wait(portal.submit(fail()))
+
+
+def test_waiting_on_the_portal_itself_is_an_error_not_a_deadlock():
+    async def inner():
+        portal.wait(portal.submit(asyncio.sleep(0)))
+
+    with pytest.raises(RuntimeError, match="never end"):
+        portal.wait(portal.submit(inner()), timeout=2)
+
+
+def test_stop_cancels_what_runs_and_the_next_submit_starts_anew():
+    work = Work()
+    future = portal.submit(work.run())
+    work.began.wait(2)
+    portal.stop()
+    assert work.ended.is_set()
+    assert future.cancelled()
+    assert portal.wait(portal.submit(give(4))) == 4
+
+
+def python(code):
+    """Run code in a fresh interpreter with warnings as errors; its output."""
+    began = time.monotonic()
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert time.monotonic() - began < 10
+    return done.stdout + done.stderr
+
+
+def test_leaving_python_does_not_wait_for_work():
+    code = """
+import asyncio
+from nbkit.bulk import portal
+portal.submit(asyncio.sleep(3600))
+print("left")
+"""
+    assert python(code) == "left\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_gets_a_portal_of_its_own():
+    code = """
+import asyncio, os, warnings
+from nbkit.bulk import portal
+async def pid(): return os.getpid()
+assert portal.wait(portal.submit(pid())) == os.getpid()
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forking with threads
+    child = os.fork()
+if child == 0:
+    same = portal.wait(portal.submit(pid()), timeout=5) == os.getpid()
+    os._exit(0 if same else 1)
+print(os.waitpid(child, 0)[1])
+"""
+    assert python(code) == "0\n"

