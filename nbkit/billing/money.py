@@ -15,7 +15,7 @@ def sum_usd(amounts: Iterable[float | None]) -> float | None:
     return float(sum(known)) if len(known) == len(exact) else None
 
 
-def blended_price(input_cost: Any, output_cost: Any) -> Any:
+def blend_prices(input_cost: Any, output_cost: Any) -> Any:
     """USD per million tokens where three are read for each that is written, as is usual; numbers or columns."""
     return (3 * input_cost + output_cost) / 4
 

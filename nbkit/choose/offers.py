@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.billing.money import blended_price
+from nbkit.billing.money import blend_prices
 from nbkit.choose.frame import catalog
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
@@ -39,7 +39,7 @@ def offers(model: str) -> pd.DataFrame:
     rows = catalog()
     match = _matches(rows, canonical, made_by, name)
     found = rows[match != ""].assign(match=match[match != ""])
-    price: Any = blended_price(found["input_cost"], found["output_cost"])
+    price: Any = blend_prices(found["input_cost"], found["output_cost"])
     plan = (found["input_cost"] == 0) & (found["output_cost"] == 0)
     paid = price.mask(plan)
     extra = ((paid / paid.min() - 1) * 100).round(1)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.billing.money import blended_price
+from nbkit.billing.money import blend_prices
 from nbkit.choose.frame import catalog
 from nbkit.choose.search_words import ABILITIES, Query, parts, read, tokens
 from nbkit.modelsdev.records import CatalogWarning
@@ -151,7 +151,7 @@ def _filters(rows: pd.DataFrame, query: Query) -> Iterator[tuple[str, _Rows]]:
 def _prices(rows: pd.DataFrame, which: str) -> _Rows:
     if which != "blended":
         return rows[f"{which}_cost"].to_numpy("float64")
-    return blended_price(_prices(rows, "input"), _prices(rows, "output"))
+    return blend_prices(_prices(rows, "input"), _prices(rows, "output"))
 
 
 def _providers(ids: Any, word: str) -> list[str]:

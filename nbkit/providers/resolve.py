@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 
-from nbkit.billing.money import blended_price
+from nbkit.billing.money import blend_prices
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider, Record
@@ -125,7 +125,7 @@ def _undecided(name: str, found: list[Record]) -> str:
 def _price(record: Record) -> float:
     """The blended price; infinite where it is unknown, or 0 as that of a plan."""
     rates = record.rates
-    return blended_price(rates["input"], rates["output"]) or inf if {"input", "output"} <= rates.keys() else inf
+    return blend_prices(rates["input"], rates["output"]) or inf if {"input", "output"} <= rates.keys() else inf
 
 
 def _missing(name: str, records: Snapshot) -> ModelNotFoundError:
