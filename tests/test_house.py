@@ -1,5 +1,6 @@
-"""The rules of the house: lint, types, import directions, small files, a pinned public face, a quick import."""
+"""The rules of the house: lint, types, import directions, small files, pinned public names, a light import."""
 
+import ast
 import subprocess
 import sys
 import tokenize
@@ -33,13 +34,22 @@ def sources(*endings):
         yield from (path for path in sorted((ROOT / folder).rglob("*")) if path.suffix in endings)
 
 
-def test_no_file_is_longer_than_an_afternoon_allows():
-    long = {
-        str(path.relative_to(ROOT)): n
-        for path in sources(".py", ".js", ".css")
-        if (n := len(path.read_text("utf-8").splitlines())) > 450
+def test_no_file_is_longer_than_400_lines():
+    lengths = {
+        path.relative_to(ROOT): len(path.read_text("utf-8").splitlines()) for path in sources(".py", ".js", ".css")
     }
-    assert not long
+    assert {str(path): lines for path, lines in lengths.items() if lines > 400} == {}
+
+
+def test_no_class_is_longer_than_200_lines():
+    classes = (
+        (path, node)
+        for path in sources(".py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    lengths = {f"{path.relative_to(ROOT)}: {node.name}": node.end_lineno - node.lineno + 1 for path, node in classes}
+    assert {name: lines for name, lines in lengths.items() if lines > 200} == {}
 
 
 def test_rooms_reexport_nothing():
@@ -52,11 +62,10 @@ def test_rooms_reexport_nothing():
 
 
 PUBLIC = """
-AdapterFactory AudioEntry BaseAdapter Bill Change Chat ChatCompletion ChatCompletionChunk Comparison ContentTurn
-Conversation ExecuteOptions FileEntry FunctionCallTurn FunctionOutputTurn ImageEntry Model ModelCapabilities ModelFilter
-ModelProperties Reasoning TextEntry TokenCount Tool ToolCall ToolOutputTurn ToolResult ToolsCallTurn Turn Usage
-aload_catalog attach catalog changes compare count_tokens demo_models errors estimate get_adapter get_model health
-load_catalog local_models offers pick plots provider_table search show trust
+AdapterFactory BaseAdapter Chat ChatCompletion ChatCompletionChunk ContentTurn Conversation ExecuteOptions Model
+ModelFilter Tool ToolOutputTurn ToolsCallTurn Turn aload_catalog attach catalog changes compare count_tokens demo_models
+errors estimate get_adapter get_model health load_catalog local_models offers pick plots provider_table search settings
+show trust
 """
 
 
@@ -66,6 +75,31 @@ def test_the_public_names():
         assert getattr(nbkit, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         nbkit.nope  # noqa: B018
+
+
+def test_a_star_import_and_tab_completion_know_the_public_names():
+    star = {}
+    exec("from nbkit import *", star)  # noqa: S102
+    assert {name for name in star if name != "__builtins__"} == set(nbkit.__all__)
+    assert [name for name in dir(nbkit) if not name.startswith("_")] == nbkit.__all__
+    assert {"__version__", "__path__", "__doc__"} <= set(dir(nbkit))
+
+
+def test_type_checkers_know_the_public_names(tmp_path):
+    program = tmp_path / "program.py"
+    reveal = "\n".join(f"reveal_type(nbkit.{name})" for name in nbkit.__all__)
+    program.write_text(f"import nbkit\n{reveal}\nnbkit.Bill\n", "utf-8")
+    done = subprocess.run([BIN / "mypy", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    *types, error = [line for line in done.stdout.splitlines() if line.startswith(str(program))]
+    assert 'no attribute "Bill"' in error
+    assert len(types) == len(nbkit.__all__)
+    assert not [line for line in types if line.endswith('"Any"')]
+
+
+def test_no_public_name_is_a_rooms_name():
+    """Importing a room sets it as an attribute of nbkit, which would hide a function or a value of that name."""
+    rooms = {path.parent.name for path in (ROOT / "nbkit").glob("*/__init__.py")}
+    assert not rooms & set(nbkit.__all__)
 
 
 def run(code):

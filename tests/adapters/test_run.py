@@ -9,7 +9,8 @@ import time
 import pytest
 from scripted_provider import USAGE, piece, sse, streamed, whole
 
-from nbkit import ChatCompletionChunk, Tool, ToolResult, get_adapter
+from nbkit import ChatCompletionChunk, Tool, get_adapter
+from nbkit.adapters.run import ToolResult
 from nbkit.errors import ConfigError, ConversationError, RateLimitError, StreamError, ToolLoopError
 
 

@@ -13,8 +13,8 @@ import pytest
 from IPython import display
 from PIL import Image
 
-from nbkit import AudioEntry, ContentTurn, Conversation, FileEntry, ImageEntry, ToolOutputTurn, Turn, attach
-from nbkit.conversation.content import inline
+from nbkit import ContentTurn, Conversation, ToolOutputTurn, Turn, attach
+from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry, inline
 from nbkit.conversation.media import MAX_BYTES, inspect, is_media
 from nbkit.errors import ConversationError
 

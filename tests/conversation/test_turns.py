@@ -6,20 +6,10 @@ import pickle
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from nbkit import (
-    ChatCompletion,
-    ContentTurn,
-    Conversation,
-    FunctionCallTurn,
-    FunctionOutputTurn,
-    ImageEntry,
-    Reasoning,
-    TextEntry,
-    ToolCall,
-    ToolOutputTurn,
-    ToolsCallTurn,
-    Turn,
-)
+from nbkit import ChatCompletion, ContentTurn, Conversation, ToolOutputTurn, ToolsCallTurn, Turn
+from nbkit.conversation.content import ImageEntry, Reasoning, TextEntry
+from nbkit.conversation.tools import ToolCall
+from nbkit.conversation.turns import FunctionCallTurn, FunctionOutputTurn
 from nbkit.errors import ConversationError, NbkitError
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}

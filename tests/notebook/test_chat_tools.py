@@ -7,9 +7,12 @@ import pytest
 from kernels import Kernel, displays
 from reader import Page
 
-from nbkit import ChatCompletion, Reasoning, ToolCall, ToolResult, Usage
+from nbkit import ChatCompletion
+from nbkit.adapters.run import ToolResult
 from nbkit.billing import total as tally
-from nbkit.conversation.completion import Bill, Timing
+from nbkit.conversation.completion import Bill, Timing, Usage
+from nbkit.conversation.content import Reasoning
+from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ToolLoopError
 from nbkit.notebook.chat import Chat
