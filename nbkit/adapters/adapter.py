@@ -26,7 +26,7 @@ class BaseAdapter:
 
     Every call takes a conversation (a string, an OpenAI-style dict, a turn, a list of them, or a `Conversation`) and
     the fields of `ExecuteOptions` as keyword arguments. Errors: ConversationError, ConfigError and
-    UnsupportedFeatureError before anything is sent, ApiKeyNotFoundError where there is no key, then AdapterErrors.
+    UnsupportedFeatureError before anything is sent, ApiKeyNotFoundError without a key, then AdapterErrors.
     """
 
     def __init__(
@@ -57,26 +57,30 @@ class BaseAdapter:
 
     def execute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and wait for the whole answer."""
-        call = self._call(conversation, options, stream=False)
-        if call.wanted:
-            call.supply([fetch_media(url) for url in call.wanted])
-        client = sync_client(self.endpoint.base_url, call.auth)
-        while True:
-            with call.attempt() as attempt, client.stream(**call.request()) as response:
-                return call.read(response, read_limited(response, call.deadline))
-            time.sleep(attempt.wait())
+        with self._call(conversation, options, stream=False) as call:
+            if call.completion:
+                return call.completion
+            if call.wanted:
+                call.supply([fetch_media(url) for url in call.wanted])
+            client = sync_client(self.endpoint.base_url, call.auth)
+            while True:
+                with call.attempt() as attempt, client.stream(**call.request()) as response:
+                    return call.read(response, read_limited(response, call.deadline))
+                time.sleep(attempt.wait())
 
     async def aexecute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and await the whole answer."""
-        call = self._call(conversation, options, stream=False)
-        if call.wanted:
-            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
-        client = async_client(self.endpoint.base_url, call.auth)
-        while True:
-            with call.attempt() as attempt:
-                async with client.stream(**call.request()) as response:
-                    return call.read(response, await aread_limited(response, call.deadline))
-            await asyncio.sleep(attempt.wait())
+        with self._call(conversation, options, stream=False) as call:
+            if call.completion:
+                return call.completion
+            if call.wanted:
+                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
+            client = async_client(self.endpoint.base_url, call.auth)
+            while True:
+                with call.attempt() as attempt:
+                    async with client.stream(**call.request()) as response:
+                        return call.read(response, await aread_limited(response, call.deadline))
+                await asyncio.sleep(attempt.wait())
 
     def stream(self, conversation: Any, **options: Any) -> Stream:
         """Ask, and get the answer in pieces: `with adapter.stream(...) as stream: for chunk in stream: ...`."""

@@ -36,18 +36,18 @@ class AdapterFactory:
         """
         secret = None if api_key is None else SecretStr(api_key)
         del api_key  # a traceback may print the locals of the frames that raise
-        found = resolve_model(model, anywhere=base_url is not None)
+        resolved = resolve_model(model, anywhere=base_url is not None)
         endpoint = resolve_endpoint(
-            found.provider,
-            found.model,
-            found.record,
+            resolved.provider,
+            resolved.model,
+            resolved.record,
             base_url=base_url,
             protocol=protocol,
             keyed=secret is not None,
-            address=found.address,
-            catalog_date=current_snapshot().meta.date if found.record else None,
+            address=resolved.address,
+            catalog_date=current_snapshot().meta.date if resolved.record else None,
         )
-        name = found.record.name if found.record else found.model
+        name = resolved.record.name if resolved.record else resolved.model
         return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries)
 
     get_model = staticmethod(get_model)

@@ -1,4 +1,4 @@
-"""Options as a model takes them. Pure; each loss is listed, and what cannot be made good raises first of all."""
+"""Options fitted to a model. Pure; each loss is listed, and what cannot be made good raises first of all."""
 
 from __future__ import annotations
 
@@ -30,24 +30,26 @@ def check_capabilities(conversation: Conversation, options: ExecuteOptions, can:
     if not conversation.turns:
         raise UnsupportedFeatureError(f"{model}: the conversation is empty")
     if options.tools and not can.supports_tools:
-        raise UnsupportedFeatureError(f"{model} calls no tools; catalog[catalog.tools] lists models that do")
+        raise UnsupportedFeatureError(f"{model} does not call tools; catalog[catalog.tools] lists models that do")
     if options.tool_choice not in ("auto", "none", "required", None):
         names = [tool.name for tool in options.tools or ()]
         if names and options.tool_choice not in names:
-            raise ConfigError(f"tool_choice {options.tool_choice!r} is none of the tools: {', '.join(names)}")
+            raise ConfigError(f"tool_choice: unknown tool {options.tool_choice!r}; the tools are {', '.join(names)}")
     if (options.n or 1) > 1 and not can.supports_n:
-        raise UnsupportedFeatureError(f"{model} gives one answer a call, n={options.n} was asked for: call it again")
+        raise UnsupportedFeatureError(f"{model} gives one answer per call, not n={options.n}: call it several times")
     for index, turn in enumerate(conversation):
         for entry in turn.entries:
             flag, what, where = _READS.get(type(entry), ("", "", ""))
             if flag and not getattr(can, flag):
-                raise UnsupportedFeatureError(f"{model} reads no {what} (turn {index}); {where} lists models that do")
+                raise UnsupportedFeatureError(
+                    f"{model} does not read {what} (turn {index}); {where} lists models that do"
+                )
 
 
 def fit_options(
     conversation: Conversation, options: ExecuteOptions, takes: Tolerance
 ) -> tuple[Conversation, ExecuteOptions, tuple[Change, ...]]:
-    """The conversation and the options with what the model takes, and what was changed for it."""
+    """Fit the conversation and the options to what the model takes; the third value lists every change."""
     fitting = _Fitting(options)
     can = takes.capabilities
     for name in sorted(takes.drop | (set() if can.supports_user else {"user"})):
@@ -59,26 +61,26 @@ def fit_options(
     _fit_tools(fitting, can)
     _fit_schemas(fitting, takes.schema_drop)
     _fit_reasoning(fitting, takes)
-    wish = _fit_format(fitting, can, conversation)
-    if wish:
+    instruction = _fit_format(fitting, can, conversation)
+    if instruction:
         at = next(
             (n for n, turn in enumerate(conversation) if turn.role not in ("system", "developer")), len(conversation)
         )
         turns = conversation.turns
-        conversation = Conversation((*turns[:at], Turn(role="system", content=wish), *turns[at:]))
+        conversation = Conversation((*turns[:at], Turn(role="system", content=instruction), *turns[at:]))
     return conversation, fitting.options(), tuple(dict.fromkeys(fitting.changes))
 
 
 class _Fitting:
-    """Options on their way, with the changes made to them."""
+    """Options being fitted, with the changes made to them."""
 
-    def __init__(self, asked: ExecuteOptions) -> None:
-        self.asked = asked
+    def __init__(self, requested: ExecuteOptions) -> None:
+        self.requested = requested
         self.values: dict[str, Any] = {}
         self.changes: list[Change] = []
 
     def __getitem__(self, name: str) -> Any:
-        return self.values[name] if name in self.values else getattr(self.asked, name)
+        return self.values[name] if name in self.values else getattr(self.requested, name)
 
     def change(self, kind: str, what: str, why: str, value: Any) -> None:
         self.values[what] = value
@@ -99,34 +101,34 @@ class _Fitting:
             self.values["tools"] = tuple(tool.model_copy(update={"strict": None}) for tool in self["tools"])
 
     def options(self) -> ExecuteOptions:
-        return self.asked.model_copy(update=self.values) if self.values else self.asked
+        return self.requested.model_copy(update=self.values) if self.values else self.requested
 
 
 def _fit_temperature(fitting: _Fitting, takes: Tolerance) -> None:
     if not takes.capabilities.supports_temperature:
         fitting.drop("temperature", "the model takes none")
-    asked, scale, most = fitting["temperature"], takes.temperature_scale, takes.temperature_max
-    if asked is None:
+    value, scale, most = fitting["temperature"], takes.temperature_scale, takes.temperature_max
+    if value is None:
         return
     if scale != 1:
-        asked *= scale
-        fitting.change("transformed", "temperature", f"the model's scale is {scale:g} times OpenAI's: {asked:g}", asked)
-    if most is not None and asked > most:
+        value *= scale
+        fitting.change("transformed", "temperature", f"the model's scale is {scale:g} times OpenAI's: {value:g}", value)
+    if most is not None and value > most:
         fitting.change("clamped", "temperature", f"the model's goes from 0 to {most:g}", most)
 
 
 def _fit_limit(fitting: _Fitting, most: int | None) -> None:
-    asked = fitting["max_tokens"]
-    if asked is not None and most is not None and asked > most:
+    limit = fitting["max_tokens"]
+    if limit is not None and most is not None and limit > most:
         fitting.change("clamped", "max_tokens", f"the model writes at most {most} tokens", most)
 
 
 def _fit_tools(fitting: _Fitting, can: ModelCapabilities) -> None:
-    """The choice among the tools, as far as the model can be told."""
+    """Fit the choice among the tools to what the model can be told."""
     tools, choice = fitting["tools"] or (), fitting["tool_choice"]
     if not tools:
         for option in ("tool_choice", "parallel_tool_calls"):
-            fitting.drop(option, "there are no tools")
+            fitting.drop(option, "no tools are given")
         fitting.values["tools"] = None
         return
     if choice == "none" and not can.supports_tool_choice:
@@ -144,33 +146,34 @@ def _fit_tools(fitting: _Fitting, can: ModelCapabilities) -> None:
 
 
 def _fit_schemas(fitting: _Fitting, refused: frozenset[str]) -> None:
-    """The schemas of tools and of the answer without the keywords that the provider refuses."""
+    """Take the keywords that the provider refuses out of the schemas of the tools and of the answer."""
     tools = tuple(
-        tool.model_copy(update={"parameters": _without(tool.parameters, refused)}) for tool in fitting["tools"] or ()
+        tool.model_copy(update={"parameters": _strip_keywords(tool.parameters, refused)})
+        for tool in fitting["tools"] or ()
     )
     if refused and tools and tools != fitting["tools"]:
         fitting.change("transformed", "tools", f"without {', '.join(sorted(refused))} in their schemas", tools)
     wanted = fitting["response_format"] or {}
-    if refused and (stripped := _without(wanted, refused)) != wanted:
+    if refused and (stripped := _strip_keywords(wanted, refused)) != wanted:
         why = f"without {', '.join(sorted(refused))} in its schema"
         fitting.change("transformed", "response_format", why, stripped)
 
 
-def _without(schema: Any, refused: frozenset[str], names: bool = False) -> Any:
-    """A JSON schema without some keywords; `names`: it is an object of properties, whose keys are no keywords."""
+def _strip_keywords(schema: Any, refused: frozenset[str], names: bool = False) -> Any:
+    """Copy a JSON schema without some keywords; `names`: its keys are names of properties, not keywords."""
     if isinstance(schema, list):
-        return [_without(item, refused) for item in schema]
+        return [_strip_keywords(item, refused) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: _without(value, refused, names=not names and key in ("properties", "$defs", "definitions"))
+        key: _strip_keywords(value, refused, names=not names and key in ("properties", "$defs", "definitions"))
         for key, value in schema.items()
         if names or key not in refused
     }
 
 
 def _fit_reasoning(fitting: _Fitting, takes: Tolerance) -> None:
-    """The effort or the budget, in the terms that the model knows; a budget of 0 is the effort `none`."""
+    """Express the effort or the budget in the terms that the model knows; a budget of 0 is the effort `none`."""
     if fitting["reasoning_budget"] == 0:
         fitting.values |= {"reasoning_budget": None, "reasoning_effort": fitting["reasoning_effort"] or "none"}
     control = takes.reasoning
@@ -191,7 +194,7 @@ def _fit_reasoning(fitting: _Fitting, takes: Tolerance) -> None:
 
 
 def _fit_kind(fitting: _Fitting, control: ReasoningControl) -> None:
-    """An effort as a budget, or a budget as an effort, where the model knows only the other."""
+    """Turn an effort into a budget, or a budget into an effort, where the model knows only the other."""
     effort, budget = fitting["reasoning_effort"], fitting["reasoning_budget"]
     if effort:
         fitting.drop("reasoning_budget", "there is a reasoning_effort")
@@ -212,28 +215,28 @@ def _fit_kind(fitting: _Fitting, control: ReasoningControl) -> None:
 
 
 def _fit_effort(fitting: _Fitting, effort: str, control: ReasoningControl) -> None:
-    """The effort in the model's words."""
+    """Express the effort in the model's words."""
     if effort in control.instead:
         why, instead = f"the model has no {effort}", control.instead[effort]
     elif effort == "none" and not control.can_stop:
-        why, instead = "the model always thinks", _nearest(effort, control.efforts)
+        why, instead = "the model always thinks", _find_nearest(effort, control.efforts)
         if instead == "none":
             return fitting.drop("reasoning_effort", why)
     elif effort != "none" and control.efforts and effort not in control.efforts:
-        why, instead = f"the model has no {effort}", _nearest(effort, control.efforts)
+        why, instead = f"the model has no {effort}", _find_nearest(effort, control.efforts)
     else:
         return None
     return fitting.change("transformed", "reasoning_effort", f"{why}: {instead}", instead)
 
 
-def _nearest(effort: str, known: tuple[str, ...]) -> str:
-    """The known effort that comes closest, the smaller of two."""
+def _find_nearest(effort: str, known: tuple[str, ...]) -> str:
+    """Find the known effort that comes closest, the smaller of two."""
     ranked = [name for name in known if name in EFFORTS and name != "none"]
     return min(ranked, key=lambda name: abs(EFFORTS.index(name) - EFFORTS.index(effort)), default=effort)
 
 
 def _fit_format(fitting: _Fitting, can: ModelCapabilities, conversation: Conversation) -> str:
-    """The form of the answer; where the model cannot be held to it, what to tell it instead."""
+    """Fit the form of the answer; returns the instruction for a model that cannot be held to it, else ""."""
     wanted = fitting["response_format"]
     kind = (wanted or {}).get("type")
     if kind not in ("json_object", "json_schema"):
@@ -244,7 +247,9 @@ def _fit_format(fitting: _Fitting, can: ModelCapabilities, conversation: Convers
     beside_tools = bool(fitting["tools"]) and not can.supports_json_with_tools
     if kind == "json_schema" and can.supports_json_schema and not beside_tools:
         return ""
-    told = "Answer with a JSON object" + (f" that follows this JSON schema:\n{json.dumps(schema)}" if schema else ".")
+    instruction = "Answer with a JSON object" + (
+        f" that follows this JSON schema:\n{json.dumps(schema)}" if schema else "."
+    )
     if beside_tools or not can.supports_json_output:
         fitting.change("transformed", "response_format", "the model cannot be held to it: it is told to", None)
     elif kind == "json_schema":
@@ -254,4 +259,4 @@ def _fit_format(fitting: _Fitting, can: ModelCapabilities, conversation: Convers
         return ""
     else:
         fitting.change("transformed", "response_format", "the prompt must speak of JSON: it is told to", wanted)
-    return told
+    return instruction

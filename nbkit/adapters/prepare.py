@@ -21,7 +21,7 @@ from nbkit.providers.endpoints import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A call ready to be sent; first, if there are `wanted` addresses, `supplied` with what is there."""
+    """A call ready to be sent; where there are `wanted` addresses, `supply_media` must fetch them in first."""
 
     conversation: Conversation
     options: ExecuteOptions
@@ -32,41 +32,41 @@ class Prepared:
     request: WireRequest = field(default_factory=lambda: WireRequest("", {}))
 
 
-def prepare(said: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool) -> Prepared:
+def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool) -> Prepared:
     """Read the conversation and the options, check what the model can do, fit them to it, and write the request.
 
     Raises ConversationError, ConfigError (an unknown option) and UnsupportedFeatureError, all before anything is sent.
     With `strict` the latter also for anything that would be dropped, clamped or transformed.
     """
-    conversation, asked = Conversation(said), ExecuteOptions.of(options)
+    conversation, requested = Conversation(conversation), ExecuteOptions.of(options)
     old = [Change("renamed", name, f"deprecated: {new}") for name, new in DEPRECATED.items() if name in options]
     can = endpoint.takes.capabilities
-    check_capabilities(conversation, asked, can, endpoint.id)
-    conversation, fitting, changes = fit_options(conversation, asked, endpoint.takes)
+    check_capabilities(conversation, requested, can, endpoint.id)
+    conversation, fitting, changes = fit_options(conversation, requested, endpoint.takes)
     conversation, transformed = fit_turns(conversation, {"function_calls", "tools_later", *can.lacks()})
     streams = can.supports_streaming and (can.supports_json_streaming or not fitting.response_format)
     if stream and not streams:
         transformed += (Change("transformed", "stream", "the model does not stream this: it comes in one piece"),)
-    wanted = () if can.supports_image_urls else _addresses(conversation)
+    wanted = () if can.supports_image_urls else _list_addresses(conversation)
     if wanted:
         transformed += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
     prepared = Prepared(conversation, fitting, stream and streams, (*old, *changes, *transformed), wanted)
     _refuse_losses(prepared.changes, fitting, endpoint)
-    return prepared if wanted else _written(prepared, endpoint)
+    return prepared if wanted else _encode(prepared, endpoint)
 
 
-def supplied(prepared: Prepared, endpoint: Endpoint, media: Mapping[str, str]) -> Prepared:
-    """The call with its images as data; `media` has the `data:` URL for each wanted address. Raises like `prepare`."""
+def supply_media(prepared: Prepared, endpoint: Endpoint, media: Mapping[str, str]) -> Prepared:
+    """Put the images into the call as data: `media` has a `data:` URL for each address. Raises like `prepare`."""
     turns = [
         turn.model_copy(update={"content": tuple(_inline(entry, media) for entry in turn.content)})
         if isinstance(turn.content, tuple)
         else turn
         for turn in prepared.conversation
     ]
-    return _written(replace(prepared, conversation=Conversation(turns), wanted=()), endpoint)
+    return _encode(replace(prepared, conversation=Conversation(turns), wanted=()), endpoint)
 
 
-def _written(prepared: Prepared, endpoint: Endpoint) -> Prepared:
+def _encode(prepared: Prepared, endpoint: Endpoint) -> Prepared:
     options = prepared.options
     encode = protocol(endpoint.protocol).encode
     wire = encode(prepared.conversation, options, endpoint.model, endpoint.dialect, prepared.stream)
@@ -84,7 +84,7 @@ def _refuse_losses(changes: tuple[Change, ...], options: ExecuteOptions, endpoin
         raise UnsupportedFeatureError(f"{endpoint.id}, strict: {'; '.join(lossy)}")
 
 
-def _addresses(conversation: Conversation) -> tuple[str, ...]:
+def _list_addresses(conversation: Conversation) -> tuple[str, ...]:
     entries = (entry for turn in conversation for entry in turn.entries if isinstance(entry, ImageEntry))
     return tuple(dict.fromkeys(entry.url for entry in entries if not entry.url.startswith("data:")))
 

@@ -1,4 +1,4 @@
-"""A conversation with tools, until the model is done: ask, call what it asks for, tell it what came of that, ask again.
+"""A conversation with tools, until the model is done: ask, call its tools, send their outputs, ask again.
 
 `Run` and `AsyncRun` differ in how they wait; what is decided is in `_Loop`. Iterating gives, as they come, the
 `ChatCompletionChunk`s of every answer and a `ToolResult` for each call. Where an answer calls a tool that has no
@@ -39,9 +39,9 @@ _TICK = 0.1  # seconds; an interrupt reaches a waiting thread only when it wakes
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of one call of a tool.
+    """The result of one tool call.
 
-    `content` is what the model is told. `error` is what the function raised, or what was wrong with the call; the
+    `content` is sent to the model. `error` is what the function raised, or what was wrong with the call; the
     content is then its text, beginning with "Error: ".
     """
 
@@ -59,25 +59,25 @@ Event = ChatCompletionChunk | ToolResult
 
 
 class _Loop:
-    """What was said and done so far, and what is to be done next."""
+    """The state of a run: the conversation so far, the tool calls to make, the limits."""
 
     def __init__(
         self, adapter: BaseAdapter, conversation: Any, max_turns: int, max_cost: float | None, options: dict[str, Any]
     ) -> None:
-        asked = ExecuteOptions.of(options)
-        tools = asked.tools or ()
+        requested = ExecuteOptions.of(options)
+        tools = requested.tools or ()
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) < len(tools):
-            raise ConfigError(f"two tools have one name: {', '.join(tool.name for tool in tools)}")
+            raise ConfigError(f"two tools have the same name: {', '.join(tool.name for tool in tools)}")
         self._adapter, self._max_turns, self._max_cost = adapter, max_turns, max_cost
         self._options = options | {"tools": tools or None}
-        self._forced = asked.tool_choice not in (None, "none")
+        self._forced = requested.tool_choice not in (None, "none")
         self.conversation = Conversation(conversation)
-        """All that was said so far: complete answers and the tools' outputs."""
+        """The prompt, all complete answers and the tools' outputs so far."""
         self.completions: list[ChatCompletion] = []
         """The answers so far; one that broke off, or was left, is the last."""
         self.results: list[ToolResult] = []
-        """What the tools gave so far, in the order in which they were done."""
+        """The tools' results so far, in the order in which they were done."""
 
     @property
     def usage(self) -> Usage | None:
@@ -88,16 +88,16 @@ class _Loop:
 
     @property
     def cost(self) -> float | None:
-        """USD of all answers so far; None where that of one is unknown."""
+        """USD of all answers so far; None where the cost of one is unknown."""
         return sum_usd(completion.cost for completion in self.completions)
 
-    def _last(self) -> ChatCompletion:
+    def _get_last(self) -> ChatCompletion:
         if not self.completions:
             raise RuntimeError("the run was left before its first answer")
         return self.completions[-1]
 
-    def _calls(self) -> tuple[ToolCall, ...]:
-        """The calls to make now; none where the model is done, or only the caller can go on."""
+    def _next_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls to make now; none where the model is done, or only the caller can go on."""
         last = self.conversation.turns[-1:]
         if not last or not isinstance(last[0], ToolsCallTurn):
             return ()
@@ -124,13 +124,13 @@ class _Loop:
                 self.cost,
             )
 
-    def _asking(self) -> dict[str, Any]:
-        """The options of the next call. A call that is forced is forced in the first answer only: else none is last."""
+    def _next_options(self) -> dict[str, Any]:
+        """Return the options of the next call. A tool is forced in the first answer only, or no answer is the last."""
         return self._options | ({"tool_choice": None} if self._forced and self.completions else {})
 
     @contextmanager
-    def _booked(self, stream: Stream | AsyncStream) -> Generator[None]:
-        """Keep what comes of one answer, also where it breaks off or is left."""
+    def _keep(self, stream: Stream | AsyncStream) -> Generator[None]:
+        """Keep the completion of one answer, also where it breaks off or is left."""
         try:
             yield
         except Exception as failure:
@@ -145,25 +145,25 @@ class _Loop:
 
     # One call of a tool
 
-    def _tool(self, call: ToolCall) -> Tool:
+    def _find_tool(self, call: ToolCall) -> Tool:
         if call.name in self._tools:
             return self._tools[call.name]
-        raise ConversationError(f"there is no tool {call.name!r}; the tools are {', '.join(self._tools)}")
+        raise ConversationError(f"unknown tool {call.name!r}; the tools are {', '.join(self._tools)}")
 
-    def _made(self, call: ToolCall) -> ToolResult:
-        """Make one call, in this thread."""
+    def _call_tool(self, call: ToolCall) -> ToolResult:
+        """Call one tool, in this thread."""
         try:
-            value = self._tool(call).bind(call.arguments)()
+            value = self._find_tool(call).bind(call.arguments)()
             if isawaitable(value):
-                value = asyncio.run(_awaited(value))
+                value = asyncio.run(_await(value))
             return ToolResult(call, written(value))
         except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
-            return _failed(call, error)
+            return _fail(call, error)
 
-    async def _amade(self, call: ToolCall, pool: ThreadPoolExecutor) -> ToolResult:
-        """Make one call: an async function here, a sync one in a thread."""
+    async def _acall_tool(self, call: ToolCall, pool: ThreadPoolExecutor) -> ToolResult:
+        """Call one tool: an async function here, a sync one in a thread."""
         try:
-            tool = self._tool(call)
+            tool = self._find_tool(call)
             bound = tool.bind(call.arguments)
             if iscoroutinefunction(tool.function):
                 value = await bound()
@@ -172,19 +172,19 @@ class _Loop:
                 value = await value if isawaitable(value) else value
             return ToolResult(call, written(value))
         except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
-            return _failed(call, error)
+            return _fail(call, error)
 
 
-async def _awaited(value: Any) -> Any:
+async def _await(value: Any) -> Any:
     return await value
 
 
-def _failed(call: ToolCall, error: Exception) -> ToolResult:
-    said = str(error) if isinstance(error, NbkitError) else f"{type(error).__name__}: {error}"
-    return ToolResult(call, written(f"Error: {said}"), error)
+def _fail(call: ToolCall, error: Exception) -> ToolResult:
+    reason = str(error) if isinstance(error, NbkitError) else f"{type(error).__name__}: {error}"
+    return ToolResult(call, written(f"Error: {reason}"), error)
 
 
-def _workers(calls: Sequence[ToolCall]) -> ThreadPoolExecutor:
+def _start_workers(calls: Sequence[ToolCall]) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(len(calls), _THREADS), "nbkit-tool")
 
 
@@ -192,7 +192,7 @@ class Run(_Loop):
     """A run with tools: `for event in run`, or `run.completion` at once. Read once.
 
     Sync functions run in threads, those of one answer in parallel; an async function gets a loop of its own there.
-    Leaving the `with`, or an interrupt, closes the socket, books the partial answer and waits for no function.
+    Leaving the `with`, or an interrupt, closes the socket, keeps the partial answer and waits for no function.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -201,18 +201,18 @@ class Run(_Loop):
 
     def _run(self) -> Generator[Event]:
         while True:
-            if calls := self._calls():
-                yield from self._make(calls)
+            if calls := self._next_calls():
+                yield from self._call_tools(calls)
             elif self.completions:
                 return
-            stream = self._adapter.stream(self.conversation, **self._asking())
-            with self._booked(stream), stream:
+            stream = self._adapter.stream(self.conversation, **self._next_options())
+            with self._keep(stream), stream:
                 yield from stream
 
-    def _make(self, calls: Sequence[ToolCall]) -> Generator[Event]:
-        pool = _workers(calls)
+    def _call_tools(self, calls: Sequence[ToolCall]) -> Generator[Event]:
+        pool = _start_workers(calls)
         try:
-            made = [pool.submit(copy_context().run, self._made, call) for call in calls]
+            made = [pool.submit(copy_context().run, self._call_tool, call) for call in calls]
             waiting = set(made)
             while waiting:
                 done, waiting = futures.wait(waiting, _TICK, futures.FIRST_COMPLETED)
@@ -228,7 +228,7 @@ class Run(_Loop):
         """The last answer. Drives the run to its end first."""
         for _ in self._events:
             pass
-        return self._last()
+        return self._get_last()
 
     def __iter__(self) -> Iterator[Event]:
         return self._events
@@ -250,7 +250,7 @@ class AsyncRun(_Loop):
     """A run with tools: `async for event in run`, or `completion = await run`. Read once.
 
     Async functions run on this loop, sync ones in threads, those of one answer in parallel. Leaving the `async with`,
-    or cancelling, closes the socket, books the partial answer and waits for no thread.
+    or cancelling, closes the socket, keeps the partial answer and waits for no thread.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -259,21 +259,21 @@ class AsyncRun(_Loop):
 
     async def _run(self) -> AsyncGenerator[Event]:
         while True:
-            if calls := self._calls():
-                async with aclosing(self._make(calls)) as results:
+            if calls := self._next_calls():
+                async with aclosing(self._call_tools(calls)) as results:
                     async for result in results:
                         yield result
             elif self.completions:
                 return
-            stream = self._adapter.astream(self.conversation, **self._asking())
-            with self._booked(stream):
+            stream = self._adapter.astream(self.conversation, **self._next_options())
+            with self._keep(stream):
                 async with stream:
                     async for chunk in stream:
                         yield chunk
 
-    async def _make(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Event]:
-        pool = _workers(calls)
-        made = [asyncio.create_task(self._amade(call, pool)) for call in calls]
+    async def _call_tools(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Event]:
+        pool = _start_workers(calls)
+        made = [asyncio.create_task(self._acall_tool(call, pool)) for call in calls]
         waiting = set(made)
         try:
             while waiting:
@@ -291,7 +291,7 @@ class AsyncRun(_Loop):
     @property
     def completion(self) -> ChatCompletion:
         """The last answer so far."""
-        return self._last()
+        return self._get_last()
 
     def __await__(self) -> Generator[Any, None, ChatCompletion]:
         return self._finish().__await__()
@@ -299,7 +299,7 @@ class AsyncRun(_Loop):
     async def _finish(self) -> ChatCompletion:
         async for _ in self._events:
             pass
-        return self._last()
+        return self._get_last()
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events

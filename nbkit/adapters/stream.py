@@ -1,7 +1,7 @@
 """Streamed answers, sync and async side by side: both only pump bytes through a Call.
 
-Leaving the `with`, breaking out of the loop inside it, or an interrupt closes the socket; `completion` is then what
-came until there, its bill marked as partial.
+Leaving the `with`, breaking out of the loop inside it, or an interrupt closes the socket and ends the call;
+`completion` is then what arrived until there, its bill marked as partial.
 """
 
 from __future__ import annotations
@@ -23,16 +23,11 @@ from nbkit.http.media import afetch_media, fetch_media
 class _Streamed:
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._partial: ChatCompletion | None = None
 
     @property
     def completion(self) -> ChatCompletion:
-        """The complete answer with usage and cost; after an early end, what came until there."""
-        return self._call.completion or self._partial or self._call.partial()
-
-    def _left(self) -> None:
-        if self._call.completion is None and self._partial is None:
-            self._partial = self._call.partial()  # its timing ends here
+        """The complete answer with usage and cost; before its end, and after an early one, what arrived so far."""
+        return self._call.outcome or self._call.completion or self._call.partial()
 
 
 class Stream(_Streamed):
@@ -43,19 +38,23 @@ class Stream(_Streamed):
         self._chunks = self._run(call)
 
     def _run(self, call: Call) -> Generator[ChatCompletionChunk]:
-        if call.wanted:
-            call.supply([fetch_media(url) for url in call.wanted])
-        client = sync_client(call.endpoint.base_url, call.auth)
-        while True:
-            with call.attempt() as attempt, client.stream(**call.request()) as response:
-                if not response.is_success:
-                    raise call.refusal(response, read_limited(response, call.deadline))
-                call.response = response
-                for data in raw_chunks(response, call.deadline):
-                    yield from call.feed(data)
-                yield from call.end()
+        with call:
+            if call.completion:
+                yield call.whole_chunk(call.completion)
                 return
-            time.sleep(attempt.wait())
+            if call.wanted:
+                call.supply([fetch_media(url) for url in call.wanted])
+            client = sync_client(call.endpoint.base_url, call.auth)
+            while True:
+                with call.attempt() as attempt, client.stream(**call.request()) as response:
+                    if not response.is_success:
+                        raise call.refusal(response, read_limited(response, call.deadline))
+                    call.response = response
+                    for data in raw_chunks(response, call.deadline):
+                        yield from call.feed(data)
+                    yield from call.end()
+                    return
+                time.sleep(attempt.wait())
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
         return self._chunks
@@ -63,7 +62,6 @@ class Stream(_Streamed):
     def close(self) -> None:
         """Stop reading and close the socket."""
         self._chunks.close()
-        self._left()
 
     def __enter__(self) -> Self:
         return self
@@ -82,23 +80,27 @@ class AsyncStream(_Streamed):
         self._chunks = self._run(call)
 
     async def _run(self, call: Call) -> AsyncGenerator[ChatCompletionChunk]:
-        if call.wanted:
-            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
-        client = async_client(call.endpoint.base_url, call.auth)
-        while True:
-            with call.attempt() as attempt:
-                async with client.stream(**call.request()) as response:
-                    if not response.is_success:
-                        raise call.refusal(response, await aread_limited(response, call.deadline))
-                    call.response = response
-                    async with aclosing(araw_chunks(response, call.deadline)) as pieces:
-                        async for data in pieces:
-                            for chunk in call.feed(data):
-                                yield chunk
-                    for chunk in call.end():
-                        yield chunk
-                    return
-            await asyncio.sleep(attempt.wait())
+        with call:
+            if call.completion:
+                yield call.whole_chunk(call.completion)
+                return
+            if call.wanted:
+                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
+            client = async_client(call.endpoint.base_url, call.auth)
+            while True:
+                with call.attempt() as attempt:
+                    async with client.stream(**call.request()) as response:
+                        if not response.is_success:
+                            raise call.refusal(response, await aread_limited(response, call.deadline))
+                        call.response = response
+                        async with aclosing(araw_chunks(response, call.deadline)) as pieces:
+                            async for data in pieces:
+                                for chunk in call.feed(data):
+                                    yield chunk
+                        for chunk in call.end():
+                            yield chunk
+                        return
+                await asyncio.sleep(attempt.wait())
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         return self._chunks
@@ -106,7 +108,6 @@ class AsyncStream(_Streamed):
     async def aclose(self) -> None:
         """Stop reading and close the socket."""
         await self._chunks.aclose()
-        self._left()
 
     async def __aenter__(self) -> Self:
         return self

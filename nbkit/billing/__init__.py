@@ -1,1 +1,1 @@
-"""What decides what you pay."""
+"""Money: rates, bills and sums."""

@@ -1,71 +1,85 @@
-"""What this notebook has spent so far, in memory: the running total that the widgets and `%nbkit` show."""
+"""The running total: what the calls of this process have cost so far, by model and by notebook cell."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
-from math import floor, log10
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
+from nbkit.billing.entry import CallFacts
+from nbkit.billing.money import format_usd
 from nbkit.conversation.completion import ChatCompletion
-
-
-def money(usd: float | None) -> str:
-    """An amount of USD to read: "$0.00012", "$1.23", "unknown". Never "$0.00" for what did cost something."""
-    if usd is None:
-        return "unknown"
-    if usd == 0:
-        return "$0"
-    if usd >= 0.1:
-        return f"${usd:,.2f}"
-    return f"${usd:.{1 - floor(log10(usd))}f}"  # two digits that say something
+from nbkit.errors import NbkitError
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """`usd` is the sum of the known costs, `unknown` how many of the `calls` have no known cost."""
+    """Money of some calls: `usd` is the sum of the known costs, `unknown` counts the calls whose cost is not known."""
 
     calls: int = 0
-    usd: float = 0.0
+    usd: Decimal = Decimal(0)
     unknown: int = 0
 
     @property
     def cost(self) -> float | None:
-        """USD, or None where any part is unknown."""
-        return None if self.unknown else self.usd
+        """USD, or None where the cost of one call is unknown."""
+        return None if self.unknown else float(self.usd)
 
     def __add__(self, other: Sum) -> Sum:
         return Sum(self.calls + other.calls, self.usd + other.usd, self.unknown + other.unknown)
 
     def __str__(self) -> str:
         if not self.unknown:
-            return money(self.usd)
-        return "unknown" if self.unknown == self.calls else f"{money(self.usd)} + {self.unknown} unknown"
+            return format_usd(self.usd)
+        return "unknown" if self.unknown == self.calls else f"{format_usd(self.usd)} + {self.unknown} unknown"
 
 
-@dataclass(slots=True)
-class Tally:
-    """A thread-safe sum per model."""
+class RunningTotal:
+    """An observer that adds up costs. The sums are decimal, so they agree with the bills to the last digit."""
 
-    _models: dict[str, Sum] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str | None], Sum] = {}  # by model and cell
+        self._lock = threading.Lock()
 
-    def record(self, model_id: str, completion: ChatCompletion) -> None:
-        """Count one answered call, a partial answer too."""
+    def begin(self, call: CallFacts) -> None:
+        """Let every call pass."""
+
+    def end(self, call: CallFacts, completion: ChatCompletion | None, error: NbkitError | None) -> None:
+        """Add what a call has cost, also one that broke off; a call without any completion has no cost."""
+        if completion is not None:
+            self.add(call.model_id, completion, call.cell)
+
+    def add(self, model_id: str, completion: ChatCompletion, cell: str | None = None) -> None:
+        """Add one completion."""
         usd = completion.cost
-        call = Sum(1, usd or 0.0, int(usd is None))
+        one = Sum(1, Decimal(0), 1) if usd is None else Sum(1, Decimal(str(usd)))
         with self._lock:
-            self._models[model_id] = self._models.get(model_id, Sum()) + call
-
-    def by_model(self) -> dict[str, Sum]:
-        """The sums, by model id."""
-        with self._lock:
-            return dict(self._models)
+            self._sums[model_id, cell] = self._sums.get((model_id, cell), Sum()) + one
 
     def total(self) -> Sum:
         """The sum of all calls."""
         return sum(self.by_model().values(), Sum())
 
+    def by_model(self) -> dict[str, Sum]:
+        """The sums, by model id."""
+        return self._group(0)
 
-NOTEBOOK = Tally()
-"""Everything that this kernel's comparisons and chats have cost. Survives `%reload_ext`, not a restart."""
-record, total = NOTEBOOK.record, NOTEBOOK.total
+    def by_cell(self) -> dict[str | None, Sum]:
+        """The sums, by cell; None: calls that no cell made."""
+        return self._group(1)
+
+    def _group(self, part: int) -> dict[Any, Sum]:
+        """The sums by one part of their key."""
+        groups: dict[Any, Sum] = {}
+        with self._lock:
+            for key, one in self._sums.items():
+                groups[key[part]] = groups.get(key[part], Sum()) + one
+        return groups
+
+
+TOTAL = RunningTotal()
+"""All calls of this process. Survives `%reload_ext`, not a restart of the kernel."""
+
+
+NOTEBOOK, Tally, total = TOTAL, RunningTotal, TOTAL.total  # until their users know the new names

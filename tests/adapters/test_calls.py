@@ -1,12 +1,12 @@
-"""The four calls over real HTTP: what comes back, what is retried, what an error says, and what it never says."""
+"""The four calls over real HTTP: what comes back, what is retried, what an error reports, and what it never shows."""
 
 import asyncio
 import contextlib
 import pickle
 import threading
-import time
 import traceback
 
+import httpx2
 import pytest
 from scripted_provider import Answer, piece, sse, streamed, whole
 
@@ -47,7 +47,7 @@ four = pytest.mark.parametrize(("call", "good"), FOUR, ids=[call.__name__ for ca
 
 
 @four
-def test_one_answer_is_the_same_in_all_four_ways(provider, call, good):
+def test_one_answer_is_the_same_in_all_four_calls(provider, call, good):
     provider.says(good())
     completion = call(provider.adapter(PRICED), "Hi", max_tokens=100)
     assert (completion.text, completion.finish_reason, completion.model) == ("Hello", "stop", "m1")
@@ -107,11 +107,15 @@ def test_the_server_may_say_whether_to_retry(provider):
     assert provider.adapter().execute("Hi").text == "Hello"
 
 
-def test_retry_after_is_waited_for_or_told(provider):
+def test_retry_after_is_waited_for_or_reported(provider):
     provider.says(whole({}, 429, retry_after_ms="120"), whole())
-    begun = time.monotonic()
-    assert provider.adapter().execute("Hi").text == "Hello"
-    assert time.monotonic() - begun >= 0.12
+    call = provider.adapter()._call("Hi", {}, stream=False)
+    with call, httpx2.Client() as client:
+        with call.attempt() as attempt, client.stream(**call.request()) as response:
+            call.read(response, response.read())
+        assert attempt.wait() == 0.12
+        with call.attempt(), client.stream(**call.request()) as response:
+            assert call.read(response, response.read()).text == "Hello"
     provider.says(whole({}, 429, retry_after="3600"), whole())
     with pytest.raises(errors.RateLimitError) as caught:
         provider.adapter().execute("Hi")
@@ -127,7 +131,7 @@ def test_a_lost_connection_before_the_answer_is_tried_again(provider, call, good
 
 
 @pytest.mark.parametrize("call", [stream, astream])
-def test_a_stream_that_breaks_off_is_an_error_with_what_came(provider, call):
+def test_a_stream_that_breaks_off_is_an_error_with_its_part(provider, call):
     for broken in (sse(piece("Hel")), sse(piece("Hel"), b"[DONE]"), sse(piece("Hel"), {"error": {"message": "boom"}})):
         for cut in (False, True):
             provider.says(streamed(broken, cut=cut), streamed())
@@ -152,28 +156,25 @@ def test_a_whole_answer_to_a_stream_is_taken(provider, call):
 
 
 @four
-def test_silence_ends_with_the_time_out(provider, call, good):
+def test_a_trickle_of_bytes_ends_with_the_deadline(provider, call, good):
     quiet = threading.Event()
     slow = Answer(200, b"", "text/event-stream", hold=quiet)
-    quiet_for = 0.2
-    with override(http_timeout=quiet_for, http_deadline=0.6):
+    with override(http_timeout=60, http_deadline=0.6):
         provider.says(slow, slow, slow)
-        begun = time.monotonic()
         with pytest.raises(errors.TransportError) as caught:  # comment bytes keep coming: the deadline ends it
             call(provider.adapter(), "Hi")
-        assert time.monotonic() - begun < 2
         assert "deadline" in str(caught.value)
     quiet.set()
 
 
-def test_leaving_a_stream_closes_its_socket_and_prices_what_came(provider):
+def test_leaving_a_stream_closes_its_socket_and_prices_the_part(provider):
     go_on = threading.Event()
     provider.says(streamed(sse(piece("Hello there, friend")), hold=go_on))
     with provider.adapter(PRICED).stream("Hi") as chunks:
         for chunk in chunks:
             assert chunk.text
             break
-    assert provider.hung_up.wait(3)
+    assert provider.hung_up.wait(60)
     assert (chunks.completion.text, chunks.completion.bill.source) == ("Hello there, friend", "partial")
     assert 0 < chunks.completion.cost < 1e-4
 
@@ -199,7 +200,7 @@ def test_cancelling_an_async_stream_closes_its_socket(provider):
         return stream.completion
 
     completion = asyncio.run(main())
-    assert provider.hung_up.wait(3)
+    assert provider.hung_up.wait(60)
     assert (completion.text, completion.bill.source) == ("Hello", "partial")
 
 
@@ -219,7 +220,7 @@ def test_no_error_tells_the_key(provider, call, good):
 
 
 @pytest.mark.parametrize("bad", ["sk-canary-1234567890\n123", "sk-canary-1234567890é"])
-def test_a_key_that_no_header_can_carry_is_not_told_either(provider, bad):
+def test_a_key_that_no_header_can_carry_is_not_shown_either(provider, bad):
     with pytest.raises(errors.ConfigError) as caught:
         provider.adapter(api_key=bad).execute("Hi")
     frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack

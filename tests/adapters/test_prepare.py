@@ -4,7 +4,7 @@ import pytest
 from test_requests import endpoint
 
 import nbkit
-from nbkit.adapters.prepare import prepare, supplied
+from nbkit.adapters.prepare import prepare, supply_media
 from nbkit.errors import ConfigError, ConversationError, UnsupportedFeatureError
 
 ADDRESS = "https://x.example/y.png"
@@ -20,23 +20,23 @@ def lacking(*names):
     return chat(capabilities=dict.fromkeys(names, False))
 
 
-def sent(said, of, **options):
-    prepared = prepare(said, options, of, False)
+def sent(conversation, of, **options):
+    prepared = prepare(conversation, options, of, False)
     return prepared.request.body, [str(change) for change in prepared.changes]
 
 
 @pytest.mark.parametrize(
-    ("said", "options", "lacks", "message"),
+    ("conversation", "options", "lacks", "message"),
     [
-        (IMAGE, {}, "vision", r"lab/m reads no images \(turn 0\); catalog\[catalog.vision\] lists models that do"),
-        ("Hi", {"tools": [TOOL]}, "tools", "lab/m calls no tools"),
-        ("Hi", {"n": 2}, "n", "lab/m gives one answer a call, n=2"),
+        (IMAGE, {}, "vision", r"lab/m does not read images \(turn 0\); catalog\[catalog.vision\] lists models that do"),
+        ("Hi", {"tools": [TOOL]}, "tools", "lab/m does not call tools"),
+        ("Hi", {"n": 2}, "n", "lab/m gives one answer per call, not n=2"),
         ([], {}, "user", "the conversation is empty"),
     ],
 )
-def test_what_the_model_cannot_do_is_refused_before_sending(said, options, lacks, message):
+def test_what_the_model_cannot_do_is_refused_before_sending(conversation, options, lacks, message):
     with pytest.raises(UnsupportedFeatureError, match=message):
-        prepare(said, options, lacking(lacks), False)
+        prepare(conversation, options, lacking(lacks), False)
 
 
 PDF = {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERg=="}}
@@ -52,11 +52,11 @@ def test_the_error_says_how_to_find_a_model_that_can(entry, lacks):
     assert 0 < len(eval(query, {"catalog": nbkit.catalog})) < len(nbkit.catalog)  # noqa: S307  # our own words
 
 
-def test_what_is_unknown_may_be_asked():
+def test_an_unknown_model_may_get_everything():
     assert prepare(IMAGE, {"tools": [TOOL], "temperature": 1}, chat(), False).request.body["temperature"] == 1
 
 
-def test_a_dropped_option_is_told_and_strict_raises():
+def test_a_dropped_option_is_listed_and_strict_raises():
     body, changes = sent("Hi", lacking("temperature"), temperature=0.5)
     assert "temperature" not in body
     assert changes == ["dropped temperature: the model takes none"]
@@ -64,7 +64,7 @@ def test_a_dropped_option_is_told_and_strict_raises():
         prepare("Hi", {"temperature": 0.5, "strict": True}, lacking("temperature"), False)
 
 
-def test_another_name_for_the_same_is_told_but_strict_lets_it_be():
+def test_another_name_for_the_same_is_listed_but_strict_lets_it_be():
     renaming = chat({"max_tokens_field": "max_completion_tokens"})
     prepared = prepare("Hi", {"max_tokens": 5, "strict": True}, renaming, False)
     assert prepared.request.body["max_completion_tokens"] == 5
@@ -76,16 +76,19 @@ def test_wrong_input_is_named_before_sending():
         prepare("Hi", {"temprature": 1}, chat(), False)
     with pytest.raises(ConversationError, match="turn 0"):
         prepare([{"role": "robot"}], {}, chat(), False)
-    with pytest.raises(ConfigError, match="tool_choice 'g' is none of the tools: f"):
+    with pytest.raises(ConfigError, match="tool_choice 'g' Xf"):
         prepare("Hi", {"tools": [TOOL], "tool_choice": "g"}, chat(), False)
 
 
 def test_extras_go_through_and_the_callers_objects_stay():
-    said, options = [{"role": "user", "content": "Hi"}], {"extra_body": {"top_a": 1}, "extra_headers": {"x-a": "b"}}
-    prepared = prepare(said, options, chat(), True)
+    conversation, options = (
+        [{"role": "user", "content": "Hi"}],
+        {"extra_body": {"top_a": 1}, "extra_headers": {"x-a": "b"}},
+    )
+    prepared = prepare(conversation, options, chat(), True)
     assert prepared.request.body["top_a"] == 1
     assert prepared.request.headers["x-a"] == "b"
-    assert said == [{"role": "user", "content": "Hi"}]
+    assert conversation == [{"role": "user", "content": "Hi"}]
     assert options == {"extra_body": {"top_a": 1}, "extra_headers": {"x-a": "b"}}
 
 
@@ -130,7 +133,7 @@ def test_forms_of_answers_that_exclude_something_else(lacks, stream, wanted, str
 
 
 @pytest.mark.parametrize(
-    ("row", "asked", "temperature"),
+    ("row", "requested", "temperature"),
     [
         ({"temperature_max": 1.0}, 1.5, 1.0),
         ({"temperature_scale": 0.5, "temperature_max": 1.0}, 1.5, 0.75),
@@ -138,8 +141,8 @@ def test_forms_of_answers_that_exclude_something_else(lacks, stream, wanted, str
         ({}, 1.5, 1.5),
     ],
 )
-def test_temperatures_are_scaled_and_clamped(row, asked, temperature):
-    body, changes = sent("Hi", chat(**row), temperature=asked)
+def test_temperatures_are_scaled_and_clamped(row, requested, temperature):
+    body, changes = sent("Hi", chat(**row), temperature=requested)
     assert body["temperature"] == temperature
     assert bool(changes) == bool(row)
 
@@ -158,7 +161,7 @@ def test_temperatures_are_scaled_and_clamped(row, asked, temperature):
         ({}, {"reasoning_budget": 0}, {"reasoning_effort": "none"}),
     ],
 )  # fmt: skip
-def test_reasoning_is_asked_for_in_the_models_terms(row, options, spoken):
+def test_reasoning_is_requested_in_the_models_terms(row, options, spoken):
     body, changes = sent("Hi", chat({"rename": {"reasoning_budget": "budget"}}, **row), **options)
     assert {key: body[key] for key in ("reasoning_effort", "budget") if key in body} == spoken
     assert ("renamed reasoning_budget: the provider calls it budget" in changes) == ("budget" in spoken)
@@ -174,7 +177,7 @@ def test_images_by_address_are_supplied_as_data_where_the_model_takes_no_address
     of = lacking("image_urls")
     waiting = prepare(IMAGE, {}, of, False)
     assert waiting.wanted == (ADDRESS,)
-    ready = supplied(waiting, of, {ADDRESS: "data:image/png;base64,AAAA"})
+    ready = supply_media(waiting, of, {ADDRESS: "data:image/png;base64,AAAA"})
     assert ready.wanted == ()
     assert ready.request.body["messages"][0]["content"][1]["image_url"] == {"url": "data:image/png;base64,AAAA"}
     with pytest.raises(UnsupportedFeatureError, match="fetched and sent as data"):
