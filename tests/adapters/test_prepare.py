@@ -76,7 +76,7 @@ def test_wrong_input_is_named_before_sending():
         prepare("Hi", {"temprature": 1}, chat(), False)
     with pytest.raises(ConversationError, match="turn 0"):
         prepare([{"role": "robot"}], {}, chat(), False)
-    with pytest.raises(ConfigError, match="tool_choice 'g' Xf"):
+    with pytest.raises(ConfigError, match="tool_choice: unknown tool 'g'; the tools are f"):
         prepare("Hi", {"tools": [TOOL], "tool_choice": "g"}, chat(), False)
 
 
