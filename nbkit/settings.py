@@ -1,4 +1,7 @@
-"""One Settings object, read from NBKIT_* variables; `override()` changes it for a block (tests, demos).
+"""The settings, read from NBKIT_* variables, and the caches that depend on them.
+
+`override()` changes settings for a block (tests, demos), and with them the caches: a value kept in a `Scoped` is made
+anew inside the block, and the value from before is in force again after it.
 
 A dataclass and ten lines of parsing, because importing pydantic-settings takes three times the CPU that the whole
 catalog may take until it is ready.
@@ -11,51 +14,54 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Generic, TypeVar
 
 import platformdirs
 
 from nbkit.errors import ConfigError
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings, their defaults and units; each is read from the variable NBKIT_<NAME>."""
+    """Settings with their defaults and units; each is read from the variable NBKIT_<NAME>."""
 
     http_timeout: float = 60.0
-    """Seconds without a byte before a call is given up."""
+    """Seconds without data before a call times out."""
     http_connect_timeout: float = 5.0
-    """Seconds to connect."""
+    """Seconds to wait for a connection."""
     http_deadline: float = 600.0
-    """Seconds for one whole call, with its retries and waits."""
+    """Seconds for one whole call, its retries and the waits between them included."""
     max_connections: int = 100
-    """Open connections per client."""
+    """Largest number of open connections of one client."""
     max_keepalive_connections: int = 20
-    """Idle connections kept per client."""
+    """Largest number of idle connections that one client keeps."""
     max_retries: int = 2
-    """Attempts after the first."""
+    """Attempts after the first one."""
     retry_wait: float = 0.5
-    """Seconds before the first retry, doubling up to 8. 0 (tests) never sleeps."""
+    """Seconds before the first retry; doubled for each further one, up to 8. 0 (tests) never sleeps."""
     base_url_override: str | None = None
-    """Sends every call to this base URL, whatever the provider (recording proxies, tests)."""
+    """A base URL that every call goes to, whatever its provider (recording proxies, tests)."""
     offline: bool = False
-    """Never fetch models.dev."""
+    """True: never fetch anything from models.dev."""
     catalog_url: str = "https://models.dev/api.json"
-    """Where the catalog comes from."""
+    """The address that the catalog is fetched from."""
     catalog_ttl: float = 24 * 3600.0
-    """Seconds before a fetched catalog is asked for again."""
+    """Seconds before models.dev is asked for a newer catalog than the fetched one."""
     catalog_timeout: float = 5.0
-    """Seconds to wait for models.dev, 30 at most; then the catalog at hand is used."""
+    """Seconds to wait for models.dev, 30 at most; after that the catalog on this machine is used."""
     cache_dir: Path = field(default_factory=lambda: platformdirs.user_cache_path("nbkit", appauthor=False))
-    """Where nbkit keeps files."""
+    """The directory of the files that nbkit keeps."""
     overrides: Path = field(
         default_factory=lambda: platformdirs.user_config_path("nbkit", appauthor=False) / "overrides.toml"
     )
-    """Your own rows about providers, models and vendors; the file may be missing."""
+    """A file with your own rows about providers, models and vendors; it may be missing."""
     live: bool | None = None
-    """Live widgets in notebooks: True, False, or None to see whether a person is in front of the kernel."""
+    """Live widgets in notebooks: True, False, or None: only where a person is in front of the kernel."""
     demo_tokens_per_second: float = 60.0
-    """Pace of the simulated provider; 0 is instant."""
+    """Pace of the simulated provider; 0 answers at once."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -80,15 +86,62 @@ _READ: dict[str, tuple[Callable[[str], Any], str]] = {  # by the field's type: h
     "str": (str, "text"),
     "Path": (lambda text: Path(text).expanduser(), "a path"),
 }
-_current: list[Settings] = []  # the innermost override is last
+
+
+class _Block:
+    """One block of `override`, or the process itself: its settings, and the values that caches keep for it."""
+
+    __slots__ = ("changed", "outer", "settings", "values")
+
+    def __init__(self, settings: Settings, outer: _Block | None = None) -> None:
+        self.settings, self.outer = settings, outer
+        self.changed = {name for name in _NAMES if outer and getattr(settings, name) != getattr(outer.settings, name)}
+        self.values: dict[Scoped[Any], Any] = {}
+
+
+_NAMES = frozenset(entry.name for entry in fields(Settings))
+_blocks: list[_Block] = []  # the process first, the innermost override last
+_starting = Lock()
+
+
+class Scoped(Generic[T]):
+    """A cache that `override` resets: calling it returns its value, which is made anew inside a block.
+
+    `make` returns the first value, an empty container for instance. It must be cheap: of two threads that come first
+    at the same time, both call it, and one value is used by both. `names` are the settings that the value depends on:
+    a block that changes none of them shares the value of the code around it. Without names, every block has a value
+    of its own; `copy` makes it from the value around the block, so that the block sees what was there before. When a
+    block ends, its values are dropped. Access from any thread is safe; what happens to the value is its owner's affair.
+
+        _frames: Scoped[list[pd.DataFrame]] = Scoped(list, "cache_dir", "overrides")
+        _frames().append(frame)
+    """
+
+    def __init__(self, make: Callable[[], T], *names: str, copy: Callable[[T], T] | None = None) -> None:
+        if unknown := set(names) - _NAMES:
+            raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+        self._make, self._names, self._copy = make, frozenset(names), copy
+
+    def __call__(self) -> T:
+        """Return the value for the settings in force."""
+        return self._value(_innermost())
+
+    def _value(self, block: _Block) -> T:
+        while block.outer and self._names and self._names.isdisjoint(block.changed):
+            block = block.outer
+        if self not in block.values:
+            first = self._copy(self._value(block.outer)) if self._copy and block.outer else self._make()
+            block.values.setdefault(self, first)  # atomic: the first thread's value stays
+        value: T = block.values[self]
+        return value
 
 
 def read_settings() -> Settings:
-    """The settings as the environment has them. Raises ConfigError, which names the variable."""
-    return Settings(**{entry.name: value for entry in fields(Settings) if (value := _value(entry)) is not None})
+    """Read the settings from the environment. Raises ConfigError, which names the variable."""
+    return Settings(**{entry.name: value for entry in fields(Settings) if (value := _read_variable(entry)) is not None})
 
 
-def _value(entry: Any) -> Any:
+def _read_variable(entry: Any) -> Any:
     name = f"NBKIT_{entry.name.upper()}"
     text = os.environ.get(name, "").strip()
     read, expected = _READ[entry.type.removesuffix(" | None")]
@@ -100,18 +153,30 @@ def _value(entry: Any) -> Any:
 
 
 def settings() -> Settings:
-    """The settings in force, read from the environment on first use. Raises ConfigError, which names the variable."""
-    if not _current:
-        _current.append(read_settings())
-    return _current[-1]
+    """Return the settings in force; the environment is read on first use. Raises ConfigError, naming the variable."""
+    return _innermost().settings
+
+
+def _innermost() -> _Block:
+    if not _blocks:
+        with _starting:
+            if not _blocks:
+                _blocks.append(_Block(read_settings()))
+    return _blocks[-1]
 
 
 @contextmanager
 def override(**changes: Any) -> Iterator[Settings]:
-    """Change settings for a block, in every thread: `with override(offline=True): ...`."""
-    changed = replace(settings(), **changes)
-    _current.append(changed)
+    """Change settings for a block, in every thread: `with override(offline=True): ...`.
+
+    Caches that depend on a changed setting start empty inside the block, and are as before after it: `nbkit.catalog`
+    where `cache_dir`, `catalog_url`, `offline` or `overrides` change. Providers that are registered inside the block
+    are gone after it, those from before are there. Raises ConfigError where a value is out of range.
+    """
+    outer = _innermost()
+    block = _Block(replace(outer.settings, **changes), outer)
+    _blocks.append(block)
     try:
-        yield changed
+        yield block.settings
     finally:
-        _current.remove(changed)
+        _blocks.remove(block)

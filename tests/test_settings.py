@@ -1,7 +1,9 @@
+import threading
+
 import pytest
 
 from nbkit.errors import ConfigError
-from nbkit.settings import override, read_settings, settings
+from nbkit.settings import Scoped, override, read_settings, settings
 
 
 def test_variables_are_read(monkeypatch):
@@ -40,3 +42,85 @@ def test_overrides_nest_and_end():
             assert (settings().max_retries, settings().retry_wait) == (7, 0.25)
         assert settings() is outer
     assert settings() is before
+
+
+def test_blocks_of_equal_settings_end_in_their_order():
+    with override() as outer, override():
+        with override(max_retries=9) as inner:
+            assert settings() is inner
+        assert settings() == outer
+
+
+# ---- caches that follow the settings
+
+
+def test_a_cache_is_made_anew_in_a_block_that_changes_its_settings_and_restored_after_it(tmp_path):
+    cache = Scoped(list, "cache_dir", "offline")
+    cache().append("outer")
+    with override(cache_dir=tmp_path):
+        assert cache() == []
+        cache().append("inner")
+        with override(max_retries=9):
+            assert cache() == ["inner"]
+        with override(offline=not settings().offline):
+            assert cache() == []
+        assert cache() == ["inner"]
+    assert cache() == ["outer"]
+    with override(cache_dir=tmp_path):
+        assert cache() == []
+
+
+def test_a_cache_is_shared_with_blocks_that_leave_its_settings_alone():
+    cache = Scoped(list, "cache_dir")
+    with override(demo_tokens_per_second=7, cache_dir=settings().cache_dir):
+        cache().append("kept")  # first used inside, and still there after it
+    assert cache() == ["kept"]
+
+
+def test_a_cache_of_no_settings_is_made_anew_in_every_block():
+    cache = Scoped(list)
+    cache().append("outer")
+    with override():
+        assert cache() == []
+    assert cache() == ["outer"]
+
+
+def test_a_block_can_begin_with_a_copy():
+    cache = Scoped(dict, copy=dict)
+    cache()["outer"] = 1
+    with override():
+        cache()["inner"] = 2
+        with override():
+            assert cache() == {"outer": 1, "inner": 2}
+            cache().clear()
+        assert cache() == {"outer": 1, "inner": 2}
+    assert cache() == {"outer": 1}
+
+
+def test_a_block_that_fails_leaves_nothing_behind():
+    cache, before = Scoped(list), settings()
+    with pytest.raises(ZeroDivisionError), override(max_retries=9):
+        cache().append(1 / 0)
+    assert (cache(), settings()) == ([], before)
+
+
+def test_threads_that_come_first_together_share_one_value():
+    meeting = threading.Barrier(8)
+    made = []
+
+    def make():
+        made.append(meeting.wait(10))  # every thread has found nothing by now
+        return []
+
+    cache = Scoped(make)
+    threads = [threading.Thread(target=lambda number=number: cache().append(number)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert (sorted(cache()), len(made)) == (list(range(8)), 8)
+
+
+def test_a_cache_names_settings_that_there_are():
+    with pytest.raises(ValueError, match="unknown settings: cache_folder"):
+        Scoped(list, "cache_folder", "offline")

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from nbkit.modelsdev.records import RATES, Provider
-from nbkit.modelsdev.snapshot import Coded, Snapshot, pack
+from nbkit.modelsdev.snapshot import Factor, Snapshot
 from nbkit.providers.credentials import has_key
 from nbkit.providers.registered import registered_providers
 from nbkit.providers.routes import obstacle
@@ -37,14 +37,14 @@ Dtype = Literal["bool", "boolean", "float64", "Int64", "datetime64[s]", "categor
 class Column(NamedTuple):
     """One column of the catalog.
 
-    `doc` names the unit. `values` takes it out of a snapshot: one value a row, None where unknown, or a `Coded`
+    `doc` names the unit. `values` takes it out of a snapshot: one value a row, None where unknown, or a `Factor`
     (`Snapshot.derive`), which is cheaper where values repeat. "bool" knows no None, "boolean" does.
     """
 
     name: str
     dtype: Dtype
     doc: str
-    values: Callable[[Snapshot], Coded | Sequence[Any]]
+    values: Callable[[Snapshot], Factor | Sequence[Any]]
 
 
 def derived(name: str, dtype: Dtype, doc: str, function: Callable[..., Any], *fields: str) -> Column:
@@ -54,7 +54,7 @@ def derived(name: str, dtype: Dtype, doc: str, function: Callable[..., Any], *fi
 
 def _stored(name: str, dtype: Dtype, doc: str) -> Column:
     """A field of `Record` as it is."""
-    return Column(name, dtype, doc, lambda snapshot: snapshot.columns[name])
+    return Column(name, dtype, doc, lambda snapshot: snapshot.factor(name))
 
 
 def _modality(name: str, doc: str, word: str, field: str) -> Column:
@@ -76,7 +76,7 @@ def _rate(rate: str) -> Column:
     return _stored(f"{rate}_cost", "float64", f"USD per million tokens {_PRICED[rate]}; 0: free or a subscription plan")
 
 
-def _age_days(snapshot: Snapshot) -> Coded:
+def _age_days(snapshot: Snapshot) -> Factor:
     today = date.fromisoformat(snapshot.meta.date).toordinal()
 
     def age(released: str | None) -> int | None:  # "YYYY-MM-DD" or "YYYY-MM"
@@ -121,37 +121,36 @@ def _users() -> str:
 
 
 @lru_cache(1)
-def _vendors(snapshot: Snapshot, _of_users: str) -> Coded:
-    canonical, models = snapshot.columns["canonical"], snapshot.columns["model"]
-    providers = snapshot.columns["provider"]
+def _vendors(snapshot: Snapshot, _of_users: str) -> Factor:
+    canonical, providers = snapshot.factor("canonical"), snapshot.factor("provider")
     told = [word and word.partition("/")[0] for word in canonical.values]
     mine = users("vendors")
     made_by = (
         (mine and users_vendor(model, mine)) or told[code] or inferred(model, providers.values[host])
-        for code, model, host in zip(canonical.indices, models.rows, providers.indices, strict=True)
+        for code, model, host in zip(canonical.codes, snapshot.values("model"), providers.codes, strict=True)
     )
     names: dict[str, int] = {}
-    codes = pack([names.setdefault(name, len(names)) for name in made_by])
-    return Coded(list(names), codes)
+    codes = [names.setdefault(name, len(names)) for name in made_by]
+    return Factor(list(names), codes)
 
 
 def _paths(snapshot: Snapshot) -> list[str]:
-    made_by, providers = _vendors(snapshot, _users()).rows, snapshot.columns["provider"].rows
+    made_by, providers = _vendors(snapshot, _users()).rows, snapshot.values("provider")
     return [
         path_of(provider.id, by, model)
-        for provider, by, model in zip(providers, made_by, snapshot.columns["model"].rows, strict=True)
+        for provider, by, model in zip(providers, made_by, snapshot.values("model"), strict=True)
     ]
 
 
 def _rows(snapshot: Snapshot) -> dict[str, Row]:
     """What the tables say of the providers; most have no row."""
     said = table("provider_defaults").keys() | users("providers").keys()
-    providers = snapshot.columns["provider"].values
+    providers = snapshot.distinct("provider")
     return {provider.id: provider_defaults(provider.id) for provider in providers if provider.id in said}
 
 
 @lru_cache(1)
-def _ways(snapshot: Snapshot, _of_users: str) -> Coded:
+def _ways(snapshot: Snapshot, _of_users: str) -> Factor:
     """For each row its protocol, and why nbkit cannot call it ("" where it can).
 
     As `routes.route` has it, which takes too long to be asked for each of all models.
@@ -169,7 +168,7 @@ def _ways(snapshot: Snapshot, _of_users: str) -> Coded:
         return protocol, whole.get("why_not") or package.get("why_not") or obstacle(npm, protocol, address)
 
     usual = snapshot.derive(way, "provider", "overrides")
-    values, codes = list(usual.values), list(usual.indices)
+    values, codes = list(usual.values), list(usual.codes)
     rows = {pattern: row for pattern, row in all_model_overrides() if row.keys() & {"protocol", "why_not"}}
     starts = tuple(re.split(r"[*?[]", pattern)[0] for pattern in rows)
     for number, model_id in enumerate(snapshot.ids):
@@ -177,19 +176,19 @@ def _ways(snapshot: Snapshot, _of_users: str) -> Coded:
             continue
         if more := [row for pattern, row in rows.items() if fnmatchcase(model_id, pattern)]:
             codes[number] = len(values)
-            values.append(way(snapshot.columns["provider"][number], snapshot.columns["overrides"][number], *more))
-    return Coded(values, pack(codes))
+            values.append(way(snapshot.factor("provider")[number], snapshot.factor("overrides")[number], *more))
+    return Factor(values, codes)
 
 
 def _of_way(name: str, dtype: Dtype, doc: str, value: Callable[[str | None, str], Any]) -> Column:
-    def values(snapshot: Snapshot) -> Coded:
+    def values(snapshot: Snapshot) -> Factor:
         ways = _ways(snapshot, _users())
-        return Coded([value(*way) for way in ways.values], ways.codes)
+        return Factor([value(*way) for way in ways.values], ways.codes)
 
     return Column(name, dtype, doc, values)
 
 
-def _has_key(snapshot: Snapshot) -> Coded:
+def _has_key(snapshot: Snapshot) -> Factor:
     said = _rows(snapshot)
 
     def has(provider: Provider) -> bool:

@@ -18,7 +18,7 @@ from pandas.arrays import BooleanArray, IntegerArray
 from nbkit.choose.columns import Dtype, ordered_columns
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.fetch import Progress
-from nbkit.modelsdev.snapshot import Coded, Meta, Snapshot, build
+from nbkit.modelsdev.snapshot import Factor, Meta, Snapshot, build
 from nbkit.providers.registered import registered_provider
 
 _shown: list[tuple[Snapshot, pd.DataFrame]] = []  # at most one: the snapshot in force and its frame
@@ -90,10 +90,10 @@ def build_frame(snapshot: Snapshot) -> pd.DataFrame:
     return built
 
 
-def _array(column: Coded | Sequence[Any], dtype: Dtype) -> Any:
+def _array(column: Factor | Sequence[Any], dtype: Dtype) -> Any:
     """Convert the distinct values, then repeat them."""
-    if isinstance(column, Coded):
-        values, codes = column.values, np.frombuffer(column.codes, "<u2")
+    if isinstance(column, Factor):
+        values, codes = column.values, np.asarray(column.codes, "uint16")
     else:
         values, codes = column, np.arange(len(column))
     if dtype == "category":

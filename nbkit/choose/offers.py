@@ -13,7 +13,7 @@ from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
 from nbkit.providers.resolve import find_candidates, resolve_model
-from nbkit.providers.spelling import forms, has_day, key
+from nbkit.providers.spelling import has_day, list_spellings, normalize
 from nbkit.providers.vendors import vendor
 
 _COLUMNS = (
@@ -51,7 +51,7 @@ def offers(model: str) -> pd.DataFrame:
 
 def _meant(model: str) -> tuple[str | None, str, str]:
     """The canonical id of the model that is meant, if it has one; its vendor and its name."""
-    told = {key(canonical): canonical for canonical in current_snapshot().columns["canonical"].values if canonical}
+    told = {key(canonical): canonical for canonical in current_snapshot().distinct("canonical") if canonical}
     if model in told.values():
         made_by, _, name = model.partition("/")
         return model, made_by, name

@@ -26,7 +26,7 @@ def _snapshot(options: argparse.Namespace) -> bool:
         day = day or (dated[0] if dated else None)
     built = fetch.decode(body, url=url, day=day)
     snapshot.write(options.out, built, mode=0o644)
-    providers = len(built.columns["provider"].values)
+    providers = len(built.distinct("provider"))
     size = options.out.stat().st_size
     sys.stdout.write(
         f"{options.out}: {len(built):,} models of {providers} providers, {built.meta.date}, {size / 1000:,.0f} kB\n"

@@ -50,7 +50,7 @@ def complete(word: str) -> list[str]:
 
 def keyed() -> frozenset[str]:
     """The providers with a key in the environment, as it is now."""
-    return frozenset(provider.id for provider in current_snapshot().columns["provider"].values if has_key(provider))
+    return frozenset(provider.id for provider in current_snapshot().distinct("provider") if has_key(provider))
 
 
 def _ids() -> list[tuple[str, str]]:

@@ -78,7 +78,7 @@ def table(frame: pd.DataFrame) -> dict[str, str]:
 
 def fetch_logos(providers: Iterable[str], arrived: Callable[[Collection[str]], object]) -> None:
     """`logos.fetch_soon` for the providers that models.dev lists: it need not know of a user's own."""
-    listed = {provider.id for provider in current_snapshot().columns["provider"].values}
+    listed = {provider.id for provider in current_snapshot().distinct("provider")}
     logos.fetch_soon([provider for provider in providers if provider in listed], arrived)
 
 

@@ -53,7 +53,7 @@ def resolve_model(name: str, *, anywhere: bool = False) -> ResolvedModel:
     by_path = records.record(f"{provider_id}/{model.partition('/')[2]}")
     if by_path and record_path(by_path) == name:
         return ResolvedModel(by_path.provider, by_path.model, by_path)
-    listed = (provider for provider in records.columns["provider"].values if provider.id == provider_id.strip().lower())
+    listed = (provider for provider in records.distinct("provider") if provider.id == provider_id.strip().lower())
     if model and (provider := next(listed, None)):
         alike = None if anywhere else _alike(provider, model, records)
         return ResolvedModel(provider, alike.model if alike else model, alike)
@@ -162,9 +162,9 @@ def _keyed(name: str, records: Snapshot) -> list[Record]:
 
 @lru_cache(1)
 def _rows_by_key(records: Snapshot) -> dict[str, list[int]]:
-    models = records.columns["model"]
+    models = records.factor("model")
     keys = [_last(model) for model in models.values]
     found: dict[str, list[int]] = {}
-    for row, code in enumerate(models.indices):
+    for row, code in enumerate(models.codes):
         found.setdefault(keys[code], []).append(row)
     return found

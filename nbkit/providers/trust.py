@@ -136,7 +136,7 @@ def _names(ways: Iterable[Route]) -> set[str]:
 
 def _samples(snapshot: Snapshot) -> dict[str, list[Record]]:
     """By provider, one model for each set of overrides: the others are reached in the same way."""
-    keys = zip(snapshot.columns["provider"].indices, snapshot.columns["overrides"].indices, strict=True)
+    keys = zip(snapshot.factor("provider").codes, snapshot.factor("overrides").codes, strict=True)
     firsts: dict[tuple[int, int], int] = {}
     for row, key in enumerate(keys):
         firsts.setdefault(key, row)

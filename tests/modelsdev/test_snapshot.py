@@ -10,7 +10,7 @@ import pytest
 
 from nbkit.errors import CatalogError
 from nbkit.modelsdev.records import parse
-from nbkit.modelsdev.snapshot import Coded, Meta, build, bundled, read, stamp, write
+from nbkit.modelsdev.snapshot import Factor, Meta, build, bundled, read, stamp, write
 
 META = Meta("https://models.dev/api.json", "2026-09-30", '"tag"')
 
@@ -92,10 +92,10 @@ def test_age_counts_days():
 
 def test_a_coded_column_keeps_types_apart():
     rows = [1, True, 1.0, "1", None, {"a": 1}, 1, [True], [1]] + [f"v{number}" for number in range(300)]
-    coded = Coded.of(rows)
-    assert [(type(value), value) for value in coded.rows] == [(type(value), value) for value in rows]
-    assert [coded[0], coded[4], coded[-1 + len(rows)]] == [1, None, "v299"]
-    assert len(coded.values) == len(rows) - 1
+    factor = Factor.of(rows)
+    assert [(type(value), value) for value in factor.rows] == [(type(value), value) for value in rows]
+    assert [factor[0], factor[4], factor[-1 + len(rows)]] == [1, None, "v299"]
+    assert len(factor.values) == len(rows) - 1
 
 
 def test_derive_asks_once_for_each_combination(small):
@@ -113,7 +113,7 @@ def test_derive_asks_once_for_each_combination(small):
 def test_the_bundled_snapshot_knows_what_models_dev_said():
     snapshot = read(bundled())
     assert len(snapshot) == len(set(snapshot.ids)) == 8337
-    assert len(snapshot.columns["provider"].values) == 225
+    assert len(snapshot.distinct("provider")) == 225
     assert snapshot.provenance["source"] == "bundled"
     assert (snapshot.meta.url, snapshot.meta.date) == ("https://models.dev/api.json", "2026-09-30")
     sonnet = snapshot.record("anthropic/claude-sonnet-5-5")

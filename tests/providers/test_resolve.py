@@ -115,6 +115,6 @@ def test_a_day_counts_where_it_is_asked_for():
 
 
 def test_own_providers_are_listed_by_models_dev():
-    listed = {provider.id for provider in current_snapshot().columns["provider"].values} | {"demo"}
+    listed = {provider.id for provider in current_snapshot().distinct("provider")} | {"demo"}
     assert {name for names in table("vendor_mappings")["first_party"].values() for name in names} <= listed
     assert own_providers("anthropic") == ("anthropic",)

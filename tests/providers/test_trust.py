@@ -29,7 +29,7 @@ NEWCO = {"npm": "@ai-sdk/openai-compatible", "api": "https://api.newco.test/v1",
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, users_file):
     """Every variable that the bundled snapshot knows holds a canary, and the user has no trust file yet."""
-    names = {name for provider in read(bundled()).columns["provider"].values for name in provider.env}
+    names = {name for provider in read(bundled()).distinct("provider") for name in provider.env}
     for name in {*names, "NEWCO_API_KEY", "GOOGLE_VERTEX_ENDPOINT"}:
         monkeypatch.setenv(name, f"{CANARY}-{name}")
 
