@@ -1,6 +1,6 @@
-"""What `%load_ext nbkit` does, and `%unload_ext nbkit` undoes.
+"""The IPython extension: all that `%load_ext nbkit` adds to a shell, and `%unload_ext nbkit` removes again.
 
-`%reload_ext` reloads only the top package, so the state lives here: what was put into each shell, and what stood there.
+`%reload_ext` reloads only the top package, so the state lives here: what was put into each shell, and what it replaced.
 Measured: 0.9 s of CPU in a fresh kernel, half of it pandas.
 """
 
@@ -8,21 +8,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, proxy
 
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
+from nbkit.billing.entry import set_running_cell
 from nbkit.bulk import portal
 from nbkit.choose.frame import catalog
 from nbkit.notebook.completion import match_models
-from nbkit.notebook.magics import NbkitMagics, summary
-from nbkit.notebook.widgets import compare as _  # noqa: F401 - 0.1 s that the first comparison need not wait for
+from nbkit.notebook.magics import NbkitMagics, describe_catalog
+from nbkit.notebook.widgets import compare as _  # noqa: F401 - 0.1 s that the first comparison is spared
+
+
+class _Cells:
+    """Tells `billing` which cell runs, so that each call is booked to the cell that made it."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = proxy(shell)  # what is kept about a shell must not keep it alive
+        self._running: list[str] = []  # a cell may run others (`%run other.ipynb`): their calls are the outermost's
+        if result := shell.displayhook.exec_result:  # the cell that holds `%load_ext nbkit`
+            self._begin(result.info, result.execution_count)
+
+    def begin(self, info: ExecutionInfo) -> None:
+        """Take note that a cell begins."""
+        # its number is not `execution_count`, which some versions of IPython have raised by now
+        self._begin(info, len(self._shell.history_manager.input_hist_parsed))
+
+    def end(self, result: ExecutionResult | None) -> None:
+        """Take note that a cell has ended."""
+        del self._running[-1:]
+        set_running_cell(self._running[0] if self._running else None)
+
+    def _begin(self, info: ExecutionInfo, number: int) -> None:
+        if info.store_history:  # what a person runs is never inside another cell
+            self._running.clear()
+        self._running.append(info.cell_id or str(number))  # consoles and nbclient send no id
+        set_running_cell(self._running[0])
 
 
 @dataclass(slots=True)
 class _Loaded:
-    """`catalog` is what was pushed under that name; `replaced` the magics of our names that were there before."""
+    """State of one shell.
 
+    `catalog` is the frame that was pushed under that name; `replaced` the magics of our names that were there before.
+    """
+
+    cells: _Cells
     catalog: object = field(default_factory=object)
     replaced: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -31,29 +62,34 @@ _loaded: WeakKeyDictionary[InteractiveShell, _Loaded] = WeakKeyDictionary()
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the magics, their completion and the name `catalog`, unless it is taken, and say so in one line."""
+    """Add the magics, their completion and, unless that name is taken, `catalog`; print one line about it."""
     if shell not in _loaded:
-        loaded = _loaded[shell] = _Loaded()
+        loaded = _loaded[shell] = _Loaded(_Cells(shell))
         magics = NbkitMagics(shell)
         for kind, names in magics.magics.items():
             known = shell.magics_manager.magics[kind]
             loaded.replaced |= {(kind, name): known.get(name) for name in names}
         shell.register_magics(magics)
         shell.Completer.custom_matchers.append(match_models)
+        shell.events.register("pre_run_cell", loaded.cells.begin)
+        shell.events.register("post_run_cell", loaded.cells.end)
     frame, name, loaded = catalog(), "catalog", _loaded[shell]
     if shell.user_ns.get("catalog", loaded.catalog) is loaded.catalog:  # not there, or from us
         shell.push({"catalog": frame}, interactive=False)
         loaded.catalog = frame
     elif shell.user_ns["catalog"] is not frame:
-        name = "nbkit.catalog (the name catalog is yours)"
-    print(f"nbkit: {summary(frame)}. {name}, %%chat, %%compare, nbkit.pick()")  # noqa: T201  # the one line
+        name = "nbkit.catalog (your own variable catalog is kept)"
+    print(f"nbkit: {describe_catalog(frame)}. {name}, %%chat, %%compare, nbkit.pick()")  # noqa: T201  # the one line
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take everything back and end the thread that runs requests; a `catalog` that was assigned since stays."""
+    """Remove everything and end the thread that runs requests; a `catalog` that was assigned since stays."""
     loaded = _loaded.pop(shell, None)
     if loaded is None:
         return
+    shell.events.unregister("pre_run_cell", loaded.cells.begin)
+    shell.events.unregister("post_run_cell", loaded.cells.end)
+    set_running_cell(None)
     for (kind, name), before in loaded.replaced.items():
         known = shell.magics_manager.magics[kind]
         if before is None:

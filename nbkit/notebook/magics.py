@@ -1,7 +1,7 @@
 """%%chat, %%compare and %nbkit.
 
 A `{{name}}` in a cell, or among its models, is replaced once by the variable of that name. Values are not scanned
-again: a text that means its braces literally goes in through a variable.
+again: a text that contains literal braces goes in through a variable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from nbkit.billing import total as tally
+from nbkit.billing.total import TOTAL
 from nbkit.choose.frame import catalog
 from nbkit.errors import NbkitError
 from nbkit.notebook.chat import Chat
@@ -32,23 +32,25 @@ _KEY = re.compile(r"\b(sk-|AIza|gsk_|hf_|xai-)(?=[\w-]*\d)[\w-]{20,}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """A chat and what it was begun with."""
+class _Session:
+    """A chat, and the system prompt and options that it was created with."""
 
     chat: Chat
     system: str | None
     options: dict[str, Any]
 
 
-_chats: dict[str, _Begun] = {}
-"""The notebook's chats by model. Survives `%reload_ext`."""
+_sessions: dict[str, _Session] = {}
+"""The notebook's chats, by model id. Survives `%reload_ext`."""
 
 
-def _options(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that both cell magics take."""
+def _add_options(magic: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a cell magic the options that both of them take."""
     for option in (
-        argument("--max-tokens", type=int, metavar="N", help="most tokens of an answer"),
-        argument("--temperature", type=float, metavar="T", help="0 repeats itself, 1 varies"),
+        argument("--max-tokens", type=int, metavar="N", help="maximum length of an answer, in tokens"),
+        argument(
+            "--temperature", type=float, metavar="T", help="0: nearly the same answer each time; higher: more varied"
+        ),
         argument("--system", metavar="TEXT", help="the system prompt"),
         argument("-o", "--out", metavar="NAME", help="put the result into the variable NAME"),
     ):
@@ -63,38 +65,40 @@ class NbkitMagics(Magics):
     @no_var_expand
     @magic_arguments()
     @argument("model", help="a model id, as in the catalog's index")
-    @_options
-    @argument("--new", action="store_true", help="begin again; so does another --system")
+    @_add_options
+    @argument("--new", action="store_true", help="start a new conversation; so does another --system")
     @cell_magic
     def chat(self, line: str, cell: str) -> None:
-        """Say the cell to a model, continuing this notebook's chat with it."""
-        asked, prompt = self._read(self.chat, line, cell)
-        model, *more = self._models([asked.model]) or [""]
-        if more:
-            raise UsageError(f"{asked.model}: a chat is with one model; %%compare asks several")
-        with _one_line():
-            options, begun = _call_options(asked), _chats.get(model)
-            said: Any = prompt
-            if begun is None or asked.new or asked.system not in (None, begun.system):
-                begun = _Begun(Chat(model, system=asked.system, **options), asked.system, options)
-            elif options not in ({}, begun.options):  # a chat keeps its options: another takes over what was said
-                said = begun.chat.conversation + prompt
-                begun = _Begun(Chat(model, **options), begun.system, options)
-            _chats[model] = begun
-            self._keep(asked.out, begun.chat)
-            begun.chat(said)
+        """Send the cell to a model, as the next turn of this notebook's conversation with it."""
+        arguments, prompt = self._read(self.chat, line, cell)
+        models = self._expand_models([arguments.model])
+        if len(models) != 1:
+            raise UsageError(f"%%chat takes one model, {arguments.model} holds {len(models)}; %%compare takes several")
+        (model,) = models
+        with _errors_in_one_line():
+            options, session = _read_options(arguments), _sessions.get(model)
+            message: Any = prompt
+            if session is None or arguments.new or arguments.system not in (None, session.system):
+                session = _Session(Chat(model, system=arguments.system, **options), arguments.system, options)
+            elif options not in ({}, session.options):  # a chat's options are fixed: a new chat takes over the turns
+                message = session.chat.conversation + prompt
+                session = _Session(Chat(model, **options), session.system, options)
+            _sessions[model] = session
+            self._assign(arguments.out, session.chat)
+            session.chat(message)
 
     @no_var_expand
     @magic_arguments()
     @argument("model", nargs="+", help="model ids; {{name}} stands for a variable that holds one, or a list of them")
-    @_options
+    @_add_options
     @cell_magic
     def compare(self, line: str, cell: str) -> Comparison:
-        """Ask several models the same, side by side."""
-        asked, prompt = self._read(self.compare, line, cell)
-        with _one_line():
-            comparison = compare(_said(asked.system, prompt), self._models(asked.model), **_call_options(asked))
-        self._keep(asked.out, comparison)
+        """Send the cell to several models and show their answers side by side."""
+        arguments, prompt = self._read(self.compare, line, cell)
+        with _errors_in_one_line():
+            conversation = _add_system(arguments.system, prompt)
+            comparison = compare(conversation, self._expand_models(arguments.model), **_read_options(arguments))
+        self._assign(arguments.out, comparison)
         return comparison
 
     @no_var_expand
@@ -102,80 +106,97 @@ class NbkitMagics(Magics):
     @argument(
         "what",
         nargs="*",
-        help="nothing: the catalog, your keys, what was spent; total: only what was spent; nest on: let your own cells "
-        "call asyncio.run, at the price of slower tasks until the kernel restarts",
+        help="nothing: the catalog, your keys, what this notebook has spent; total: what it has spent, by model; nest "
+        "on: let your own cells call asyncio.run, at the price of slower tasks until the kernel restarts",
     )
     @line_magic
     def nbkit(self, line: str) -> None:
-        """Say what the catalog is, which keys are set and what this notebook has spent."""
+        """Print what the catalog is, which keys are set and what this notebook has spent."""
         what = " ".join(_parse(self.nbkit, line).what)
-        if what not in _SAYS:
-            raise UsageError(f"%nbkit {what}: there are {', '.join(filter(None, _SAYS))}, and %nbkit alone")
-        with _one_line():
-            print(_SAYS[what]())  # noqa: T201  # what the magic is for
+        if what not in _REPORTS:
+            raise UsageError(
+                f"unknown option {what!r}: use %nbkit, {', '.join(f'%nbkit {name}' for name in _REPORTS if name)}"
+            )
+        with _errors_in_one_line():
+            print(_REPORTS[what]())  # noqa: T201  # what the magic is for
 
     def _read(self, magic: Any, line: str, cell: str) -> tuple[Namespace, str]:
-        """The arguments and the prompt. Raises UsageError before anything is sent."""
+        """The arguments and the prompt of a cell. Raises UsageError before anything is sent."""
         if key := _KEY.search(f"{line}\n{cell}"):
             raise UsageError(
-                f"this cell holds what looks like an API key ({key[1]}...), so nothing was sent: replace that key, the "
-                "notebook's history has it now, and set the new one in the environment"
+                f"nothing was sent, because the cell contains what looks like an API key ({key[1]}...). The notebook's "
+                "history holds it now: revoke that key, and set a new one as an environment variable"
             )
-        asked = _parse(magic, _BRACES.sub(r"{{\1}}", line))  # without spaces it is one argument
-        asked.system = asked.system and self._expand(asked.system)
+        arguments = _parse(magic, _BRACES.sub(r"{{\1}}", line))  # without spaces it is one argument
+        arguments.system = arguments.system and self._expand(arguments.system)
         prompt = self._expand(cell).strip()
         if not prompt:
             raise UsageError("the cell is empty: write the prompt below the first line")
-        return asked, prompt
+        return arguments, prompt
 
     def _expand(self, text: str) -> str:
-        return _BRACES.sub(lambda found: str(self._value(found[1])), text)
+        """The text with its `{{name}}`s replaced by the variables' values."""
+        return _BRACES.sub(lambda match: str(self._get_variable(match[1])), text)
 
-    def _value(self, name: str) -> Any:
+    def _get_variable(self, name: str) -> Any:
         if name not in self.shell.user_ns:
-            raise UsageError(f"{{{{{name}}}}}: there is no variable {name!r}")
+            raise UsageError(f"{{{{{name}}}}}: the variable {name!r} is not defined")
         return self.shell.user_ns[name]
 
-    def _models(self, names: list[str]) -> list[str]:
-        """Model names, a `{{name}}` that holds several being several."""
+    def _expand_models(self, names: list[str]) -> list[str]:
+        """The model ids of some arguments; a `{{name}}` may hold several."""
         models: list[str] = []
         for name in names:
-            found = _BRACES.fullmatch(name)
-            value = self._value(found[1]) if found else self._expand(name)
+            match = _BRACES.fullmatch(name)
+            value = self._get_variable(match[1]) if match else self._expand(name)
             several = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
             if not all(isinstance(model, str) for model in several):
                 raise UsageError(f"{name}: expected a model id or a list of them, not {type(value).__name__}")
             models += several
         return models
 
-    def _keep(self, name: str | None, value: Any) -> None:
+    def _assign(self, name: str | None, value: Any) -> None:
         if name is not None:
             self.shell.push({name: value})
 
 
-def status() -> str:
-    """What the catalog is, whose keys are set, what was spent: three lines."""
+def describe_status() -> str:
+    """Catalog, providers with a key and money spent, a line each."""
     frame = catalog()
     age = f", {frame.attrs['age_days']} days old" if frame.attrs["age_days"] else ""
     reason = f"; {frame.attrs['reason']}" if frame.attrs["reason"] else ""
     ready = sorted(keyed())
-    keys = f"{len(ready)} ({', '.join(ready)})" if ready else "none found; the models of demo/ need none"
-    return f"catalog: {summary(frame)}{age}{reason}\nproviders with a key: {keys}\n{spent()}"
+    keys = f"{len(ready)} ({', '.join(ready)})" if ready else "none; the models of demo/ need none"
+    return f"catalog: {describe_catalog(frame)}{age}{reason}\nproviders with a key: {keys}\n{describe_total()}"
 
 
-def summary(frame: pd.DataFrame) -> str:
-    """How many models there are, and where the list comes from."""
+def describe_catalog(frame: pd.DataFrame) -> str:
+    """Number of models and providers of a catalog, its source and its date."""
     source = f"{frame.attrs['source']}, {frame.attrs['date']}"
     return f"{len(frame):,} models of {frame['provider'].nunique()} providers ({source})"
 
 
-def spent() -> str:
-    """What this notebook's calls have cost, in USD."""
-    total = tally.total()
-    return f"this notebook: {total} for {total.calls:,} {'call' if total.calls == 1 else 'calls'}"
+def describe_total() -> str:
+    """Sum of all calls of this process, in USD: one line."""
+    total = TOTAL.total()
+    return f"this notebook: {total} for {_count_calls(total.calls)}"
 
 
-def nest() -> str:
+def describe_spending() -> str:
+    """The total, and where several models were called a line for each, the dearest first."""
+    ranked = sorted(TOTAL.by_model().items(), key=lambda item: (-item[1].usd, item[0]))
+    if len(ranked) < 2:
+        return describe_total()
+    names, amounts = (max(len(str(item[part])) for item in ranked) for part in (0, 1))
+    lines = (f"  {model:{names}}  {one!s:>{amounts}}  {_count_calls(one.calls)}" for model, one in ranked)
+    return "\n".join([describe_total(), *lines])
+
+
+def _count_calls(calls: int) -> str:
+    return f"{calls:,} {'call' if calls == 1 else 'calls'}"
+
+
+def enable_nesting() -> str:
     """Let cells call `asyncio.run` although the kernel's own loop is running. Patches asyncio until the restart."""
     try:
         import nest_asyncio2
@@ -185,33 +206,35 @@ def nest() -> str:
     return "asyncio.run works in cells now, until the kernel restarts"
 
 
-_SAYS: dict[str, Callable[[], str]] = {"": status, "total": spent, "nest on": nest}
+_REPORTS: dict[str, Callable[[], str]] = {"": describe_status, "total": describe_spending, "nest on": enable_nesting}
 
 
 def _parse(magic: Any, line: str) -> Namespace:
-    """Options may stand anywhere; quotes group words and are not part of them, unlike in IPython's own split."""
+    """The arguments of a line. Options may stand anywhere. Quotes group words and are removed; IPython keeps them."""
     try:
         words = shlex.split(line)
-    except ValueError as broken:
-        raise UsageError(f"{broken}: {line.strip()}") from None
+    except ValueError as error:
+        raise UsageError(f"{error}: {line.strip()}") from None
     parsed: Namespace = magic.parser.parse_intermixed_args(words)
     return parsed
 
 
-def _said(system: str | None, prompt: str) -> Any:
+def _add_system(system: str | None, prompt: str) -> Any:
+    """The prompt, after a system turn where there is one."""
     if system is None:
         return prompt
     return [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
 
 
-def _call_options(asked: Namespace) -> dict[str, Any]:
-    given = {"temperature": asked.temperature, "max_tokens": asked.max_tokens}
-    return {name: value for name, value in given.items() if value is not None}
+def _read_options(arguments: Namespace) -> dict[str, Any]:
+    """The options of the call that a line gives."""
+    options = {"temperature": arguments.temperature, "max_tokens": arguments.max_tokens}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
-    """What nbkit raises on purpose explains itself: no traceback."""
+def _errors_in_one_line() -> Iterator[None]:
+    """Show the errors that nbkit raises on purpose without a traceback: their messages explain themselves."""
     try:
         yield
     except NbkitError as error:

@@ -6,6 +6,8 @@ from IPython.core.completer import provisionalcompleter
 from shells import run, running_shell
 
 import nbkit
+from nbkit.billing.entry import running_cell
+from nbkit.billing.total import TOTAL
 from nbkit.notebook import completion
 from nbkit.notebook.completion import match_models
 
@@ -16,12 +18,12 @@ def shell(tmp_path):
         yield shell
 
 
-def test_load_says_one_line_and_adds_the_catalog(shell, capsys):
+def test_load_prints_one_line_and_adds_the_catalog(shell, capsys):
     run(shell, "%load_ext nbkit")
-    said = capsys.readouterr()
-    assert said.out.startswith(f"nbkit: {len(nbkit.catalog):,} models of ")
-    assert nbkit.catalog.attrs["date"] in said.out
-    assert (said.out.count("\n"), said.err) == (1, "")
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"nbkit: {len(nbkit.catalog):,} models of ")
+    assert nbkit.catalog.attrs["date"] in printed.out
+    assert (printed.out.count("\n"), printed.err) == (1, "")
     assert shell.user_ns["catalog"] is nbkit.catalog
     assert "catalog" in shell.user_ns_hidden  # %who lists what the user made
 
@@ -31,7 +33,7 @@ def test_a_name_of_the_user_is_not_overwritten(shell, capsys, own):
     shell.push({"catalog": own})
     run(shell, "%load_ext nbkit")
     assert shell.user_ns["catalog"] is own
-    assert "nbkit.catalog" in capsys.readouterr().out
+    assert "nbkit.catalog (your own variable catalog is kept)" in capsys.readouterr().out
     run(shell, "%unload_ext nbkit")
     assert shell.user_ns["catalog"] is own
 
@@ -39,7 +41,7 @@ def test_a_name_of_the_user_is_not_overwritten(shell, capsys, own):
 def test_a_catalog_that_was_imported_stays(shell, capsys):
     run(shell, "from nbkit import catalog")
     run(shell, "%load_ext nbkit")
-    assert "yours" not in capsys.readouterr().out
+    assert "your own" not in capsys.readouterr().out
     run(shell, "%unload_ext nbkit")
     assert shell.user_ns["catalog"] is nbkit.catalog
 
@@ -69,17 +71,56 @@ def test_unload_takes_everything_back(shell):
 
     shell.register_magic_function(mine, "cell", "chat")
     before = set(shell.user_ns)
+    callbacks = {event: [*functions] for event, functions in shell.events.callbacks.items()}
     run(shell, "%load_ext nbkit")
     run(shell, "%%compare demo/swift\nHello")
     assert any(thread.name == "nbkit-portal" for thread in threading.enumerate())
     run(shell, "%unload_ext nbkit")
     assert set(shell.user_ns) == before
+    assert shell.events.callbacks == callbacks
+    assert running_cell() is None
     assert "NbkitMagics" not in shell.magics_manager.registry
     assert shell.run_cell_magic("chat", "", "x") == "mine"
     assert shell.find_cell_magic("compare") is None
     assert shell.find_line_magic("nbkit") is None
     assert match_models not in shell.Completer.custom_matchers
     assert not any(thread.name == "nbkit-portal" for thread in threading.enumerate())
+
+
+CALL = "import nbkit; nbkit.get_adapter('demo/swift').execute('Hello')"
+
+
+def calls_by_cell():
+    return {cell: one.calls for cell, one in TOTAL.by_cell().items()}
+
+
+def test_calls_are_booked_to_the_cell_that_makes_them(shell):
+    before = calls_by_cell()
+    shell.run_cell(f"%load_ext nbkit\n{CALL}", store_history=True, cell_id="loading").raise_error()
+    shell.run_cell(f"{CALL}\n{CALL}", store_history=True, cell_id="twice").raise_error()
+    number = str(shell.execution_count)
+    shell.run_cell(CALL, store_history=True).raise_error()  # a console sends no id
+    nbkit.get_adapter("demo/swift").execute("Hello")  # in no cell
+    assert running_cell() is None
+    after = calls_by_cell()
+    new = {cell: calls - before.get(cell, 0) for cell, calls in after.items()}
+    assert {cell: calls for cell, calls in new.items() if calls} == {"loading": 1, "twice": 2, number: 1, None: 1}
+
+
+def test_calls_of_cells_that_a_cell_runs_are_its_own(shell):
+    run(shell, "%load_ext nbkit")
+    inner = "shell.run_cell('cells.append(running_cell())')"
+    shell.push({"shell": shell, "cells": [], "running_cell": running_cell})
+    shell.run_cell(f"{inner}; cells.append(running_cell())", store_history=True, cell_id="outer").raise_error()
+    assert shell.user_ns["cells"] == ["outer", "outer"]
+    assert running_cell() is None
+
+
+def test_a_cell_that_fails_is_over(shell):
+    run(shell, "%load_ext nbkit")
+    assert shell.run_cell("1 / 0", cell_id="failing").error_in_exec
+    assert shell.run_cell("1 +", cell_id="broken").error_before_exec
+    assert running_cell() is None
 
 
 def test_unload_leaves_what_was_assigned_since(shell):
@@ -91,7 +132,7 @@ def test_unload_leaves_what_was_assigned_since(shell):
 
 def completions(shell, text, cursor=None):
     with provisionalcompleter():
-        return [found.text for found in shell.Completer.completions(text, cursor or len(text))]
+        return [match.text for match in shell.Completer.completions(text, cursor or len(text))]
 
 
 @pytest.mark.parametrize(
@@ -113,12 +154,12 @@ def test_model_ids_are_completed(shell, text, first):
 
 def test_completion_goes_past_the_slash(shell):
     run(shell, "%load_ext nbkit")
-    found = completions(shell, "%%compare demo/swift anthropic/claude-h")
-    begin = [model.startswith("anthropic/claude-h") for model in found]
+    models = completions(shell, "%%compare demo/swift anthropic/claude-h")
+    begin = [model.startswith("anthropic/claude-h") for model in models]
     assert begin[0]
     assert begin == sorted(begin, reverse=True)  # those that begin with it, then those that contain it
-    assert all("anthropic/claude-h" in model for model in found)
-    assert set(found) <= set(nbkit.catalog.index)
+    assert all("anthropic/claude-h" in model for model in models)
+    assert set(models) <= set(nbkit.catalog.index)
 
 
 @pytest.mark.parametrize(

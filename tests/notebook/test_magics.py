@@ -7,7 +7,7 @@ import pytest
 from IPython.core.error import UsageError
 from shells import error_of, run, running_shell
 
-from nbkit.billing import total as tally
+from nbkit.billing.total import TOTAL
 from nbkit.notebook import magics
 
 
@@ -16,11 +16,12 @@ def shell(tmp_path, capsys):
     with running_shell(tmp_path) as shell:
         run(shell, "%load_ext nbkit")
         capsys.readouterr()
-        magics._chats.clear()
+        magics._sessions.clear()
         yield shell
 
 
-def said(chat):
+def prompts(chat):
+    """The turns that are not answers: role and text."""
     return [(turn.role, turn.text) for turn in chat.conversation if turn.role != "assistant"]
 
 
@@ -30,27 +31,27 @@ def test_chat_goes_on_from_cell_to_cell(shell):
     chat = shell.user_ns["second"]
     assert chat is shell.user_ns["first"]
     assert [turn.role for turn in chat.conversation] == ["user", "assistant"] * 2
-    assert said(chat) == [("user", "first question"), ("user", "second question")]
+    assert prompts(chat) == [("user", "first question"), ("user", "second question")]
 
 
 @pytest.mark.parametrize("option", ["--new", "--system 'Be brief'"])
 def test_chat_begins_again(shell, option):
     run(shell, "%%chat demo/swift\nfirst question")
     run(shell, f"%%chat demo/swift {option} -o chat\nsecond question")
-    assert ("user", "first question") not in said(shell.user_ns["chat"])
+    assert ("user", "first question") not in prompts(shell.user_ns["chat"])
 
 
 def test_chat_repeating_its_system_prompt_goes_on(shell):
     for question in ("one", "two"):
         run(shell, f'%%chat demo/swift --system "Answer in one word" -o chat\n{question}')
-    assert said(shell.user_ns["chat"]) == [("system", "Answer in one word"), ("user", "one"), ("user", "two")]
+    assert prompts(shell.user_ns["chat"]) == [("system", "Answer in one word"), ("user", "one"), ("user", "two")]
 
 
 def test_chat_with_other_options_goes_on(shell):
     run(shell, "%%chat demo/swift --system Brief\nfirst")
     run(shell, "%%chat demo/swift --max-tokens 5 -o chat\nsecond")
     chat = shell.user_ns["chat"]
-    assert said(chat) == [("system", "Brief"), ("user", "first"), ("user", "second")]
+    assert prompts(chat) == [("system", "Brief"), ("user", "first"), ("user", "second")]
     assert chat.completion.finish_reason == "length"
     run(shell, "%%chat demo/swift --system Brief -o same\nthird")
     assert shell.user_ns["same"] is chat
@@ -60,7 +61,7 @@ def test_chat_with_other_options_goes_on(shell):
 def test_chats_are_kept_by_model(shell):
     run(shell, "%%chat demo/swift\nto swift")
     run(shell, "%%chat demo/scholar -o scholar\nto scholar")
-    assert said(shell.user_ns["scholar"]) == [("user", "to scholar")]
+    assert prompts(shell.user_ns["scholar"]) == [("user", "to scholar")]
 
 
 def test_compare_asks_all(shell):
@@ -99,10 +100,10 @@ def test_prompt(shell, cell, prompt):
     assert shell.user_ns["answers"].conversations["demo/swift"][0].text == prompt
 
 
-def test_values_are_no_options(shell):
+def test_values_are_not_options(shell):
     shell.push({"text": "--new -o 'stolen"})
     run(shell, "%%chat demo/swift --system {{text}} -o chat\nHello")
-    assert said(shell.user_ns["chat"])[0] == ("system", "--new -o 'stolen")
+    assert prompts(shell.user_ns["chat"])[0] == ("system", "--new -o 'stolen")
     assert "stolen" not in shell.user_ns
 
 
@@ -112,7 +113,8 @@ def test_values_are_no_options(shell):
         ("%%chat demo/swift\n{{nobody}}", r"\{\{nobody\}\}.*'nobody'"),
         ("%%compare demo/swift {{nobody}}\nHello", r"\{\{nobody\}\}"),
         ("%%compare {{get_ipython}}\nHello", "a model id or a list"),
-        ("%%chat {{two}}\nHello", "one model"),
+        ("%%chat {{two}}\nHello", "takes one model, .* holds 2"),
+        ("%%chat {{none}}\nHello", "takes one model, .* holds 0"),
         ("%%compare demo/swift nobody/nothing\nHello", "nobody/nothing"),
         ("%%compare\nHello", "model"),
         ("%%compare demo/swift --bad\nHello", "--bad"),
@@ -120,54 +122,73 @@ def test_values_are_no_options(shell):
         ("%%compare demo/swift --temperature -1\nHello", "temperature"),
         ("%%chat demo/swift --system 'half\nHello", "(?i)quotation"),
         ("%%chat demo/swift   \n  \n", "empty"),
-        ("%nbkit everything", "everything"),
+        ("%nbkit everything", "unknown option 'everything'"),
     ],
 )
-def test_mistakes_are_told_in_one_line_and_nothing_is_sent(shell, cell, message):
-    shell.push({"two": ["demo/swift", "demo/sage"]})
-    before = tally.total().calls
+def test_mistakes_are_explained_in_one_line_and_nothing_is_sent(shell, cell, message):
+    shell.push({"two": ["demo/swift", "demo/sage"], "none": []})
+    before = TOTAL.total().calls
     error = error_of(shell, cell)
     assert type(error) is UsageError
     assert re.search(message, str(error))
     assert "\n" not in str(error)
-    assert tally.total().calls == before
+    assert TOTAL.total().calls == before
 
 
 @pytest.mark.parametrize("prefix", ["sk-proj-", "sk-ant-api03-", "sk-or-v1-", "AIza", "gsk_", "hf_", "xai-"])
 @pytest.mark.parametrize("cell", ["%%chat demo/swift\nuse {}", "%%compare demo/swift --system {}\nHello"])
 def test_a_cell_with_a_key_does_not_run(shell, cell, prefix):
     key = prefix + "Abcdefgh1234ijklmnopqrst5678"
-    before = tally.total().calls
+    before = TOTAL.total().calls
     error = error_of(shell, cell.format(key))
     assert type(error) is UsageError
     assert "API key" in str(error)
     assert key not in str(error)
-    assert tally.total().calls == before
+    assert TOTAL.total().calls == before
 
 
 @pytest.mark.parametrize(
     "text", ["sk-learn-estimators-and-pipelines", "risk-4567890123456789012345", "the sk- prefix 1"]
 )
-def test_words_are_no_keys(shell, text):
+def test_words_are_not_keys(shell, text):
     run(shell, f"%%compare demo/swift -o answers\n{text}")
     assert shell.user_ns["answers"].completions["demo/swift"]
 
 
-def test_total_counts_this_notebooks_calls(shell, capsys):
-    before = tally.total().calls
-    run(shell, "%%compare demo/swift demo/brittle\nHello")
+def printed(shell, capsys, cell):
     capsys.readouterr()
-    run(shell, "%nbkit total")
-    line = capsys.readouterr().out
-    assert f"{before + 2} calls" in line
-    assert "$0.0" in line
-    assert line.count("\n") == 1
+    run(shell, cell)
+    return capsys.readouterr().out
+
+
+def test_total_counts_every_paid_call(shell, capsys):
+    before = TOTAL.total().calls
+    run(shell, "%%compare demo/swift demo/brittle\nHello")
+    run(shell, "%%chat demo/swift\nHello")
+    run(shell, "import nbkit; adapter = nbkit.get_adapter('demo/sage'); answer = adapter.execute('Hello')")
+    run(shell, "with adapter.stream('Hello') as stream: next(iter(stream))")
+    run(shell, "awaited = await adapter.aexecute('Hello')")
+    for cell in ("%nbkit total", "%nbkit"):
+        assert f"this notebook: {TOTAL.total()} for {before + 6} calls\n" in printed(shell, capsys, cell)
+    assert "$0.0" in str(TOTAL.total())
+
+
+def test_total_has_a_line_for_each_model_the_dearest_first(shell, capsys):
+    run(shell, "%%compare demo/swift demo/sage demo/brittle\nHello")
+    first, *models = printed(shell, capsys, "%nbkit total").splitlines()
+    assert first.startswith("this notebook: $")
+    by_model = TOTAL.by_model()
+    names = [line.split()[0] for line in models]
+    assert set(names) == set(by_model) >= {"demo/swift", "demo/sage", "demo/brittle"}
+    assert [by_model[name].usd for name in names] == sorted((one.usd for one in by_model.values()), reverse=True)
+    for line in models:
+        name, cost, calls, _ = line.split()
+        assert (cost, int(calls)) == (str(by_model[name]), by_model[name].calls)
 
 
 def test_status(shell, capsys, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", "canary-of-groq")
-    run(shell, "%nbkit")
-    text = capsys.readouterr().out
+    text = printed(shell, capsys, "%nbkit")
     assert re.search(r"[\d,]+ models of \d+ providers", text)
     assert "offline" in text  # why the catalog is not fresher
     assert re.search(r"key: \d+ \(.*\bgroq\b", text)
@@ -190,7 +211,7 @@ shell.run_line_magic("load_ext", "nbkit")
 shell.run_line_magic("nbkit", "nest on")
 shell.run_cell("import asyncio\\n{nested}")
 """
-    said = subprocess.check_output([sys.executable, "-c", code], text=True, env=os.environ | {"NBKIT_OFFLINE": "1"})
-    assert "asyncio.run works in cells now" in said
-    assert "nested" in said
-    assert "Error" not in said
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, env=os.environ | {"NBKIT_OFFLINE": "1"})
+    assert "asyncio.run works in cells now" in output
+    assert "nested" in output
+    assert "Error" not in output
