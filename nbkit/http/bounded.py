@@ -1,11 +1,12 @@
-"""Reading a body with an end: so many bytes after decompression, and a deadline.
+"""Reading a response's body within limits: bytes after decompression, and a deadline.
 
-httpx2 limits the time of one read only: a server that sends a byte now and then, or never ends, holds a call for
-ever. It decompresses in pieces of 1 MiB, so counting them as they come stops a compression bomb. `deadline` is a
-reading of `time.monotonic()`, looked at whenever bytes arrive; silence ends with the request's read time-out, which
-should be no longer than what is left.
+httpx2 limits the time of a single read only: a server that sends a byte now and then, or never stops, would hold a call
+forever. httpx2 decompresses in pieces of 1 MiB, so counting them as they arrive stops a compression bomb. `deadline` is
+a reading of `time.monotonic()`, checked whenever bytes arrive. Silence ends with the request's read timeout, which
+should not be longer than the time left until the deadline.
 
-All four close the response when they end, however they end. httpx2's exceptions pass through: `failures` words them.
+All four functions close the response when they end, also on errors. httpx2's exceptions pass through: `failures` turns
+them into nbkit's errors.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MAX_ERROR_BODY = 64 * 2**10
 
 
 class _Meter:
-    """Counts bytes; raises where an answer grows too long or too late."""
+    """Byte counter that raises when a body grows too long or arrives too late."""
 
     def __init__(self, response: httpx2.Response, deadline: float) -> None:
         self.status, self.deadline, self.count = response.status_code, deadline, 0
@@ -33,13 +34,13 @@ class _Meter:
     def add(self, chunk: bytes) -> None:
         self.count += len(chunk)
         if self.count > MAX_ANSWER:
-            raise ProviderError(f"the answer is longer than {MAX_ANSWER // 2**20} MiB", status=self.status)
+            raise ProviderError(f"the response is longer than {MAX_ANSWER // 2**20} MiB", status=self.status)
         if time.monotonic() > self.deadline:
-            raise TransportError("the deadline passed before the answer had ended")
+            raise TransportError("timed out: the deadline passed before the response was complete")
 
 
 def raw_chunks(response: httpx2.Response, deadline: float) -> Generator[bytes, None, None]:
-    """The body as it arrives, decompressed if need be.
+    """Yield the body as it arrives, decompressed where it is compressed.
 
     Raises ProviderError beyond 128 MiB, TransportError beyond the deadline.
     """
@@ -51,7 +52,7 @@ def raw_chunks(response: httpx2.Response, deadline: float) -> Generator[bytes, N
 
 
 async def araw_chunks(response: httpx2.Response, deadline: float) -> AsyncGenerator[bytes, None]:
-    """`raw_chunks` of an asynchronous client."""
+    """Do what `raw_chunks` does, for an asynchronous client."""
     meter = _Meter(response, deadline)
     async with aclosing(response.aiter_raw() if _is_plain(response) else response.aiter_bytes()) as chunks:
         async for chunk in chunks:
@@ -60,7 +61,7 @@ async def araw_chunks(response: httpx2.Response, deadline: float) -> AsyncGenera
 
 
 def read_limited(response: httpx2.Response, deadline: float) -> bytes:
-    """The whole body of an answer, or the first 64 KiB of an error's. Raises as `raw_chunks` does."""
+    """Read the whole body, of an error response only the first 64 KiB. Raises as `raw_chunks` does."""
     body = bytearray()
     with closing(raw_chunks(response, deadline)) as chunks:
         for chunk in chunks:
@@ -71,7 +72,7 @@ def read_limited(response: httpx2.Response, deadline: float) -> bytes:
 
 
 async def aread_limited(response: httpx2.Response, deadline: float) -> bytes:
-    """`read_limited` of an asynchronous client."""
+    """Do what `read_limited` does, for an asynchronous client."""
     body = bytearray()
     async with aclosing(araw_chunks(response, deadline)) as chunks:
         async for chunk in chunks:
@@ -82,5 +83,5 @@ async def aread_limited(response: httpx2.Response, deadline: float) -> bytes:
 
 
 def _is_plain(response: httpx2.Response) -> bool:
-    """Whether the bytes of the socket are the bytes of the body, and still to be read."""
+    """Tell whether the socket's bytes are the body's bytes (not compressed) and are still unread."""
     return "content-encoding" not in response.headers and not response.is_stream_consumed

@@ -1,8 +1,8 @@
-"""HTTP clients, made once and shared: one for each base URL, key, and event loop or none.
+"""HTTP clients, cached and shared: one per base URL and credentials; asynchronous ones per event loop, too.
 
-A client keeps its connections, so it is kept. All share one SSL context: reading the certificates costs about
-40 ms. An asynchronous client belongs to the event loop that opened its connections and is closed when that loop
-shuts down its asynchronous generators, as `asyncio.run` does before it closes a loop.
+A client keeps its connections open for the next request. All clients share one SSL context, because loading the
+certificates takes about 40 ms. An asynchronous client belongs to the event loop that opened its connections. It is
+closed when that loop shuts down its asynchronous generators, as `asyncio.run` does before it closes a loop.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from nbkit.settings import settings
 
 
 class Authorization(httpx2.Auth, ABC):
-    """What puts credentials on a request. Clients are kept by it, so equal ones are the same to a server."""
+    """Credentials that are added to each request. Part of the cache's key: equal ones share a client."""
 
     @property
     @abstractmethod
     def secrets(self) -> tuple[str, ...]:
-        """What must not be seen in a text."""
+        """The secrets, to be replaced wherever they appear in a text."""
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key is not pickled")
 
 
 class KeyAuth(Authorization):
-    """Puts a key into a header of each request: `KeyAuth("authorization", "Bearer ", key)`.
+    """An API key in a header of each request: `KeyAuth("authorization", "Bearer ", key)`.
 
-    Two are equal when all three are. No repr, traceback or `vars()` shows the key; pickling raises TypeError.
-    Raises ConfigError when the key cannot stand in a header.
+    Two are equal when all three arguments are. No repr, traceback or `vars()` shows the key; pickling raises TypeError.
+    Raises ConfigError when the key cannot be sent in a header.
     """
 
     __slots__ = ("_header", "_prefix", "_secret")
@@ -51,7 +51,7 @@ class KeyAuth(Authorization):
         self._header, self._prefix, self._secret = header, prefix, SecretStr(key.strip())
         del key  # a traceback may print the locals of the frame that raises
         if not self._fits_header():
-            raise ConfigError(f"the key for {header!r} is empty or holds characters that no header can carry")
+            raise ConfigError(f"the API key for {header!r} is empty or has characters that a header cannot hold")
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         """Add the header; called by httpx2."""
@@ -60,12 +60,12 @@ class KeyAuth(Authorization):
 
     @property
     def key(self) -> str:
-        """The key itself, to find it in texts."""
+        """The key itself, in plain text."""
         return self._secret.get_secret_value()
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The key alone."""
+        """The key as the only secret."""
         return (self.key,)
 
     def _fits_header(self) -> bool:
@@ -104,7 +104,7 @@ _inherited: list[_Cache] = []
 
 
 def sync_client(base_url: str, auth: Authorization | None) -> httpx2.Client:
-    """The client for calls from any thread; `auth` None sends no key. Raises httpx2.InvalidURL."""
+    """Return the shared client, for any thread; with `auth` None it sends no key. Raises httpx2.InvalidURL."""
     key = _key(base_url, auth)
     with _cache.lock:
         if key not in _cache.clients:
@@ -113,24 +113,24 @@ def sync_client(base_url: str, auth: Authorization | None) -> httpx2.Client:
 
 
 def async_client(base_url: str, auth: Authorization | None) -> httpx2.AsyncClient:
-    """The client for calls from the running event loop. Raises httpx2.InvalidURL; RuntimeError outside a loop."""
+    """Return the client of the running event loop. Raises httpx2.InvalidURL, and RuntimeError outside a loop."""
     key = _key(base_url, auth)
     loop = asyncio.get_running_loop()
     with _cache.lock:
         ended = [_cache.loops.pop(other) for other in list(_cache.loops) if other.is_closed()]
         if loop not in _cache.loops:
             _cache.loops[loop] = _Loop({}, _keep(loop))
-            with suppress(StopIteration):  # run it up to its yield, so that the loop knows it
+            with suppress(StopIteration):  # run it up to its yield: this registers it with the loop
                 _cache.loops[loop].keeper.asend(None).send(None)
         clients = _cache.loops[loop].clients
         if key not in clients:
             clients[key] = httpx2.AsyncClient(**_arguments(base_url, auth))
-    del ended  # not while the lock is held, which a keeper takes when it goes
+    del ended  # after the lock is released: a keeper takes the lock when it is finalized
     return clients[key]
 
 
 async def _keep(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
-    """Wait for the loop's `shutdown_asyncgens`, the one moment before its end when connections can be closed."""
+    """Close the loop's clients at its `shutdown_asyncgens`, the last moment when connections can be closed."""
     try:
         yield
     finally:
@@ -141,16 +141,16 @@ async def _keep(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
 
 
 def close_all() -> None:
-    """Close every client, as is done at exit. Call it outside of coroutines: a running loop closes its own clients."""
+    """Close every client; runs at exit. Call it outside of coroutines: a running loop closes its own clients."""
     with _cache.lock:
         clients, loops = list(_cache.clients.values()), list(_cache.loops.items())
         _cache.clients.clear()
     for client in clients:
         client.close()
-    closing = [
-        asyncio.run_coroutine_threadsafe(kept.keeper.aclose(), loop) for loop, kept in loops if loop.is_running()
+    pending = [
+        asyncio.run_coroutine_threadsafe(entry.keeper.aclose(), loop) for loop, entry in loops if loop.is_running()
     ]
-    futures.wait(closing, timeout=1)
+    futures.wait(pending, timeout=1)
 
 
 def _key(base_url: str, auth: Authorization | None) -> _Key:
@@ -164,26 +164,26 @@ def _arguments(base_url: str, auth: Authorization | None) -> dict[str, Any]:
     return {
         "base_url": base_url,
         "auth": auth,
-        # A proxy that compresses a stream holds words back until it has a block, and answers are small.
+        # A proxy that compresses a stream holds text back until it has a full block, and responses are small.
         "headers": {"accept-encoding": "identity"},
         "timeout": httpx2.Timeout(now.http_timeout, connect=now.http_connect_timeout),
         "limits": httpx2.Limits(
             max_connections=now.max_connections, max_keepalive_connections=now.max_keepalive_connections
         ),
         "verify": ssl_context(),
-        "follow_redirects": False,  # a redirect would take key and prompt to another address
+        "follow_redirects": False,  # a redirect would send key and prompt to another host
     }
 
 
 @cache
 def ssl_context() -> ssl.SSLContext:
-    """The one that all clients share; it is expensive."""
+    """Return the SSL context that all clients share, because making one is slow."""
     return httpx2.create_ssl_context()
 
 
 def _start_anew() -> None:
-    """In a forked child: leave the parent's connections alone, even unreferenced they would be closed."""
-    global _cache  # noqa: PLW0603  # its lock may be held by a thread that the child does not have
+    """Start with an empty cache in a forked child, and keep the parent's: dropping it would close its connections."""
+    global _cache  # noqa: PLW0603  # the lock may be held by a thread that does not exist in the child
     _inherited.append(_cache)
     _cache = _Cache()
 

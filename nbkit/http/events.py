@@ -1,9 +1,9 @@
-"""Server-sent events from bytes: a push decoder, pure.
+"""Server-sent events from bytes: a push decoder without I/O.
 
-`EventDecoder.feed(data)` takes the body as it arrives, cut anywhere, and returns the events that it completes;
-`finish()` says that the body has ended and returns what is left. The rules are those of the HTML standard
-(9.2.6, "Interpreting an event stream"), with one exception that `finish` explains. Data stays bytes, for a
-JSON parser to read. A line ends at CR, LF or CRLF only: JSON may hold U+2028 and its like.
+`EventDecoder.feed(data)` takes the next bytes of the body, cut anywhere, and returns the events that they complete;
+`finish()` ends the body and returns the last event if its blank line is missing. The rules are those of the HTML
+standard (9.2.6, "Interpreting an event stream"), with one exception that `finish` explains. Data stays bytes, for a
+JSON parser to read. A line ends at CR, LF or CRLF only, because JSON may contain U+2028 and similar characters.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from __future__ import annotations
 from nbkit.errors import ProviderError
 
 MAX_EVENT = 32 * 2**20
-"""Bytes; an image arrives as one event of several MiB of base64."""
+"""Bytes; large, because an image arrives as one event with several MiB of base64."""
 
 Event = tuple[str, bytes]
-"""An event's name ("" where it has none) and its data."""
+"""An event's name ("" for none) and its data."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 class EventDecoder:
-    """Decodes one body.
+    """Decoder of one body.
 
-    `stray` is whatever was no event stream: lines whose field the standard does not know. A body with no event
-    but with stray lines is something else: a whole answer or an error in plain JSON, a proxy's HTML page.
+    `stray` collects lines that are not part of an event stream: their field is unknown to the standard. A body without
+    events but with stray lines is something else: a complete response or an error in plain JSON, a proxy's HTML page.
 
-    Raises ProviderError, naming no provider, when one event is longer than 32 MiB.
+    Raises ProviderError when one event is longer than 32 MiB; the caller adds the provider's name.
     """
 
     __slots__ = ("_after_cr", "_at_start", "_name", "_size", "_stray", "_tail", "_values")
 
     def __init__(self) -> None:
-        self._at_start = True  # a byte order mark may still come
-        self._after_cr = False  # what came last was a CR: an LF that follows belongs to it
+        self._at_start = True  # a byte order mark may still arrive
+        self._after_cr = False  # the last byte was a CR: an LF that follows belongs to the same line end
         self._tail: list[bytes] = []  # pieces of an unfinished line, joined once it ends
         self._name = ""
         self._values: list[bytes] = []  # data lines of an unfinished event
@@ -40,7 +40,7 @@ class EventDecoder:
         self._size = 0  # bytes fed since the last event
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take a piece of the body; return the events that it completes."""
+        """Take the next bytes of the body; return the events that they complete."""
         if self._is_whole(data):
             return [("", data[6:-2])]
         if self._at_start or self._after_cr:
@@ -63,21 +63,20 @@ class EventDecoder:
         return events
 
     def finish(self) -> list[Event]:
-        """The body has ended: return the last event, if it was left open.
+        """End the body; return the last event if its blank line is missing.
 
-        The standard discards an event without its blank line. Some providers leave that line out after
-        their last event, so it is returned. Where the body was cut, its data is cut too, and the parser
-        that reads it will say so.
+        The standard discards such an event. It is returned here because some providers leave out the blank line after
+        their last event. If the body was cut off, so is the event's data, and parsing it as JSON will fail.
         """
         return self._read([b"".join(self._tail), b""])
 
     @property
     def stray(self) -> bytes:
-        """Lines that belong to no event stream; complete after `finish()`."""
+        """The lines that are not part of an event stream; complete after `finish()`."""
         return bytes(self._stray)
 
     def _skip(self, data: bytes) -> bytes:
-        """Drop a byte order mark at the start, and the LF of a CRLF that came in two pieces."""
+        """Drop a byte order mark at the start, and the LF of a CRLF that was cut in two."""
         if self._at_start:
             data = b"".join(self._tail) + data
             self._tail.clear()
@@ -87,7 +86,7 @@ class EventDecoder:
         return data.removeprefix(b"\n")
 
     def _is_whole(self, data: bytes) -> bool:
-        """Whether the piece is exactly one event of one line, the usual case."""
+        """Tell whether the bytes are exactly one event of one line: the usual case, and the fast path."""
         if self._size or self._name or self._at_start or self._after_cr:
             return False
         return data[:6] == b"data: " and data[-2:] == b"\n\n" and data.count(b"\n") == 2 and b"\r" not in data

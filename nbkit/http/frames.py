@@ -1,10 +1,10 @@
-"""AWS event streams from bytes: a push decoder, pure.
+"""AWS event streams from bytes: a push decoder without I/O.
 
-`FrameDecoder.feed(data)` takes the body of an `application/vnd.amazon.eventstream` as it arrives, cut anywhere, and
-returns the events that it completes. A frame is its length, its headers' length, a checksum of these two, headers,
-payload, and a checksum of it all: https://smithy.io/2.0/aws/amazon-eventstream.html. An event's name is the header
-`:event-type`, or `:exception-type` where the frame reports one; its data is the payload. A frame of the type `error`
-has no payload: it is the event `error`, its code and message as JSON.
+`FrameDecoder.feed(data)` takes the next bytes of an `application/vnd.amazon.eventstream` body, cut anywhere, and
+returns the events that they complete. A frame consists of its length, the length of its headers, a checksum of these
+two, the headers, the payload, and a checksum of all: https://smithy.io/2.0/aws/amazon-eventstream.html. An event's name
+is the header `:event-type`, or `:exception-type` if the frame reports an exception; its data is the payload. A frame of
+the type `error` has no payload: it becomes the event `error` with its code and message as JSON.
 """
 
 from __future__ import annotations
@@ -27,51 +27,52 @@ _PRELUDE = _LENGTHS.size
 _CHECKSUM = 4
 _STRING, _BYTES = 7, 6
 _SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
-"""Bytes of a header's value, by its type; strings and byte arrays say their own."""
+"""Bytes of a header's value, by its type; strings and byte arrays carry their own length."""
 
 
 class FrameDecoder:
-    """Decodes one body.
+    """Decoder of one body.
 
-    `stray` is a body that does not begin with a frame: a whole answer or an error in plain JSON, a proxy's HTML page.
+    `stray` is a body that does not begin with a frame: a complete response or an error in plain JSON, a proxy's HTML
+    page.
 
-    Raises ProviderError, naming no provider, where a frame is damaged or longer than 32 MiB.
+    Raises ProviderError when a frame is damaged or longer than 32 MiB; the caller adds the provider's name.
     """
 
     __slots__ = ("_framed", "_stray", "_tail")
 
     def __init__(self) -> None:
         self._tail = bytearray()  # an unfinished frame
-        self._framed = False  # a frame has begun
+        self._framed = False  # the body begins with a frame
         self._stray = bytearray()
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take a piece of the body; return the events that it completes."""
+        """Take the next bytes of the body; return the events that they complete."""
         if self._stray:
             if len(self._stray) < MAX_EVENT:
                 self._stray += data
             return []
         self._tail += data
         events, start = [], 0
-        while (size := self._size(start)) and start + size <= len(self._tail):
-            events.append(_event(bytes(self._tail[start : start + size])))
+        while (size := self._read_size(start)) and start + size <= len(self._tail):
+            events.append(_read_frame(bytes(self._tail[start : start + size])))
             start += size
         del self._tail[:start]
         return events
 
     def finish(self) -> list[Event]:
-        """The body has ended: an unfinished frame is none, and the parser misses the events that should follow."""
+        """End the body. An unfinished frame is dropped: its parser notices that the last events are missing."""
         if not self._framed:
             self._stray += self._tail
         return []
 
     @property
     def stray(self) -> bytes:
-        """The body, where it does not begin with a frame; complete after `finish()`."""
+        """The body if it does not begin with a frame; complete after `finish()`."""
         return bytes(self._stray)
 
-    def _size(self, start: int) -> int:
-        """Bytes of the frame that begins at `start`; 0 where that is not known yet, or the body has no frames."""
+    def _read_size(self, start: int) -> int:
+        """Return the size in bytes of the frame at `start`; 0 if it is not known yet, or the body has no frames."""
         if len(self._tail) < start + _PRELUDE:
             return 0
         size, headers, checksum = _LENGTHS.unpack_from(self._tail, start)
@@ -88,21 +89,20 @@ class FrameDecoder:
         return int(size)
 
 
-def _event(frame: bytes) -> Event:
+def _read_frame(frame: bytes) -> Event:
     if crc32(frame[:-_CHECKSUM]) != int.from_bytes(frame[-_CHECKSUM:]):
         raise ProviderError("the stream is damaged: an event does not match its checksum")
     end = _PRELUDE + _LENGTHS.unpack_from(frame)[1]
-    headers = _headers(frame[_PRELUDE:end])
+    headers = _read_headers(frame[_PRELUDE:end])
     if headers.get(":message-type") == "error":
-        said = {"code": headers.get(":error-code", ""), "message": headers.get(":error-message", "")}
-        return "error", to_json(said)
+        return "error", to_json({"code": headers.get(":error-code", ""), "message": headers.get(":error-message", "")})
     return headers.get(":exception-type") or headers.get(":event-type", ""), frame[end:-_CHECKSUM]
 
 
-@lru_cache(maxsize=32)  # those of the pieces of an answer are all the same
-def _headers(data: bytes) -> dict[str, str]:
-    """The headers whose value is a string."""
-    found: dict[str, str] = {}
+@lru_cache(maxsize=32)  # all chunks of an answer have the same headers
+def _read_headers(data: bytes) -> dict[str, str]:
+    """Read the headers whose value is a string."""
+    headers: dict[str, str] = {}
     at = 0
     try:
         while at < len(data):
@@ -113,8 +113,8 @@ def _headers(data: bytes) -> dict[str, str]:
             else:
                 size = _SIZES[kind]
             if kind == _STRING:
-                found[name.decode("utf-8", "replace")] = data[at : at + size].decode("utf-8", "replace")
+                headers[name.decode("utf-8", "replace")] = data[at : at + size].decode("utf-8", "replace")
             at += size
     except LookupError:
         raise ProviderError("the stream is damaged: the headers of an event cannot be read") from None
-    return found
+    return headers

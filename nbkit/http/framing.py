@@ -1,7 +1,7 @@
-"""How the body of a stream is cut into events: one push decoder for each framing, all with the same three names.
+"""Framings: how the body of a stream is cut into events. One push decoder for each, all with the same three members.
 
-`feed(data)` takes bytes as they arrive and returns the events that they complete, `finish()` says that the body has
-ended, and `stray` is what was no event: a plain body that came in the stream's place.
+`feed(data)` takes the next bytes and returns the events that they complete, `finish()` ends the body, and `stray` is
+the part that is not a stream: an error in plain JSON, for example, in place of events.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from nbkit.http.lines import LineDecoder
 
 
 class Framing(Protocol):
-    """Cuts one body into events."""
+    """Decoder that cuts one body into events."""
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take a piece of the body; return the events that it completes."""
+        """Take the next bytes of the body; return the events that they complete."""
 
     def finish(self) -> list[Event]:
-        """The body has ended; return what is left."""
+        """End the body; return the last event if it was still open."""
 
     @property
     def stray(self) -> bytes:
-        """What was no event; complete after `finish()`."""
+        """The part of the body that is not a stream; complete after `finish()`."""
 
 
 FRAMINGS: dict[str, type[Framing]] = {

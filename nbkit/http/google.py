@@ -1,8 +1,8 @@
-"""Google's application default credentials: a Bearer token, got by google-auth (the extra `vertex`).
+"""Google's application default credentials: a bearer token, fetched by google-auth (the extra `vertex`).
 
-They are a service account's file, `gcloud auth application-default login` or the machine's own account:
-https://cloud.google.com/docs/authentication/application-default-credentials. google-auth asks
-for tokens through httpx2.
+They come from a service account's file, from `gcloud auth application-default login`, or from the machine's own
+account: https://cloud.google.com/docs/authentication/application-default-credentials. google-auth requests tokens
+through httpx2.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from nbkit.http.failures import FAILURES, transport_error
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _TIMEOUT = 30.0
-"""Seconds for a token, where google-auth does not say."""
+"""Seconds for the request of a token, if google-auth does not set a timeout."""
 
 
 class GoogleAuth(Authorization):
-    """Puts a token on each request, and the project that pays where the credentials name one.
+    """Google's token on each request, and the billing project if the credentials name one.
 
-    `google_auth` makes one for each credentials file. Raises ConfigError, when a request is sent, where there are no
-    credentials or Google does not accept them; TransportError where the token server does not answer.
+    `google_auth` makes one per credentials file. While a request is sent, raises ConfigError if there are no
+    credentials or Google does not accept them, TransportError if the token server does not respond.
     """
 
     def __init__(self) -> None:
@@ -42,13 +42,13 @@ class GoogleAuth(Authorization):
         yield request
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """Add the token; it is asked for in a thread."""
+        """Add the token; requests it in a thread, so that the event loop goes on."""
         await asyncio.to_thread(self._authorize, request)
         yield request
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The token, to find it in texts."""
+        """The current token."""
         token = getattr(self._credentials, "token", None)
         return (token,) if token else ()
 
@@ -59,12 +59,12 @@ class GoogleAuth(Authorization):
         try:
             with self._lock:
                 if self._credentials is None:
-                    self._credentials, _ = default(scopes=[SCOPE], request=_ask)
-                self._credentials.before_request(_ask, request.method, str(request.url), headers)
+                    self._credentials, _ = default(scopes=[SCOPE], request=_send)
+                self._credentials.before_request(_send, request.method, str(request.url), headers)
         except exceptions.TransportError as failed:
-            error: Exception = TransportError(f"Google's token server does not answer: {failed}")
+            error: Exception = TransportError(f"Google's token server does not respond: {failed}")
         except exceptions.GoogleAuthError as failed:
-            self._credentials = None  # who logs in anew is asked anew
+            self._credentials = None  # after a new login they are read again
             error = ConfigError(f"Google's credentials cannot be used: {failed.args[0]}")
         else:
             return request.headers.update(headers)
@@ -74,41 +74,41 @@ class GoogleAuth(Authorization):
         return "GoogleAuth()"
 
 
-class _Answer:
-    """What google-auth reads of an answer."""
+class _Response:
+    """A response in the form that google-auth reads."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self.status, self.headers, self.data = response.status_code, response.headers, response.content
 
 
-def _ask(
+def _send(
     url: str,
     method: str = "GET",
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float | None = None,
     **options: Any,
-) -> _Answer:
-    """One request of google-auth's: its `transport.Request`, on httpx2."""
+) -> _Response:
+    """Send one request for google-auth: its `transport.Request`, on httpx2."""
     from google.auth import exceptions
 
     try:
         client = sync_client("", None)
-        return _Answer(client.request(method, url, content=body, headers=headers, timeout=timeout or _TIMEOUT))
+        return _Response(client.request(method, url, content=body, headers=headers, timeout=timeout or _TIMEOUT))
     except FAILURES as failed:
         raise exceptions.TransportError(transport_error(failed, httpx2.URL(url).host).message) from None
 
 
 def google_auth() -> GoogleAuth:
-    """What puts a token on requests; the same object for the same credentials file, so that clients are kept.
+    """Return the credentials; the same object for the same credentials file, so that clients are reused.
 
-    Raises ConfigError where google-auth is not installed.
+    Raises ConfigError if google-auth is not installed.
     """
     try:
         import google.auth  # noqa: F401
     except ImportError:
         raise ConfigError(
-            "Google's credentials are read by google-auth: pip install nbkit[vertex], or give a key"
+            "Google's credentials need google-auth: pip install nbkit[vertex], or pass api_key="
         ) from None
     return _auth(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""))
 

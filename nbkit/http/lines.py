@@ -1,8 +1,8 @@
-"""JSON lines (NDJSON) from bytes: a push decoder, pure.
+"""JSON lines (NDJSON) from bytes: a push decoder without I/O.
 
-`LineDecoder.feed(data)` takes the body as it arrives, cut anywhere, and returns the lines that it completes, each a
-JSON object and an event without a name; `finish()` says that the body has ended and returns what is left. A line ends
-at LF or CRLF; an empty one is skipped.
+`LineDecoder.feed(data)` takes the next bytes of the body, cut anywhere, and returns the lines that they complete, each
+a JSON object and an event without a name; `finish()` ends the body and returns its last line. A line ends at LF or
+CRLF; empty lines are skipped.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from nbkit.http.events import MAX_EVENT, Event
 
 
 class LineDecoder:
-    """Decodes one body.
+    """Decoder of one body.
 
-    `stray` is whatever was no JSON object, and all that came after it: a stream that lost a line does not go on as if
-    it were whole. What begins and ends with a brace is taken for an object.
+    `stray` is the first line that is not a JSON object and everything after it: a stream that lost a line must not go
+    on as if it were complete. A line that begins and ends with a brace counts as an object.
 
-    Raises ProviderError, naming no provider, when one line is longer than 32 MiB.
+    Raises ProviderError when one line is longer than 32 MiB; the caller adds the provider's name.
     """
 
     __slots__ = ("_size", "_stray", "_tail")
@@ -28,7 +28,7 @@ class LineDecoder:
         self._stray = bytearray()
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take a piece of the body; return the lines that it completes."""
+        """Take the next bytes of the body; return the lines that they complete."""
         *lines, rest = data.split(b"\n")
         if lines:
             lines[0] = b"".join((*self._tail, lines[0]))
@@ -40,12 +40,12 @@ class LineDecoder:
         return self._read(lines)
 
     def finish(self) -> list[Event]:
-        """The body has ended: return the last line, which needs no line end."""
+        """End the body; return its last line, which needs no line end."""
         return self._read([b"".join(self._tail)])
 
     @property
     def stray(self) -> bytes:
-        """What was no line of JSON; complete after `finish()`."""
+        """The first line that is not a JSON object, and everything after it; complete after `finish()`."""
         return bytes(self._stray)
 
     def _read(self, lines: list[bytes]) -> list[Event]:

@@ -1,10 +1,10 @@
-"""Images by their address, for models that take them inline only.
+"""Download of images by URL, for models that accept images inline only.
 
-An address in a conversation may come from anywhere, so it must not reach what only this machine can reach: Jupyter
-itself, the neighbors, the cloud's metadata. A host's name is resolved once, its address is checked, and the connection
-goes to that very address: the URL that is sent holds it, the name is left in the Host header and in TLS, where the
-certificate must fit it. So no second answer of a name server can lead elsewhere. Each redirect is checked anew. No
-authentication, cookie or proxy is used: each request has a client of its own that knows of none.
+A URL in a conversation may come from anywhere, so it must not reach hosts that only this machine can reach: Jupyter
+itself, the local network, the cloud's metadata service. A host name is resolved once, its IP address is checked, and
+the connection goes to exactly this IP address: the request's URL contains it, and the name stays in the Host header and
+in TLS, where the certificate must match it. So a second reply of the name server cannot lead elsewhere. Each redirect
+is checked in the same way. No authentication, cookie or proxy is used: each request has its own client without them.
 """
 
 from __future__ import annotations
@@ -29,62 +29,63 @@ MAX_SECONDS = 30.0
 
 Address = IPv4Address | IPv6Address
 
-_ALLOCATED = ip_network(
-    "2000::/3"
-)  # all of IPv6 that is not link-local, IPv4-mapped, NAT64, unique local, multicast ...
+# all of IPv6 that is not link-local, IPv4-mapped, NAT64, unique local, multicast ...
+_ALLOCATED = ip_network("2000::/3")
 _REFUSED = tuple(
     ip_network(network)
     for network in (
-        "168.63.129.16",  # Azure's WireServer, the host of each of its machines
+        "168.63.129.16",  # Azure's WireServer, on the host of each virtual machine
         "192.0.0.0/24",  # special purposes, such as Oracle Cloud's 192.0.0.192
         "192.88.99.0/24",  # 6to4 relays
-        "2001::/32",  # Teredo: holds an IPv4 address
-        "2002::/16",  # 6to4: likewise
+        "2001::/32",  # Teredo: contains an IPv4 address
+        "2002::/16",  # 6to4: contains one too
     )
 )
 
 
 def public(address: Address) -> bool:
-    """Whether an address belongs to the open internet and not to a machine, a network or a cloud around us."""
+    """Tell whether an IP address is on the public internet, not on this machine, its network or its cloud."""
     if address.version == 6 and address not in _ALLOCATED:
         return False
     return address.is_global and not address.is_multicast and not any(address in network for network in _REFUSED)
 
 
 def fetch_media(url: str, *, seconds: float = MAX_SECONDS, allowed: Callable[[Address], bool] = public) -> str:
-    """The image at an http: or https: address as a `data:` URL; its media type is found in its bytes.
+    """Download the image at an http: or https: URL and return it as a `data:` URL; its bytes decide the media type.
 
-    Takes at most `seconds` (looked at whenever bytes of the image arrive) and 5 redirects; `allowed` decides which
-    addresses are connected to. Raises ConversationError where the address or what is there cannot be taken (see
-    `nbkit.conversation.media.inspect`), TransportError where it did not come; both name the host, neither the content.
+    Takes at most `seconds` (checked whenever bytes arrive) and follows 5 redirects; `allowed` decides which IP
+    addresses may be connected to. Raises ConversationError if the URL is not allowed or its content is not an image
+    that models read (see `nbkit.conversation.media.inspect`), TransportError if the download fails. Both name the host,
+    neither quotes the content.
     """
     deadline = time.monotonic() + seconds
-    target = _parsed(url)
+    target = _parse_url(url)
     for _ in range(MAX_REDIRECTS + 1):
-        got = _get(target, _resolved(target, allowed), deadline)
-        if isinstance(got, bytes):
-            media_type = inspect(got, _name(target))
+        result = _get(target, _resolve(target, allowed), deadline)
+        if isinstance(result, bytes):
+            media_type = inspect(result, _name(target))
             if not media_type.startswith("image/"):
                 raise ConversationError(f"{_name(target)}: {media_type}, expected an image")
-            return data_url(media_type, got)
-        target = _parsed(got)
+            return data_url(media_type, result)
+        target = _parse_url(result)
     raise ConversationError(f"{_name(target)}: more than {MAX_REDIRECTS} redirects")
 
 
 async def afetch_media(url: str, *, seconds: float = MAX_SECONDS, allowed: Callable[[Address], bool] = public) -> str:
-    """`fetch_media` in a thread, which resolving a name needs anyway."""
+    """Run `fetch_media` in a thread, which resolving a host name needs anyway."""
     return await asyncio.to_thread(fetch_media, url, seconds=seconds, allowed=allowed)
 
 
-def _parsed(url: str | httpx2.URL) -> httpx2.URL:
+def _parse_url(url: str | httpx2.URL) -> httpx2.URL:
+    """Read a URL, also a redirect's. Raises ConversationError unless it is http: or https: with a host and no user."""
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL:
         parsed = httpx2.URL()
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConversationError("an image's address: expected http:// or https:// and a host")
+        raise ConversationError("the URL of an image must begin with http:// or https:// and name a host")
     if parsed.userinfo:
-        raise ConversationError(f"{_name(parsed)}: an address with a user name or password is not fetched")
+        raise ConversationError(f"{_name(parsed)}: a URL with a user name or password is not downloaded")
     return parsed
 
 
@@ -96,23 +97,23 @@ def _name(url: httpx2.URL) -> str:
     return f"the image at {scrub(_host(url), limit=100)}"
 
 
-def _resolved(url: httpx2.URL, allowed: Callable[[Address], bool]) -> Address:
-    """The first allowed address of the URL's host."""
+def _resolve(url: httpx2.URL, allowed: Callable[[Address], bool]) -> Address:
+    """Look up the URL's host and return its first allowed IP address."""
     try:
-        found = socket.getaddrinfo(url.raw_host, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(url.raw_host, None, type=socket.SOCK_STREAM)
     except OSError:
-        found = []
-    addresses = [ip_address(entry[4][0]) for entry in found]
+        entries = []
+    addresses = [ip_address(entry[4][0]) for entry in entries]
     if not addresses:
-        raise TransportError(f"{_name(url)}: no such host")
+        raise TransportError(f"{_name(url)}: unknown host")
     for address in addresses:
         if allowed(address):
             return address
-    raise ConversationError(f"{_name(url)}: {addresses[0]} is not a public address, nothing is fetched")
+    raise ConversationError(f"{_name(url)}: {addresses[0]} is not a public IP address, so it is not downloaded")
 
 
 def _get(url: httpx2.URL, address: Address, deadline: float) -> bytes | httpx2.URL:
-    """The body, or where the answer redirects to."""
+    """Send the request; return the body, or the URL that the response redirects to."""
     request = httpx2.Request(
         "GET",
         url.copy_with(host=str(address)),
@@ -130,7 +131,7 @@ def _get(url: httpx2.URL, address: Address, deadline: float) -> bytes | httpx2.U
             response = client.send(request, stream=True)
             if response.has_redirect_location:
                 return url.join(response.headers["location"])
-            return _body(response, deadline)
+            return _read_body(response, deadline)
     except TransportError as failed:
         failed.message = f"{_name(url)}: {failed.message}"
         raise
@@ -139,11 +140,11 @@ def _get(url: httpx2.URL, address: Address, deadline: float) -> bytes | httpx2.U
     raise error
 
 
-def _body(response: httpx2.Response, deadline: float) -> bytes:
+def _read_body(response: httpx2.Response, deadline: float) -> bytes:
     if response.status_code != 200:
-        raise TransportError("not to be had", status=response.status_code)
+        raise TransportError("download failed", status=response.status_code)
     if response.headers.get("content-encoding", "identity").lower() not in ("identity", "gzip"):
-        raise TransportError("compressed in a way that was not asked for")
+        raise TransportError("the content is compressed in an unsupported format")
     body = bytearray()
     with closing(raw_chunks(response, deadline)) as chunks:
         for chunk in chunks:

@@ -1,7 +1,7 @@
-"""Requests signed for AWS: Signature Version 4, computed by botocore (the extra `bedrock`).
+"""Signatures of requests to AWS: Signature Version 4, computed by botocore (the extra `bedrock`).
 
-The credentials are those of AWS's standard chain (environment, profile, SSO, role of the machine ...), looked up for
-each request: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html.
+The credentials come from AWS's standard chain (environment, profile, SSO, role of the machine ...) and are looked up
+for each request: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
 
 _SIGNED = ("host", "content-type")
-"""The headers that are signed besides AWS's own: those that no proxy touches."""
+"""Headers that are signed besides AWS's own: those that proxies do not change."""
 
 
 class AwsAuth(Authorization):
-    """Signs each request for `service`; the region is the host's own, else the configured one.
+    """AWS credentials that sign each request for `service`, in the region that the host names, else the configured one.
 
-    `aws_auth` makes one for each service and environment. Raises ConfigError, when a request is sent, where there are
-    no credentials or they cannot be refreshed.
+    `aws_auth` makes one per service and environment. Raises ConfigError, while a request is sent, if there are no
+    credentials or they cannot be refreshed.
     """
 
     requires_request_body = True
@@ -49,14 +49,14 @@ class AwsAuth(Authorization):
         yield request
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """Sign in a thread: the chain reads files and may ask the network."""
+        """Sign in a thread: the chain reads files and may use the network."""
         await request.aread()
         await asyncio.to_thread(self._sign, request)
         yield request
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The credentials last used, to find them in texts: a refusal quotes what was signed."""
+        """The credentials used last: AWS's error messages quote the signed request."""
         return tuple(secret.get_secret_value() for secret in self._used)
 
     def _sign(self, request: httpx2.Request) -> None:
@@ -64,15 +64,15 @@ class AwsAuth(Authorization):
         from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError
 
-        # bedrock-runtime.us-east-1.amazonaws.com, bedrock-mantle.us-east-1.api.aws, and what VPC endpoints put in front
-        found = re.search(rf"\b{self._service}[a-z-]*\.([a-z-]+-\d+)\.", request.url.host)
-        region = found[1] if found else configured_region()
+        # bedrock-runtime.us-east-1.amazonaws.com, bedrock-mantle.us-east-1.api.aws, and VPC endpoints with a prefix
+        match = re.search(rf"\b{self._service}[a-z-]*\.([a-z-]+-\d+)\.", request.url.host)
+        region = match[1] if match else read_region()
         if not region:
-            raise ConfigError(f"the AWS region of {request.url.host} is not known: set AWS_REGION")
+            raise ConfigError(f"unknown AWS region of {request.url.host}: set AWS_REGION")
         headers = {name: request.headers[name] for name in _SIGNED if name in request.headers}
         signed = AWSRequest(request.method, str(request.url), headers, request.content)
         try:
-            credentials = self._current()
+            credentials = self._load_credentials()
             self._used = tuple(SecretStr(secret) for secret in credentials[:3] if secret)
             SigV4Auth(credentials, self._service, region).add_auth(signed)
         except BotoCoreError as failed:
@@ -81,8 +81,8 @@ class AwsAuth(Authorization):
             return request.headers.update(dict(signed.headers.items()))
         raise ConfigError(f"the AWS credentials cannot be used: {reason}")
 
-    def _current(self) -> ReadOnlyCredentials:
-        """The credentials of this moment. Static ones are looked up anew: their file may have been written since."""
+    def _load_credentials(self) -> ReadOnlyCredentials:
+        """Return the current credentials. Static ones are looked up again, because their file may have changed."""
         from botocore.credentials import RefreshableCredentials
         from botocore.session import Session
 
@@ -98,14 +98,14 @@ class AwsAuth(Authorization):
 
 
 def aws_auth(service: str) -> AwsAuth:
-    """What signs requests for a service; the same object in the same environment (AWS_...), so that clients are kept.
+    """Return the credentials for a service; the same object in the same environment (AWS_...), so clients are reused.
 
-    Raises ConfigError where botocore is not installed.
+    Raises ConfigError if botocore is not installed.
     """
     try:
         import botocore.auth  # noqa: F401
     except ImportError:
-        raise ConfigError("requests to AWS are signed by botocore: pip install nbkit[bedrock], or give a key") from None
+        raise ConfigError("requests to AWS need botocore: pip install nbkit[bedrock], or pass api_key=") from None
     settings = ((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
     return _auth(service, hash(frozenset(settings)))
 
@@ -115,23 +115,22 @@ def _auth(service: str, environment: int) -> AwsAuth:
     return AwsAuth(service)
 
 
-def configured_region() -> str | None:
-    """The region of the environment or of AWS's configuration file; None where there is none, or no botocore.
+def read_region() -> str | None:
+    """Read the region from the environment or AWS's configuration file; None if it is not set or botocore is missing.
 
-    Raises ConfigError where the file cannot be read.
+    Raises ConfigError if the file cannot be read.
     """
-    if region := os.environ.get("AWS_REGION"):  # which botocore does not read
+    if region := os.environ.get("AWS_REGION"):  # botocore does not read this one
         return region
     try:
         from botocore.exceptions import BotoCoreError
         from botocore.session import Session
     except ImportError:
         return None
-    found: str | None
     try:
-        found = Session().get_config_variable("region")
+        configured: str | None = Session().get_config_variable("region")
     except BotoCoreError as failed:
         reason = str(failed)
     else:
-        return found
+        return configured
     raise ConfigError(f"the AWS region cannot be read: {reason}")

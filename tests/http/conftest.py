@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 Answer = Callable[[socket.socket, bytes], None]
+PATIENCE = 60.0
+"""Seconds; only a failing test waits so long."""
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -25,6 +27,10 @@ class Server(socketserver.ThreadingTCPServer):
         self.hung_up = threading.Semaphore(0)  # released for each connection that the client has closed
         self.host = f"127.0.0.1:{self.server_address[1]}"
         self.url = f"http://{self.host}/v1/"
+
+    def sees_hang_up(self) -> bool:
+        """Wait until a client has closed a connection; False where none does."""
+        return self.hung_up.acquire(timeout=PATIENCE)
 
 
 class _Connection(socketserver.BaseRequestHandler):

@@ -128,7 +128,7 @@ def test_a_loop_closes_its_clients_when_it_ends(serve, response):
     for _ in range(3):
         asyncio.run(call())
         assert seen[-1].is_closed
-        assert server.hung_up.acquire(timeout=5)
+        assert server.sees_hang_up()
     assert len(set(seen)) == 3
 
 
@@ -153,11 +153,11 @@ def test_async_clients_belong_to_a_loop():
 
 def run(script: str, *arguments: str) -> None:
     command = [sys.executable, "-W", "error", "-c", script, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_nothing_is_said_at_exit(serve, response):
+def test_nothing_is_printed_at_exit(serve, response):
     script = """
 import asyncio, sys, threading
 from nbkit.http.clients import async_client, sync_client
@@ -232,8 +232,8 @@ def test_a_key_is_not_copied(copied):
 
 
 @pytest.mark.parametrize("key", ["", " \n", f"{KEY}\nx: y", f"{KEY}é", f"{KEY}\x00", f"{KEY}\ud800"])
-def test_a_key_that_no_header_carries_is_refused_without_showing_it(key):
-    with pytest.raises(ConfigError, match="no header can carry") as caught:
+def test_a_key_that_a_header_cannot_hold_is_refused_without_showing_it(key):
+    with pytest.raises(ConfigError, match="characters that a header cannot hold") as caught:
         bearer(key)
     *_, (frame, _) = traceback.walk_tb(caught.value.__traceback__)
     assert frame.f_code.co_name == "__init__"

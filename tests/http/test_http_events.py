@@ -76,7 +76,7 @@ def test_an_event_is_delivered_as_soon_as_its_blank_line_begins(end):
     assert decoder.feed(end[1:] + b"data: 2" + end + end[:1]) == [("", b"2")]
 
 
-def test_a_piece_that_is_one_event_keeps_what_came_before_it():
+def test_a_piece_that_is_one_event_keeps_the_unfinished_one_before_it():
     whole = b"data: 2\n\n"
     assert decode(b"data: 0\n\n", b"event: x\n", whole)[0] == [("", b"0"), ("x", b"2")]
     assert decode(b"data: 0\n\n", b"data:\n", whole)[0] == [("", b"0"), ("", b"\n2")]

@@ -28,10 +28,10 @@ def test_others_are_not(status):
         (429, " FALSE ", None, False),
         (429, "maybe", None, True),
         (400, "", None, False),
-        (200, "true", None, False),  # an answer that arrived was paid, however broken
+        (200, "true", None, False),  # a response that arrived was paid, however broken
         (429, "", "insufficient_quota", False),
         (429, "true", "Insufficient_Quota", False),
-        (None, "", "insufficient_quota", False),  # told inside a stream
+        (None, "", "insufficient_quota", False),  # an error inside a stream
         (429, "", "rate_limit_exceeded", True),
         (None, "", "overloaded_error", True),
     ],
@@ -74,7 +74,7 @@ def test_backoff_doubles_up_to_eight_seconds_less_up_to_a_quarter():
 
 
 @pytest.mark.parametrize(
-    ("asked", "remaining", "expected"),
+    ("requested", "remaining", "expected"),
     [
         (None, 600.0, 1.0),
         (0.0, 600.0, 1.0),
@@ -86,8 +86,8 @@ def test_backoff_doubles_up_to_eight_seconds_less_up_to_a_quarter():
         (None, -1.0, None),
     ],
 )
-def test_wait(asked, remaining, expected):
-    assert wait(1, asked, base=0.5, rand=0.0, remaining=remaining) == expected
+def test_wait(requested, remaining, expected):
+    assert wait(1, requested, base=0.5, rand=0.0, remaining=remaining) == expected
 
 
 def test_without_backoff_the_provider_is_still_obeyed_and_so_is_the_deadline():

@@ -10,7 +10,6 @@ import pickle
 import re
 import sys
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
@@ -20,7 +19,7 @@ import pytest
 
 from nbkit.errors import ConfigError
 from nbkit.http.clients import async_client, sync_client
-from nbkit.http.signing import aws_auth, configured_region
+from nbkit.http.signing import aws_auth, read_region
 
 KEY_ID, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session-token-of-this-test"
 PATH = "/model/eu.anthropic.claude%3A0/converse"
@@ -73,10 +72,10 @@ def digest(key: bytes, text: str) -> bytes:
 
 def verify(path, headers, body, secret=SECRET):
     """docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html; gives the scope."""
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"AWS4-HMAC-SHA256 Credential=(\w+)/([^,]+), SignedHeaders=([^,]+), Signature=(\w+)", headers["authorization"]
     )
-    _, scope, names, signature = found.groups()
+    _, scope, names, signature = match.groups()
     lines = "".join(f"{name}:{headers[name]}\n" for name in names.split(";"))
     canonical = ["POST", quote(path, safe="/~"), "", lines, names, hashlib.sha256(body).hexdigest()]
     hashed = hashlib.sha256("\n".join(canonical).encode()).hexdigest()
@@ -93,7 +92,7 @@ def post(url, **headers):
     return sync_client(url, aws_auth("bedrock")).post(url + PATH, content=BODY, headers=content)
 
 
-def signed_for(url, service="bedrock"):
+def sign_for(url, service="bedrock"):
     """The scope of a request that is not sent."""
     request = next(aws_auth(service).sync_auth_flow(httpx2.Request("POST", url, content=BODY)))
     return request.headers["authorization"].split("/")[1:4]
@@ -135,33 +134,33 @@ def test_temporary_credentials_and_async(server, keys, monkeypatch):
     ],
 )
 def test_the_region_is_that_of_the_host(keys, host, service, region):
-    _, signed, of = signed_for(f"https://{host}/v1", service)
+    _, signed, of = sign_for(f"https://{host}/v1", service)
     assert (signed, of) == (region, service)
 
 
 def test_the_region_of_the_environment_then_of_the_configuration_file(monkeypatch, tmp_path):
-    assert configured_region() is None
+    assert read_region() is None
     (tmp_path / "config").write_text("[default]\nregion = sa-east-1\n")
-    assert configured_region() == "sa-east-1"
+    assert read_region() == "sa-east-1"
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(ConfigError, match=r"the AWS region cannot be read: .*nobody"):
-        configured_region()
+        read_region()
     monkeypatch.delenv("AWS_PROFILE")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ca-west-1")
-    assert configured_region() == "ca-west-1"
+    assert read_region() == "ca-west-1"
     monkeypatch.setenv("AWS_REGION", "ap-east-1")
-    assert configured_region() == "ap-east-1"
+    assert read_region() == "ap-east-1"
 
 
 def test_what_is_missing_is_named(monkeypatch):
-    with pytest.raises(ConfigError, match=r"the AWS region of proxy\.example is not known: set AWS_REGION"):
-        signed_for("https://proxy.example/")
+    with pytest.raises(ConfigError, match=r"unknown AWS region of proxy\.example: set AWS_REGION"):
+        sign_for("https://proxy.example/")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     with pytest.raises(ConfigError, match="no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
-        signed_for("https://proxy.example/")
+        sign_for("https://proxy.example/")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(ConfigError, match=r"cannot be used: .*nobody") as caught:
-        signed_for("https://proxy.example/")
+        sign_for("https://proxy.example/")
     assert caught.value.__context__ is None
 
 
@@ -170,7 +169,7 @@ def test_without_botocore(monkeypatch):
     with pytest.raises(ConfigError, match=r"pip install nbkit\[bedrock\]"):
         aws_auth("bedrock")
     monkeypatch.setitem(sys.modules, "botocore.session", None)
-    assert configured_region() is None
+    assert read_region() is None
 
 
 def test_clients_are_kept_while_the_environment_is_the_same(server, keys, monkeypatch):
@@ -191,36 +190,48 @@ def test_a_credentials_file_that_is_written_anew_counts_at_once(server, monkeypa
         verify(path, headers, body, secret)
 
 
-def test_credentials_that_expire_are_kept_until_then_and_got_beside_the_event_loop(server, monkeypatch, tmp_path):
+def test_credentials_that_expire_are_kept_until_then_and_fetched_beside_the_event_loop(server, monkeypatch, tmp_path):
+    """The program that prints the credentials waits for a file, which the event loop writes meanwhile."""
     expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    said = {"Version": 1, "AccessKeyId": "A", "SecretAccessKey": SECRET, "SessionToken": TOKEN, "Expiration": expires}
-    program = tmp_path / "credentials.py"
+    fetched = {
+        "Version": 1,
+        "AccessKeyId": "A",
+        "SecretAccessKey": SECRET,
+        "SessionToken": TOKEN,
+        "Expiration": expires,
+    }
+    program, runs, gate = (tmp_path / name for name in ("credentials.py", "runs", "gate"))
     program.write_text(
-        f"import time; time.sleep(0.3); open({str(tmp_path / 'asked')!r}, 'a').write('x'); print({json.dumps(said)!r})"
+        f"""
+import pathlib, time
+with open({str(runs)!r}, "a") as file:
+    file.write("x")
+for _ in range(3000):
+    if pathlib.Path({str(gate)!r}).exists():
+        print({json.dumps(fetched)!r})
+        break
+    time.sleep(0.01)
+else:
+    raise SystemExit("the event loop was blocked")
+"""
     )
     (tmp_path / "config").write_text(
         f"[default]\nregion = us-east-1\ncredential_process = {sys.executable} {program}\n"
     )
-    longest = 0.0
 
-    async def tick():
-        nonlocal longest
-        while True:
-            began = time.monotonic()
+    async def open_gate():
+        while not runs.exists():
             await asyncio.sleep(0.001)
-            longest = max(longest, time.monotonic() - began)
+        gate.touch()
 
     async def send():
-        ticking = asyncio.create_task(tick())
         client = async_client(server.url, aws_auth("bedrock"))
-        for _ in range(2):
-            await client.post(server.url + PATH, content=BODY)
-        ticking.cancel()
+        await asyncio.gather(open_gate(), client.post(server.url + PATH, content=BODY))
+        await client.post(server.url + PATH, content=BODY)
 
     asyncio.run(send())
-    assert (tmp_path / "asked").read_text() == "x"
-    assert [verify(*got)[0][0] for got in server.got] == ["us-east-1", "us-east-1"]
-    assert longest < 0.25
+    assert runs.read_text() == "x"
+    assert [verify(*request)[0][0] for request in server.got] == ["us-east-1", "us-east-1"]
 
 
 def test_secrets_are_known_and_not_shown(server, keys, monkeypatch):

@@ -82,7 +82,7 @@ def test_no_one_answers(lab):
             slow = nbkit.health(["lab"], seconds=0.2).loc["lab"]
     gone = nbkit.health(["lab"]).loc["lab"]
     assert (slow.status, gone.status) == ("unreachable", "unreachable")
-    assert slow.detail.startswith("no byte from 127.0.0.1:")
+    assert slow.detail.startswith("timed out after 0.2 s without data from 127.0.0.1:")
     assert gone.detail.startswith("could not connect to 127.0.0.1:")
 
 
