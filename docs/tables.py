@@ -1,16 +1,19 @@
-"""Prints the tables of the documentation from the data: docs/columns.md, docs/providers.md, and the README's tables.
+"""Prints the tables of the documentation: docs/columns.md, docs/providers.md, docs/settings.md, and the README's table.
 
 `python docs/tables.py` writes them again; the tests compare what it would write with what is there.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
-from nbkit.choose.columns import ORDER, Column, ordered_columns
+from nbkit import settings
+from nbkit.choose.columns import ordered_columns
 from nbkit.choose.coverage import CREDENTIAL_CHAINS, Reach, reachable, routes_by_provider
 from nbkit.modelsdev.snapshot import Snapshot, bundled, read
 
@@ -30,16 +33,27 @@ The {providers} providers that models.dev listed on {date}, and how nbkit calls 
 
 """
 
+_SETTINGS = """# Settings
+
+Settings are read from environment variables when nbkit first needs one. In code,
+`with nbkit.settings.override(offline=True): ...` changes them for a block; the names are those of the variables in
+lower case, without `NBKIT_`.
+
+"""
+_PLACES = {  # settings whose default depends on the machine
+    "cache_dir": "`nbkit` in the user's cache directory",
+    "overrides": "`nbkit/overrides.toml` in the user's configuration directory",
+}
+
 
 def render_documents() -> dict[Path, str]:
     """The files that hold a table -> their text with the table as it is now, of the bundled models."""
-    snapshot, columns = read(bundled()), ordered_columns()
-    readme = (ROOT / "README.md").read_text("utf-8")
-    readme = _put(readme, "columns", _columns(columns[: len(ORDER)]))
+    snapshot = read(bundled())
     return {
-        ROOT / "docs" / "columns.md": _COLUMNS.format(count=len(columns)) + _columns(columns),
-        ROOT / "docs" / "providers.md": _by_provider(snapshot),
-        ROOT / "README.md": _put(readme, "providers", _by_protocol(snapshot)),
+        ROOT / "docs" / "columns.md": _render_columns(),
+        ROOT / "docs" / "providers.md": _render_providers(snapshot),
+        ROOT / "docs" / "settings.md": _render_settings(),
+        ROOT / "README.md": _put((ROOT / "README.md").read_text("utf-8"), "providers", _render_protocols(snapshot)),
     }
 
 
@@ -50,11 +64,36 @@ def _put(text: str, mark: str, table: str) -> str:
     return f"{head}{begin}{table}{end}{tail}"
 
 
-def _columns(columns: Iterable[Column]) -> str:
-    return _table(["column", "dtype", ""], [[f"`{column.name}`", column.dtype, column.doc] for column in columns])
+def _render_columns() -> str:
+    columns = ordered_columns()
+    lines = [[f"`{column.name}`", column.dtype, column.doc] for column in columns]
+    return _COLUMNS.format(count=len(columns)) + _table(["column", "dtype", ""], lines)
 
 
-def _by_provider(snapshot: Snapshot) -> str:
+def _render_settings() -> str:
+    texts = dict(_read_field_docs(settings.Settings.__name__, Path(settings.__file__).read_text("utf-8")))
+    lines = [
+        [f"`NBKIT_{entry.name.upper()}`", _PLACES.get(entry.name) or _default(entry.default), texts[entry.name]]
+        for entry in fields(settings.Settings)
+    ]
+    return _SETTINGS + _table(["variable", "default", ""], lines)
+
+
+def _read_field_docs(name: str, source: str) -> Iterator[tuple[str, str]]:
+    """The fields of a class and the texts that stand under them."""
+    (owner,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name)
+    for entry, text in zip(owner.body, owner.body[1:], strict=False):
+        if isinstance(entry, ast.AnnAssign) and isinstance(text, ast.Expr):
+            yield ast.unparse(entry.target), " ".join(ast.literal_eval(text.value).split()).rstrip(".")
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, int | float) else f"`{value}`"  # False is 0, as in the variable
+
+
+def _render_providers(snapshot: Snapshot) -> str:
     rows = reachable(snapshot)
     can, models = sum(row.callable for row in rows), sum(row.models for row in rows)
     head = _PROVIDERS.format(
@@ -73,7 +112,7 @@ def _by_provider(snapshot: Snapshot) -> str:
     return head + table + "\n## Not callable\n\n" + "\n".join(reasons) + "\n"
 
 
-def _by_protocol(snapshot: Snapshot) -> str:
+def _render_protocols(snapshot: Snapshot) -> str:
     rows = [row for row in reachable(snapshot) if row.callable]
     routes = [route for _, of_one in routes_by_provider(snapshot) for _, route in of_one if not route.why_not]
     lines = []

@@ -1,13 +1,33 @@
-"""The tables of the documentation are those that `python docs/tables.py` prints."""
+"""The documentation: its tables are those that `python docs/tables.py` prints, its names exist, its first cell runs."""
 
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
+import pytest
 import tables  # docs/tables.py
 
 import nbkit
 from nbkit.choose.columns import ordered_columns
+from nbkit.conversation.options import ExecuteOptions
+from nbkit.providers import overrides
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+
+
+def read(name):
+    return (ROOT / name).read_text("utf-8")
+
+
+def first_columns(name):
+    """The code words in the first cells of a page's table."""
+    return re.findall(r"^\| (`.+?) \|", read(name), re.MULTILINE)
 
 
 def test_the_documents_are_printed_from_the_data():
@@ -17,3 +37,72 @@ def test_the_documents_are_printed_from_the_data():
         assert path.read_text("utf-8") == text, path.name
     assert printed[ROOT / "docs" / "columns.md"].count("\n| `") == nbkit.catalog.shape[1]
     assert printed[ROOT / "README.md"].count("| `openai-chat` |") == 1
+
+
+def test_the_readmes_first_cell_has_five_lines_and_runs_without_a_key(tmp_path):
+    cell = re.search(r"```python\n(.*?)```", read("README.md"), re.DOTALL)[1]
+    assert cell.count("\n") <= 5
+    program = f"""
+import json
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+outcome = shell.run_cell({cell!r})
+outcome.raise_error()
+completions = outcome.result.completions
+lengths = {{model: len(completion.text) for model, completion in completions.items()}}
+print("\\n", json.dumps([lengths, len(shell.user_ns["cheap"])]))
+"""
+    own = {name: value for name, value in os.environ.items() if not name.endswith(("_KEY", "_TOKEN"))}
+    environment = own | {"NBKIT_OFFLINE": "1", "NBKIT_DEMO_TOKENS_PER_SECOND": "0", "IPYTHONDIR": str(tmp_path)}
+    output = subprocess.check_output([sys.executable, "-c", program], text=True, env=environment)
+    lengths, cheap = json.loads(output.splitlines()[-1])
+    assert list(lengths) == ["demo/swift", "demo/sage", "demo/scholar", "demo/tortoise"]
+    assert min(lengths.values()) > 100
+    assert cheap > 100
+
+
+@each_page
+def test_names_of_nbkit_exist(page):
+    modules = {path.stem for path in (ROOT / "nbkit").iterdir()}
+    used = re.findall(r"(?<![\w/.])nbkit\.([a-z_A-Z]+)(?!\.toml)", page.read_text("utf-8"))
+    assert [name for name in used if name not in {*nbkit.__all__, *modules}] == []
+
+
+@each_page
+def test_links_lead_to_files(page):
+    links = re.findall(r"\]\((?!https?:)([^#)]+)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_files_that_contributors_are_sent_to_exist():
+    files = set(re.findall(r"`((?:nbkit|tests|docs|benchmarks|notebooks|binder)/[\w./-]*)`", read("CONTRIBUTING.md")))
+    assert len(files) > 10
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_use_public_names(notebook):
+    used = set(re.findall(r"(?<![\w/.])nbkit\.([a-z_A-Z]+)", notebook.read_text("utf-8")))
+    assert used
+    assert used <= {*nbkit.__all__}
+
+
+def test_the_overrides_file_is_documented():
+    rows = first_columns("docs/overrides.md")
+    assert rows == [f"`{key}`" for key in overrides.KEYS["providers"]]
+    assert rows[:-4] == [f"`{key}`" for key in overrides.KEYS["models"]]
+    example = re.search(r"```toml\n(.*?)```", read("docs/overrides.md"), re.DOTALL)[1]
+    overrides.check(overrides.tomllib.loads(example), "the example")
+
+
+def test_calls_name_all_options_and_the_modules_of_their_types():
+    text = read("docs/calls.md")
+    options = re.findall(r"`(\w+)`", text.partition("## Options")[2].partition(": the fields of")[0])
+    assert options == [name for name, field in ExecuteOptions.model_fields.items() if not field.exclude]
+    rows = re.findall(r"^\| (`nbkit\..+?) \| (.+?) \|$", text, re.MULTILINE)
+    assert rows
+    for modules, types in rows:
+        places = [import_module(name) for name in re.findall(r"`(.+?)`", modules)]
+        for name in re.findall(r"`(\w+)`", types):
+            assert any(isinstance(getattr(place, name, None), type) for place in places), name
+            assert name not in nbkit.__all__
