@@ -1,1 +1,1 @@
-"""Text to clean HTML and SVG; no Jupyter."""
+"""Text as clean HTML and SVG, without Jupyter."""

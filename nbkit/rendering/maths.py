@@ -1,8 +1,8 @@
 r"""Maths in Markdown: `$x$`, `$$x$$`, `\(x\)` and `\[x\]` as markdown-it rules, and TeX as MathML.
 
 Dollars follow pandoc's rule (no space inside, no digit behind, no letter or digit before), so prices stay prices.
-A line that holds nothing but `$$` or `\[` opens a block, like a code fence: up to the line that ends with the closing
-mark, over blank lines and list marks, or to the end of what contains it.
+A line with nothing but `$$` or `\[` opens a block, like a code fence: it continues over blank lines and list marks to
+the line that ends with the closing mark, or to the end of its list item or quote.
 """
 
 from __future__ import annotations
@@ -17,41 +17,42 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
-# A body ends at the next mark of its own kind and is matched possessively: linear on any input.
+# A formula ends at the next mark of its own kind and is matched possessively: linear time on any input.
 _DISPLAY = r"\$\$((?:[^$\\]|\\.)++)\$\$|\\\[((?:[^\\]|\\(?![\[\]]).)++)\\\]"
 _INLINE = r"(?<![\w$])\$(?!\s)((?:[^$\\`]|\\.)++)(?<!\s)\$(?!\d)|\\\(((?:[^\\]|\\(?![()]).)++)\\\)"
 _IN_TEXT = re.compile(f"(?:{_DISPLAY}|{_INLINE})", re.DOTALL)
 _ONE_LINE = re.compile(rf"(?:{_DISPLAY})([.,;:]?)")
 _OPENERS = {"$$": re.compile(r"(.*)\$\$([.,;:]?)"), "\\[": re.compile(r"(.*)\\\]([.,;:]?)")}
 
-_LONGEST = 4_000  # characters of TeX in one formula; longer ones are shown as source
-_DEFINES = re.compile(r"\\(?:def|let|(?:re)?newcommand)\b")  # a macro multiplies its text, and no answer needs one
+_MAX_LENGTH = 4_000  # characters of TeX in one formula; longer ones are shown as source
+_DEFINES = re.compile(r"\\(?:def|let|(?:re)?newcommand)\b")  # macros can multiply text, and answers do not need them
 _ALIASES = {"{aligned}": "{split}", "{gathered}": "{matrix}", "{gather*}": "{matrix}", "{gather}": "{matrix}"}
-_SMALL = r"[+-]?\d?(?:\.\d+)?(?:em|ex|px|pt|mu|%)?"  # a formula's boxes stay within ten units of it
+_SMALL = r"[+-]?\d?(?:\.\d+)?(?:em|ex|px|pt|mu|%)?"  # at most one digit: a formula cannot cover the page
 _VALUE = re.compile(rf"[a-z]+|{_SMALL}(?: {_SMALL})*")
 
 
 def maths_plugin(md: MarkdownIt) -> None:
-    """Add the rules. Tokens: `math_inline`, `math_block`; `info` is "open" where a block's closing mark is missing."""
-    md.inline.ruler.before("escape", "math_inline", _inline)
-    md.block.ruler.before("fence", "math_block", _block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    """Add the rules. Tokens: `math_inline`, `math_block`; `info` is "open" if a block's closing mark is missing."""
+    md.inline.ruler.before("escape", "math_inline", _parse_inline)
+    interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    md.block.ruler.before("fence", "math_block", _parse_block, interrupts)
 
 
-def _inline(state: StateInline, silent: bool) -> bool:
+def _parse_inline(state: StateInline, silent: bool) -> bool:
     if state.src[state.pos] not in "$\\":
         return False
-    found = _IN_TEXT.match(state.src, state.pos, state.posMax)
-    if not found:
+    match = _IN_TEXT.match(state.src, state.pos, state.posMax)
+    if not match:
         return False
     if not silent:
         token = state.push("math_inline", "math", 0)
-        token.content = (found[found.lastindex or 0]).strip()
-        token.info = "display" if found[1] or found[2] else ""
-    state.pos = found.end()
+        token.content = match[match.lastindex or 0].strip()
+        token.info = "display" if match[1] or match[2] else ""
+    state.pos = match.end()
     return True
 
 
-def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+def _parse_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if state.is_code_block(start):
         return False
     line = _line(state, start)
@@ -64,15 +65,15 @@ def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if one_line:
         content, info = (one_line[1] or one_line[2]) + one_line[3], ""
     else:
-        content, info = _until(state, start, end, _OPENERS[line])
+        content, info = _read_block(state, start, end, _OPENERS[line])
     token = state.push("math_block", "math", 0)
     token.content, token.info = content.strip(), info
     token.map = [start, state.line]
     return True
 
 
-def _until(state: StateBlock, start: int, end: int, closing: re.Pattern[str]) -> tuple[str, str]:
-    """Read a block's lines up to its closing mark and move `state.line` behind them."""
+def _read_block(state: StateBlock, start: int, end: int, closing: re.Pattern[str]) -> tuple[str, str]:
+    """Read a block's lines up to its closing mark, and move `state.line` behind them."""
     lines: list[str] = []
     for number in range(start + 1, end):
         line = _line(state, number)
@@ -91,22 +92,22 @@ def _line(state: StateBlock, number: int) -> str:
 
 @lru_cache(maxsize=1024)
 def mathml(tex: str, *, display: bool) -> str | None:
-    r"""The formula as MathML, or None where it defines macros, uses unknown ones, or cannot be understood.
+    r"""Render a formula as MathML; None if it defines macros, uses unknown ones, or is not valid TeX.
 
-    The TeX may have put in any attribute (`\href`, `\style`): `sanitize.clean` must follow.
+    The TeX can set any attribute (`\href`, `\style`), so the result must go through `sanitize.clean`.
     """
-    if len(tex) > _LONGEST or _DEFINES.search(tex):
+    if len(tex) > _MAX_LENGTH or _DEFINES.search(tex):
         return None
     for unknown, known in _ALIASES.items():
         tex = tex.replace(unknown, known)
     try:
         root = Converter(display="block" if display else "inline").convert_to_element(tex)
         for element in root.iter():
-            # latex2mathml puts entities and what the TeX says, unescaped, side by side into the text.
+            # latex2mathml mixes its own entities and unescaped text of the TeX in one string.
             element.text = unescape(element.text or "")
-            if element.text == "&" or re.match(r"\\[a-zA-Z]", element.text):  # how it passes on what it does not know
+            if element.text == "&" or re.match(r"\\[a-zA-Z]", element.text):  # an unknown command, copied
                 return None
             element.attrib = {name: value for name, value in element.attrib.items() if _VALUE.fullmatch(value)}
         return tostring(root, encoding="unicode", method="html")
-    except Exception:  # noqa: BLE001 - its parser fails on bad TeX with whatever it stumbles over, RecursionError too
+    except Exception:  # noqa: BLE001 - on bad TeX its parser raises many kinds of errors, RecursionError too
         return None

@@ -1,9 +1,9 @@
-"""What may reach a front end: characters that can be seen, and HTML from an explicit allow-list.
+"""Sanitizing of text for a front end: visible characters only, and HTML from an explicit allow-list.
 
 JupyterLab runs the scripts of an output made in the running kernel, and a script in its page can run code in the
-kernel. So every text that a model, a provider or a catalog wrote passes `plain_html` (prompts, names, errors) or
-`clean` (rendered Markdown) before it becomes HTML. Direction is the caller's: put either into a `<bdi>` or `dir="auto"`
-element, so that right-to-left text does not reorder what stands beside it.
+kernel. So every text from a model, a provider or the catalog passes `plain_html` (prompts, names, errors) or `clean`
+(rendered Markdown) before it becomes HTML. Text direction is the caller's task: put either into a `<bdi>` or
+`dir="auto"` element, so that right-to-left text does not reorder the text beside it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import nh3
 from pygments.token import STANDARD_TYPES
 
 PREFIX = "nbk-"
-"""Every class in sanitized HTML begins with this."""
+"""Prefix of every class in sanitized HTML."""
 
-_SEEN = "[^\x00-\x7f\u200b-\u200f]"
+_VISIBLE = "[^\x00-\x7f\u200b-\u200f]"
 _HIDDEN = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0, C1: terminal escapes, overwriting by carriage return or backspace
@@ -25,9 +25,9 @@ _HIDDEN = re.compile(
     "\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
     "\ud800-\udfff"  # lone surrogates: no UTF-8 can carry them
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # tag characters and variation selectors 17-256 smuggle whole texts
-    "\u200c\u200d\ufe00-\ufe0f"  # joiners and selectors, but for
+    "\u200c\u200d\ufe00-\ufe0f"  # joiners and selectors, except
     "]"
-    f"(?!(?<={_SEEN}[\u200c\u200d]){_SEEN})"  # one joiner between two visible characters (emoji, Persian, Indic words)
+    f"(?!(?<={_VISIBLE}[\u200c\u200d]){_VISIBLE})"  # one joiner between visible characters (emoji, Persian, Indic)
     "(?<![^\ufe00-\ufe0f][\ufe00-\ufe0f])"  # and one selector behind a character (emoji)
 )
 _NEWLINE = re.compile("\r\n?")
@@ -61,18 +61,18 @@ _CLEANER = nh3.Cleaner(
 
 
 def visible(text: str) -> str:
-    """The text with every hidden, reordering or terminal-driving character spelled out, as in ⟨U+202E⟩.
+    """Spell out every character that hides text, reorders it or controls a terminal, as in ⟨U+202E⟩.
 
     Newlines become LF. Tabs, emoji sequences and the joiners inside words stay as they are.
     """
-    return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", _NEWLINE.sub("\n", text))
+    return _HIDDEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", _NEWLINE.sub("\n", text))
 
 
 def plain_html(text: str) -> str:
-    """Plain text as HTML, safe between tags and in a quoted attribute."""
+    """Escape plain text as HTML that is safe between tags and in a quoted attribute."""
     return html.escape(visible(text))
 
 
 def clean(markup: str) -> str:
-    """HTML cut down to the allow-list; links open in a new tab and pass no referrer."""
+    """Reduce HTML to the allow-list; links open in a new tab and send no referrer."""
     return _CLEANER.clean(visible(markup))

@@ -1,9 +1,9 @@
-"""Logos as pictures that can be shown anywhere: strangers' SVG rebuilt from an allow-list, or a letter on a tile.
+"""Logos as images that can be shown anywhere: untrusted SVG rebuilt from an allow-list, or a letter on a tile.
 
-A picture is an `<img>` with a `data:` URL. There no browser runs scripts or loads anything, and it survives sanitizers
-and saved notebooks; but the page's colors do not reach it. So a logo of one shade, as models.dev asks for (black,
-white, `currentColor`), is drawn in a grey that can be read on white and on JupyterLab's dark, and any other stands on a
-white tile of its own.
+The image is a `data:` URL for an `<img>`, in which browsers neither run scripts nor load anything; it survives
+sanitizers and saved notebooks. But the page's colors do not apply in it. So a logo of a single shade, as models.dev
+requires (black, white, `currentColor`), is drawn in a gray that is readable on white and on JupyterLab's dark
+background; any other logo gets a white tile.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from zlib import crc32
 
 INK = "#787878"  # 4.4:1 on white, 4.3:1 on #111
 TILE_COLORS = ("#356fb8", "#b3541e", "#2a7d4f", "#b8433e", "#7f5bb5", "#8a6142", "#b0468a", "#6f7a16", "#187a86")
-"""Of letter tiles: at least 4.5:1 below a white letter, 3:1 on JupyterLab's dark."""
-MAX_LENGTH = 6 << 10  # of a rebuilt logo: a table repeats it in each row
+"""Colors of letter tiles: a contrast of at least 4.5:1 with a white letter, 3:1 with JupyterLab's dark background."""
+MAX_LENGTH = 6 << 10
+"""Characters of a rebuilt logo: a table repeats it in each row."""
 _MAX_DEPTH = 24
 _DARK, _LIGHT, _COLORED = "dark", "light", "colored"
 
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _SHAPES = {"path", "circle", "rect", "ellipse", "line", "polyline", "polygon"}
-_STENCILS = {"clipPath", "mask"}  # their colors are not seen
+_STENCILS = {"clipPath", "mask"}  # their colors are not visible
 _ELEMENTS = _SHAPES | _STENCILS | {"svg", "g", "defs", "linearGradient", "radialGradient", "stop"}
-_UNSEEN = {"title", "desc", "metadata"}
+_INVISIBLE = {"title", "desc", "metadata"}
 _ATTRIBUTES = set(
     """
     id d points x y x1 y1 x2 y2 cx cy r rx ry fx fy width height viewBox preserveAspectRatio transform
@@ -36,21 +37,21 @@ _ATTRIBUTES = set(
     href offset stop-color stop-opacity gradientUnits gradientTransform spreadMethod
     """.split()  # noqa: SIM905 - one literal a word would fill a page
 )
-# No quotes, colons, slashes or escapes, and url() of nothing but an id in the same file.
+# No quotes, colons, slashes or escapes, and url() only with an id in the same file.
 _VALUE = re.compile(r"(?!.*url\(\s*[^\s#])[\w\s.,()%+#-]*", re.ASCII | re.DOTALL | re.IGNORECASE)
 _NUMBER = re.compile(r"\s*(\d{1,5}(?:\.\d+)?)(?:px)?\s*")
-_DECLARATION = re.compile(r"<!(?!--|\[CDATA\[)")  # <!DOCTYPE, <!ENTITY: nothing to expand
+_DECLARATION = re.compile(r"<!(?!--|\[CDATA\[)")  # <!DOCTYPE, <!ENTITY: without them no entity expands
 
 
 @lru_cache(256)
 def picture(provider: str, logo: bytes | None) -> str:
-    """A `data:` URL: the logo where there is one that can be shown, a letter tile otherwise."""
-    svg = (logo and rebuilt(logo)) or letter_tile(provider)
+    """Return a `data:` URL of the logo if it can be shown, else of a letter tile."""
+    svg = (logo and rebuild(logo)) or letter_tile(provider)
     return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
 
 
 def letter_tile(provider: str) -> str:
-    """The first letter of a provider's id on a color that comes from the id."""
+    """Draw the first letter of a provider's id on a color that follows from the id."""
     letter = next((character.upper() for character in provider if character.isalnum()), "?")
     color = TILE_COLORS[crc32(provider.encode()) % len(TILE_COLORS)]
     return (
@@ -60,17 +61,17 @@ def letter_tile(provider: str) -> str:
     )
 
 
-def rebuilt(logo: bytes) -> str | None:
-    """A stranger's SVG, drawn anew with what the allow-list has; None where that would not show the logo.
+def rebuild(logo: bytes) -> str | None:
+    """Build an untrusted SVG again from the allow-list; None if the result would not show the logo.
 
-    Scripts, style sheets, pictures, texts, references and any other element it does not know make the whole logo None;
-    attributes are left out one by one.
+    Any element that is not on the list (scripts, style sheets, images, texts, references ...) refuses the whole logo;
+    attributes that are not on the list are left out.
     """
     try:
         source = logo.decode("utf-8-sig")
         if _DECLARATION.search(source):
             return None
-        root = _copy(ElementTree.fromstring(source))  # noqa: S314 - without declarations there is no entity
+        root = _copy(ElementTree.fromstring(source))  # noqa: S314 - no declarations, so no entities
     except (ValueError, ElementTree.ParseError):
         return None
     if root.tag != "svg" or not (box := _view_box(root)):
@@ -83,40 +84,40 @@ def rebuilt(logo: bytes) -> str | None:
     for name in ("width", "height", "x", "y", "href"):
         root.attrib.pop(name, None)
     root.attrib.update(viewBox=box, color=INK if single else "#1f2328")
-    drawn = ElementTree.tostring(root if single else _on_white(root), encoding="unicode")
-    drawn = drawn.replace("<svg", f'<svg xmlns="{_SVG[1:-1]}"', 1)
-    return drawn if shades and len(drawn) <= MAX_LENGTH else None
+    svg = ElementTree.tostring(root if single else _on_white(root), encoding="unicode")
+    svg = svg.replace("<svg", f'<svg xmlns="{_SVG[1:-1]}"', 1)
+    return svg if shades and len(svg) <= MAX_LENGTH else None
 
 
 def _copy(source: Element, depth: int = 0) -> Element:
-    """The element and what is in it, as far as the allow-list goes. Raises ValueError for what it does not know."""
+    """Copy an element and its children by the allow-list. Raises ValueError for an element that is not on it."""
     tag = source.tag.removeprefix(_SVG)
     if tag not in _ELEMENTS or depth > _MAX_DEPTH:
         raise ValueError(tag)
-    copy = Element(tag, dict(_attributes(source)))
+    copy = Element(tag, dict(_filter_attributes(source)))
     for child in source:
-        if child.tag.removeprefix(_SVG) not in _UNSEEN and not _foreign(child.tag):
+        if child.tag.removeprefix(_SVG) not in _INVISIBLE and not _is_foreign(child.tag):
             copy.append(_copy(child, depth + 1))
     return copy
 
 
-def _foreign(tag: str) -> bool:
-    """Whether an element is of another vocabulary: drawing programs leave notes of their own."""
+def _is_foreign(tag: str) -> bool:
+    """Tell whether an element has another namespace: drawing programs leave notes in their own."""
     return tag.removeprefix(_SVG).startswith("{")
 
 
-def _attributes(source: Element) -> Iterator[tuple[str, str]]:
+def _filter_attributes(source: Element) -> Iterator[tuple[str, str]]:
     declared = (declaration.partition(":") for declaration in source.get("style", "").split(";"))
-    said = {**source.attrib, **{name.strip(): value.strip() for name, _, value in declared}}
-    said["href"] = said.get("href", said.get(f"{_XLINK}href", ""))
-    for name, value in said.items():
+    values = {**source.attrib, **{name.strip(): value.strip() for name, _, value in declared}}
+    values["href"] = values.get("href", values.get(f"{_XLINK}href", ""))
+    for name, value in values.items():
         if name in _ATTRIBUTES and _VALUE.fullmatch(value) and (name != "href" or value.startswith("#")):
-            # Three decimals are finer than any screen shows a logo.
+            # Three decimals are finer than a screen shows a logo.
             yield name, re.sub(r"(\.\d{3})\d+", r"\1", value) if name in ("d", "points") else value
 
 
 def _shade(paint: str) -> str | None:
-    """Dark, light or colored; None where nothing is painted."""
+    """Classify a paint as dark, light or colored; None if it paints nothing."""
     paint = {"black": "#000", "white": "#fff", "currentcolor": "#000"}.get(paint.lower(), paint.lower())
     if paint in ("none", "transparent"):
         return None
@@ -128,7 +129,7 @@ def _shade(paint: str) -> str | None:
 
 
 def _shades(element: Element, fill: str, stroke: str) -> Iterator[str]:
-    """The shades of all shapes that are seen, with the fill and stroke that they inherit."""
+    """Yield the shades of all visible shapes, with the fill and stroke that they inherit."""
     fill, stroke = element.get("fill", fill), element.get("stroke", stroke)
     if element.tag in _SHAPES:
         yield from filter(None, map(_shade, (fill, stroke)))
@@ -147,7 +148,7 @@ def _use_current_color(element: Element) -> None:
 
 
 def _view_box(root: Element) -> str | None:
-    """The part of the plane to show: as it says, else its width and height."""
+    """Return the part of the plane to show: the logo's own viewBox, else its width and height."""
     if "viewBox" in root.attrib:
         return root.attrib["viewBox"]
     sizes = [_NUMBER.fullmatch(root.get(name, "")) for name in ("width", "height")]
