@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from random import random
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,43 +19,25 @@ from pydantic_core import to_json
 
 from nbkit.adapters.observers import begin_call, end_call
 from nbkit.adapters.prepare import Prepared, supply_media
-from nbkit.billing.cost import bill, estimate_tokens
+from nbkit.adapters.price import price_completion, price_partial
+from nbkit.adapters.retries import Retries, explain_failure, without_stream_options
 from nbkit.billing.entry import CallFacts, running_cell
-from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk, Timing, Usage
-from nbkit.errors import (
-    AdapterError,
-    BadRequestError,
-    NbkitError,
-    ProviderError,
-    RateLimitError,
-    StreamError,
-    TransportError,
-)
-from nbkit.http import retry
+from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
+from nbkit.errors import AdapterError, NbkitError
 from nbkit.http.clients import Authorization
-from nbkit.http.failures import FAILURES, redirect_error, scrub, transport_error
+from nbkit.http.failures import FAILURES, redirect_error
 from nbkit.http.framing import FRAMINGS
 from nbkit.protocols import protocol
 from nbkit.protocols.reading import parse
 from nbkit.providers.endpoints import Endpoint
 from nbkit.settings import settings
 
-# Base URLs that refused `stream_options`: it is not sent there again. Usage is then what the endpoint sends unasked.
-_WITHOUT_STREAM_OPTIONS: set[str] = set()
-
-_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
-_LONG_PROMPT = 2000
-"""Tokens from which on an estimate is good enough to tell that a prompt was cut."""
-
-# By base URL and key
-_BUDGETS: defaultdict[tuple[str, Authorization | None], retry.RetryBudget] = defaultdict(retry.RetryBudget)
-
 
 class Call:
     """One call. `completion` is set once the answer is complete, `outcome` once the call has ended."""
 
     def __init__(self, endpoint: Endpoint, prepared: Prepared, auth: Authorization | None, max_retries: int) -> None:
-        self.endpoint, self.prepared, self.auth, self.max_retries = endpoint, prepared, auth, max_retries
+        self.endpoint, self.prepared, self.auth = endpoint, prepared, auth
         self.completion: ChatCompletion | None = None
         self.outcome: ChatCompletion | None = None
         self.attempts = 0
@@ -67,7 +46,7 @@ class Call:
         self.deadline = self.started + settings().http_deadline
         self._first_token: float | None = None
         self._protocol = protocol(endpoint.protocol)
-        self._budget, self._spent = _BUDGETS[endpoint.base_url, auth], 0
+        self._retries = Retries(endpoint.base_url, auth, max_retries)
         self._facts: CallFacts | None = None  # from the begin of the call to its end
         self._start_over()
 
@@ -109,14 +88,14 @@ class Call:
             return
         self.outcome = completion
         if self.completion is not None:
-            self._budget.give_back(self._spent)
+            self._retries.give_back()
         end_call(facts, completion, error)
 
     @property
     def content(self) -> bytes:
         """The request's body."""
         body = self.prepared.request.body
-        if self.endpoint.base_url in _WITHOUT_STREAM_OPTIONS:
+        if self.endpoint.base_url in without_stream_options():
             body = {key: value for key, value in body.items() if key != "stream_options"}
         return to_json(body)
 
@@ -212,96 +191,33 @@ class Call:
     # What it costs
 
     def partial(self) -> ChatCompletion:
-        """Build the completion of what arrived so far, priced by an estimate until the provider counts the tokens."""
-        so_far = self._decoder.partial()
-        usage = so_far.usage
-        if not self.attempts:
-            usage = Usage()  # nothing was sent
-        elif self.prepared.stream and (usage is None or not usage.completion_tokens):
-            prompt = usage or Usage(input=estimate_tokens(self.prepared.conversation.text))
-            usage = replace(prompt, output=estimate_tokens(so_far.text), reasoning=estimate_tokens(so_far.reasoning))
-        return self._price(replace(so_far, usage=usage), partial=True)
+        """Build the completion of what arrived so far; its bill is marked as partial."""
+        return price_partial(self._decoder.partial(), self.prepared, self.endpoint, self._timing())
 
-    def _price(self, answer: ChatCompletion, partial: bool = False) -> ChatCompletion:
-        """Add the bill, the timing and the changes of the request."""
-        priced = bill(
-            answer.usage,
-            self.endpoint.cost,
-            reported=answer.reported_cost,
-            catalog_date=self.endpoint.catalog_date,
-            partial=partial,
+    def _price(self, answer: ChatCompletion) -> ChatCompletion:
+        return price_completion(answer, self.prepared, self.endpoint, self._timing())
+
+    def _timing(self) -> Timing:
+        return Timing(self._first_token, time.monotonic() - self.started, self.attempts)
+
+    # What went wrong
+
+    def fail(self, failure: Exception) -> float:
+        """Return the seconds to wait before another attempt, or raise the error where there is none."""
+        partial = self.partial() if self.delivered else None
+        error = explain_failure(
+            failure, self.endpoint, self.auth, response=self.response, attempts=self.attempts, partial=partial
         )
-        timing = Timing(self._first_token, time.monotonic() - self.started, self.attempts)
-        kind, changes = self.prepared.options.answer_type, self.prepared.changes + answer.changes
-        if not partial and self.endpoint.dialect.cuts_prompts:
-            changes += self._report_cut(answer.usage)
-        choices = tuple(replace(choice, answer_type=kind) for choice in answer.choices)
-        return replace(answer, bill=priced, timing=timing, changes=changes, answer_type=kind, choices=choices)
-
-    def _report_cut(self, usage: Usage | None) -> tuple[Change, ...]:
-        """List a change where the server counted far fewer tokens than were sent: it cut the rest of the prompt."""
-        sent = estimate_tokens(self.prepared.conversation.text)
-        if usage is None or sent < _LONG_PROMPT or usage.prompt_tokens > 0.6 * sent:
-            return ()
-        why = f"the model read {usage.prompt_tokens} of about {sent} tokens: a larger num_ctx reads more"
-        return (Change("dropped", "part of the prompt", why),)
-
-    # What went wrong, and whether to try again
-
-    def explain(self, failure: Exception) -> AdapterError:
-        """Make the error of a failed attempt, with all that is known of the call and nothing of the key."""
-        host = httpx2.URL(self.endpoint.base_url).host
-        error = failure if isinstance(failure, AdapterError) else transport_error(failure, host)
-        if self.delivered:
-            if not isinstance(error, StreamError):
-                error = StreamError(error.message, code=error.code, body=error.body)
-            error.partial = self.partial()
-        error.provider, error.model, error.attempts = self.endpoint.provider, self.endpoint.model, self.attempts
-        if self.response is not None:
-            headers = self.response.headers
-            error.status = error.status or self.response.status_code
-            error.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
-            seconds = retry.retry_after(headers, time.time())
-            error.retry_after = error.retry_after if seconds is None else seconds
-        error.message = scrub(error.message, self._secrets)
-        error.body = None if error.body is None else scrub(error.body, self._secrets, limit=len(error.body))
-        return error
-
-    def plan_retry(self, failure: Exception, error: AdapterError) -> float | None:
-        """Decide about another attempt: seconds to wait before it, or None. After the first text there is none."""
-        if self.delivered:
-            return None
-        if self.prepared.stream and "stream_options" in error.message and isinstance(error, BadRequestError):
-            # some servers refuse this option of OpenAI's: once more without it
-            known = self.endpoint.base_url in _WITHOUT_STREAM_OPTIONS
-            _WITHOUT_STREAM_OPTIONS.add(self.endpoint.base_url)
-            return None if known else 0.0
-        headers: Mapping[str, str] = self.response.headers if self.response is not None else {}
-        if self.attempts > self.max_retries or not retry.retryable(self._status(failure), headers, error.code):
-            return None
-        seconds = retry.wait(
-            self.attempts - 1,
-            error.retry_after,
-            base=settings().retry_wait,
-            rand=random(),  # noqa: S311  # jitter
-            remaining=self.deadline - time.monotonic(),
-        )
-        if seconds is None or not (spent := self._budget.take(throttled=error.status == 429)):
-            return None
-        self._spent += spent
+        seconds = None
+        if not self.delivered:  # nothing is repeated after the first text
+            remaining = self.deadline - time.monotonic()
+            seconds = self._retries.plan(
+                failure, error, response=self.response, attempts=self.attempts, remaining=remaining
+            )
+        del failure  # it holds the request, and with it the key
+        if seconds is None:
+            raise error.with_traceback(None)
         return seconds
-
-    def _status(self, failure: Exception) -> int | None:
-        """Find the status that decides about a retry: an error inside an answer of 200 counts as what it reports."""
-        if self.response is None or not isinstance(failure, AdapterError) or isinstance(failure, TransportError):
-            return failure.status if isinstance(failure, AdapterError) else None
-        if self.response.is_success and failure.body is not None:
-            return {RateLimitError: 429, ProviderError: 500}.get(type(failure), 400)
-        return self.response.status_code
-
-    @property
-    def _secrets(self) -> tuple[str, ...]:
-        return self.auth.secrets if self.auth else ()
 
 
 class Attempt:
@@ -324,12 +240,10 @@ class Attempt:
 
     def wait(self) -> float:
         """Return the seconds to sleep before the next attempt, or raise the error, with nothing behind it."""
+        return self._call.fail(self._take_failure())  # no local name: a traceback may print it
+
+    def _take_failure(self) -> Exception:
         failure, self._failure = self._failure, None
         if failure is None:
             raise RuntimeError("the attempt did not fail")
-        error = self._call.explain(failure)
-        seconds = self._call.plan_retry(failure, error)
-        del failure
-        if seconds is None:
-            raise error.with_traceback(None)
-        return seconds
+        return failure

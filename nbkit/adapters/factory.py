@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.endpoints import resolve_endpoint
-from nbkit.providers.models import get_model, supported_models
+from nbkit.providers.models import find_supported_models, get_model
 from nbkit.providers.registered import register_provider
 from nbkit.providers.resolve import resolve_model
 
@@ -51,7 +51,7 @@ class AdapterFactory:
         return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries)
 
     get_model = staticmethod(get_model)
-    get_supported_models = staticmethod(supported_models)
+    get_supported_models = staticmethod(find_supported_models)
 
     @staticmethod
     def register_provider(provider: dict[str, Any], base_url: str | Callable[[], str] | None = None) -> None:

@@ -40,9 +40,9 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     """
     conversation, requested = Conversation(conversation), ExecuteOptions.of(options)
     old = [Change("renamed", name, f"deprecated: {new}") for name, new in DEPRECATED.items() if name in options]
-    can = endpoint.takes.capabilities
+    can = endpoint.tolerance.capabilities
     check_capabilities(conversation, requested, can, endpoint.id)
-    conversation, fitting, changes = fit_options(conversation, requested, endpoint.takes)
+    conversation, fitting, changes = fit_options(conversation, requested, endpoint.tolerance)
     conversation, transformed = fit_turns(conversation, {"function_calls", "tools_later", *can.lacks()})
     streams = can.supports_streaming and (can.supports_json_streaming or not fitting.response_format)
     if stream and not streams:

@@ -17,7 +17,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from inspect import isawaitable, iscoroutinefunction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from nbkit.adapters.stream import AsyncStream, Stream
 from nbkit.billing.money import sum_usd
@@ -28,9 +28,6 @@ from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
 from nbkit.errors import ConfigError, ConversationError, NbkitError, ToolLoopError
-
-if TYPE_CHECKING:
-    from nbkit.adapters.adapter import BaseAdapter
 
 MAX_TURNS = 8
 _THREADS = 16  # at most, for the calls of one answer
@@ -58,11 +55,30 @@ class ToolResult:
 Event = ChatCompletionChunk | ToolResult
 
 
+class StreamingAdapter(Protocol):
+    """The part of an adapter that a run needs."""
+
+    @property
+    def model_id(self) -> str:
+        """`provider/model`."""
+
+    def stream(self, conversation: Any, **options: Any) -> Stream:
+        """Ask for a streamed answer."""
+
+    def astream(self, conversation: Any, **options: Any) -> AsyncStream:
+        """Ask for a streamed answer, async."""
+
+
 class _Loop:
     """The state of a run: the conversation so far, the tool calls to make, the limits."""
 
     def __init__(
-        self, adapter: BaseAdapter, conversation: Any, max_turns: int, max_cost: float | None, options: dict[str, Any]
+        self,
+        adapter: StreamingAdapter,
+        conversation: Any,
+        max_turns: int,
+        max_cost: float | None,
+        options: dict[str, Any],
     ) -> None:
         requested = ExecuteOptions.of(options)
         tools = requested.tools or ()
