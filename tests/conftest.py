@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from nbkit.providers import registered
 from nbkit.settings import override
 
 
@@ -219,9 +218,10 @@ def json_server():
 
 
 @pytest.fixture
-def unregistered(monkeypatch):
+def unregistered():
     """Whatever a test registers is gone after it."""
-    monkeypatch.setattr(registered, "_registered", {})
+    with override():
+        yield
 
 
 @pytest.fixture

@@ -6,30 +6,18 @@ are USD per million tokens, lengths are tokens; what models.dev does not say is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from nbkit.modelsdev.records import RATES, Provider
 from nbkit.modelsdev.snapshot import Factor, Snapshot
 from nbkit.providers.credentials import has_key
-from nbkit.providers.registered import registered_providers
-from nbkit.providers.routes import obstacle
-from nbkit.providers.tables import (
-    Row,
-    all_model_overrides,
-    combined,
-    npm_package,
-    provider_defaults,
-    spoken,
-    table,
-    users,
-)
-from nbkit.providers.vendors import inferred, path_of, users_vendor
+from nbkit.providers.routes import Route, find_routes
+from nbkit.providers.tables import all_provider_defaults, user_rows
+from nbkit.providers.vendors import infer_vendor, match_vendor, path_of
 
 Dtype = Literal["bool", "boolean", "float64", "Int64", "datetime64[s]", "category", "str", "object"]
 
@@ -115,84 +103,40 @@ _PRICED = {
 }
 
 
-def _users() -> str:
-    """The user's own rows, as text: what follows from them is computed again when their file has changed."""
-    return repr([users(kind) for kind in ("vendors", "providers", "models")])
-
-
 @lru_cache(1)
-def _vendors(snapshot: Snapshot, _of_users: str) -> Factor:
+def _find_vendors(snapshot: Snapshot, _user_text: str) -> Factor:
+    """The vendor of every model. `_user_text`: the user's patterns; a changed file is read again."""
+    patterns = user_rows("vendors")
     canonical, providers = snapshot.factor("canonical"), snapshot.factor("provider")
-    told = [word and word.partition("/")[0] for word in canonical.values]
-    mine = users("vendors")
-    made_by = (
-        (mine and users_vendor(model, mine)) or told[code] or inferred(model, providers.values[host])
+    named = [name and name.partition("/")[0] for name in canonical.values]
+    vendors = (
+        (patterns and match_vendor(model, patterns)) or named[code] or infer_vendor(model, providers.values[host])
         for code, model, host in zip(canonical.codes, snapshot.values("model"), providers.codes, strict=True)
     )
-    names: dict[str, int] = {}
-    codes = [names.setdefault(name, len(names)) for name in made_by]
-    return Factor(list(names), codes)
+    positions: dict[str, int] = {}
+    codes = [positions.setdefault(vendor, len(positions)) for vendor in vendors]
+    return Factor(list(positions), codes)
+
+
+def _vendors(snapshot: Snapshot) -> Factor:
+    return _find_vendors(snapshot, repr(user_rows("vendors")))
 
 
 def _paths(snapshot: Snapshot) -> list[str]:
-    made_by, providers = _vendors(snapshot, _users()).rows, snapshot.values("provider")
-    return [
-        path_of(provider.id, by, model)
-        for provider, by, model in zip(providers, made_by, snapshot.values("model"), strict=True)
-    ]
+    rows = zip(snapshot.values("provider"), _vendors(snapshot).rows, snapshot.values("model"), strict=True)
+    return [path_of(provider.id, vendor, model) for provider, vendor, model in rows]
 
 
-def _rows(snapshot: Snapshot) -> dict[str, Row]:
-    """What the tables say of the providers; most have no row."""
-    said = table("provider_defaults").keys() | users("providers").keys()
-    providers = snapshot.distinct("provider")
-    return {provider.id: provider_defaults(provider.id) for provider in providers if provider.id in said}
-
-
-@lru_cache(1)
-def _ways(snapshot: Snapshot, _of_users: str) -> Factor:
-    """For each row its protocol, and why nbkit cannot call it ("" where it can).
-
-    As `routes.route` has it, which takes too long to be asked for each of all models.
-    """
-    said = _rows(snapshot)
-    here = {name for name, own in registered_providers().items() if own.address}
-
-    def way(provider: Provider, own: Mapping[str, Any], *more: Row) -> tuple[str | None, str]:
-        npm, row = own.get("npm", provider.npm), said.get(provider.id, {})
-        whole, package = combined(row, *more) if more else row, npm_package(npm)
-        protocol = whole.get("protocol") or spoken(npm, own.get("shape"))
-        address = own.get("api") or whole.get("base_url") or provider.api or package.get("base_url")
-        if provider.id in here:
-            return protocol, ""
-        return protocol, whole.get("why_not") or package.get("why_not") or obstacle(npm, protocol, address)
-
-    usual = snapshot.derive(way, "provider", "overrides")
-    values, codes = list(usual.values), list(usual.codes)
-    rows = {pattern: row for pattern, row in all_model_overrides() if row.keys() & {"protocol", "why_not"}}
-    starts = tuple(re.split(r"[*?[]", pattern)[0] for pattern in rows)
-    for number, model_id in enumerate(snapshot.ids):
-        if not model_id.startswith(starts):
-            continue
-        if more := [row for pattern, row in rows.items() if fnmatchcase(model_id, pattern)]:
-            codes[number] = len(values)
-            values.append(way(snapshot.factor("provider")[number], snapshot.factor("overrides")[number], *more))
-    return Factor(values, codes)
-
-
-def _of_way(name: str, dtype: Dtype, doc: str, value: Callable[[str | None, str], Any]) -> Column:
-    def values(snapshot: Snapshot) -> Factor:
-        ways = _ways(snapshot, _users())
-        return Factor([value(*way) for way in ways.values], ways.codes)
-
-    return Column(name, dtype, doc, values)
+def _route(name: str, dtype: Dtype, doc: str, value: Callable[[Route], Any]) -> Column:
+    """Describe a column that says something of the route to a model."""
+    return Column(name, dtype, doc, lambda snapshot: find_routes(snapshot).map(value))
 
 
 def _has_key(snapshot: Snapshot) -> Factor:
-    said = _rows(snapshot)
+    rows = all_provider_defaults()
 
     def has(provider: Provider) -> bool:
-        env = said.get(provider.id, {}).get("env")
+        env = rows.get(provider.id, {}).get("env")
         return has_key(provider if env is None else replace(provider, env=tuple(env)))
 
     return snapshot.derive(has, "provider")
@@ -274,12 +218,12 @@ COLUMNS: tuple[Column, ...] = (
         "vendor",
         "category",
         "who made the model: canonical's, else inferred from its name, or unknown",
-        lambda snapshot: _vendors(snapshot, _users()),
+        _vendors,
     ),
     Column("path", "str", "provider/vendor/model", _paths),
-    _of_way("protocol", "category", "the wire format it is called with", lambda protocol, _: protocol),
-    _of_way("callable", "bool", "get_adapter can call it, given a key", lambda _, why_not: not why_not),
-    _of_way("why_not", "str", "why get_adapter cannot; missing where it can", lambda _, why_not: why_not or None),
+    _route("protocol", "category", "the wire format it is called with", lambda route: route.protocol),
+    _route("callable", "bool", "get_adapter can call it, given a key", lambda route: not route.why_not),
+    _route("why_not", "str", "why get_adapter cannot; missing where it can", lambda route: route.why_not or None),
     Column("has_key", "bool", "a key of its provider is set in the environment: yes or no", _has_key),
 )
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.modelsdev.snapshot import Snapshot
-from nbkit.providers.routes import Route, route
+from nbkit.providers.routes import Route, find_routes
 from nbkit.providers.tables import table
 
 if TYPE_CHECKING:
@@ -89,11 +89,10 @@ def provider_table() -> pd.DataFrame:
 def routes_by_provider(snapshot: Snapshot) -> list[tuple[Provider, list[tuple[Record, Route]]]]:
     """Every provider, by id, with its models and the route to each."""
     by_provider: dict[str, list[tuple[Record, Route]]] = {}
-    for model_id in snapshot.ids:
+    for model_id, route in zip(snapshot.ids, find_routes(snapshot).rows, strict=True):
         record = snapshot.record(model_id)
         if record is not None:
-            way = route(record.provider, record.model, record)
-            by_provider.setdefault(record.provider.id, []).append((record, way))
+            by_provider.setdefault(record.provider.id, []).append((record, route))
     return [(ways[0][0].provider, ways) for _, ways in sorted(by_provider.items())]
 
 

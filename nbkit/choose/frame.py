@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from threading import RLock
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,21 @@ from nbkit.choose.columns import Dtype, ordered_columns
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.fetch import Progress
 from nbkit.modelsdev.snapshot import Factor, Meta, Snapshot, build
-from nbkit.providers.registered import registered_provider
+from nbkit.providers.registered import RegisteredProvider, find_registered, list_registered
+from nbkit.settings import Scoped
 
-_shown: list[tuple[Snapshot, pd.DataFrame]] = []  # at most one: the snapshot in force and its frame
+
+class _Shown(NamedTuple):
+    """The catalog in force, and what it was built from."""
+
+    snapshot: Snapshot
+    replaced: dict[str, RegisteredProvider]
+    """Providers of the snapshot whose place a registered one takes."""
+    frame: pd.DataFrame
+
+
+_shown: Scoped[list[_Shown]] = Scoped(list, "cache_dir", "catalog_url", "offline", "overrides")  # at most one
+_building = RLock()
 
 
 def load_catalog(refresh: bool = False, *, accept: bool = False, progress: Progress | None = None) -> pd.DataFrame:
@@ -54,17 +67,22 @@ async def aload_catalog(
 
 
 def catalog() -> pd.DataFrame:
-    """The catalog in force; the same object until it is refreshed."""
-    with _undisturbed():
+    """Return the catalog in force: the same object until it is refreshed.
+
+    It is built anew, too, when a provider is registered that models.dev lists: its models are called elsewhere then.
+    """
+    shown = _shown()
+    with _building, _pause_collector():
         current = current_snapshot()
-        if not _shown or _shown[0][0] is not current:
-            _shown[:] = [(current, build_frame(current))]
-    return _shown[0][1]
+        replaced = {name: own for name, own in list_registered().items() if name in current.providers}
+        if not shown or shown[0][:2] != (current, replaced):
+            shown[:] = [_Shown(current, replaced, build_frame(current))]
+        return shown[0].frame
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep the garbage collector out: so many new values make it look through all of pandas, for nothing."""
+def _pause_collector() -> Iterator[None]:
+    """Pause the garbage collector: so many new values make it look through all of pandas, for nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -76,7 +94,7 @@ def _undisturbed() -> Iterator[None]:
 
 def demo_models() -> pd.DataFrame:
     """The simulated models that come with nbkit, as catalog rows: they need no key and no internet."""
-    own = registered_provider("demo")
+    own = find_registered("demo")
     assert own is not None  # noqa: S101  # provider_defaults.toml has its row
     return build_frame(build(own.records, Meta(url="", date=current_snapshot().meta.date)))
 

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from threading import RLock
 
 from nbkit.modelsdev import fetch
 from nbkit.modelsdev.snapshot import Snapshot
+from nbkit.settings import Scoped
 
-_loading = RLock()
-_snapshots: list[Snapshot] = []  # at most one: the one in force
+
+@dataclass(slots=True)
+class _Current:
+    snapshot: Snapshot | None = None
+    """None: not loaded yet."""
+    loading: RLock = field(default_factory=RLock)
+
+
+_current = Scoped(_Current, "cache_dir", "catalog_url", "offline")
 
 
 def current_snapshot(
     refresh: bool = False, *, accept: bool = False, progress: fetch.Progress | None = None
 ) -> Snapshot:
-    """The models.dev snapshot in force; `refresh` asks models.dev for a newer one, and who does not ask need not wait.
+    """Return the models.dev snapshot in force, loading it on first use.
 
-    A refresh that fails never replaces it by an older one. `accept` and `progress`: see `fetch.load`.
+    `refresh` asks models.dev for a newer one; meanwhile callers without `refresh` get the one in force at once. A
+    refresh that fails never replaces it by an older one. `accept` and `progress`: see `fetch.load`.
     """
-    if _snapshots and not refresh:
-        return _snapshots[0]
-    with _loading:
-        if refresh or not _snapshots:
-            found = fetch.load(refresh, accept=accept, progress=progress)
-            if not _snapshots or found.meta.date >= _snapshots[0].meta.date:
-                _snapshots[:] = [found]
-        return _snapshots[0]
+    current = _current()
+    if current.snapshot is not None and not refresh:
+        return current.snapshot
+    with current.loading:
+        if refresh or current.snapshot is None:
+            loaded = fetch.load(refresh, accept=accept, progress=progress)
+            if current.snapshot is None or loaded.meta.date >= current.snapshot.meta.date:
+                current.snapshot = loaded
+        return current.snapshot

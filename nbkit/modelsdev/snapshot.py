@@ -127,6 +127,11 @@ class Snapshot:
         }
 
     @cached_property
+    def providers(self) -> dict[str, Provider]:
+        """The providers by id."""
+        return {provider.id: provider for provider in self.distinct("provider")}
+
+    @cached_property
     def ids(self) -> list[str]:
         """The model ids, "provider/model", in the order of the rows."""
         providers = self._columns["provider"]

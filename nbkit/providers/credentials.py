@@ -37,9 +37,9 @@ _SCHEMES = {
 }
 
 
-def key_variables(provider: Provider) -> tuple[str, ...]:
-    """The variables that may hold the provider's key, without those that hold hosts, accounts and regions."""
-    return tuple(name for name in provider.env if _KEY.search(name) and name not in _NO_HEADER)
+def key_variables(env: Iterable[str]) -> tuple[str, ...]:
+    """Choose those of a provider's variables that may hold its key: the others hold hosts, accounts and regions."""
+    return tuple(name for name in env if _KEY.search(name) and name not in _NO_HEADER)
 
 
 def has_key(provider: Provider) -> bool:
@@ -109,9 +109,9 @@ def _configured(names: Iterable[str]) -> dict[str, str]:
     """What may be set elsewhere than in the environment."""
     if "AWS_REGION" not in names:
         return {}
-    from nbkit.http.signing import configured_region
+    from nbkit.http.signing import read_region
 
-    return {"AWS_REGION": configured_region() or ""}
+    return {"AWS_REGION": read_region() or ""}
 
 
 def _value(name: str, environment: Mapping[str, str]) -> str:

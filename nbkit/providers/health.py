@@ -19,8 +19,8 @@ from nbkit.modelsdev.records import Record
 from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.providers.credentials import authorize, key_variables
 from nbkit.providers.endpoints import Endpoint, resolve_endpoint
-from nbkit.providers.registered import registered_provider, registered_providers
-from nbkit.providers.routes import route
+from nbkit.providers.registered import find_registered, list_registered
+from nbkit.providers.routes import find_route
 from nbkit.providers.tables import provider_defaults
 
 if TYPE_CHECKING:
@@ -76,19 +76,19 @@ def health(providers: Iterable[str] | None = None, *, seconds: float = 5.0) -> p
 def _endpoints(chosen: list[str] | None) -> Iterator[Endpoint | _Checked]:
     """One endpoint of each provider, or why there is none."""
     for name in chosen or ():
-        registered_provider(name)  # those that come with nbkit are registered when they are asked for
+        find_registered(name)  # those that come with nbkit are registered when they are asked for
     for record, address in _firsts(current_snapshot()):
         provider = record.provider
         if chosen is None or provider.id in chosen:
             try:
                 yield resolve_endpoint(provider, record.model, record, address=address)
             except (ConfigError, ProviderNotSupportedError) as reason:
-                yield _Checked(provider.id, _variable(key_variables(provider)), "not checked", None, str(reason))
+                yield _Checked(provider.id, _variable(key_variables(provider.env)), "not checked", None, str(reason))
 
 
 def _firsts(listed: Snapshot) -> Iterator[tuple[Record, Callable[[], str] | None]]:
     """One model of each provider, and its registered address; the first whose endpoint has a list, if any has."""
-    own = registered_providers()
+    own = list_registered()
     yield from ((registered.records[0], registered.address) for registered in own.values())
     chosen: dict[str, tuple[Record, bool]] = {}
     for model_id in listed.ids:
@@ -101,8 +101,8 @@ def _firsts(listed: Snapshot) -> Iterator[tuple[Record, Callable[[], str] | None
 
 
 def _has_list(record: Record) -> bool:
-    way = route(record.provider, record.model, record)
-    return way.protocol in _LISTS and way.auth.partition(":")[0] not in _SIGNED
+    route = find_route(record.provider, record.model, record)
+    return route.protocol in _LISTS and route.auth.partition(":")[0] not in _SIGNED
 
 
 def _check(found: Endpoint | _Checked, seconds: float) -> _Checked:

@@ -1,4 +1,7 @@
-"""Providers that were registered in this process: a user's own, and those that come with nbkit."""
+"""Providers that were registered in this process: a user's own, and those that come with nbkit.
+
+What is registered inside a block of `settings.override` is gone after it.
+"""
 
 from __future__ import annotations
 
@@ -10,42 +13,45 @@ from typing import Any
 
 from nbkit.modelsdev.records import Record, parse
 from nbkit.providers.tables import table
+from nbkit.settings import Scoped
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RegisteredProvider:
-    """A registered provider: its models, and where it listens."""
+    """A registered provider: its models, and its own address; None: the address that `npm` and `api` give it."""
 
     records: tuple[Record, ...]
     address: Callable[[], str] | None
 
 
 _lock = RLock()
-_registered: dict[str, RegisteredProvider] = {}
+_providers: Scoped[dict[str, RegisteredProvider]] = Scoped(dict, copy=dict)
 
 
 def register_provider(provider: dict[str, Any], base_url: str | Callable[[], str] | None = None) -> RegisteredProvider:
-    """Add a provider, in the form of one value of models.dev's api.json; it wins over models.dev's of the same id.
+    """Register a provider, in the form of one value of models.dev's api.json; it replaces models.dev's of the same id.
 
-    `base_url` may be a function: it is called when the first call is made.
+    `base_url` may be a function: it is called when the first call is made. Raises CatalogError where the provider has
+    no usable model, and warns (CatalogWarning) of models that are not.
     """
     address = (lambda: base_url) if isinstance(base_url, str) else base_url
-    added = RegisteredProvider(tuple(parse({provider["id"]: provider})), address)
+    registered = RegisteredProvider(tuple(parse({provider["id"]: provider})), address)
     with _lock:
-        _registered[provider["id"]] = added
-    return added
+        _providers()[provider["id"]] = registered
+    return registered
 
 
-def registered_provider(provider: str) -> RegisteredProvider | None:
-    """A registered provider; those that come with nbkit (`module` in provider_defaults.toml) are loaded on demand."""
+def find_registered(provider: str) -> RegisteredProvider | None:
+    """Find a registered provider; one that comes with nbkit (`module` in provider_defaults.toml) is loaded here."""
     with _lock:
-        if provider not in _registered and (module := table("provider_defaults").get(provider, {}).get("module")):
-            own = import_module(module)
-            register_provider(own.PROVIDER, own.base_url)
-        return _registered.get(provider)
+        providers = _providers()
+        if provider not in providers and (module := table("provider_defaults").get(provider, {}).get("module")):
+            source = import_module(module)
+            return register_provider(source.PROVIDER, source.base_url)
+        return providers.get(provider)
 
 
-def registered_providers() -> dict[str, RegisteredProvider]:
-    """The providers that are registered in this process by now, by id."""
+def list_registered() -> dict[str, RegisteredProvider]:
+    """List the providers that are registered by now, by id."""
     with _lock:
-        return dict(_registered)
+        return dict(_providers())

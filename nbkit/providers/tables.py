@@ -1,4 +1,8 @@
-"""The TOML files of this room, read once, and the questions that the catalog has about them too."""
+"""The rows of this room's TOML files, and of the user's own file, about a provider, a protocol or a model.
+
+A row is a dictionary whose keys are described at the top of each file. Of several rows about the same model the later
+one wins: protocol, provider, model, and at each step the user's own after nbkit's.
+"""
 
 from __future__ import annotations
 
@@ -18,58 +22,68 @@ _SHAPES = {"responses": "openai-responses", "completions": "openai-chat"}  # mod
 
 @cache
 def table(name: str) -> dict[str, Any]:
-    """One file of this room by its stem, e.g. `provider_defaults`."""
+    """Read one file of this room by its stem, e.g. `provider_defaults`."""
     with Path(__file__).with_name(f"{name}.toml").open("rb") as file:
         return tomllib.load(file)
 
 
-def users(kind: str) -> dict[str, Any]:
-    """The `providers`, `models` or `vendors` of the user's own file; empty without one. Raises ConfigError."""
+def user_rows(kind: str) -> dict[str, Any]:
+    """Read the `providers`, `models` or `vendors` of the user's own file; empty without one. Raises ConfigError."""
     path = settings().overrides
     try:
         changed = path.stat().st_mtime_ns
     except FileNotFoundError:
         return {}
-    from nbkit.providers import overrides  # who has no file does not pay for checking it
+    from nbkit.providers import overrides  # most users have no file, and need not load what checks it
 
-    found: dict[str, Any] = overrides.read(path, changed).get(kind, {})
-    return found
+    rows: dict[str, Any] = overrides.read(path, changed).get(kind, {})
+    return rows
 
 
 def npm_package(npm: str) -> Row:
-    """What an npm package says of an endpoint: protocols, base_url, auth. Empty where nbkit does not know it."""
+    """Return the row of an npm package: protocols, base_url, auth. Empty for a package that nbkit does not know."""
     row: Row = table("npm_packages").get(npm, {})
     return row
 
 
 def protocol_defaults(protocol: str) -> Row:
-    """What a protocol rules out, whoever speaks it."""
+    """Return the row of a protocol: what it rules out at every provider."""
     rows = table("protocol_defaults")
     own: Row = rows.get(protocol, {})
-    return combined(rows.get(own.get("like", ""), {}), own)
+    return combine_rows(rows.get(own.get("like", ""), {}), own)
 
 
 def provider_defaults(provider: str) -> Row:
-    """What models.dev does not know of a provider: the row that its own is `like`, its own, and the user's, as one."""
-    shipped, mine = table("provider_defaults"), users("providers")
-    if provider not in shipped and provider not in mine:  # most of them
+    """Return what models.dev does not know of a provider: the row that its own is `like`, its own, and the user's."""
+    return _combine_provider_rows(provider, user_rows("providers"))
+
+
+def all_provider_defaults() -> dict[str, Row]:
+    """Return `provider_defaults` of every provider that has a row."""
+    own = user_rows("providers")
+    return {provider: _combine_provider_rows(provider, own) for provider in table("provider_defaults").keys() | own}
+
+
+def _combine_provider_rows(provider: str, own: dict[str, Row]) -> Row:
+    shipped = table("provider_defaults")
+    if provider not in shipped and provider not in own:  # most of them
         return {}
-    own: Row = shipped.get(provider, {})
-    return combined(shipped.get(own.get("like", ""), {}), own, mine.get(provider, {}))
+    row: Row = shipped.get(provider, {})
+    return combine_rows(shipped.get(row.get("like", ""), {}), row, own.get(provider, {}))
 
 
 def model_overrides(model_id: str) -> list[Row]:
-    """The rows whose pattern matches a model id (`provider/model`): those that come along, then the user's."""
+    """Return the rows whose pattern matches a model id (`provider/model`): nbkit's, then the user's."""
     return [row for pattern, row in all_model_overrides() if fnmatchcase(model_id, pattern)]
 
 
 def all_model_overrides() -> list[tuple[str, Row]]:
-    """Patterns and rows: those that come along, then the user's."""
-    return [*table("model_overrides").items(), *users("models").items()]
+    """Return all patterns of model ids with their rows: nbkit's, then the user's."""
+    return [*table("model_overrides").items(), *user_rows("models").items()]
 
 
-def rows(protocol: str, provider: str, model: str) -> list[Row]:
-    """All rows that are about a model, the more particular the later."""
+def collect_rows(protocol: str, provider: str, model: str) -> list[Row]:
+    """Collect all rows about a model, the more particular the later."""
     return [
         protocol_defaults(protocol),
         provider_defaults(provider),
@@ -77,8 +91,8 @@ def rows(protocol: str, provider: str, model: str) -> list[Row]:
     ]
 
 
-def combined(*rows: Row) -> Row:
-    """One row that says what all of them say, the last one winning; `drop` lists are united, `take` lifts a drop."""
+def combine_rows(*rows: Row) -> Row:
+    """Combine rows into one; the last one wins, but `drop` lists are united, and `take` lifts a drop."""
     whole: Row = {}
     for row in rows:
         drop, take = set(row.get("drop", ())), set(row.get("take", ()))
@@ -90,8 +104,11 @@ def combined(*rows: Row) -> Row:
     return whole
 
 
-def spoken(npm: str, shape: str | None) -> str | None:
-    """The protocol for an npm package and shape: the best that nbkit speaks, else the best that the endpoint does."""
+def choose_protocol(npm: str, shape: str | None) -> str | None:
+    """Choose the protocol for an npm package and shape: the best that nbkit speaks, else the endpoint's best.
+
+    None for an npm package that nbkit does not know.
+    """
     if shape in _SHAPES:
         return _SHAPES[shape]
     offered: list[str] = npm_package(npm).get("protocols", [])

@@ -24,8 +24,8 @@ from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.modelsdev.snapshot import Snapshot, bundled, read
 from nbkit.providers.credentials import SECRET, VARIABLE
-from nbkit.providers.registered import registered_providers
-from nbkit.providers.routes import Route, route
+from nbkit.providers.registered import list_registered
+from nbkit.providers.routes import Route, find_route
 from nbkit.settings import settings
 
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
@@ -63,19 +63,19 @@ def trust(provider: str, *, forget: bool = False) -> Trusted:
     return found
 
 
-def cleared(provider: str, way: Route, *, given: bool, keyed: bool) -> Route:
+def restrict_route(provider: str, way: Route, *, given: bool, keyed: bool) -> Route:
     """The way with only those variables and credentials that may be sent along it.
 
     `given`: the caller names the host. `keyed`: the caller gives the key; where it may go is the same, because such a
     key often comes from the environment too. Nor does a provider that needs no key get what is meant for this machine.
     A provider that was registered is the user's own. Raises UntrustedEndpointError.
     """
-    if provider in registered_providers():
+    if provider in list_registered():
         return way
     ways = list(_ways(provider, _bundled_samples().get(provider, ())))
     hosts, names = _hosts(ways), _names(ways)
     mine = _stored().get(provider, Trusted(provider))
-    host = origin(way.address or "")
+    host = find_host(way.address or "")
     allowed = (names if given or host in hosts else set()) | set(mine.variables if given or host in mine.hosts else ())
     scheme = way.auth.partition(":")[0]
     variables = tuple(name for name in way.variables if name in allowed)
@@ -92,7 +92,7 @@ def cleared(provider: str, way: Route, *, given: bool, keyed: bool) -> Route:
     return replace(way, variables=variables, auth=auth)
 
 
-def origin(address: str) -> str | None:
+def find_host(address: str) -> str | None:
     """The host of a base URL that a key may be sent to, as it is compared: ASCII, lower case, with the port unless 443.
 
     https only, except on this machine (there with `http://` in front); no user, query or fragment. `${NAME}` stays; one
@@ -116,13 +116,13 @@ def origin(address: str) -> str | None:
 def _ways(provider: str, samples: Iterable[Record]) -> Iterator[Route]:
     """Every way to the provider's models: to each kind of them, and to one that the catalog does not know."""
     known = [record.provider for record in samples]
-    yield route(known[0] if known else Provider(provider, provider, "", None, (), None), "", None)
-    yield from (route(record.provider, record.model, record) for record in samples)
+    yield find_route(known[0] if known else Provider(provider, provider, "", None, (), None), "", None)
+    yield from (find_route(record.provider, record.model, record) for record in samples)
 
 
 def _hosts(ways: Iterable[Route]) -> set[str]:
     addresses = {address for way in ways for address in (way.address, way.keyed_address) if address}
-    return {host for address in addresses if (host := origin(address))}
+    return {host for address in addresses if (host := find_host(address))}
 
 
 def _names(ways: Iterable[Route]) -> set[str]:

@@ -45,10 +45,10 @@ def test_every_model_has_a_request_or_a_reason(monkeypatch):
         except ProviderNotSupportedError as reason:
             refused.append(str(reason))
             continue
-        if not endpoint.takes.capabilities.supports_tools:
-            with pytest.raises(UnsupportedFeatureError, match="calls no tools"):
+        if not endpoint.tolerance.capabilities.supports_tools:
+            with pytest.raises(UnsupportedFeatureError, match="does not call tools"):
                 prepare(HARD, OPTIONS, endpoint, True)
-        options = OPTIONS if endpoint.takes.capabilities.supports_tools else TOOLLESS
+        options = OPTIONS if endpoint.tolerance.capabilities.supports_tools else TOOLLESS
         prepared += bool(prepare(HARD, options, endpoint, True).request.body)
     assert prepared + len(refused) == len(snapshot.ids) == 8337
     assert prepared >= 0.99 * len(snapshot.ids)

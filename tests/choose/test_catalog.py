@@ -13,7 +13,7 @@ import nbkit
 from nbkit.errors import ProviderNotSupportedError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider
-from nbkit.providers.routes import route
+from nbkit.providers.routes import find_route
 from nbkit.providers.vendors import path_of, record_path, vendor
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def test_each_row_says_what_is_found_when_it_is_called():
     rows = nbkit.catalog.astype(object).where(nbkit.catalog.notna(), None).itertuples()
     for model_id, row in zip(snapshot.ids, rows, strict=True):
         record = snapshot.record(model_id)
-        way = route(record.provider, record.model, record)
+        way = find_route(record.provider, record.model, record)
         assert (row.Index, row.protocol) == (model_id, way.protocol)
         assert (row.callable, row.why_not) == (not way.why_not, way.why_not or None)
         assert (row.vendor, row.path) == (

@@ -63,19 +63,19 @@ def test_a_key_needs_no_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "google.auth", None)
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bedrock-key")
     monkeypatch.setenv("GOOGLE_VERTEX_API_KEY", "vertex-key")
-    assert added(authorize("lab", key_variables(AWS), "aws", None)) == {"authorization": "Bearer bedrock-key"}
-    assert added(authorize("lab", key_variables(GOOGLE), "google", None)) == {"x-goog-api-key": "vertex-key"}
+    assert added(authorize("lab", key_variables(AWS.env), "aws", None)) == {"authorization": "Bearer bedrock-key"}
+    assert added(authorize("lab", key_variables(GOOGLE.env), "google", None)) == {"x-goog-api-key": "vertex-key"}
 
 
 def test_without_a_key_requests_are_signed_or_carry_a_token(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret, and no key for a header")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/a/file")
-    assert authorize("lab", key_variables(AWS), "aws", None) is aws_auth("bedrock")
-    assert authorize("lab", key_variables(AWS), "aws:bedrock-mantle", None) is aws_auth("bedrock-mantle")
-    assert authorize("lab", key_variables(GOOGLE), "google", None) is google_auth()
+    assert authorize("lab", key_variables(AWS.env), "aws", None) is aws_auth("bedrock")
+    assert authorize("lab", key_variables(AWS.env), "aws:bedrock-mantle", None) is aws_auth("bedrock-mantle")
+    assert authorize("lab", key_variables(GOOGLE.env), "google", None) is google_auth()
     with pytest.raises(ApiKeyNotFoundError, match="set AWS_BEARER_TOKEN_BEDROCK, or pass api_key="):
-        authorize("lab", key_variables(AWS), "bearer", None)
+        authorize("lab", key_variables(AWS.env), "bearer", None)
 
 
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_BEARER_TOKEN_BEDROCK"])

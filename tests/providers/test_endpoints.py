@@ -53,14 +53,14 @@ def test_unknown_names():
         get_adapter("demo/swfit")  # a provider that was registered lists all it has
     tomorrow = get_adapter("anthropic/claude-of-tomorrow").endpoint
     assert (tomorrow.protocol, tomorrow.cost) == ("anthropic-messages", None)
-    assert tomorrow.takes.capabilities.supports_vision
+    assert tomorrow.tolerance.capabilities.supports_vision
     assert get_adapter("nobody/m", base_url="https://llm.example/v1/").endpoint.base_url == "https://llm.example/v1"
 
 
 def test_what_cannot_be_called_says_why():
     with pytest.raises(ProviderNotSupportedError, match=r"gitlab/duo-chat-\S+: GitLab Duo exchanges GITLAB_TOKEN"):
         get_adapter(next(name for name in current_snapshot().ids if name.startswith("gitlab/")))
-    with pytest.raises(ProviderNotSupportedError, match="no protocol 'telegraph'; there are openai-chat, "):
+    with pytest.raises(ProviderNotSupportedError, match="unknown protocol 'telegraph'; there are openai-chat, "):
         get_adapter("openai/gpt-6-luna", protocol="telegraph")
     forced = get_adapter("google/gemini-x", protocol="openai-chat", base_url="https://g.example/v1beta/openai")
     assert forced.endpoint.protocol == "openai-chat"
@@ -76,7 +76,7 @@ def test_addresses_are_filled_from_the_environment():
 
 @pytest.mark.parametrize("address", ["http://evil.test/v1", "https://user@host.example/v1", "file:///etc", "//x", ""])
 def test_a_key_is_sent_to_https_only(address):
-    with override(base_url_override=address or "x"), pytest.raises(ConfigError, match="no address to send a key to"):
+    with override(base_url_override=address or "x"), pytest.raises(ConfigError, match="is not an address that a key may be sent to"):
         get_adapter("openai/gpt-6-luna")
 
 
@@ -99,10 +99,14 @@ def test_keys_are_looked_for_where_models_dev_says(monkeypatch):
 def test_a_models_row_wins_over_its_providers_and_over_models_dev():
     old, new = (get_adapter(f"openai/{name}").endpoint for name in ("gpt-3.5-turbo", "gpt-6-luna"))
     assert resolve_model("openai/gpt-3.5-turbo").record.tools is False
-    assert (old.takes.capabilities.supports_tools, old.dialect.system_role) == (True, "system")
-    assert "temperature" not in old.takes.drop
-    assert "temperature" in new.takes.drop
-    assert (new.dialect.system_role, new.dialect.max_output, new.takes.max_output) == ("developer", 128_000, 128_000)
+    assert (old.tolerance.capabilities.supports_tools, old.dialect.system_role) == (True, "system")
+    assert "temperature" not in old.tolerance.drop
+    assert "temperature" in new.tolerance.drop
+    assert (new.dialect.system_role, new.dialect.max_output, new.tolerance.max_output) == (
+        "developer",
+        128_000,
+        128_000,
+    )
 
 
 def test_vertex_is_called_in_a_project_or_with_a_key_alone(monkeypatch):

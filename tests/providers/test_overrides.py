@@ -8,7 +8,7 @@ from nbkit.errors import ConfigError
 from nbkit.modelsdev.records import Provider
 from nbkit.providers.models import get_model
 from nbkit.providers.overrides import KEYS, check_row
-from nbkit.providers.tables import combined, model_overrides, provider_defaults, table, users
+from nbkit.providers.tables import combine_rows, model_overrides, provider_defaults, table, user_rows
 from nbkit.providers.vendors import vendor
 
 
@@ -41,12 +41,12 @@ def test_the_users_rows_win(users_file):
 
 
 def test_a_changed_file_counts_at_once_and_a_missing_one_is_fine(users_file, tmp_path):
-    assert users("vendors") == {}
+    assert user_rows("vendors") == {}
     users_file('[vendors]\n"x" = "one"')
-    assert users("vendors") == {"x": "one"}
+    assert user_rows("vendors") == {"x": "one"}
     users_file('[vendors]\n"x" = "two"')
     os.utime(tmp_path / "overrides.toml", ns=(1, 1))
-    assert users("vendors") == {"x": "two"}
+    assert user_rows("vendors") == {"x": "two"}
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,11 @@ def test_a_wrong_key_is_named(users_file, tmp_path, text, complaint):
 
 
 def test_rows_are_combined_in_order():
-    row = combined({"drop": ["a", "b"], "x": 1}, {"take": ["a"], "t": {"p": 1}}, {"drop": ["c"], "x": 2, "t": {"q": 2}})
+    row = combine_rows(
+        {"drop": ["a", "b"], "x": 1}, {"take": ["a"], "t": {"p": 1}}, {"drop": ["c"], "x": 2, "t": {"q": 2}}
+    )
     assert row == {"drop": ["b", "c"], "take": ["a"], "x": 2, "t": {"p": 1, "q": 2}}
-    assert combined({"take": ["a"]}, {"drop": ["a"]}) == {"drop": ["a"], "take": []}
+    assert combine_rows({"take": ["a"]}, {"drop": ["a"]}) == {"drop": ["a"], "take": []}
 
 
 def test_alike_providers_share_a_row():
@@ -112,7 +114,7 @@ def test_alike_providers_share_a_row():
     ],
 )
 def test_what_models_refuse(model, lost):
-    assert set(combined(*model_overrides(model))["drop"] if model_overrides(model) else ()) == lost
+    assert set(combine_rows(*model_overrides(model))["drop"] if model_overrides(model) else ()) == lost
 
 
 def test_the_rows_that_come_with_nbkit_are_right():

@@ -7,7 +7,7 @@ from nbkit.modelsdev.snapshot import bundled, read
 from nbkit.protocols import PROTOCOLS
 from nbkit.providers.endpoints import resolve_endpoint
 from nbkit.providers.resolve import resolve_model
-from nbkit.providers.routes import route
+from nbkit.providers.routes import find_route
 from nbkit.providers.tables import npm_package
 
 VERTEX = "https://${GOOGLE_VERTEX_ENDPOINT}/v1/projects/${GOOGLE_VERTEX_PROJECT}/locations/${GOOGLE_VERTEX_LOCATION}"
@@ -20,7 +20,7 @@ AZURE = "https://${AZURE_RESOURCE_NAME}"
 
 def way_to(name):
     found = resolve_model(name)
-    return route(found.provider, found.model, found.record)
+    return find_route(found.provider, found.model, found.record)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_requests_carry_besides():
     ],
 )
 def test_why_not(npm, api, reason):
-    assert reason in route(Provider("lab", "Lab", npm, api, (), None), "m", None).why_not
+    assert reason in find_route(Provider("lab", "Lab", npm, api, (), None), "m", None).why_not
 
 
 def test_every_npm_package_of_models_dev_is_known():
@@ -92,7 +92,7 @@ def test_adapters_take_the_same_way(monkeypatch):
     monkeypatch.setenv("GOOGLE_VERTEX_LOCATION", "global")
     snapshot, resolved = read(bundled()), 0
     for record in map(snapshot.record, snapshot.ids):
-        way = route(record.provider, record.model, record)
+        way = find_route(record.provider, record.model, record)
         if not way.why_not:
             endpoint = resolve_endpoint(record.provider, record.model, record)
             assert (endpoint.protocol, endpoint.auth) == (way.protocol, way.auth)

@@ -12,13 +12,12 @@ import pytest
 import nbkit
 from nbkit import get_adapter, trust
 from nbkit.errors import ApiKeyNotFoundError, ConfigError, NbkitError, TransportError, UntrustedEndpointError
-from nbkit.modelsdev import current
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import CatalogWarning
 from nbkit.modelsdev.snapshot import bundled, read
 from nbkit.providers.credentials import fill
 from nbkit.providers.registered import register_provider
-from nbkit.providers.trust import Trusted, origin
+from nbkit.providers.trust import Trusted, find_host
 from nbkit.settings import override
 
 CANARY = "canary-0123456789"
@@ -35,18 +34,17 @@ def environment(monkeypatch, users_file):
 
 
 @pytest.fixture
-def fetched(monkeypatch, json_server, tmp_path):
+def fetched(json_server, tmp_path):
     """Puts providers in force as a catalog that was fetched from models.dev."""
     server = json_server({})
-    monkeypatch.setattr(current, "_snapshots", [])
 
     def fetch(**providers):
         models = {"m": {"tool_call": True}}
         server.answers["/api.json"] = {name: {"models": models} | row for name, row in providers.items()}
-        with override(catalog_url=f"{server.url}/api.json", cache_dir=tmp_path / "cache", offline=False):
-            assert current_snapshot(refresh=True, accept=True).meta.source == "fetched"
+        assert current_snapshot(refresh=True, accept=True).meta.source == "fetched"
 
-    return fetch
+    with override(catalog_url=f"{server.url}/api.json", cache_dir=tmp_path / "cache", offline=False):
+        yield fetch
 
 
 @pytest.fixture
@@ -345,7 +343,7 @@ def test_what_the_user_registers_or_writes_down_is_trusted(fetched, unregistered
     ],
 )
 def test_hosts_are_compared_whole(address, host):
-    assert origin(address) == host
+    assert find_host(address) == host
 
 
 def test_what_is_filled_in_fits():
