@@ -1,4 +1,4 @@
-"""One daemon thread with its own event loop, for all requests of the notebook room.
+"""One daemon thread with its own event loop, for all requests that run in the background.
 
 Cells run on the kernel's loop, which must never be blocked or patched: work is submitted here, sync callers `wait` for
 it, async cells await `until`. The state lives in this module, so `%reload_ext` keeps it; a forked child starts afresh.
@@ -69,10 +69,10 @@ def call(function: Callable[..., object], *args: Any) -> None:
     _portal().loop.call_soon_threadsafe(function, *args)
 
 
-def wait(future: Future[T], timeout: float | None = None) -> T:
+def wait(future: Future[T], timeout: float | None = None, stop: Callable[[], object] = lambda: None) -> T:
     """Block until the work is done, at most `timeout` seconds (then TimeoutError, and the work goes on).
 
-    Interrupting the kernel meanwhile cancels the work.
+    Interrupting the kernel meanwhile calls `stop`, and then cancels the work.
     """
     if threading.current_thread() is _portal().thread:
         raise RuntimeError("waiting on nbkit's own thread would never end")
@@ -84,21 +84,56 @@ def wait(future: Future[T], timeout: float | None = None) -> T:
                 raise TimeoutError(f"not finished after {timeout:g} s")
             futures.wait([future], timeout=left)  # in short waits: Windows interrupts no long one
     except KeyboardInterrupt:
+        stop()
         future.cancel()
         raise
     return future.result()
 
 
-async def until(future: Future[T]) -> T:
+async def until(future: Future[T], stop: Callable[[], object] = lambda: None) -> T:
     """Await the work from another loop: `wait` for async cells."""
     inner = asyncio.wrap_future(future)
     try:
         while not inner.done():
             await asyncio.wait({inner}, timeout=_TICK)
     except asyncio.CancelledError:
+        stop()
         inner.cancel()
         raise
     return inner.result()
+
+
+class Backlog:
+    """Work of one owner, to be waited for as a whole. What has failed stays: whoever waits gets the error.
+
+    `stop` is called when a waiter is interrupted, before the work that it waits for is cancelled.
+    """
+
+    def __init__(self, stop: Callable[[], object]) -> None:
+        self._stop = stop
+        self._futures: set[Future[None]] = set()
+
+    def submit(self, work: Coroutine[Any, Any, None]) -> Future[None]:
+        """Run a coroutine on the portal."""
+        future = submit(work)
+        self._futures.add(future)
+        future.add_done_callback(self._drop)
+        return future
+
+    def _drop(self, future: Future[None]) -> None:
+        if future.cancelled() or future.exception() is None:
+            self._futures.discard(future)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until all work that was submitted before is done."""
+        end = None if timeout is None else time.monotonic() + timeout
+        for future in tuple(self._futures):
+            wait(future, None if end is None else max(0.0, end - time.monotonic()), self._stop)
+
+    async def until(self) -> None:
+        """Await all work that was submitted before, from another loop."""
+        for future in tuple(self._futures):
+            await until(future, self._stop)
 
 
 def stop() -> None:

@@ -7,22 +7,24 @@ from typing import Any, Self
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.run import MAX_TURNS
 from nbkit.billing.total import Sum
+from nbkit.bulk.answers import append_prompt
+from nbkit.bulk.panel import ensure_adapter
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation, Turn
-from nbkit.notebook.compare import Comparison, adapter_of, continued
+from nbkit.notebook.compare import Comparison
 
 
 class Chat:
     """Keeps a conversation: `chat = Chat("demo/swift"); chat("Hi")`.
 
-    Each call streams into its cell, like a comparison of one model, and remembers what was said (also what was asked
-    in the cell's follow-up box). `options`: the fields of `ExecuteOptions`, for every call.
+    Each call streams into its cell, like a comparison of one model, and continues the conversation, also with the
+    prompts of the cell's follow-up box. `options`: the fields of `ExecuteOptions`, for every call.
 
-    `tools=[get_weather]`: what the model calls of these Python functions is called, in threads or, where it is async,
-    on nbkit's own event loop; each call and its result is shown in the answer. An answer then has at most `max_turns`
-    turns, and no further one is asked for when it has cost `max_cost` USD. `completion` is the last of them, with the
-    tokens and the cost of all.
+    `tools=[get_weather]`: Python functions that the model may call. They run in threads; async ones run on nbkit's own
+    event loop. Each tool call and its output is shown in the answer, which then has at most `max_turns` turns; no
+    further turn is requested once it has cost `max_cost` USD. `completion` is the last of them, with the tokens and
+    the cost of all.
 
     Raises ModelNotFoundError or ConfigError where the model or an option does not exist.
     """
@@ -37,17 +39,17 @@ class Chat:
         **options: Any,
     ) -> None:
         ExecuteOptions.of(options)
-        self._adapter, self._options = adapter_of(model), options | {"max_turns": max_turns, "max_cost": max_cost}
+        self._adapter, self._options = ensure_adapter(model), options | {"max_turns": max_turns, "max_cost": max_cost}
         self._start = Conversation(Turn(role="system", content=system) if system else ())
         self._latest: Comparison | None = None
         self._earlier = Sum()
 
     def __call__(self, prompt: Any) -> Self:
         """Ask. In a notebook it returns at once; `completion`, `conversation` and `cost` wait for the answer."""
-        asked = continued(self.conversation, Conversation(prompt))
+        conversation = append_prompt(self.conversation, Conversation(prompt))
         if self._latest:
             self._earlier += self._latest.spent
-        self._latest = Comparison(asked, self._adapter, **self._options)
+        self._latest = Comparison(conversation, self._adapter, **self._options)
         return self
 
     @property
@@ -61,7 +63,7 @@ class Chat:
 
     @property
     def conversation(self) -> Conversation:
-        """What was said so far."""
+        """All turns so far."""
         return self._latest.conversations[self._adapter.model_id] if self._latest else self._start
 
     @property

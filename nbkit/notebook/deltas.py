@@ -1,8 +1,8 @@
 """The delta protocol between a comparison and its views. No Jupyter here: messages are plain dicts.
 
 A view sends `ready` (each view, after each reload) and gets a snapshot; from then on it gets deltas, whose `seq` counts
-by one; a view that sees a gap sends `resync` and gets a snapshot again. A view that waits and hears nothing for long
-sends `ping` and gets a `pong`. What else a view sends: `stop`, `ask` (with `text`), `retry` (with `pane`).
+by one; a view that sees a gap sends `resync` and gets a snapshot again. A view that waits for long without a message
+sends `ping` and gets a `pong`. Its other messages: `stop`, `ask` (with `text`), `retry` (with `pane`).
 
     {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
     {"type": "delta", "seq", "news", "foot"}          foot: {"busy", "totals", "ahead"}, where it has changed
@@ -16,7 +16,7 @@ sends `ping` and gets a `pong`. What else a view sends: `stop`, `ask` (with `tex
     keep, cut, tail  the open blocks' HTML is now its first `keep` UTF-16 units + `tail` + its last `cut` units
     closed      so many units of it, from the start, are blocks that will not change again
     final       the whole answer's HTML, where it differs from what was shown
-    end         what stands under the answer: `Answer.facts`
+    end         what stands under the answer: `facts.describe_end`
 
 All HTML is made by `nbkit.rendering.markdown` and `sanitize`, so it is clean; everything else is text. A delta holds
 only what is new, and there is none when nothing is. Not thread-safe: all calls come from the portal.
@@ -38,8 +38,8 @@ _CROWD = 3
 """From so many panes on, for twice as long: the eye does not see it, the kernel does."""
 
 
-def _shared(old: str, new: str) -> tuple[int, int]:
-    """How many characters both begin with, and how many of the rest both end with."""
+def _compare_ends(old: str, new: str) -> tuple[int, int]:
+    """Count the characters that both begin with, and those of the rest that both end with."""
     most = min(len(old), len(new))
     keep = _bisect(most, lambda length: old[:length] == new[:length])
     most -= keep
@@ -47,7 +47,7 @@ def _shared(old: str, new: str) -> tuple[int, int]:
 
 
 def _bisect(most: int, same: Callable[[int], bool]) -> int:
-    """The largest length that is still the `same`: a handful of memcmps instead of a loop over characters."""
+    """Find the largest length that is still the `same`: a handful of memcmps instead of a loop over characters."""
     low = 0
     while low < most:
         middle = (low + most + 1) // 2
@@ -56,7 +56,7 @@ def _bisect(most: int, same: Callable[[int], bool]) -> int:
 
 
 def _units(text: str) -> int:
-    """The length of `text` in JavaScript."""
+    """Count the UTF-16 units of a text: its length in JavaScript."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
 
@@ -78,13 +78,13 @@ class _Text:
         self._markdown = Incremental()
 
     def flush(self) -> tuple[str, str]:
-        """What closed since the last flush, and the open tail."""
+        """Render what closed since the last flush, and the open tail."""
         update = self._markdown.flush()
         closed, self._new = "".join([*self._new, *update.closed]), []
         return closed, update.tail
 
     def finish(self) -> str:
-        """All of it."""
+        """Render the whole text."""
         return self._done + self._markdown.finish()
 
 
@@ -121,7 +121,7 @@ class LiveTurn:
             self._news["think"] = self._news.get("think", "") + piece
 
     def insert(self, html: str) -> None:
-        """Put clean HTML after what was said so far; what is said next is a text of its own."""
+        """Put clean HTML after the text so far; what is fed next is a text of its own."""
         self._markdown.insert(html)
         self._fed = True
 
@@ -142,7 +142,7 @@ class LiveTurn:
         closed, tail = self._markdown.flush()
         shown, now = self._tail, closed + tail
         if now != shown:
-            keep, cut = _shared(shown, now)
+            keep, cut = _compare_ends(shown, now)
             self._news |= {
                 "keep": _units(now[:keep]),
                 "cut": _units(now[len(now) - cut :]),
@@ -154,14 +154,14 @@ class LiveTurn:
         self._tail = tail
 
     def delta(self) -> Message:
-        """What is new since the last delta; empty where nothing is."""
+        """Take what is new since the last delta; empty where nothing is."""
         if self._end is None:
             self._flush()
         news, self._news = self._news, {}
         return news
 
     def snapshot(self) -> Message:
-        """What the deltas so far amount to, in their form."""
+        """Write what the deltas so far amount to, in their form."""
         whole: Message = {"prompt": self._prompt, "status": self.status}
         if self._think:
             whole["think"] = self._think
@@ -189,11 +189,11 @@ class Board:
         return turn
 
     def last(self, pane: int) -> LiveTurn:
-        """A pane's last turn."""
+        """Return a pane's last turn."""
         return self._panes[pane][-1]
 
     def set_foot(self, **foot: Any) -> None:
-        """`busy`: whether anything streams. `totals`: the line of money below the panes. `ahead`: what asking costs."""
+        """Set `busy` (whether anything streams), `totals` (the line of money) or `ahead` (what a follow-up costs)."""
         changed = self._foot | foot
         self._foot_is_new |= changed != self._foot
         self._foot = changed
@@ -204,8 +204,8 @@ class Board:
         return FLUSH_SECONDS if len(self._panes) < _CROWD else 2 * FLUSH_SECONDS
 
     def delta(self) -> Message | None:
-        """The next message for all views, or None where nothing is new."""
-        news = [{"pane": pane, "turn": number} | said for pane, number, turn in self._turns() if (said := turn.delta())]
+        """Make the next message for all views, or None where nothing is new."""
+        news = [{"pane": pane, "turn": number} | new for pane, number, turn in self._turns() if (new := turn.delta())]
         if not news and not self._foot_is_new:
             return None
         self._seq += 1
@@ -219,7 +219,7 @@ class Board:
             yield from ((pane, number, turn) for number, turn in enumerate(turns))
 
     def snapshot(self) -> Message:
-        """Everything. Only right after `delta()`: what is still to be said would be said twice."""
+        """Write everything. Only right after `delta()`, or the next delta would repeat a part of it."""
         panes = [{"name": name, "model": model} for name, model in self._titles]
         news = [{"pane": pane, "turn": number} | turn.snapshot() for pane, number, turn in self._turns()]
         return {"type": "snapshot", "seq": self._seq, "panes": panes, "news": news, "foot": self._foot}

@@ -13,147 +13,148 @@ from html import escape
 from pydantic_core import to_json
 
 from nbkit.adapters.run import ToolResult
+from nbkit.bulk.answers import Answer, Pane
 from nbkit.conversation.content import TextEntry
-from nbkit.notebook.facts import Answer, Pane
+from nbkit.notebook.facts import explain_error, list_facts, list_notes
 from nbkit.rendering.markdown import render_static, to_text
 from nbkit.rendering.sanitize import plain_html
 
 _GRID = "display:grid;grid-template-columns:repeat(auto-fit,minmax(360px,1fr));gap:0 24px;text-align:left"
 _NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or JupyterLab's MathJax takes two prices in a line for a formula
 _UNANSWERED = "(no answer yet)"
-_LINE = 160  # characters of a call, and of its result, that are shown in one line
-_RESULT = 4000  # of a result, where it is unfolded
+_LINE = 160  # characters of a call, and of its output, in one line
+_OUTPUT = 4000  # characters of an output, unfolded
 
 
-def bundle(panes: Sequence[Pane], totals: str, since: int = 0) -> dict[str, str]:
-    """The three forms of a comparison, from turn `since` on."""
+def write_bundle(panes: Sequence[Pane], totals: str, since: int = 0) -> dict[str, str]:
+    """Write the three forms of a comparison, from turn `since` on."""
     turns = range(since, max((len(pane.answers) for pane in panes), default=0))
     return {
-        "text/html": _html(panes, turns, totals),
-        "text/markdown": _markdown(panes, turns, totals),
-        "text/plain": _plain(panes, turns, totals),
+        "text/html": _write_html(panes, turns, totals),
+        "text/markdown": _write_markdown(panes, turns, totals),
+        "text/plain": _write_plain(panes, turns, totals),
     }
 
 
-def _facts(answer: Answer) -> str:
-    """The strip under an answer in one line."""
-    return " · ".join(f"{label} {value}" for label, value, _ in answer.strip())
+def _join_facts(answer: Answer) -> str:
+    """Write tokens, cost and speed in one line."""
+    return " · ".join(f"{label} {value}" for label, value, _ in list_facts(answer))
 
 
-def _short(text: str, most: int) -> str:
+def _shorten(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]} … ({len(text):,} characters)"
 
 
-def _told(result: ToolResult) -> str:
+def _read_output(result: ToolResult) -> str:
     if isinstance(result.content, str):
         return result.content
     return "\n".join(entry.text if isinstance(entry, TextEntry) else f"[{entry.type}]" for entry in result.content)
 
 
-def _call(result: ToolResult) -> str:
-    """The call as Python would write it: `get_weather(city="Paris")`."""
+def _write_call(result: ToolResult) -> str:
+    """Write a call as Python would: `get_weather(city="Paris")`."""
     try:
-        given = result.call.parsed()
+        arguments = result.call.parsed()
     except ValueError:
-        return f"{result.call.name}({_short(result.call.arguments, _LINE)})"
-    written = ", ".join(f"{name}={to_json(value).decode()}" for name, value in given.items())
-    return f"{result.call.name}({_short(written, _LINE)})"
+        return f"{result.call.name}({_shorten(result.call.arguments, _LINE)})"
+    listed = ", ".join(f"{name}={to_json(value).decode()}" for name, value in arguments.items())
+    return f"{result.call.name}({_shorten(listed, _LINE)})"
 
 
-def _called(result: ToolResult) -> str:
-    """A call and its result in one line."""
-    return f"{_call(result)} → {_short(' '.join(_told(result).split()), _LINE)}"
+def _write_tool_line(result: ToolResult) -> str:
+    """Write a call and its output in one line."""
+    return f"{_write_call(result)} → {_shorten(' '.join(_read_output(result).split()), _LINE)}"
 
 
-def tool_html(result: ToolResult) -> str:
-    """A call, and its result folded up. All of it is text, no HTML: a model and a tool wrote it."""
+def write_tool(result: ToolResult) -> str:
+    """Write a call, and its output folded up. A model and a tool wrote these: both are escaped, as text."""
     failed = " <b>failed</b>" if result.error else ""
-    told = plain_html(_short(_told(result), _RESULT))
-    return f"<details><summary><code>{plain_html(_call(result))}</code>{failed}</summary><pre>{told}</pre></details>\n"
+    call, output = plain_html(_write_call(result)), plain_html(_shorten(_read_output(result), _OUTPUT))
+    return f"<details><summary><code>{call}</code>{failed}</summary><pre>{output}</pre></details>\n"
 
 
-def _said(answer: Answer) -> list[str]:
-    """An answer's parts as text."""
-    parts = [_called(part) if isinstance(part, ToolResult) else part for part in answer.parts]
+def _list_texts(answer: Answer) -> list[str]:
+    """Write the parts of an answer as text."""
+    parts = [_write_tool_line(part) if isinstance(part, ToolResult) else part for part in answer.parts]
     return parts or ([] if answer.error else [_UNANSWERED])
 
 
-def _remarks(answer: Answer) -> list[str]:
-    problem = answer.problem()
-    return [*([f"Failed: {problem[0]}"] if problem else []), *answer.notes()]
+def _list_remarks(answer: Answer) -> list[str]:
+    problem = explain_error(answer)
+    return [*([f"Failed: {problem[0]}"] if problem else []), *list_notes(answer)]
 
 
-def _answers(panes: Sequence[Pane], turn: int) -> list[tuple[Pane, Answer]]:
+def _pair_answers(panes: Sequence[Pane], turn: int) -> list[tuple[Pane, Answer]]:
     return [(pane, pane.answers[turn]) for pane in panes if turn < len(pane.answers)]
 
 
-def _html(panes: Sequence[Pane], turns: range, totals: str) -> str:
+def _write_html(panes: Sequence[Pane], turns: range, totals: str) -> str:
     parts = [f'<div class="nbk-static {_NO_MATHS}">']
     for turn in turns:
-        answers = _answers(panes, turn)
-        parts.append(f"<blockquote>{_lines(answers[0][1].prompt)}</blockquote>")
+        answers = _pair_answers(panes, turn)
+        parts.append(f"<blockquote>{_break_lines(answers[0][1].prompt)}</blockquote>")
         parts.append(f'<div style="{_GRID}">')
-        parts += [_html_answer(pane, answer) for pane, answer in answers]
+        parts += [_write_answer(pane, answer) for pane, answer in answers]
         parts.append("</div>")
     parts.append(f"<p><small>{escape(totals)}</small></p></div>")
     return "\n".join(parts)
 
 
-def _html_answer(pane: Pane, answer: Answer) -> str:
+def _write_answer(pane: Pane, answer: Answer) -> str:
     name, model = plain_html(pane.name), plain_html(pane.label)
     parts = [f'<div style="min-width:0"><h4>{name} <code>{model}</code></h4>']
     if answer.completion and answer.completion.reasoning:
-        thought = _lines(answer.completion.reasoning)
-        parts.append(f"<details><summary>Reasoning</summary><p>{thought}</p></details>")
+        reasoning = _break_lines(answer.completion.reasoning)
+        parts.append(f"<details><summary>Reasoning</summary><p>{reasoning}</p></details>")
     for part in answer.parts:
-        parts.append(tool_html(part) if isinstance(part, ToolResult) else _left(render_static(part)))
+        parts.append(write_tool(part) if isinstance(part, ToolResult) else _align_left(render_static(part)))
     if not answer.parts and not answer.error:
         parts.append(f"<p>{_UNANSWERED}</p>")
-    parts += [f"<p><i>{_lines(remark)}</i></p>" for remark in _remarks(answer)]
+    parts += [f"<p><i>{_break_lines(remark)}</i></p>" for remark in _list_remarks(answer)]
     if answer.completion:
-        parts.append(f"<p><small>{escape(_facts(answer))}</small></p>")
+        parts.append(f"<p><small>{escape(_join_facts(answer))}</small></p>")
     return "\n".join([*parts, "</div>"])
 
 
-def _left(html: str) -> str:
-    """Cells without an alignment of their own at the left: JupyterLab would set them right."""
+def _align_left(html: str) -> str:
+    """Align cells at the left that have no alignment of their own: JupyterLab would set them right."""
     return re.sub("<(t[hd])>", r'<\1 style="text-align:left">', html)
 
 
-def _lines(text: str) -> str:
+def _break_lines(text: str) -> str:
     return plain_html(text).replace("\n", "<br>")
 
 
-def _fenced(text: str) -> str:
-    """Text as a code block. Answers stand in fences longer than any run of backticks in them: JupyterLab shows trusted
+def _fence(text: str) -> str:
+    """Write text as a code block. The fence is longer than any run of backticks in the text: JupyterLab shows trusted
     Markdown without sanitizing it, and in a fence no reader of Markdown sees HTML, links or images."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{to_text(text)}\n{fence}"
+    marks = "`" * max(3, longest + 1)
+    return f"{marks}text\n{to_text(text)}\n{marks}"
 
 
-def _markdown(panes: Sequence[Pane], turns: range, totals: str) -> str:
+def _write_markdown(panes: Sequence[Pane], turns: range, totals: str) -> str:
     parts = []
     for turn in turns:
-        answers = _answers(panes, turn)
-        parts.append(_fenced(answers[0][1].prompt))
+        answers = _pair_answers(panes, turn)
+        parts.append(_fence(answers[0][1].prompt))
         for pane, answer in answers:
-            said = [*_said(answer), *_remarks(answer), _facts(answer)]
-            parts += [f"**{_name(pane)}**", _fenced("\n\n".join(filter(None, said)))]
+            texts = [*_list_texts(answer), *_list_remarks(answer), _join_facts(answer)]
+            parts += [f"**{_write_name(pane)}**", _fence("\n\n".join(filter(None, texts)))]
     return "\n\n".join([*parts, escape(totals)])
 
 
-def _name(pane: Pane) -> str:
-    """A model's name for Markdown: nothing but letters, digits and what means nothing there."""
+def _write_name(pane: Pane) -> str:
+    """Write a model's name for Markdown: letters, digits and signs without a meaning there."""
     return re.sub(r"[^\w .:/#()-]", "?", f"{pane.name} ({pane.label})")
 
 
-def _plain(panes: Sequence[Pane], turns: range, totals: str) -> str:
+def _write_plain(panes: Sequence[Pane], turns: range, totals: str) -> str:
     parts = []
     for turn in turns:
-        answers = _answers(panes, turn)
+        answers = _pair_answers(panes, turn)
         parts.append("\n".join(f"> {line}" for line in answers[0][1].prompt.splitlines()))
         for pane, answer in answers:
-            said = [*_said(answer), *_remarks(answer), _facts(answer)]
-            parts += [f"--- {pane.name} ({pane.label}) ---", *filter(None, said)]
+            texts = [*_list_texts(answer), *_list_remarks(answer), _join_facts(answer)]
+            parts += [f"--- {pane.name} ({pane.label}) ---", *filter(None, texts)]
     return to_text("\n\n".join([*parts, totals]))

@@ -1,4 +1,4 @@
-"""Where a comparison shows itself: the static twin, and beside it the widget where a person is in front."""
+"""The outputs of a comparison in its cells: the static twin, and beside it the widget where a person is in front."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HIDE_LOST_WIDGET = "<style>.jp-OutputArea:has(.nbk-static) .jupyter-widgets:not
 
 
 def _shell() -> Any:
-    """The IPython shell that runs us, or None. Does not import IPython: without it there is no shell."""
+    """The IPython shell that runs us, or None. Does not import IPython: where nobody has, there is none."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None
 
@@ -37,17 +37,15 @@ def person_in_front() -> bool:
 
 
 class Screen:
-    """The displays of one comparison. `show` belongs to the cell that calls it; `update` reaches every copy."""
+    """The displays of one comparison. `show` belongs to the cell that calls it; `update` reaches every copy.
 
-    def __init__(self, sentence: str, hear: Callable[[dict[str, Any]], None]) -> None:
+    `make_widget` is called where a person is in front.
+    """
+
+    def __init__(self, make_widget: Callable[[], Any]) -> None:
         self._static_id, self._live_id = uuid4().hex, uuid4().hex
         self._shown_in: object = None
-        self._widget: Any = None
-        if person_in_front():
-            from nbkit.notebook.widgets.compare import CompareWidget
-
-            self._widget = CompareWidget(sentence)
-            self._widget.on_msg(lambda _widget, content, _buffers: hear(content))
+        self._widget: Any = make_widget() if person_in_front() else None
 
     @property
     def live(self) -> bool:
@@ -69,7 +67,7 @@ class Screen:
         if not self.live:  # final: a later turn is shown in its own cell
             display(bundle, raw=True)
             return
-        display(beside(bundle), raw=True, display_id=self._static_id)
+        display(fold_twin(bundle), raw=True, display_id=self._static_id)
         display(self._widget, display_id=self._live_id)
 
     def update(self, bundle: Bundle, state: dict[str, Any]) -> None:
@@ -77,7 +75,7 @@ class Screen:
         if self.live:
             from IPython.display import update_display
 
-            update_display(beside(bundle), raw=True, display_id=self._static_id)
+            update_display(fold_twin(bundle), raw=True, display_id=self._static_id)
             self._widget.state = state
 
     def send(self, message: dict[str, Any]) -> None:
@@ -96,8 +94,8 @@ class Screen:
             self._widget = None
 
 
-def beside(bundle: Bundle) -> Bundle:
-    """A static twin that stands beside a widget: folded where it would stand open below it."""
+def fold_twin(bundle: Bundle) -> Bundle:
+    """Prepare a static twin to stand beside a widget: folded where it would stand open below it."""
     html = bundle["text/html"]
     if any(name in os.environ for name in _APART):
         html = f"<details><summary>static copy</summary>{html}</details>"

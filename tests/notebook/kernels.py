@@ -6,57 +6,59 @@ import time
 from pathlib import Path
 from queue import Empty
 
+import scripted_models
 from jupyter_client.manager import KernelManager
 
+PATIENCE = scripted_models.PATIENCE
 SETUP = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+import sys, threading
+sys.path.insert(0, {str(Path(scripted_models.__file__).parent)!r})
 import nbkit
 from nbkit.errors import *
-from nbkit.billing import total as tally
 from nbkit.bulk import portal
 from nbkit.notebook.compare import compare
 from nbkit.notebook.chat import Chat
+from interrupts import call_when_main_waits
 from scripted_models import Scripted
 """
 
 
 class Kernel:
-    """Runs cells as a front end does, and collects the messages of IOPub in `heard`."""
+    """Runs cells as a front end does, and collects the messages of IOPub in `messages`."""
 
     def __init__(self, directory):
         self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=str(directory / "kernel"))
         self.manager.start_kernel(env=_environment(directory))
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=30)
-        self.heard = []
+        self.client.wait_for_ready(timeout=PATIENCE)
+        self.messages = []
         self.run(SETUP)
 
     def close(self):
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
-    def run(self, code, *, person=True, timeout=20):
+    def run(self, code, *, person=True):
         """Run a cell; its messages. `person`: whether the front end could ask somebody for input."""
-        start = len(self.heard)
+        start = len(self.messages)
         cell = self.begin(code, person=person)
-        self.until(lambda: any(_is_end(message, cell) for message in self.heard[start:]), timeout)
-        return self.heard[start:]
+        self.until(lambda: any(_is_end(message, cell) for message in self.messages[start:]))
+        return self.messages[start:]
 
     def begin(self, code, *, person=True):
         return self.client.execute(code, allow_stdin=person)
 
-    def until(self, true, timeout=10):
+    def until(self, true):
         """Listen until something is true."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + PATIENCE
         while not true():
             try:
                 message = self.client.get_iopub_msg(timeout=0.05)
             except Empty:
-                assert time.monotonic() < end, f"not heard: {[m['msg_type'] for m in self.heard[-10:]]}"
+                assert time.monotonic() < end, f"it did not happen: {[m['msg_type'] for m in self.messages[-10:]]}"
                 continue
-            self.heard.append(message)
+            self.messages.append(message)
             assert message["msg_type"] != "error", message["content"]["traceback"]
 
     def value(self, expression):
@@ -64,7 +66,7 @@ class Kernel:
         messages = self.run(f"import json; print(json.dumps({expression}))")
         return json.loads("".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream"))
 
-    def say(self, comm, content):
+    def send(self, comm, content):
         """Send a widget a message, as its view does."""
         data = {"method": "custom", "content": content}
         message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
@@ -72,19 +74,19 @@ class Kernel:
 
     def widget(self):
         """The comm of the last widget displayed."""
-        shown = displays(self.heard, "application/vnd.jupyter.widget-view+json")
+        shown = displays(self.messages, "application/vnd.jupyter.widget-view+json")
         return shown[-1]["application/vnd.jupyter.widget-view+json"]["model_id"]
 
     def sent(self, comm):
         """The custom messages that a widget has sent."""
-        return [data["content"] for data in self._said(comm) if data["method"] == "custom"]
+        return [data["content"] for data in self._comm_data(comm) if data["method"] == "custom"]
 
     def states(self, comm):
         """The values that a widget's trait `state` has had."""
-        return [data["state"]["state"] for data in self._said(comm) if "state" in data.get("state", {})]
+        return [data["state"]["state"] for data in self._comm_data(comm) if "state" in data.get("state", {})]
 
-    def _said(self, comm):
-        messages = [m["content"] for m in self.heard if m["msg_type"] == "comm_msg"]
+    def _comm_data(self, comm):
+        messages = [m["content"] for m in self.messages if m["msg_type"] == "comm_msg"]
         return [content["data"] for content in messages if content["comm_id"] == comm]
 
 

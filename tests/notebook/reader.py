@@ -8,7 +8,7 @@ class Page:
         self.seq, self.turns, self.foot, self.titles = -1, {}, None, []
         self.lost = False
 
-    def hear(self, message):
+    def receive(self, message):
         """Take a message; False where the view has to ask for a resync."""
         if message["type"] == "snapshot":
             self.seq, self.turns, self.titles, self.lost = message["seq"], {}, message["panes"], False

@@ -9,7 +9,8 @@ from reader import Page
 
 from nbkit import ChatCompletion
 from nbkit.adapters.run import ToolResult
-from nbkit.billing import total as tally
+from nbkit.billing.total import TOTAL
+from nbkit.bulk.answers import Answer, Pane, sum_completions
 from nbkit.conversation.completion import Bill, Timing, Usage
 from nbkit.conversation.content import Reasoning
 from nbkit.conversation.tools import ToolCall
@@ -18,8 +19,7 @@ from nbkit.errors import ToolLoopError
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import compare
 from nbkit.notebook.deltas import Board
-from nbkit.notebook.export import bundle, tool_html
-from nbkit.notebook.facts import Answer, Pane, whole
+from nbkit.notebook.export import write_bundle, write_tool
 from nbkit.rendering.markdown import render
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202e```\n</pre><script>alert(2)</script>"
@@ -40,14 +40,14 @@ def result(content="21 °C", arguments='{"city":"Paris"}', name="get_weather", e
 
 
 def test_a_chat_calls_the_functions_and_adds_up_all_turns():
-    before = tally.total()
+    before = TOTAL.total()
     chat = Chat("demo/swift", tools=[get_weather, broken_clock])
     chat("What is the weather, and the clock, in Paris?")
     assert "> 21 °C in Paris\n\n> Error: ZeroDivisionError: no time" in chat.completion.text
     assert [turn.role for turn in chat.conversation] == ["user", "assistant", "tool", "tool", "assistant"]
-    spent = tally.total()
+    spent = TOTAL.total()
     assert spent.calls - before.calls == 2
-    assert chat.cost == pytest.approx(spent.usd - before.usd) == pytest.approx(chat.completion.cost)
+    assert chat.cost == chat.completion.cost == float(spent.usd - before.usd)
     assert chat.completion.usage.output > 40
     chat("Thanks")
     assert [turn.role for turn in chat.conversation][-2:] == ["user", "assistant"]
@@ -62,11 +62,11 @@ def test_a_comparison_calls_them_for_each_model_and_counts_all():
     assert done.to_frame().cost.sum() == pytest.approx(done.cost)
 
 
-def test_a_limit_is_said_in_the_pane_and_the_chat_goes_on():
+def test_a_limit_is_shown_in_the_pane_and_the_chat_goes_on():
     chat = Chat("demo/swift", tools=[get_weather], max_turns=1)("The weather in Rome?")
     with pytest.raises(ToolLoopError, match="not done after 1 answers"):
         _ = chat.completion
-    assert "Failed: demo/swift: not done after 1 answers" in chat._latest._bundle()["text/plain"]
+    assert "Failed: demo/swift: not done after 1 answers" in chat._latest._display._bundle()["text/plain"]
     assert chat.cost > 0
     assert chat("Never mind").completion.text
     assert [turn.role for turn in chat.conversation] == ["user", "user", "assistant"]  # the open call is left out
@@ -74,9 +74,9 @@ def test_a_limit_is_said_in_the_pane_and_the_chat_goes_on():
 
 def test_retry_goes_on_with_the_calls_that_were_not_made():
     chat = Chat("demo/swift", tools=[get_weather], max_turns=1)("The weather in Rome?")
-    chat._latest._hear({"type": "retry", "pane": 0})
+    chat._latest._display._handle({"type": "retry", "pane": 0})
     assert "> 21 °C in Rome" in chat.completion.text
-    assert chat._latest._bundle()["text/html"].count("<details>") == 1
+    assert chat._latest._display._bundle()["text/html"].count("<details>") == 1
     assert chat._latest.spent.calls == 2
 
 
@@ -92,7 +92,9 @@ def test_tools_given_as_dicts_are_not_called():
 def test_calls_and_results_stand_between_the_texts_in_every_form():
     steps = ["Let me *see*.", result(), result("x" * 9000, '{"city"', error=ValueError("bad"))]
     answer = Answer("Weather?", "done", ChatCompletion("It is **21 °C**."), steps=steps)
-    forms = bundle([Pane("x/a", type("Named", (), {"name": "A", "model_id": "x/a"}), Conversation(), [answer])], "")
+    forms = write_bundle(
+        [Pane("x/a", type("Named", (), {"name": "A", "model_id": "x/a"}), Conversation(), [answer])], ""
+    )
     for form, text in forms.items():
         order = [text.index(part) for part in ("Let me", "get_weather", "get_weather({", "It is")]
         assert order == sorted(order), form
@@ -122,41 +124,43 @@ class Tags(HTMLParser):
 
 def test_nothing_of_a_call_becomes_html():
     for evil in (result(HOSTILE, name=HOSTILE), result(HOSTILE, HOSTILE), result("", f'{{"{"<b>"}": "<script>"}}')):
-        found = Tags(tool_html(evil))
-        assert found.tags <= {"details", "summary", "code", "b", "pre"}
-        assert found.attributes == []
-        assert not re.search("[\x1b\u202e]", tool_html(evil))
+        html = Tags(write_tool(evil))
+        assert html.tags <= {"details", "summary", "code", "b", "pre"}
+        assert html.attributes == []
+        assert not re.search("[\x1b\u202e]", write_tool(evil))
     answer = Answer("?", "done", ChatCompletion("fine"), steps=[result(HOSTILE, name=HOSTILE)])
-    twin = bundle([Pane("x/a", type("Named", (), {"name": "A", "model_id": "x/a"}), Conversation(), [answer])], "")
+    twin = write_bundle(
+        [Pane("x/a", type("Named", (), {"name": "A", "model_id": "x/a"}), Conversation(), [answer])], ""
+    )
     assert "````" in twin["text/markdown"]  # a fence that the result cannot close
     assert not re.search("[\x1b\u202e]", twin["text/plain"])
 
 
 def test_the_live_view_has_them_in_order_and_late_views_too():
     board, page, late = Board([("A", "x/a")]), Page(), Page()
-    page.hear(board.snapshot())
+    page.receive(board.snapshot())
     turn = board.add(0, "Weather?")
     texts = ["Let me *se", "e*.\n\n```py\nopen = 1\n", "# It is\n\n21 ", "°C"]
     turn.feed(texts[0], "")
-    page.hear(board.delta())
+    page.receive(board.delta())
     turn.feed(texts[1], "")
-    turn.insert(tool_html(result()))
-    turn.insert(tool_html(result("🎉 again")))
+    turn.insert(write_tool(result()))
+    turn.insert(write_tool(result("🎉 again")))
     turn.feed(texts[2], "")
-    page.hear(board.delta())
-    late.hear(board.snapshot())
+    page.receive(board.delta())
+    late.receive(board.snapshot())
     turn.feed(texts[3], "")
     turn.finish("done", {"text": "", "strip": [], "notes": [], "problem": None})
     delta = board.delta()
     assert "final" not in delta["news"][0]
-    page.hear(delta)
-    late.hear(delta)
+    page.receive(delta)
+    late.receive(delta)
     before = "<p>Let me <em>see</em>.</p>\n<pre><code>open = 1\n</code></pre>\n"
-    both = tool_html(result()) + tool_html(result("🎉 again"))
+    both = write_tool(result()) + write_tool(result("🎉 again"))
     assert page.html() == late.html() == before + both + render(texts[2] + texts[3])
 
 
-def test_the_whole_of_some_answers_is_their_sum():
+def test_the_completions_of_a_run_are_added_up():
     first = ChatCompletion(
         "", usage=Usage(input=5, output=2), bill=Bill(0.1, "catalog"), timing=Timing(0.5, 1.0),
         reasoning_blocks=(Reasoning(text="Hm. "),),
@@ -164,13 +168,13 @@ def test_the_whole_of_some_answers_is_their_sum():
     last = ChatCompletion(
         "Done", usage=Usage(input=9, cache_read=5), bill=Bill(0.2, "estimate"), timing=Timing(0.1, 2.0, 2)
     )
-    both = whole([first, last])
+    both = sum_completions([first, last])
     assert (both.text, both.reasoning, both.cost, both.bill.source) == ("Done", "Hm. ", 0.3, "estimate")
     assert both.usage == Usage(input=14, output=2, cache_read=5)
     assert both.timing == Timing(0.5, 3.0, 3)
-    unknown = whole([first, ChatCompletion("?")])
+    unknown = sum_completions([first, ChatCompletion("?")])
     assert (unknown.usage, unknown.cost) == (None, None)
-    assert whole([]) is None
+    assert sum_completions([]) is None
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +182,7 @@ def kernel(tmp_path_factory):
     kernel = Kernel(tmp_path_factory.mktemp("kernel"))
     kernel.run("""
 import threading, asyncio
-go_on, begun = threading.Event(), threading.Event()
+go_on, searching = threading.Event(), threading.Event()
 def get_weather(city: str) -> str:
     'The weather.'
     return f'21 °C in {city}'
@@ -188,8 +192,8 @@ async def get_time(city: str) -> str:
     return 'noon'
 def slow_search(words: str) -> str:
     'Searches.'
-    begun.set()
-    go_on.wait(20)
+    searching.set()
+    go_on.wait(120)
 """)
     yield kernel
     kernel.run("go_on.set()")
@@ -199,31 +203,31 @@ def slow_search(words: str) -> str:
 def test_a_cell_shows_the_loop_and_leaves_it_readable(kernel):
     kernel.run("chat = Chat('demo/swift', tools=[get_weather, get_time]); chat('Weather and time in Paris?')")
     assert kernel.value("[chat.completion.finish_reason, chat.cost > 0, len(chat.conversation)]") == ["stop", True, 5]
-    kernel.until(lambda: displays(kernel.heard, "text/markdown", "update_display_data"))
+    kernel.until(lambda: displays(kernel.messages, "text/markdown", "update_display_data"))
     page = Page()
     kernel.until(lambda: kernel.states(kernel.widget()))
-    page.hear(kernel.states(kernel.widget())[-1])
+    page.receive(kernel.states(kernel.widget())[-1])
     assert page.html().startswith("<details><summary><code>get_")
     assert "<pre>21 °C in Paris</pre>" in page.html()
-    twin = displays(kernel.heard, "text/markdown", "update_display_data")[-1]
+    twin = displays(kernel.messages, "text/markdown", "update_display_data")[-1]
     assert "<pre>noon</pre>" in twin["text/html"]
 
 
 def test_stop_ends_a_tool_that_takes_long(kernel):
     kernel.run("chat = Chat('demo/swift', tools=[slow_search]); chat('Search for x')")
-    kernel.run("begun.wait(5); chat.stop(); chat._latest.wait(5)")
-    status = "[chat._latest._panes[0].answers[-1].status, chat.completion.finish_reason, chat._latest.spent.calls]"
+    kernel.run("searching.wait(120); chat.stop(); chat._latest.wait(120)")
+    status = (
+        "[chat._latest._panel.panes[0].answers[-1].status, chat.completion.finish_reason, chat._latest.spent.calls]"
+    )
     assert kernel.value(status) == ["stopped", "tool_calls", 1]
-    kernel.run("chat('Hi'); chat._latest.wait(5)")
+    kernel.run("chat('Hi'); chat._latest.wait(120)")
     assert kernel.value("[turn.role for turn in chat.conversation]") == ["user", "user", "assistant"]
 
 
-def test_stop_amidst_a_text_keeps_what_came(kernel):
+def test_stop_in_the_middle_of_a_text_keeps_what_arrived(kernel):
     kernel.run("chat = Chat(Scripted('a', ['so far', None]), tools=[get_weather]); chat('Hi')")
-    kernel.run(
-        "import time\nwhile not chat._latest._board.last(0)._html + chat._latest._board.last(0)._tail: time.sleep(0.02)"
-    )
-    kernel.run("chat.stop(); chat._latest.wait(5)")
+    kernel.run("import time\nwhile chat._latest._panel.panes[0].answers[-1].status != 'streaming': time.sleep(0.02)")
+    kernel.run("chat.stop(); chat._latest.wait(120)")
     assert kernel.value("[[turn.text for turn in chat.conversation], chat.completion.bill.source]") == [
         ["Hi", "so far"],
         "partial",

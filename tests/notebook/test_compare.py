@@ -1,19 +1,19 @@
 """Comparisons and chats without a person in front: they block, and their data are complete."""
 
 import asyncio
-import time
+import threading
 
 import pytest
-from scripted_models import Scripted
+from scripted_models import PATIENCE, Scripted
 from shells import running_shell
 
-from nbkit.billing import total as tally
+from nbkit.billing.total import TOTAL
 from nbkit.errors import ConfigError, ConversationError, ModelNotFoundError, RateLimitError, StreamError
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 
 
-def said(conversation):
+def turns_of(conversation):
     return [(turn.role, turn.text) for turn in conversation]
 
 
@@ -34,25 +34,24 @@ def test_a_follow_up_goes_on_with_each_models_own_answers():
     done = compare("Count", models).ask("In Italian")
     for model, answers in zip(models, [("one", "uno"), ("two", "due")], strict=True):
         turns = [("user", "Count"), ("assistant", answers[0]), ("user", "In Italian"), ("assistant", answers[1])]
-        assert said(model.asked[1]) == turns[:3]
-        assert said(done.conversations[model.model_id]) == turns
+        assert model.prompts[1] == turns[:3]
+        assert turns_of(done.conversations[model.model_id]) == turns
 
 
 def test_options_and_whole_conversations_reach_the_models():
     model = Scripted("a")
     turns = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hi"}]
     compare(turns, model, temperature=0.5, max_tokens=20)
-    assert said(model.asked[0]) == [("system", "Be brief"), ("user", "Hi")]
-    assert model.options == [{"temperature": 0.5, "max_tokens": 20}]
+    assert model.prompts[0] == [("system", "Be brief"), ("user", "Hi")]
+    (body,) = model.requests
+    assert (body["temperature"], body["max_tokens"]) == (0.5, 20)
 
 
 def test_one_models_failure_does_not_disturb_the_others():
-    broken = StreamError("broke off")
-    broken.partial = Scripted("x").astream("").completion
     models = [
         Scripted("a", ["fine"]),
-        Scripted("b", [RateLimitError("too many", status=429)], ["better"]),
-        Scripted("c", ["half", broken]),
+        Scripted("b", [RateLimitError("too many")], ["better"]),
+        Scripted("c", ["half", StreamError("broken")]),
         Scripted("d", [ZeroDivisionError("a bug")]),
     ]
     done = compare("Hi", models)
@@ -62,9 +61,10 @@ def test_one_models_failure_does_not_disturb_the_others():
         "scripted/c": StreamError,
         "scripted/d": ZeroDivisionError,
     }
+    assert done.completions["scripted/c"].text == "half"
     assert done.spent.calls == 2  # the partial answer was paid for
     done.ask("Again")
-    assert said(models[1].asked[1]) == [("user", "Hi"), ("user", "Again")]
+    assert models[1].prompts[1] == [("user", "Hi"), ("user", "Again")]
     assert done.completions["scripted/b"].text == "better"
 
 
@@ -86,11 +86,11 @@ def test_a_model_may_take_part_twice():
         ([{"role": "assistant", "content": "Hi"}], ["demo/swift"], {}, ConversationError),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_sent(prompt, models, options, error):
+def test_mistakes_raise_before_anything_is_sent(prompt, models, options, error):
     model = Scripted("a")
     with pytest.raises(error):
         compare(prompt, [model, *models] if models else [], **options)
-    assert model.asked == []
+    assert model.requests == []
 
 
 def test_the_frame_has_a_row_per_turn_and_model():
@@ -104,7 +104,7 @@ def test_the_frame_has_a_row_per_turn_and_model():
     ]
     assert frame.output_tokens.fillna(-1).tolist() == [2, -1, 1, 1]
     assert frame.cost.isna().tolist() == [False, True, False, True]
-    assert frame.error.dropna().tolist() == ["no"]
+    assert frame.error.dropna().tolist() == ["scripted/b: no (HTTP 429)"]
     assert (frame.seconds.dropna() > 0).all()
 
 
@@ -115,16 +115,17 @@ def test_an_unknown_cost_makes_the_sum_unknown():
 
 
 def test_the_notebook_total_counts_every_call():
-    before = tally.total()
-    compare("Hi", [Scripted("a"), Scripted("b")]).ask("Again")
-    after = tally.total()
-    assert (after.calls - before.calls, after.usd - before.usd) == (4, pytest.approx(44e-6))
+    before = TOTAL.total()
+    done = compare("Hi", [Scripted("a"), Scripted("b")]).ask("Again")
+    after = TOTAL.total()
+    assert (after.calls - before.calls, float(after.usd - before.usd)) == (4, 44e-6)
+    assert (done.spent.usd, done.cost) == (after.usd - before.usd, 44e-6)
 
 
 def test_many_models_answer_at_the_same_time():
-    began = time.monotonic()
-    compare("Hi", [Scripted(f"m{number}", ["Hi"] * 4, wait=0.1) for number in range(8)])
-    assert time.monotonic() - began < 1.5  # one after the other: 3.2 s
+    together = threading.Barrier(8)  # nobody passes alone
+    done = compare("Hi", [Scripted(f"m{number}", ["Hi", together, "!"]) for number in range(8)]).wait(PATIENCE)
+    assert {completion.text for completion in done.completions.values()} == {"Hi!"}
 
 
 def test_awaiting_gives_the_comparison():
@@ -162,7 +163,7 @@ def test_a_chat_remembers_over_calls():
     assert chat("Hi") is chat
     assert chat.completion.text == "Hello"
     assert chat("How are you?").completion.text == "Fine"
-    assert said(model.asked[1]) == [
+    assert model.prompts[1] == [
         ("system", "Be brief"),
         ("user", "Hi"),
         ("assistant", "Hello"),
@@ -170,7 +171,7 @@ def test_a_chat_remembers_over_calls():
     ]
     assert len(chat.conversation) == 5
     assert chat.cost == pytest.approx(22e-6)
-    assert model.options == [{"temperature": 0.2}] * 2
+    assert [body["temperature"] for body in model.requests] == [0.2] * 2
 
 
 def test_a_chat_raises_the_error_of_its_call_and_can_go_on():

@@ -7,7 +7,7 @@ from reader import Page
 from nbkit.notebook.deltas import Board
 from nbkit.rendering.markdown import render
 
-ANSWER = """# Two ways 🎉
+ANSWER = """# Two recipes 🎉
 
 Some **bold** prose with `code`, then a list:
 
@@ -31,7 +31,8 @@ See [the docs][1] and <img src=x onerror=alert(1)>. Sum: $x^2$.
 END = {"text": "", "strip": [], "notes": [], "problem": None}
 
 
-def pieces(text, seed):
+def cut(text, seed):
+    """Pieces of a text."""
     chance = random.Random(seed)  # noqa: S311 - cuts, not secrets
     while text:
         size = chance.randint(1, 12)
@@ -40,17 +41,17 @@ def pieces(text, seed):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_view_that_hears_every_delta_shows_what_render_makes(seed):
+def test_a_view_that_gets_every_delta_shows_what_render_makes(seed):
     board = Board([("A", "x/a")])
     page = Page()
-    page.hear(board.snapshot())
+    page.receive(board.snapshot())
     turn = board.add(0, "Which?")
-    for number, piece in enumerate(pieces(ANSWER, seed)):
+    for number, piece in enumerate(cut(ANSWER, seed)):
         turn.feed(piece, "")
         if number % 3 == seed % 3 and (delta := board.delta()):
-            assert page.hear(json.loads(json.dumps(delta)))
+            assert page.receive(json.loads(json.dumps(delta)))
     turn.finish("done", END)
-    page.hear(board.delta())
+    page.receive(board.delta())
     assert page.html() == render(ANSWER)
     assert page.turns[0, 0]["status"] == "done"
     assert board.delta() is None
@@ -64,8 +65,8 @@ def test_views_that_come_late_or_miss_a_message_catch_up(seed):
 
     def send(message, loss=0.0):
         """To all views, of which some miss it; whether one asks for a resync."""
-        heard = [view.hear(message) for view in views if message and chance.random() >= loss]
-        return False in heard
+        results = [view.receive(message) for view in views if message and chance.random() >= loss]
+        return False in results
 
     def greet():
         send(board.delta())
@@ -73,7 +74,7 @@ def test_views_that_come_late_or_miss_a_message_catch_up(seed):
 
     greet()
     turns = [board.add(pane, "Hi") for pane in range(4)]
-    for piece in pieces(ANSWER, seed):
+    for piece in cut(ANSWER, seed):
         for turn in turns:
             turn.feed(piece, "hmm " if chance.random() < 0.1 else "")
         if send(board.delta(), loss=0.2):
@@ -105,7 +106,7 @@ def test_what_is_sent_grows_with_the_text_not_with_its_square():
     assert sent("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 150) < 12
 
 
-def test_nothing_is_said_twice_and_nothing_when_nothing_is_new():
+def test_nothing_is_sent_twice_and_nothing_when_nothing_is_new():
     board = Board([("A", "x/a")])
     turn = board.add(0, "<b>Hi</b>")
     first = board.delta()
@@ -127,19 +128,19 @@ def test_a_crowd_is_shown_less_often_than_a_few():
 def test_a_retry_starts_the_answer_again():
     board = Board([("A", "x/a")])
     page = Page()
-    page.hear(board.snapshot())
+    page.receive(board.snapshot())
     turn = board.add(0, "Hi")
     turn.feed("Half an ans", "hm")
     turn.finish("failed", END | {"problem": ("broke off", "The answer is not complete.")})
-    page.hear(board.delta())
+    page.receive(board.delta())
     assert page.turns[0, 0]["status"] == "failed"
     turn.reset()
     turn.feed("All of it", "")
     turn.finish("done", END)
-    page.hear(board.delta())
+    page.receive(board.delta())
     assert (page.html(), page.turns[0, 0]["think"]) == ("<p>All of it</p>\n", "")
     assert page.turns[0, 0]["prompt"] == "Hi"
     late = Page()
-    late.hear(board.snapshot())
+    late.receive(board.snapshot())
     assert late.turns[0, 0]["end"] == END
     assert late.html() == page.html()

@@ -4,29 +4,29 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from kernels import Kernel
+from kernels import PATIENCE, Kernel
 
 from nbkit import get_adapter
 
 MODELS = ("demo/swift", "demo/sage", "demo/scholar", "demo/tortoise", "demo/brittle")
-SAID = "echo: here"
+PROMPT = "echo: here"
 
 
 def execute(adapter):
-    return adapter.execute(SAID).text
+    return adapter.execute(PROMPT).text
 
 
 def stream(adapter):
-    with adapter.stream(SAID) as chunks:
+    with adapter.stream(PROMPT) as chunks:
         return "".join(chunk.text for chunk in chunks)
 
 
 async def aexecute(adapter):
-    return (await adapter.aexecute(SAID)).text
+    return (await adapter.aexecute(PROMPT)).text
 
 
 async def astream(adapter):
-    async with adapter.astream(SAID) as chunks:
+    async with adapter.astream(PROMPT) as chunks:
         return "".join([chunk.text async for chunk in chunks])
 
 
@@ -44,19 +44,19 @@ def test_plain_and_inside_a_running_loop(model):
 
 def test_from_threads():
     adapters = [get_adapter(model) for model in MODELS]
-    ways = [execute, stream, lambda each: asyncio.run(aexecute(each)), lambda each: asyncio.run(astream(each))]
+    calls = [execute, stream, lambda each: asyncio.run(aexecute(each)), lambda each: asyncio.run(astream(each))]
     with ThreadPoolExecutor(20) as pool:
-        jobs = [pool.submit(way, adapter) for adapter in adapters for way in ways]
-        assert [job.result(timeout=20) for job in jobs] == ["here"] * 20
+        jobs = [pool.submit(call, adapter) for adapter in adapters for call in calls]
+        assert [job.result(timeout=PATIENCE) for job in jobs] == ["here"] * 20
 
 
 def test_in_a_cell(tmp_path):
     kernel = Kernel(tmp_path)
     try:
-        kernel.run("adapter = nbkit.get_adapter('demo/scholar')\nsaid = [adapter.execute('echo: here').text]")
-        kernel.run("with adapter.stream('echo: here') as s: said.append(''.join(c.text for c in s))")
-        kernel.run("said.append((await adapter.aexecute('echo: here')).text)")
-        kernel.run("async with adapter.astream('echo: here') as s: said.append(''.join([c.text async for c in s]))")
-        assert kernel.value("said") == ["here"] * 4
+        kernel.run("adapter = nbkit.get_adapter('demo/scholar')\ntexts = [adapter.execute('echo: here').text]")
+        kernel.run("with adapter.stream('echo: here') as s: texts.append(''.join(c.text for c in s))")
+        kernel.run("texts.append((await adapter.aexecute('echo: here')).text)")
+        kernel.run("async with adapter.astream('echo: here') as s: texts.append(''.join([c.text async for c in s]))")
+        assert kernel.value("texts") == ["here"] * 4
     finally:
         kernel.close()

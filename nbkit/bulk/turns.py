@@ -1,0 +1,181 @@
+"""The turns of a panel: all models get the same prompt at once, each answer streams into its pane and is booked, and a
+listener follows. Everything here runs on the portal's thread, `stop` excepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from nbkit.adapters.run import AsyncRun, Event
+from nbkit.adapters.stream import AsyncStream
+from nbkit.billing.entry import in_cell
+from nbkit.billing.total import RunningTotal
+from nbkit.bulk import portal
+from nbkit.bulk.answers import Pane, Status
+from nbkit.conversation.completion import ChatCompletion
+from nbkit.conversation.turns import Conversation
+from nbkit.errors import NbkitError
+
+
+class Listener(Protocol):
+    """Follows a panel.
+
+    All methods are called on the portal's thread, one at a time, so they must return soon and must not wait for the
+    panel. An error raised here costs no answer: `Panel.wait` raises it.
+    """
+
+    def begin(self, pane: Pane, retry: bool) -> None:
+        """Begin a turn in a pane: `pane.answers[-1]`, with its prompt. `retry`: begin it again, after its `steps`."""
+
+    def receive(self, pane: Pane, event: Event) -> None:
+        """Take a chunk or a tool output of a pane."""
+
+    def end(self, pane: Pane) -> None:
+        """End the turn of a pane: its answer is complete, stopped or failed."""
+
+    def rest(self) -> None:
+        """Rest: nothing streams any more. The next question may be waiting for its turn."""
+
+
+class Turns:
+    """Runs one turn after the other. `options` go to every call; with `limits`, a call is a run with tools."""
+
+    def __init__(
+        self, panes: Sequence[Pane], options: dict[str, Any], limits: dict[str, Any] | None, cell: str | None
+    ) -> None:
+        self._panes, self._options, self._limits, self._cell = panes, options, limits, cell
+        self.listener: Listener | None = None
+        self.running_total = RunningTotal()
+        self.stops = 0
+        """How often all was stopped: a turn that was requested before the last stop is not begun after it."""
+        self._lock = asyncio.Lock()
+        self._running: set[asyncio.Task[None]] = set()
+        self._fault: Exception | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers stream now."""
+        return bool(self._running)
+
+    def stop(self) -> None:
+        """Cancel the answers that stream, and all turns that were requested. Returns at once, in any thread."""
+        self.stops += 1
+        portal.call(self._cancel)
+
+    def _cancel(self) -> None:
+        _cancel_once(self._running)
+
+    async def rest(self) -> None:
+        """Wait until nothing streams."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def ask(self, prompt: Conversation, stops: int) -> None:
+        """Ask all, when the turn before has ended; not after a stop: `stops` is their number at the request."""
+        async with self._lock:
+            await self.rest()
+            if stops != self.stops:
+                return
+            for pane in self._panes:
+                pane.begin(prompt)
+                self._begin(pane, retry=False)
+            await self._stream(self._panes)
+
+    async def retry(self, pane: Pane) -> None:
+        """Ask one model again, if its last answer failed."""
+        if pane.answers and pane.answers[-1].status == "failed":
+            pane.begin_again()
+            self._begin(pane, retry=True)
+            await self._stream([pane])
+
+    def _begin(self, pane: Pane, retry: bool) -> None:
+        self._notify(lambda listener: listener.begin(pane, retry))
+
+    async def _stream(self, panes: Sequence[Pane]) -> None:
+        """Run some panes to the ends of their answers."""
+        tasks = {asyncio.create_task(self._answer(pane)): pane for pane in panes}
+        self._running |= tasks.keys()
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            _cancel_once(tasks)
+            await asyncio.wait(tasks)
+            raise
+        finally:
+            self._running -= tasks.keys()
+            for task, pane in tasks.items():
+                if task.cancelled():  # before its first step
+                    self._end(pane, "stopped")
+            if not self._running:
+                self._notify(lambda listener: listener.rest())
+        for task in tasks:
+            if not task.cancelled():
+                task.result()  # a fault of nbkit's own reaches whoever waits
+        if self._fault:
+            fault, self._fault = self._fault, None
+            raise fault
+
+    async def _answer(self, pane: Pane) -> None:
+        """Make one call, or with tools a run of calls, from the request to the bill."""
+        stream: AsyncStream | AsyncRun | None = None
+        status: Status = "done"
+        error: Exception | None = None
+        try:
+            with in_cell(self._cell):
+                async with self._open(pane) as stream:
+                    async for event in stream:
+                        self._receive(pane, event)
+        except asyncio.CancelledError:
+            status = "stopped"
+        except Exception as failure:  # noqa: BLE001 - whatever happens to one model stays in its pane and in `errors`
+            status, error = "failed", failure
+        if isinstance(stream, AsyncRun):
+            pane.conversation = stream.conversation  # also after an error: what the tools did is not done again
+        self._end(pane, status, _list_completions(stream, error), error)
+
+    def _open(self, pane: Pane) -> AsyncStream | AsyncRun:
+        if self._limits is None:
+            return pane.adapter.astream(pane.conversation, **self._options)
+        return pane.adapter.arun(pane.conversation, **self._limits, **self._options)
+
+    def _receive(self, pane: Pane, event: Event) -> None:
+        pane.receive(event)
+        self._notify(lambda listener: listener.receive(pane, event))
+
+    def _end(
+        self, pane: Pane, status: Status, completions: Sequence[ChatCompletion] = (), error: Exception | None = None
+    ) -> None:
+        for completion in completions:
+            self.running_total.add(pane.adapter.model_id, completion, self._cell)
+        pane.end(status, completions, error)
+        self._notify(lambda listener: listener.end(pane))
+
+    def _notify(self, tell: Callable[[Listener], None]) -> None:
+        if self.listener is None:
+            return
+        try:
+            tell(self.listener)
+        except Exception as fault:  # noqa: BLE001 - kept for `wait`: the answers, which are paid, go on
+            self._fault = self._fault or fault
+
+
+def _cancel_once(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks. A second cancel would interrupt the closing of their sockets."""
+    for task in tasks:
+        if not task.cancelling():
+            task.cancel()
+
+
+def _list_completions(stream: AsyncStream | AsyncRun | None, error: Exception | None) -> list[ChatCompletion]:
+    """List what was answered and must be paid for, complete or partial: as the observers of these calls got it."""
+    if isinstance(stream, AsyncRun):
+        completions = stream.completions
+    elif isinstance(error, NbkitError):
+        partial: ChatCompletion | None = getattr(error, "partial", None)
+        completions = [partial] if partial else []
+    else:
+        completions = [stream.completion] if stream else []
+    # stopped before anything was sent: no call was made
+    return [one for one in completions if one.timing is None or one.timing.attempts]
