@@ -1,12 +1,12 @@
-"""How a conversation is written on the wire, sans-IO.
+"""Wire formats, sans-IO: how a conversation is written as a request, and how an answer is read.
 
-A protocol is its module and one row of `PROTOCOLS`.
+A protocol is its module and one row of `PROTOCOLS`; CONTRIBUTING.md has the recipe for another.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from nbkit.errors import ProviderNotSupportedError
 
@@ -14,20 +14,29 @@ if TYPE_CHECKING:  # the table is read by the catalog too, which encodes nothing
     from nbkit.protocols.wire import ProtocolModule
 
 
-PROTOCOLS = {  # name -> the module of this room that speaks it
-    "openai-chat": "openai_chat",
-    "anthropic-messages": "anthropic_messages",
-    "gemini-generate": "gemini_generate",
-    "openai-responses": "openai_responses",
-    "cohere-v2": "cohere_v2",
-    "ollama-chat": "ollama_chat",
-    "bedrock-converse": "bedrock_converse",
-    "anthropic-vertex": "anthropic_vertex",
+class Row(NamedTuple):
+    """A protocol, as the other rooms know it."""
+
+    module: str
+    """The module of this room that speaks it. A face of it, at the demo or in the tests, has the same name."""
+    models: str = ""
+    """Path of the list of models, seen from the base URL, which costs nothing to read; "" where there is none."""
+
+
+PROTOCOLS = {
+    "openai-chat": Row("openai_chat", models="models"),
+    "anthropic-messages": Row("anthropic_messages", models="models"),
+    "gemini-generate": Row("gemini_generate", models="models"),
+    "openai-responses": Row("openai_responses", models="models"),
+    "cohere-v2": Row("cohere_v2", models="../v1/models"),
+    "ollama-chat": Row("ollama_chat", models="api/tags"),
+    "bedrock-converse": Row("bedrock_converse"),
+    "anthropic-vertex": Row("anthropic_vertex"),
 }
 
 
 def protocol(name: str) -> ProtocolModule:
-    """The module that speaks a protocol. Raises ProviderNotSupportedError, which names those that there are."""
+    """Import the module that speaks a protocol. Raises ProviderNotSupportedError, which lists those that there are."""
     if name not in PROTOCOLS:
-        raise ProviderNotSupportedError(f"no protocol {name!r}; there are {', '.join(PROTOCOLS)}")
-    return cast("ProtocolModule", import_module(f"nbkit.protocols.{PROTOCOLS[name]}"))
+        raise ProviderNotSupportedError(f"unknown protocol {name!r}; there are {', '.join(PROTOCOLS)}")
+    return cast("ProtocolModule", import_module(f"nbkit.protocols.{PROTOCOLS[name].module}"))

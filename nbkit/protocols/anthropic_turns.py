@@ -1,4 +1,4 @@
-"""Turns as Anthropic's messages: alternating roles, the user first, the system's words apart, no empty text.
+"""Turns as Anthropic's messages: alternating roles, the user first, the system apart, no empty text.
 
 Wire facts: docs.claude.com/en/api/messages, /build-with-claude/vision, tool-use, extended-thinking.
 """
@@ -10,78 +10,73 @@ from typing import Any
 
 from nbkit.conversation.content import FileEntry, ImageEntry, Reasoning, TextEntry, inline
 from nbkit.conversation.tools import ToolCall
-from nbkit.conversation.turns import (
-    AnyTurn,
-    Conversation,
-    ToolOutputTurn,
-    ToolsCallTurn,
-)
-from nbkit.protocols.writing import Draft, arguments_of, say, system_apart
+from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
+from nbkit.protocols.writing import Draft, add_blocks, parse_arguments, split_system
 
 FORMAT = "anthropic-claude-v1"
-"""What OpenRouter calls reasoning that Claude signed."""
+"""OpenRouter's name for reasoning that Claude has signed."""
 
 
-def put_turns(draft: Draft, conversation: Conversation) -> None:
+def encode_turns(draft: Draft, conversation: Conversation) -> None:
     """Write `system` and `messages`."""
-    system, turns = system_apart(conversation)
-    if said := [text for turn in system if (text := _system_text(draft, turn))]:
-        draft.body["system"] = "\n\n".join(said)
+    system, turns = split_system(conversation)
+    if texts := [text for turn in system if (text := _encode_system(draft, turn))]:
+        draft.body["system"] = "\n\n".join(texts)
     messages: list[dict[str, Any]] = []
     for turn in turns:
-        say(messages, "assistant" if turn.role == "assistant" else "user", _blocks(draft, turn))
-    for message in messages:  # the results of tools stand before what else the user says
+        add_blocks(messages, "assistant" if turn.role == "assistant" else "user", _encode_turn(draft, turn))
+    for message in messages:  # the results of tools must stand before other blocks of the user
         message["content"].sort(key=lambda block: block["type"] != "tool_result" and message["role"] == "user")
     draft.body["messages"] = messages
 
 
-def _system_text(draft: Draft, turn: AnyTurn) -> str:
+def _encode_system(draft: Draft, turn: AnyTurn) -> str:
     if any(not isinstance(entry, TextEntry) for entry in turn.entries):
         draft.change("dropped", "image", "the system prompt is text")
     return turn.text
 
 
-def _blocks(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
+def _encode_turn(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
     if isinstance(turn, ToolOutputTurn):
-        result = {"type": "tool_result", "tool_use_id": _tool_id(draft, turn.tool_call_id)}
-        content = turn.content if isinstance(turn.content, str) else _content(draft, turn)
+        result = {"type": "tool_result", "tool_use_id": _fit_id(draft, turn.tool_call_id)}
+        content = turn.content if isinstance(turn.content, str) else _encode_entries(draft, turn)
         return [result | ({"content": content} if content else {})]
-    blocks = [block for reasoning in getattr(turn, "reasoning", ()) if (block := _thinking(draft, reasoning))]
-    blocks += _content(draft, turn)
+    blocks = [block for reasoning in getattr(turn, "reasoning", ()) if (block := _encode_reasoning(draft, reasoning))]
+    blocks += _encode_entries(draft, turn)
     if isinstance(turn, ToolsCallTurn):
-        blocks += [_tool_use(draft, call) for call in turn.tool_calls]
+        blocks += [_encode_call(draft, call) for call in turn.tool_calls]
     return blocks
 
 
-def _content(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
+def _encode_entries(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for entry in turn.entries:
         if isinstance(entry, TextEntry):
             blocks.append({"type": "text", "text": entry.text})
         elif isinstance(entry, ImageEntry):
-            blocks.append(_image(draft, entry))
+            blocks.append(_encode_image(draft, entry))
         elif isinstance(entry, FileEntry):
-            blocks.append(_document(entry))
+            blocks.append(_encode_document(entry))
     return blocks
 
 
-def _document(entry: FileEntry) -> dict[str, Any]:
+def _encode_document(entry: FileEntry) -> dict[str, Any]:
     media_type, data = inline(entry.url) or ("", "")
     title = {"title": entry.file.filename} if entry.file.filename else {}
     return {"type": "document", "source": {"type": "base64", "media_type": media_type, "data": data}, **title}
 
 
-def _image(draft: Draft, entry: ImageEntry) -> dict[str, Any]:
+def _encode_image(draft: Draft, entry: ImageEntry) -> dict[str, Any]:
     if entry.image_url.detail:
-        draft.change("dropped", "detail of an image", "Anthropic has no such choice")
+        draft.change("dropped", "detail of an image", "Anthropic has no such option")
     if (content := inline(entry.url)) is None:
         return {"type": "image", "source": {"type": "url", "url": entry.url}}
     media_type, data = content
     return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
 
 
-def _thinking(draft: Draft, block: Reasoning) -> dict[str, Any] | None:
-    """A block of Claude's own reasoning, unchanged; another vendor's cannot be sent back."""
+def _encode_reasoning(draft: Draft, block: Reasoning) -> dict[str, Any] | None:
+    """Write a block of Claude's own reasoning unchanged; another vendor's cannot be sent back."""
     own = block.format == FORMAT
     if own and block.signature is not None:
         return {"type": "thinking", "thinking": block.text, "signature": block.signature}
@@ -91,12 +86,13 @@ def _thinking(draft: Draft, block: Reasoning) -> dict[str, Any] | None:
     return None
 
 
-def _tool_id(draft: Draft, given: str) -> str:
-    fitting = re.sub(r"[^a-zA-Z0-9_-]", "_", given) or "_"
-    if fitting != given:
+def _fit_id(draft: Draft, call_id: str) -> str:
+    fitting = re.sub(r"[^a-zA-Z0-9_-]", "_", call_id) or "_"
+    if fitting != call_id:
         draft.change("transformed", "ids of tool calls", "they are letters, digits, _ and -")
     return fitting
 
 
-def _tool_use(draft: Draft, call: ToolCall) -> dict[str, Any]:
-    return {"type": "tool_use", "id": _tool_id(draft, call.id), "name": call.name, "input": arguments_of(draft, call)}
+def _encode_call(draft: Draft, call: ToolCall) -> dict[str, Any]:
+    call_id = _fit_id(draft, call.id)
+    return {"type": "tool_use", "id": call_id, "name": call.name, "input": parse_arguments(draft, call)}

@@ -5,10 +5,10 @@ structured-outputs.
 
 Usage: `billed_units` are what is paid for, without the tokens of Cohere's own prompt around the conversation; `tokens`
 count those too, and are read only where nothing is billed. Both output counts include thinking, which
-`tokens.reasoning_tokens` names. `cached_tokens` are a part of `tokens.input_tokens`; the bill does not know them.
+`tokens.reasoning_tokens` counts apart. `cached_tokens` are a part of `tokens.input_tokens`; they are not billed apart.
 
 The plan that a model makes before it calls tools (`tool_plan`) is reasoning. Citations stay in `raw`. The answer is
-complete when `message-end` has come with its finish reason.
+complete when `message-end` has arrived with its finish reason.
 
 A whole answer is read like the events of a stream, so both give the same completion.
 """
@@ -24,28 +24,18 @@ from nbkit.conversation.content import ImageEntry, Reasoning, TextEntry
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
-from nbkit.errors import AdapterError, ProviderError, StreamError
-from nbkit.protocols.failures import failure
-from nbkit.protocols.reading import (
-    arguments,
-    count,
-    expect_object,
-    first_count,
-    mapping,
-    objects,
-    parse_object,
-    reported_cost,
-    string,
-)
-from nbkit.protocols.wire import Dialect, WireRequest
+from nbkit.errors import AdapterError, ProviderError
+from nbkit.protocols.failures import read_failure
+from nbkit.protocols.reading import count, expect_object, first_count, join_arguments, mapping, objects, string
+from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect, WireRequest
 from nbkit.protocols.writing import Draft, merge
 
 FRAMING = "sse"
 PATH = "/chat"
 PLAN = "tool_plan"
-"""The id of the block of reasoning that is a plan for tools: it goes back where it came from."""
+"""Id of the block of reasoning that is a plan for tools: it is sent back as one."""
 
-_RANGES = {  # option -> its name, its least and its largest value
+_RANGES = {  # option -> Cohere's name, its smallest and its largest value
     "top_p": ("p", 0.01, 0.99),
     "top_k": ("k", 0, 500),
     "presence_penalty": ("presence_penalty", 0.0, 1.0),
@@ -64,14 +54,14 @@ def encode(
 ) -> WireRequest:
     """Write a request. Nothing is lost without being listed in its `changes`."""
     draft = Draft(dialect, {"model": model, "stream": stream})
-    draft.body["messages"] = [_message(draft, turn) for turn in conversation]
+    draft.body["messages"] = [_encode_turn(draft, turn) for turn in conversation]
     draft.put("max_tokens", options.max_tokens)
     draft.put("temperature", options.temperature)
     draft.put("seed", options.seed)
     for option, (key, least, most) in _RANGES.items():
         value = getattr(options, option)
         if value is not None and not least <= value <= most:
-            draft.change("clamped", option, f"Cohere's goes from {least} to {most}")
+            draft.change("clamped", option, f"Cohere takes {least} to {most}")
             value = min(max(value, least), most)
         draft.put(option, value, key)
     draft.put("stop", list(options.stop) if options.stop else None, "stop_sequences")
@@ -81,26 +71,26 @@ def encode(
     return draft.request(PATH)
 
 
-def _message(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
+def _encode_turn(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
     if isinstance(turn, ToolOutputTurn):
-        return {"role": "tool", "tool_call_id": turn.tool_call_id, "content": _content(draft, turn)}
+        return {"role": "tool", "tool_call_id": turn.tool_call_id, "content": _encode_content(draft, turn)}
     if getattr(turn, "name", None):
         draft.change("dropped", f"name of the {turn.role}", "Cohere's messages have none")
     if turn.role == "assistant":
-        return _assistant(draft, turn)
+        return _encode_assistant(draft, turn)
     if turn.role == "developer":
         draft.change("renamed", "role developer", "Cohere calls it system")
-    return {"role": "user" if turn.role == "user" else "system", "content": _content(draft, turn)}
+    return {"role": "user" if turn.role == "user" else "system", "content": _encode_content(draft, turn)}
 
 
-def _assistant(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
+def _encode_assistant(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
     blocks: tuple[Reasoning, ...] = getattr(turn, "reasoning", ())
     plain = [block for block in blocks if block.text and not block.format]
     if len(plain) < len(blocks):
-        draft.change("dropped", "reasoning", "what another vendor signed or encrypted means nothing to Cohere")
+        draft.change("dropped", "reasoning", "Cohere cannot read what another vendor has signed or encrypted")
     thinking = [{"type": "thinking", "thinking": block.text} for block in plain if block.id != PLAN]
     plan = "".join(block.text for block in plain if block.id == PLAN)
-    content = _content(draft, turn)
+    content = _encode_content(draft, turn)
     if thinking:
         text = [{"type": "text", "text": content}] if content else []
         content = thinking + (text if isinstance(content, str) else content)
@@ -110,12 +100,12 @@ def _assistant(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
     if plan:
         message["tool_plan"] = plan
     if isinstance(turn, ToolsCallTurn):
-        message["tool_calls"] = [_tool_call(call) for call in turn.tool_calls]
+        message["tool_calls"] = [_encode_call(call) for call in turn.tool_calls]
     return message
 
 
-def _content(draft: Draft, turn: AnyTurn) -> str | list[dict[str, Any]]:
-    """A turn's text, or its parts where there is more to it; images are the user's only."""
+def _encode_content(draft: Draft, turn: AnyTurn) -> str | list[dict[str, Any]]:
+    """Write a turn's text, or its parts where it is not text alone; only the user's turns may have images."""
     if all(isinstance(entry, TextEntry) for entry in turn.entries):
         return turn.text
     parts = []
@@ -127,7 +117,7 @@ def _content(draft: Draft, turn: AnyTurn) -> str | list[dict[str, Any]]:
     return parts
 
 
-def _tool_call(call: ToolCall) -> dict[str, Any]:
+def _encode_call(call: ToolCall) -> dict[str, Any]:
     return {
         "id": call.id,
         "type": "function",
@@ -146,24 +136,24 @@ def _put_thinking(draft: Draft, options: ExecuteOptions) -> None:
 def _put_tools(draft: Draft, options: ExecuteOptions) -> None:
     if not options.tools:
         return
-    draft.body["tools"] = [_tool(tool) for tool in options.tools]
+    draft.body["tools"] = [_encode_tool(tool) for tool in options.tools]
     strict = [bool(tool.strict) for tool in options.tools]
     if any(strict):
         draft.body["strict_tools"] = True
         if not all(strict):
-            draft.change("transformed", "strict", "it is for all tools or none: for all")
+            draft.change("transformed", "strict", "Cohere takes it for all tools or for none: sent for all")
     draft.put("tool_choice", _CHOICES.get(options.tool_choice or ""))
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _encode_tool(tool: Tool) -> dict[str, Any]:
     described = {"description": tool.description} if tool.description else {}
     return {"type": "function", "function": {"name": tool.name, **described, "parameters": tool.parameters}}
 
 
 def _put_format(draft: Draft, options: ExecuteOptions) -> None:
-    wanted = options.response_format or {}
-    if wanted.get("type") in ("json_object", "json_schema"):
-        schema = mapping(wanted.get("json_schema")).get("schema")
+    response_format = options.response_format or {}
+    if response_format.get("type") in ("json_object", "json_schema"):
+        schema = mapping(response_format.get("json_schema")).get("schema")
         draft.put("response_format", {"type": "json_object"} | ({"json_schema": schema} if schema else {}))
 
 
@@ -171,16 +161,16 @@ def _put_format(draft: Draft, options: ExecuteOptions) -> None:
 
 
 def error(status: int, body: bytes, dialect: Dialect) -> AdapterError:
-    """Read an answer that is no 2xx."""
-    return failure(body, status)
+    """Read the error from a response whose status is not 2xx."""
+    return read_failure(body, status)
 
 
 def decode(body: Any, dialect: Dialect) -> ChatCompletion:
-    """Read a whole answer. Raises an AdapterError where it is an error, or says nothing."""
+    """Read a whole answer. Raises an AdapterError where it is an error, or has no message."""
     body = expect_object(body)
     message = body.get("message")
-    if not isinstance(message, dict):  # an error's is text
-        raise failure(body)
+    if not isinstance(message, dict):  # that of an error is text
+        raise read_failure(body)
     decoder = Decoder(dialect)
     decoder.take({"type": "message-start", "id": body.get("id")})
     for part in objects(message.get("content")):
@@ -189,7 +179,7 @@ def decode(body: Any, dialect: Dialect) -> ChatCompletion:
     for index, call in enumerate(objects(message.get("tool_calls"))):
         decoder.take({"type": "tool-call-start", "index": index, "delta": {"message": {"tool_calls": call}}})
     decoder.take({"type": "message-end", "delta": body})
-    return decoder.completion(raw=body)
+    return decoder.build(raw=body)
 
 
 class _Call:
@@ -202,43 +192,18 @@ class _Call:
         self.arguments: list[str] = []
 
 
-class Decoder:
+class Decoder(BaseDecoder):
     """Builds a completion from a stream's events."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
-        self._id = ""
-        self._text: list[str] = []
+        super().__init__(dialect)
         self._thoughts: list[tuple[str | None, str]] = []  # (PLAN or None, piece)
         self._calls: list[_Call] = []
         self._places: dict[int | None, int] = {}  # the wire's index -> the place in `_calls`
         self._citations: list[dict[str, Any]] = []
-        self._said: dict[str, Any] = {}  # the delta of the message's end: finish reason, usage
-        self._finish_reason: str | None = None
 
-    def feed(self, event: str, data: bytes) -> list[ChatCompletionChunk]:
-        """Take one event. Raises an AdapterError where the event is an error or cannot be understood."""
-        data = data.strip()
-        if not data or data == b"[DONE]":
-            return []
-        body = parse_object(data)
-        if event == "error" or "type" not in body:
-            raise failure(body)
-        chunk = self.take(body)
-        return [chunk] if chunk else []
-
-    def finish(self) -> ChatCompletion:
-        """The completion. Raises StreamError, with what came as `.partial`, where the message did not end."""
-        if self._finish_reason is None:
-            raise StreamError("the stream ended without a finish reason", partial=self.partial())
-        return self.completion()
-
-    def partial(self) -> ChatCompletion:
-        """What came so far."""
-        return self.completion()
-
-    def take(self, body: dict[str, Any]) -> ChatCompletionChunk | None:
-        """Take one event's JSON; what is not known is not meant for us (`debug`, the ends of parts)."""
+    def take(self, body: dict[str, Any]) -> Chunks:
+        """Take one event's JSON; unknown events are skipped (`debug`, the ends of parts)."""
         delta = mapping(body.get("delta"))
         message = mapping(delta.get("message"))
         match body.get("type"):
@@ -254,83 +219,80 @@ class Decoder:
             case "citation-start":
                 self._citations.append(mapping(message.get("citations")))
             case "message-start":
-                self._id = string(body.get("id"))
+                self.id = string(body.get("id"))
             case "message-end":
                 return self._take_end(delta)
-        return None
+            case _ if "type" not in body:  # an error amidst the stream has a message alone
+                raise read_failure(body)
+        return []
 
-    def _take_content(self, part: dict[str, Any]) -> ChatCompletionChunk | None:
+    def _take_content(self, part: dict[str, Any]) -> Chunks:
         if text := string(part.get("text")):
-            self._text.append(text)
-            return ChatCompletionChunk(text)
+            self.text.append(text)
+            return [ChatCompletionChunk(text)]
         return self._take_thought(None, string(part.get("thinking")))
 
-    def _take_thought(self, name: str | None, piece: str) -> ChatCompletionChunk | None:
+    def _take_thought(self, name: str | None, piece: str) -> Chunks:
         if not piece:
-            return None
+            return []
         self._thoughts.append((name, piece))
-        return ChatCompletionChunk("", piece)
+        return [ChatCompletionChunk("", piece)]
 
-    def _take_call(self, index: int | None, entry: dict[str, Any]) -> ChatCompletionChunk:
+    def _take_call(self, index: int | None, entry: dict[str, Any]) -> Chunks:
         function = mapping(entry.get("function"))
         call = _Call(string(entry.get("id")), string(function.get("name")))
         if not call.name:
-            raise ProviderError("the answer calls a tool without a name")
+            raise ProviderError("the answer has a tool call without a name")
         piece = string(function.get("arguments"))
         call.arguments.append(piece)
         self._places[index] = place = len(self._calls)
         self._calls.append(call)
-        return ChatCompletionChunk(tool_calls=(ToolCallDelta(place, call.id, call.name, piece),))
+        return [ChatCompletionChunk(tool_calls=(ToolCallDelta(place, call.id, call.name, piece),))]
 
-    def _take_arguments(self, index: int | None, piece: str) -> ChatCompletionChunk | None:
+    def _take_arguments(self, index: int | None, piece: str) -> Chunks:
         place = self._places.get(index)
         if place is None:
-            raise ProviderError(f"the stream goes on with tool call {index!r}, which it did not begin")
+            raise ProviderError(f"the stream continues tool call {index!r}, which did not start")
         self._calls[place].arguments.append(piece)
-        return ChatCompletionChunk(tool_calls=(ToolCallDelta(place, arguments=piece),))
+        return [ChatCompletionChunk(tool_calls=(ToolCallDelta(place, arguments=piece),))]
 
-    def _take_end(self, delta: dict[str, Any]) -> ChatCompletionChunk | None:
-        self._said = delta
+    def _take_end(self, delta: dict[str, Any]) -> Chunks:
+        self.rest = delta
         reason = string(delta.get("finish_reason"))
         if reason in _FAILED or delta.get("error"):
-            raise failure({"message": string(delta.get("error")) or f"the answer broke off: {reason}"})
+            raise read_failure({"message": string(delta.get("error")) or f"the answer is incomplete: {reason}"})
         if not reason:
-            return None
-        self._finish_reason = _FINISH.get(reason, reason)
-        return ChatCompletionChunk(finish_reason=self._finish_reason)
+            return []
+        self.finish_reason = _FINISH.get(reason, reason)
+        return [ChatCompletionChunk(finish_reason=self.finish_reason)]
 
-    def completion(self, raw: Any = None) -> ChatCompletion:
-        """What was said, complete or not."""
-        if raw is None:
-            raw = self._said | ({"citations": self._citations} if self._citations else {})
-        return ChatCompletion(
-            text="".join(self._text),
-            id=self._id,
-            finish_reason=self._finish_reason,
-            tool_calls=tuple(self._tool_call(place, call) for place, call in enumerate(self._calls)),
-            reasoning_blocks=self._blocks(),
-            usage=_usage(mapping(self._said.get("usage"))),
-            reported_cost=reported_cost(self._said, self._dialect),
-            raw=raw,
-        )
+    def read_calls(self) -> tuple[ToolCall, ...]:
+        """Build the tool calls."""
+        return tuple(self._build_call(place, call) for place, call in enumerate(self._calls))
 
-    def _tool_call(self, place: int, call: _Call) -> ToolCall:
-        made_up = f"call_{place}_{self._id}"[:40]  # a call without an id could not be answered
-        return ToolCall(id=call.id or made_up, name=call.name, arguments=arguments(call.arguments))
+    def _build_call(self, place: int, call: _Call) -> ToolCall:
+        made_up = f"call_{place}_{self.id}"[:40]  # a call without an id could not be answered
+        return ToolCall(id=call.id or made_up, name=call.name, arguments=join_arguments(call.arguments))
 
-    def _blocks(self) -> tuple[Reasoning, ...]:
+    def read_reasoning(self) -> tuple[Reasoning, ...]:
+        """Build the blocks of reasoning: pieces of one kind in a row are a block."""
         return tuple(
             Reasoning(text="".join(piece for _, piece in pieces), id=name)
             for name, pieces in groupby(self._thoughts, itemgetter(0))
         )
 
+    def read_usage(self) -> Usage | None:
+        """Read the token counts."""
+        usage = mapping(self.rest.get("usage"))
+        billed, tokens = mapping(usage.get("billed_units")), mapping(usage.get("tokens"))
+        counts = billed if "input_tokens" in billed else tokens
+        prompt, completion = count(counts.get("input_tokens")), count(counts.get("output_tokens"))
+        if prompt is None or completion is None:
+            return None
+        cached = 0 if counts is billed else min(first_count(usage.get("cached_tokens")), prompt)
+        reasoning = min(first_count(tokens.get("reasoning_tokens")), completion)
+        return Usage(input=prompt - cached, output=completion - reasoning, cache_read=cached, reasoning=reasoning)
 
-def _usage(usage: dict[str, Any]) -> Usage | None:
-    billed, tokens = mapping(usage.get("billed_units")), mapping(usage.get("tokens"))
-    counted = billed if "input_tokens" in billed else tokens
-    prompt, completion = count(counted.get("input_tokens")), count(counted.get("output_tokens"))
-    if prompt is None or completion is None:
-        return None
-    cached = 0 if counted is billed else min(first_count(usage.get("cached_tokens")), prompt)
-    reasoning = min(first_count(tokens.get("reasoning_tokens")), completion)
-    return Usage(input=prompt - cached, output=completion - reasoning, cache_read=cached, reasoning=reasoning)
+    def read_raw(self) -> Any:
+        """Return the last event, and the citations."""
+        return self.rest | ({"citations": self._citations} if self._citations else {})

@@ -1,4 +1,4 @@
-"""What a provider says when a call fails, in every shape that providers use for it.
+"""Errors of providers, in every shape that providers use for them.
 
 The shapes: `{"error": {"message", "type", "param", "code"}}` (OpenAI), `{"type": "error", "error": {...}}` (Anthropic),
 `{"error": "..."}` (Fireworks, xAI with a `code` beside it), flat `{"message", "code"}` (Cerebras, Mistral, Cohere),
@@ -26,11 +26,12 @@ from nbkit.errors import (
 )
 from nbkit.protocols.reading import mapping, parse, string
 
-MOST_WORDS = 500
-"""Characters of the provider's own words that are kept."""
-_WORDS = ("error", "errors", "message", "Message", "detail", "msg", "title")
-_BESIDE_A_NAME = ("error_description", "message", "detail", "error")  # {"error": "Bad Request", "message": "..."}
-_DEEPEST = 6  # of the shapes above none nests its message deeper
+MAX_MESSAGE = 500
+"""Characters of the provider's message that are kept."""
+_MESSAGE_KEYS = ("error", "errors", "message", "Message", "detail", "msg", "title")
+# Where `error` is only a name: {"error": "Bad Request", "message": "..."}
+_KEYS_BESIDE_A_NAME = ("error_description", "message", "detail", "error")
+_MAX_DEPTH = 6  # none of the shapes above nests its message deeper
 
 _CONTEXT = re.compile(
     r"context.?(length|window|size)|maximum context|prompt is too long|input is too long|too many (input )?tokens"
@@ -43,7 +44,7 @@ _FILTER = re.compile(
     r"|(was|were|been) flagged|data_?inspection_?failed",
     re.IGNORECASE,
 )
-# What an error without an HTTP status of its own is called, by words in its code.
+# Which error it is where it has no HTTP status of its own, by words in its code.
 _BY_CODE = (
     (re.compile(r"auth|api.?key|permission|forbidden", re.IGNORECASE), AuthenticationError),
     (re.compile(r"rate.?limit|too.?many|quota|resource.?exhausted|throttl", re.IGNORECASE), RateLimitError),
@@ -51,22 +52,23 @@ _BY_CODE = (
 )
 
 
-def failure(said: Any, status: int | None = None) -> AdapterError:
-    """The error for what a provider said: the bytes of a body that is no 2xx, or JSON amidst an answer (no status).
+def read_failure(answer: Any, status: int | None = None) -> AdapterError:
+    """Read the error from a body whose `status` is not 2xx (bytes), or from JSON amidst an answer (no status).
 
-    The message is the provider's own words, `code` its own code, `body` the whole as text.
+    Its message is the provider's own, `code` the provider's code, `body` the whole as text.
     """
-    body = said.decode("utf-8", "replace") if isinstance(said, bytes) else to_json(said).decode()
-    if isinstance(said, bytes):
-        said = _read(said)
-    message, code = _words(said), _code(said)
-    words = message or code or (f"HTTP {status}, without a word" if status else "the provider failed, without a word")
-    kind = _kind(status, code, f"{code} {words}")
-    return kind(words[:MOST_WORDS], code=code or None, body=body)
+    body = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else to_json(answer).decode()
+    if isinstance(answer, bytes):
+        answer = _parse_body(answer)
+    message, code = _find_message(answer), _find_code(answer)
+    if not message:
+        message = code or (f"HTTP {status}, without a message" if status else "the provider failed without a message")
+    kind = _choose_kind(status, code, f"{code} {message}")
+    return kind(message[:MAX_MESSAGE], code=code or None, body=body)
 
 
-def _read(body: bytes) -> Any:
-    """The JSON of an error's body; its text where it is none."""
+def _parse_body(body: bytes) -> Any:
+    """Read the JSON of an error's body; its text where it is not JSON."""
     try:
         return parse(body)
     except ProviderError:
@@ -77,51 +79,52 @@ def _read(body: bytes) -> Any:
     return " ".join(unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text)).split())
 
 
-def _words(said: Any, depth: int = 0) -> str:
-    """The provider's words, wherever they are."""
-    if depth > _DEEPEST:
+def _find_message(answer: Any, depth: int = 0) -> str:
+    """Find the provider's message, wherever it stands; "" where there is none."""
+    if depth > _MAX_DEPTH:
         return ""
-    if isinstance(said, list):
-        return "; ".join(words for item in said[:3] if (words := _words(item, depth + 1)))
-    if not isinstance(said, dict):
-        return string(said).strip()
-    for key in _BESIDE_A_NAME if isinstance(said.get("error"), str) else _WORDS:
-        if words := _words(said.get(key), depth + 1):
+    if isinstance(answer, list):
+        return "; ".join(message for item in answer[:3] if (message := _find_message(item, depth + 1)))
+    if not isinstance(answer, dict):
+        return string(answer).strip()
+    for key in _KEYS_BESIDE_A_NAME if isinstance(answer.get("error"), str) else _MESSAGE_KEYS:
+        if message := _find_message(answer.get(key), depth + 1):
             break
     else:
         return ""
-    if key == "detail" and string(said.get("title")):
-        words = f"{said['title']}: {words}"
-    if key == "msg" and isinstance(said.get("loc"), list):
-        words = f"{'.'.join(map(str, said['loc']))}: {words}"
-    upstream = mapping(said.get("metadata")).get("raw")  # OpenRouter: what the provider behind it said
-    if isinstance(upstream, str) and (raw := _words(_read(upstream.encode()), depth + 1)):
-        words = f"{words}: {raw}"
-    return words
+    if key == "detail" and string(answer.get("title")):
+        message = f"{answer['title']}: {message}"
+    if key == "msg" and isinstance(answer.get("loc"), list):
+        message = f"{'.'.join(map(str, answer['loc']))}: {message}"
+    upstream = mapping(answer.get("metadata")).get("raw")  # OpenRouter: the error of the provider behind it
+    if isinstance(upstream, str) and (cause := _find_message(_parse_body(upstream.encode()), depth + 1)):
+        message = f"{message}: {cause}"
+    return message
 
 
-def _code(said: Any, depth: int = 0) -> str:
-    """The provider's code: a word rather than a number, the innermost first."""
-    if isinstance(said, list):
-        said = said[0] if said else None
-    if not isinstance(said, dict) or depth > _DEEPEST:
+def _find_code(answer: Any, depth: int = 0) -> str:
+    """Find the provider's code: a word rather than a number, the innermost first."""
+    if isinstance(answer, list):
+        answer = answer[0] if answer else None
+    if not isinstance(answer, dict) or depth > _MAX_DEPTH:
         return ""
-    inner = next((code for key in ("error", "errors") if (code := _code(said.get(key), depth + 1))), "")
+    inner = next((code for key in ("error", "errors") if (code := _find_code(answer.get(key), depth + 1))), "")
     if inner:
         return inner
-    values = [said.get("code"), said.get("type"), said.get("__type"), said.get("status")]
+    values = [answer.get("code"), answer.get("type"), answer.get("__type"), answer.get("status")]
     if word := next((value for value in values if isinstance(value, str) and value), ""):
         return word
     return next((str(value) for value in values if isinstance(value, int) and not isinstance(value, bool)), "")
 
 
-def _kind(status: int | None, code: str, words: str) -> type[AdapterError]:
+def _choose_kind(status: int | None, code: str, text: str) -> type[AdapterError]:
+    """Choose the class of the error by its status, its code, and the `text` of code and message."""
     if status is None and code.isdecimal() and 400 <= int(code) < 600:
         status = int(code)  # a router that answers 200 and puts the status into the error
-    if status is None or status in (400, 403, 413, 422, 451):
-        if _FILTER.search(words):
+    if status is None or status in (400, 403, 413, 422, 451):  # what providers send for a filter or a long prompt
+        if _FILTER.search(text):
             return ContentFilterError
-        if status != 403 and _CONTEXT.search(words):
+        if status != 403 and _CONTEXT.search(text):
             return ContextLengthError
     if status is None:
         return next((kind for pattern, kind in _BY_CODE if pattern.search(code)), ProviderError)

@@ -7,7 +7,7 @@ Usage: `promptTokenCount` includes cached tokens and excludes `toolUsePromptToke
 `thoughtsTokenCount`. A stream counts in every event, cumulatively: the last one has it all.
 
 A whole answer is read like a stream of one event, so both give the same completion. It may also be a list of events,
-which is what a stream without `alt=sse` is. The answer is complete when a finish reason has come.
+which is what a stream without `alt=sse` is. The answer is complete when a finish reason has arrived.
 """
 
 from __future__ import annotations
@@ -23,21 +23,11 @@ from nbkit.conversation.content import Reasoning
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import Conversation
-from nbkit.errors import AdapterError, ContentFilterError, ProviderError, StreamError
-from nbkit.protocols.failures import failure
-from nbkit.protocols.gemini_turns import FORMAT, put_turns
-from nbkit.protocols.reading import (
-    arguments,
-    count,
-    expect_object,
-    first_count,
-    mapping,
-    objects,
-    parse_object,
-    reported_cost,
-    string,
-)
-from nbkit.protocols.wire import Dialect, WireRequest
+from nbkit.errors import AdapterError, ContentFilterError, ProviderError
+from nbkit.protocols.failures import read_failure
+from nbkit.protocols.gemini_turns import FORMAT, encode_turns
+from nbkit.protocols.reading import count, expect_object, first_count, join_arguments, mapping, objects, string
+from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect, WireRequest
 from nbkit.protocols.writing import Draft, merge
 
 FRAMING = "sse"
@@ -85,14 +75,14 @@ def encode(
 ) -> WireRequest:
     """Write a request. Nothing is lost without being listed in its `changes`."""
     draft = Draft(dialect, {})
-    put_turns(draft, conversation)
+    encode_turns(draft, conversation)
     for name, key in _CONFIG.items():
         draft.put(name, getattr(options, name), f"generationConfig.{key}")
     draft.put("stop", list(options.stop) if options.stop else None, "generationConfig.stopSequences")
     _put_format(draft, options)
     _put_thinking(draft, options)
     _put_tools(draft, options)
-    resource = model if "/" in model else f"models/{model}"  # tunedModels/... is a resource already
+    resource = model if "/" in model else f"models/{model}"  # tunedModels/... names the kind already
     action = "streamGenerateContent?alt=sse" if stream else "generateContent"
     return draft.request(f"/{quote(resource, safe='/@:')}:{action}")
 
@@ -120,7 +110,7 @@ def _put_thinking(draft: Draft, options: ExecuteOptions) -> None:
 def _put_tools(draft: Draft, options: ExecuteOptions) -> None:
     if not options.tools:
         return
-    draft.body["tools"] = [{"functionDeclarations": [_tool(tool) for tool in options.tools]}]
+    draft.body["tools"] = [{"functionDeclarations": [_encode_tool(tool) for tool in options.tools]}]
     choice = options.tool_choice
     if choice in (None, "auto") and any(tool.strict for tool in options.tools):
         calling: dict[str, Any] = {"mode": "VALIDATED"}  # like AUTO, and the arguments keep to the schema as with ANY
@@ -131,7 +121,7 @@ def _put_tools(draft: Draft, options: ExecuteOptions) -> None:
     draft.put("tool_choice", calling, "toolConfig.functionCallingConfig")
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _encode_tool(tool: Tool) -> dict[str, Any]:
     described = {"description": tool.description} if tool.description else {}
     # `parameters`, the older form, knows a part of OpenAPI's schemas only: no references, so no recursion
     return {"name": tool.name, **described, "parametersJsonSchema": {"type": "object"} | tool.parameters}
@@ -141,15 +131,15 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def error(status: int, body: bytes, dialect: Dialect) -> AdapterError:
-    """Read an answer that is no 2xx. Google says in the body how long to wait, not in a header."""
-    failed = failure(body, status)
+    """Read the error from a response whose status is not 2xx. Google puts the time to wait into the body."""
+    failure = read_failure(body, status)
     delay = _DELAY.search(body)
-    failed.retry_after = float(delay[1]) if delay else None
-    return failed
+    failure.retry_after = float(delay[1]) if delay else None
+    return failure
 
 
 def decode(body: Any, dialect: Dialect) -> ChatCompletion:
-    """Read a whole answer. Raises an AdapterError where it is an error, or says nothing."""
+    """Read a whole answer. Raises an AdapterError where it is an error, or has no candidates."""
     decoder = Decoder(dialect)
     if isinstance(body, list):
         for event in body:
@@ -157,75 +147,59 @@ def decode(body: Any, dialect: Dialect) -> ChatCompletion:
         return decoder.finish()
     decoder.take(expect_object(body))
     if decoder.broken:
-        raise ProviderError(f"the answer broke off: {decoder.broken}")
+        raise ProviderError(f"the answer is incomplete: {decoder.broken}")
     if not decoder.answered:
         raise ProviderError("the answer has no candidates")
-    return decoder.completion(raw=body)
+    return decoder.build(raw=body)
 
 
 class _Thought:
-    """A block of reasoning being put together; without text it is the signature of what is no thought."""
+    """A block of reasoning being put together; without text it is the signature of a part that is not a thought."""
 
-    __slots__ = ("aloud", "pieces", "signature")
+    __slots__ = ("pieces", "signature", "signs_other")
 
-    def __init__(self, aloud: bool = False, signature: str = "") -> None:
-        self.aloud, self.signature = aloud, signature
+    def __init__(self, signs_other: bool = False, signature: str = "") -> None:
+        self.signs_other, self.signature = signs_other, signature
         self.pieces: list[str] = []
 
-    def reasoning(self) -> Reasoning:
-        if self.aloud:
+    def build(self) -> Reasoning:
+        if self.signs_other:
             return Reasoning(data=self.signature, format=FORMAT)
         return Reasoning(text="".join(self.pieces), signature=self.signature or None, format=FORMAT)
 
 
-class Decoder:
+class Decoder(BaseDecoder):
     """Builds a completion from a stream's events."""
 
     def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
         self.answered = False
         self.broken = ""
-        """Why the answer cannot be used, in Google's words."""
-        self._dialect = dialect
-        self._text: list[str] = []
+        """Reason why the answer cannot be used, in Google's words."""
         self._thoughts: list[_Thought] = []
-        self._thinking: _Thought | None = None  # the thought that goes on with the next part
+        self._open: _Thought | None = None  # the thought that the next part may continue
         self._calls: list[ToolCall] = []
-        self._said: dict[str, Any] = {}  # what the events say beside the candidates, and in them beside the content
-        self._candidate: dict[str, Any] = {}
-        self._others: list[dict[str, Any]] = []  # parts that are no text and no call: images, code and its results
-        self._finish_reason: str | None = None
+        self._candidate: dict[str, Any] = {}  # what the events hold of the candidate, beside its content
+        self._others: list[dict[str, Any]] = []  # parts of other kinds: images, code and its results
 
-    def feed(self, event: str, data: bytes) -> list[ChatCompletionChunk]:
-        """Take one event. Raises an AdapterError where the event is an error or cannot be understood."""
-        data = data.strip()
-        chunk = self.take(parse_object(data)) if data else None
-        return [chunk] if chunk else []
+    def find_problem(self) -> str:
+        """Say what is wrong with a stream that ends now."""
+        return f": {self.broken}" if self.broken else super().find_problem()
 
-    def finish(self) -> ChatCompletion:
-        """The completion. Raises StreamError, with what came as `.partial`, where no finish reason came."""
-        if self.broken or self._finish_reason is None:
-            why = f": {self.broken}" if self.broken else " without a finish reason"
-            raise StreamError(f"the stream ended{why}", partial=self.partial())
-        return self.completion()
-
-    def partial(self) -> ChatCompletion:
-        """What came so far."""
-        return self.completion()
-
-    def take(self, body: dict[str, Any]) -> ChatCompletionChunk | None:
+    def take(self, body: dict[str, Any]) -> Chunks:
         """Take one event's JSON, or a whole answer's. Raises an AdapterError where it is an error."""
         if body.get("error"):
-            raise failure(body)
+            raise read_failure(body)
         candidates = objects(body.get("candidates"))
         feedback = mapping(body.get("promptFeedback"))
         if not candidates and (reason := string(feedback.get("blockReason"))):
-            words = string(feedback.get("blockReasonMessage")) or f"the prompt was blocked: {reason}"
-            raise ContentFilterError(words, code=reason, body=to_json(body).decode())
-        self._said |= {key: value for key, value in body.items() if key != "candidates"}
+            message = string(feedback.get("blockReasonMessage")) or f"the prompt was blocked: {reason}"
+            raise ContentFilterError(message, code=reason, body=to_json(body).decode())
+        self.rest |= {key: value for key, value in body.items() if key != "candidates"}
         first = next((candidate for candidate in candidates if not candidate.get("index")), None)
-        return self._take_candidate(first) if first is not None else None
+        return self._take_candidate(first) if first is not None else []
 
-    def _take_candidate(self, candidate: dict[str, Any]) -> ChatCompletionChunk | None:
+    def _take_candidate(self, candidate: dict[str, Any]) -> Chunks:
         self.answered = True
         self._candidate |= {key: value for key, value in candidate.items() if key != "content"}
         text, thought, calls = "", "", []
@@ -236,41 +210,41 @@ class Decoder:
                 piece, signature = string(part.get("text")), string(part.get("thoughtSignature"))
                 if part.get("thought"):
                     thought += piece
-                    self._think(piece, signature)
+                    self._take_thought(piece, signature)
                     continue
                 text += piece
                 if signature:
-                    self._thoughts.append(_Thought(aloud=True, signature=signature))
+                    self._thoughts.append(_Thought(signs_other=True, signature=signature))
             else:
                 self._others.append(part)
-            self._thinking = None
+            self._open = None
         if text:
-            self._text.append(text)
+            self.text.append(text)
         finish = self._take_finish(candidate)
         if not (text or thought or calls or finish):
-            return None
-        return ChatCompletionChunk(text, thought, tuple(calls), finish)
+            return []
+        return [ChatCompletionChunk(text, thought, tuple(calls), finish)]
 
-    def _think(self, piece: str, signature: str) -> None:
-        """Take a piece of a thought; its signature is the last of it."""
-        if self._thinking is None:
-            self._thinking = _Thought()
-            self._thoughts.append(self._thinking)
-        self._thinking.pieces.append(piece)
+    def _take_thought(self, piece: str, signature: str) -> None:
+        """Take a piece of a thought; its signature ends it."""
+        if self._open is None:
+            self._open = _Thought()
+            self._thoughts.append(self._open)
+        self._open.pieces.append(piece)
         if signature:
-            self._thinking.signature = signature
-            self._thinking = None
+            self._open.signature = signature
+            self._open = None
 
     def _take_call(self, part: dict[str, Any]) -> ToolCallDelta:
-        call, index = mapping(part["functionCall"]), len(self._calls)
-        name = string(call.get("name"))
+        function, index = mapping(part["functionCall"]), len(self._calls)
+        name = string(function.get("name"))
         if not name:
-            raise ProviderError("the answer calls a tool without a name")
-        made_up = f"call_{index}_{string(self._said.get('responseId'))}"[:40]  # without an id it could not be answered
-        written, signature = arguments((), call.get("args")), string(part.get("thoughtSignature")) or None
-        made = ToolCall(id=string(call.get("id")) or made_up, name=name, arguments=written, signature=signature)
-        self._calls.append(made)
-        return ToolCallDelta(index, made.id, name, written)
+            raise ProviderError("the answer has a tool call without a name")
+        made_up = f"call_{index}_{string(self.rest.get('responseId'))}"[:40]  # without an id it could not be answered
+        arguments, signature = join_arguments((), function.get("args")), string(part.get("thoughtSignature")) or None
+        call = ToolCall(id=string(function.get("id")) or made_up, name=name, arguments=arguments, signature=signature)
+        self._calls.append(call)
+        return ToolCallDelta(index, call.id, name, arguments)
 
     def _take_finish(self, candidate: dict[str, Any]) -> str | None:
         reason = string(candidate.get("finishReason"))
@@ -278,39 +252,46 @@ class Decoder:
             self.broken = ": ".join(filter(None, (reason, string(candidate.get("finishMessage")))))
         if not reason or self.broken:
             return None
-        self._finish_reason = _FINISH.get(reason, reason)
-        if self._finish_reason == "stop" and self._calls:
-            self._finish_reason = "tool_calls"
-        return self._finish_reason
+        self.finish_reason = _FINISH.get(reason, reason)
+        if self.finish_reason == "stop" and self._calls:  # Gemini's STOP does not tell calls from text
+            self.finish_reason = "tool_calls"
+        return self.finish_reason
 
-    def completion(self, raw: Any = None) -> ChatCompletion:
-        """What was said, complete or not."""
-        if raw is None:
-            content = {"content": {"parts": self._others}} if self._others else {}
-            raw = self._said | ({"candidates": [self._candidate | content]} if self.answered else {})
-        refused = self._finish_reason == "content_filter"
-        return ChatCompletion(
-            text="".join(self._text),
-            model=string(self._said.get("modelVersion")),
-            id=string(self._said.get("responseId")),
-            finish_reason=self._finish_reason,
-            tool_calls=tuple(self._calls),
-            reasoning_blocks=tuple(thought.reasoning() for thought in self._thoughts),
-            refusal=(string(self._candidate.get("finishMessage")) if refused else "") or None,
-            usage=_usage(mapping(self._said.get("usageMetadata"))),
-            reported_cost=reported_cost(self._said, self._dialect),
-            raw=raw,
-        )
+    def build(self, raw: Any = None) -> ChatCompletion:
+        """Build the completion, complete or not."""
+        self.model, self.id = string(self.rest.get("modelVersion")), string(self.rest.get("responseId"))
+        return super().build(raw)
+
+    def read_calls(self) -> tuple[ToolCall, ...]:
+        """Return the tool calls."""
+        return tuple(self._calls)
+
+    def read_reasoning(self) -> tuple[Reasoning, ...]:
+        """Build the blocks of reasoning."""
+        return tuple(thought.build() for thought in self._thoughts)
+
+    def read_refusal(self) -> str:
+        """Return the message of a filter that ended the answer."""
+        return string(self._candidate.get("finishMessage")) if self.finish_reason == "content_filter" else ""
+
+    def read_usage(self) -> Usage | None:
+        """Read the token counts."""
+        return _read_usage(mapping(self.rest.get("usageMetadata")))
+
+    def read_raw(self) -> Any:
+        """Return what the events hold beside text, thoughts and calls, in the form of a whole answer."""
+        content = {"content": {"parts": self._others}} if self._others else {}
+        return self.rest | ({"candidates": [self._candidate | content]} if self.answered else {})
 
 
-def _usage(usage: dict[str, Any]) -> Usage | None:
+def _read_usage(usage: dict[str, Any]) -> Usage | None:
     if count(usage.get("promptTokenCount")) is None and count(usage.get("candidatesTokenCount")) is None:
         return None  # one of them alone may be missing: protocol buffers leave out what is 0
     prompt, answer = first_count(usage.get("promptTokenCount")), first_count(usage.get("candidatesTokenCount"))
     cached = min(first_count(usage.get("cachedContentTokenCount")), prompt)
-    audio = _audio(usage.get("promptTokensDetails")) - _audio(usage.get("cacheTokensDetails"))
+    audio = _count_audio(usage.get("promptTokensDetails")) - _count_audio(usage.get("cacheTokensDetails"))
     audio = min(max(audio, 0), prompt - cached)
-    audio_out = min(_audio(usage.get("candidatesTokensDetails")), answer)
+    audio_out = min(_count_audio(usage.get("candidatesTokensDetails")), answer)
     return Usage(
         input=prompt - cached - audio + first_count(usage.get("toolUsePromptTokenCount")),
         output=answer - audio_out,
@@ -321,5 +302,5 @@ def _usage(usage: dict[str, Any]) -> Usage | None:
     )
 
 
-def _audio(details: Any) -> int:
+def _count_audio(details: Any) -> int:
     return sum(first_count(one.get("tokenCount")) for one in objects(details) if one.get("modality") == "AUDIO")

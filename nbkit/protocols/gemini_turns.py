@@ -1,4 +1,4 @@
-"""Turns as Gemini's contents: the roles are user and model, the system speaks apart, outputs of tools stand alone.
+"""Turns as Gemini's contents: the roles are user and model, the system stands apart, outputs of tools stand alone.
 
 Wire facts: ai.google.dev/api/caching#Content, ai.google.dev/gemini-api/docs/thought-signatures, /function-calling and
 /file-input-methods.
@@ -14,12 +14,12 @@ from pydantic_core import from_json
 from nbkit.conversation.content import AudioEntry, ContentEntry, ImageEntry, Reasoning, TextEntry, inline
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
-from nbkit.protocols.writing import Draft, arguments_of, say, system_apart
+from nbkit.protocols.writing import Draft, add_blocks, parse_arguments, split_system
 
 FORMAT = "google-gemini-v1"
-"""What OpenRouter calls Gemini's reasoning: thoughts as text, and as `data` the signatures of what is no thought."""
+"""OpenRouter's name for Gemini's reasoning: thoughts as text, and as `data` the signatures of other parts."""
 UNSIGNED = "skip_thought_signature_validator"
-"""What Google documents for a call that has lost its signature, or that another model made."""
+"""The signature that Google documents for a call that has lost its own, or that another model made."""
 
 _IMAGES = {name: f"image/{name}" for name in ("png", "jpeg", "webp", "bmp", "heic", "heif")}
 _IMAGES["jpg"] = "image/jpeg"
@@ -29,52 +29,52 @@ _IN_OUTPUTS = {"image/png", "image/jpeg", "image/webp", "application/pdf", "text
 Part = dict[str, Any]
 
 
-def put_turns(draft: Draft, conversation: Conversation) -> None:
+def encode_turns(draft: Draft, conversation: Conversation) -> None:
     """Write `systemInstruction` and `contents`; outputs of parallel calls are one content, with nothing else in it."""
-    system, turns = system_apart(conversation)
+    system, turns = split_system(conversation)
     if any(not isinstance(entry, TextEntry) for turn in system for entry in turn.entries):
         draft.change("dropped", "image", "the system prompt is text")
-    if said := [{"text": turn.text} for turn in system if turn.text]:
-        draft.body["systemInstruction"] = {"parts": said}
+    if parts := [{"text": turn.text} for turn in system if turn.text]:
+        draft.body["systemInstruction"] = {"parts": parts}
     contents: list[dict[str, Any]] = []
     names: dict[str, str] = {}  # a call's id -> its function
     beside: list[Part] = []  # media of the tools' outputs that cannot be in them
     for turn in turns:
         if isinstance(turn, ToolOutputTurn):
             name = names.get(turn.tool_call_id) or turn.name or turn.tool_call_id
-            output, media = _output(draft, turn, name)
-            say(contents, "function", [output], key="parts")
+            output, media = _encode_output(draft, turn, name)
+            add_blocks(contents, "function", [output], key="parts")
             beside += media
             continue
-        say(contents, "user", beside, key="parts")
+        add_blocks(contents, "user", beside, key="parts")
         beside = []
         if turn.role == "assistant":
-            say(contents, "model", _answer(draft, turn), key="parts")
+            add_blocks(contents, "model", _encode_assistant(draft, turn), key="parts")
         else:
-            say(contents, "user", _parts(draft, turn), key="parts")
+            add_blocks(contents, "user", _encode_entries(draft, turn), key="parts")
         if isinstance(turn, ToolsCallTurn):
             names |= {call.id: call.name for call in turn.tool_calls}
-    say(contents, "user", beside, key="parts")
+    add_blocks(contents, "user", beside, key="parts")
     for content in contents:
-        if content["role"] == "function":
+        if content["role"] == "function":  # kept the outputs apart from the user's words: Gemini calls both user
             content["role"] = "user"
     draft.body["contents"] = contents
 
 
-def _parts(draft: Draft, turn: AnyTurn) -> list[Part]:
-    return [_part(draft, entry) for entry in turn.entries]
+def _encode_entries(draft: Draft, turn: AnyTurn) -> list[Part]:
+    return [_encode_entry(draft, entry) for entry in turn.entries]
 
 
-def _part(draft: Draft, entry: ContentEntry) -> Part:
+def _encode_entry(draft: Draft, entry: ContentEntry) -> Part:
     if isinstance(entry, TextEntry):
         return {"text": entry.text}
     if isinstance(entry, AudioEntry):
         return {"inlineData": {"mimeType": entry.media_type, "data": entry.input_audio.data}}
     if isinstance(entry, ImageEntry):
         if entry.image_url.detail in ("low", "high"):
-            draft.change("dropped", "detail of an image", "Gemini has no such choice")
+            draft.change("dropped", "detail of an image", "Gemini has no such option")
     elif entry.file.filename:
-        draft.change("dropped", "filename", "Gemini takes the content alone")
+        draft.change("dropped", "filename", "Gemini takes no name beside the content")
     if content := inline(entry.url):
         media_type, data = content
         return {"inlineData": {"mimeType": media_type, "data": data}}
@@ -83,11 +83,11 @@ def _part(draft: Draft, entry: ContentEntry) -> Part:
     return {"fileData": kind | {"fileUri": entry.url}}
 
 
-def _output(draft: Draft, turn: ToolOutputTurn, name: str) -> tuple[Part, list[Part]]:
-    """A tool's output, and the media that are to stand beside it."""
-    response = _identity(draft, turn.tool_call_id) | {"name": name, "response": _response(turn.text)}
+def _encode_output(draft: Draft, turn: ToolOutputTurn, name: str) -> tuple[Part, list[Part]]:
+    """Write a tool's output, and the media that have to stand beside it."""
+    response = _encode_id(draft, turn.tool_call_id) | {"name": name, "response": _encode_response(turn.text)}
     beside: list[Part] = []
-    for media in (_part(draft, entry) for entry in turn.entries if not isinstance(entry, TextEntry)):
+    for media in (_encode_entry(draft, entry) for entry in turn.entries if not isinstance(entry, TextEntry)):
         if media.get("inlineData", {}).get("mimeType") in _IN_OUTPUTS and not draft.dialect.before_gemini_3:
             response.setdefault("parts", []).append(media)
         else:
@@ -95,12 +95,12 @@ def _output(draft: Draft, turn: ToolOutputTurn, name: str) -> tuple[Part, list[P
     return {"functionResponse": response}, beside
 
 
-def _identity(draft: Draft, call_id: str) -> dict[str, Any]:
+def _encode_id(draft: Draft, call_id: str) -> dict[str, Any]:
     return {"id": call_id} if draft.dialect.call_ids else {}
 
 
-def _response(text: str) -> dict[str, Any]:
-    """The output where it is a JSON object, else an object that holds it as text."""
+def _encode_response(text: str) -> dict[str, Any]:
+    """Write an output as it is where it is a JSON object, else as text in one."""
     try:
         value = from_json(text, allow_inf_nan=False)
     except ValueError:
@@ -108,31 +108,32 @@ def _response(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"output": text}
 
 
-def _answer(draft: Draft, turn: AnyTurn) -> list[Part]:
-    """What the model thought, said and called, each part with its signature."""
+def _encode_assistant(draft: Draft, turn: AnyTurn) -> list[Part]:
+    """Write the model's thoughts, text and calls, each part with its signature."""
     blocks: tuple[Reasoning, ...] = getattr(turn, "reasoning", ())
     own = [block for block in blocks if block.format == FORMAT]
     if len(own) < len(blocks):
         draft.change("dropped", "reasoning", "only Gemini's own can be sent back")
-    thoughts = [_signed({"text": block.text, "thought": True}, block.signature) for block in own if block.data is None]
+    thoughts = [_sign({"text": block.text, "thought": True}, block.signature) for block in own if block.data is None]
     calls = turn.tool_calls if isinstance(turn, ToolsCallTurn) else ()
     ids = {call.id for call in calls}
-    of_calls = {block.id: block.data for block in own if block.id in ids}  # a router's form: `id` is the call's
-    said = _parts(draft, turn)
+    of_calls = {block.id: block.data for block in own if block.id in ids}  # OpenRouter's form: `id` is the call's
+    parts = _encode_entries(draft, turn)
     for block in own:  # a stream has the signature of a text in an empty part behind it: it means the same
         if block.data is not None and block.id not in of_calls:
-            if not said or "thoughtSignature" in said[-1]:
-                said.append({"text": ""})
-            said[-1] = _signed(said[-1], block.data)
+            if not parts or "thoughtSignature" in parts[-1]:
+                parts.append({"text": ""})
+            parts[-1] = _sign(parts[-1], block.data)
     signatures = [call.signature or of_calls.get(call.id) for call in calls]
     if calls and not any(signatures) and not draft.dialect.before_gemini_3:
         signatures[0] = UNSIGNED  # of parallel calls only the first is signed
-    return thoughts + said + [_signed(_call(draft, call), one) for call, one in zip(calls, signatures, strict=True)]
+    signed = [_sign(_encode_call(draft, call), one) for call, one in zip(calls, signatures, strict=True)]
+    return thoughts + parts + signed
 
 
-def _signed(part: Part, signature: str | None) -> Part:
+def _sign(part: Part, signature: str | None) -> Part:
     return part | ({"thoughtSignature": signature} if signature else {})
 
 
-def _call(draft: Draft, call: ToolCall) -> Part:
-    return {"functionCall": _identity(draft, call.id) | {"name": call.name, "args": arguments_of(draft, call)}}
+def _encode_call(draft: Draft, call: ToolCall) -> Part:
+    return {"functionCall": _encode_id(draft, call.id) | {"name": call.name, "args": parse_arguments(draft, call)}}

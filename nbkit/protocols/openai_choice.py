@@ -14,7 +14,7 @@ from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, T
 from nbkit.conversation.content import Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import ProviderError
-from nbkit.protocols.reading import ThinkTags, arguments, mapping, objects, string
+from nbkit.protocols.reading import ThinkTags, join_arguments, mapping, objects, string
 
 _FINISH = {
     "function_call": "tool_calls",
@@ -24,6 +24,8 @@ _FINISH = {
     "sensitive": "content_filter",  # Z.AI
     "end_turn": "stop",
     "eos": "stop",
+    "eos_token": "stop",  # Hugging Face's Text Generation Inference, as the next
+    "stop_sequence": "stop",
 }
 
 
@@ -53,10 +55,10 @@ class Choice:
         self._tags = ThinkTags()
 
     def take(self, choice: dict[str, Any]) -> ChatCompletionChunk | None:
-        """Take one piece."""
+        """Take one piece; return what is new in it, None for nothing."""
         delta = choice.get("delta")
         delta = mapping(choice.get("message") if delta is None else delta)
-        text, reasoning = _content(delta.get("content"))
+        text, reasoning = _read_content(delta.get("content"))
         reasoning += self._take_reasoning(delta)
         if self._tags.open and text:
             text, thought = self._tags.feed(text)
@@ -71,7 +73,7 @@ class Choice:
             rest, thought = self._tags.flush()
             text, reasoning = text + rest, reasoning + thought
             self.finish_reason = _FINISH.get(finish, finish)
-            if self.finish_reason == "stop" and self._calls:  # several relatives say so
+            if self.finish_reason == "stop" and self._calls:  # what several relatives send where tools are called
                 self.finish_reason = "tool_calls"
         if text:
             self._text.append(text)
@@ -82,14 +84,16 @@ class Choice:
         return ChatCompletionChunk(text, reasoning, calls, self.finish_reason if finish else None)
 
     def _take_reasoning(self, delta: dict[str, Any]) -> str:
-        said = string(delta.get("reasoning_content") or delta.get("reasoning") or delta.get("reasoning_text"))
+        """Take the reasoning of a piece; return its text."""
+        text = string(delta.get("reasoning_content") or delta.get("reasoning") or delta.get("reasoning_text"))
         if details := objects(delta.get("reasoning_details")):
             known = len(self._details)
             for detail in details:
                 if all(isinstance(detail.get(key), str | None) for key in ("text", "summary", "signature", "data")):
                     self._take_detail(detail, joins=len(self._details) == known)
-            said = said or "".join(string(detail.get("text") or detail.get("summary")) for detail in details)
-        return said
+            # OpenRouter sends the same text in both places: it counts once.
+            text = text or "".join(string(detail.get("text") or detail.get("summary")) for detail in details)
+        return text
 
     def _take_detail(self, detail: dict[str, Any], joins: bool) -> None:
         """Take an entry of `reasoning_details`, or a piece that `joins` the last: text grows, a signature is added."""
@@ -112,9 +116,10 @@ class Choice:
     def _take_call(self, entry: dict[str, Any]) -> ToolCallDelta:
         function = mapping(entry.get("function"))
         call_id, name = string(entry.get("id")), string(function.get("name"))
-        written = function.get("arguments")
-        piece = to_json(written).decode() if isinstance(written, dict) else string(written)
-        call = self._call(entry.get("index"), call_id, name)
+        arguments = function.get("arguments")
+        piece = to_json(arguments).decode() if isinstance(arguments, dict) else string(arguments)
+        call = self._join_call(entry.get("index"), call_id, name)
+        # Some repeat id and name in every piece: the chunks have them once.
         new_id, new_name = ("" if call.id else call_id), ("" if call.name else name)
         call.id, call.name = call.id or call_id, call.name or name
         if piece:
@@ -123,23 +128,29 @@ class Choice:
         call.signature = string(google.get("thought_signature")) or call.signature
         return ToolCallDelta(self._calls.index(call), new_id, new_name, piece)
 
-    def _call(self, index: Any, call_id: str, name: str) -> _Call:
-        """The call that a delta belongs to: by index, unless it brings another id; by id; else the last."""
-        call = self._slots.get(index) if isinstance(index, int) else None
-        if call is None and not isinstance(index, int):
-            same_id = (known for known in self._calls if known.id == call_id)
-            call = next(same_id, None) if call_id else self._calls[-1] if self._calls and not name else None
-        elif call and call_id and call.id and call.id != call_id and name:
-            call = None  # whole calls that all say index 0
-        if call is None:
-            call = _Call()
-            self._calls.append(call)
-            if isinstance(index, int):
-                self._slots[index] = call
+    def _join_call(self, index: Any, call_id: str, name: str) -> _Call:
+        """Find the call that a piece belongs to, or begin another one."""
+        if isinstance(index, int):
+            call = self._slots.get(index)
+            # Gateways to Gemini number every call of an answer 0: another id and a name begin another call.
+            if call and call_id and call.id and call.id != call_id and name:
+                call = None
+            if call is None:
+                call = self._slots[index] = self._begin_call()
+            return call
+        if call_id:  # Gemini's shim, older Ollama and SGLang send no index: the id tells the calls apart
+            return next((call for call in self._calls if call.id == call_id), None) or self._begin_call()
+        if self._calls and not name:  # arguments alone, without index and id, continue the last call
+            return self._calls[-1]
+        return self._begin_call()
+
+    def _begin_call(self) -> _Call:
+        call = _Call()
+        self._calls.append(call)
         return call
 
-    def completion(self, answer_id: str, model: str, complete: bool) -> ChatCompletion:
-        """What was said. Raises ProviderError where a tool call of a `complete` answer has no name."""
+    def build(self, answer_id: str, model: str, complete: bool) -> ChatCompletion:
+        """Build the completion. Raises ProviderError where a tool call of a `complete` answer has no name."""
         calls = self._calls if complete else [call for call in self._calls if call.name]
         rest, thought = self._tags.held
         return ChatCompletion(
@@ -147,13 +158,13 @@ class Choice:
             model=model,
             id=answer_id,
             finish_reason=self.finish_reason,
-            tool_calls=tuple(_tool_call(answer_id, index, call) for index, call in enumerate(calls)),
-            reasoning_blocks=self._blocks(thought),
+            tool_calls=tuple(_build_call(answer_id, index, call) for index, call in enumerate(calls)),
+            reasoning_blocks=self._build_reasoning(thought),
             refusal="".join(self._refusal) or None,
         )
 
-    def _blocks(self, rest: str) -> tuple[Reasoning, ...]:
-        """The reasoning: the router's details where there are some, else the plain text."""
+    def _build_reasoning(self, rest: str) -> tuple[Reasoning, ...]:
+        """Build the blocks of reasoning: the router's details where there are some, else the plain text."""
         text = "".join(self._reasoning) + rest
         blocks = [Reasoning.from_detail(detail) for detail in self._details]
         if text and not any(block.text for block in blocks):
@@ -161,16 +172,16 @@ class Choice:
         return tuple(blocks)
 
 
-def _tool_call(answer_id: str, index: int, call: _Call) -> ToolCall:
+def _build_call(answer_id: str, index: int, call: _Call) -> ToolCall:
     if not call.name:
-        raise ProviderError("the answer calls a tool without a name")
+        raise ProviderError("the answer has a tool call without a name")
     made_up = f"call_{index}_{answer_id}"[:40]  # a call without an id could not be answered
-    written = arguments(call.arguments)
-    return ToolCall(id=call.id or made_up, name=call.name, arguments=written, signature=call.signature)
+    arguments = join_arguments(call.arguments)
+    return ToolCall(id=call.id or made_up, name=call.name, arguments=arguments, signature=call.signature)
 
 
-def _content(content: Any) -> tuple[str, str]:
-    """(text, reasoning) of a content: a string, or parts (Mistral's `thinking`, Databricks' `reasoning`)."""
+def _read_content(content: Any) -> tuple[str, str]:
+    """Read (text, reasoning) of a content: a string, or parts (Mistral's `thinking`, Databricks' `reasoning`)."""
     if isinstance(content, str):
         return content, ""
     text, reasoning = "", ""

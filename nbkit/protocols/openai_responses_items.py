@@ -1,7 +1,8 @@
 """A conversation as the items that OpenAI's Responses API takes for input.
 
-Wire facts: platform.openai.com/docs/api-reference/responses/create and /guides/reasoning: reasoning goes back as it
-came, before the message or the calls that it led to, and, where nothing is stored, only with its `encrypted_content`.
+Wire facts: platform.openai.com/docs/api-reference/responses/create and /guides/reasoning: reasoning is sent
+back as it arrived, before the message or the calls that it led to, and, where nothing is stored, only with its
+`encrypted_content`.
 """
 
 from __future__ import annotations
@@ -13,37 +14,37 @@ from nbkit.conversation.turns import AnyTurn, ToolOutputTurn, ToolsCallTurn
 from nbkit.protocols.writing import Draft
 
 FORMAT = "openai-responses-v1"
-"""What OpenRouter calls reasoning that this API encrypted."""
+"""OpenRouter's name for reasoning that this API has encrypted."""
 BREAK = "\n"
-"""Stands between two reasoning texts of one answer, at the beginning of the second."""
+"""Separates two reasoning texts of one answer; it stands at the beginning of the second."""
 
 
-def put_turn(draft: Draft, turn: AnyTurn) -> None:
+def encode_turn(draft: Draft, turn: AnyTurn) -> None:
     """Append the items of one turn to the `input`."""
     items: list[dict[str, Any]] = draft.body["input"]
     if isinstance(turn, ToolOutputTurn):
-        output = turn.content if isinstance(turn.content, str) else _content(turn)
+        output = turn.content if isinstance(turn.content, str) else _encode_entries(turn)
         items.append({"type": "function_call_output", "call_id": turn.tool_call_id, "output": output})
         return
     if getattr(turn, "name", None):
-        draft.change("dropped", "name", "the API has no place for it")
+        draft.change("dropped", "name", "the API takes none")
     if turn.role == "assistant":
-        items += _assistant(draft, turn, len(items))
+        items += _encode_assistant(draft, turn, len(items))
         return
     role: str = turn.role
     if role not in ("user", draft.dialect.system_role):
         role = draft.dialect.system_role
         draft.change("renamed", f"role {turn.role}", f"the model calls it {role}")
     content = getattr(turn, "content", "")
-    items.append({"role": role, "content": content if isinstance(content, str) else _content(turn)})
+    items.append({"role": role, "content": content if isinstance(content, str) else _encode_entries(turn)})
 
 
-def _assistant(draft: Draft, turn: AnyTurn, place: int) -> list[dict[str, Any]]:
-    """Reasoning, then the message (the text, which may be empty where nothing else is said), then the calls."""
-    items = _reasoning(draft, getattr(turn, "reasoning", ()), place)
+def _encode_assistant(draft: Draft, turn: AnyTurn, place: int) -> list[dict[str, Any]]:
+    """Write reasoning, then the message (empty where the turn has no text and no calls), then the calls."""
+    items = _encode_reasoning(draft, getattr(turn, "reasoning", ()), place)
     calls = turn.tool_calls if isinstance(turn, ToolsCallTurn) else ()
     if any(not isinstance(entry, TextEntry) for entry in turn.entries):
-        draft.change("dropped", "content of the assistant", "what it says is text")
+        draft.change("dropped", "content of the assistant", "its messages are text")
     if turn.text or not calls:
         phase = {"phase": "commentary" if calls else "final_answer"} if draft.dialect.phase else {}
         items.append({"role": "assistant", "content": turn.text, **phase})
@@ -54,8 +55,8 @@ def _assistant(draft: Draft, turn: AnyTurn, place: int) -> list[dict[str, Any]]:
     return items
 
 
-def _reasoning(draft: Draft, blocks: tuple[Reasoning, ...], place: int) -> list[dict[str, Any]]:
-    """What can be sent back of the reasoning; the blocks of one id are one item, each a part of its summary."""
+def _encode_reasoning(draft: Draft, blocks: tuple[Reasoning, ...], place: int) -> list[dict[str, Any]]:
+    """Write the reasoning that can be sent back; blocks of one id are one item, each a part of its summary."""
     items: list[dict[str, Any]] = []
     before: Reasoning | None = None
     for number, block in enumerate(blocks):
@@ -76,7 +77,7 @@ def _reasoning(draft: Draft, blocks: tuple[Reasoning, ...], place: int) -> list[
     return kept
 
 
-def _content(turn: AnyTurn) -> list[dict[str, Any]]:
+def _encode_entries(turn: AnyTurn) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for entry in turn.entries:
         match entry:
@@ -86,11 +87,11 @@ def _content(turn: AnyTurn) -> list[dict[str, Any]]:
                 detail = entry.image_url.detail or "auto"
                 parts.append({"type": "input_image", "image_url": entry.url, "detail": detail})
             case FileEntry():
-                parts.append({"type": "input_file", "filename": _filename(entry), "file_data": entry.url})
+                parts.append({"type": "input_file", "filename": _choose_filename(entry), "file_data": entry.url})
     return parts
 
 
-def _filename(entry: FileEntry) -> str:
-    """The file's name, which the API demands; one after its media type where it has none."""
+def _choose_filename(entry: FileEntry) -> str:
+    """Return the file's name, which the API demands; one made from its media type where it has none."""
     media_type, _ = inline(entry.url) or ("", "")
     return entry.file.filename or f"document.{media_type.rpartition('/')[2]}"

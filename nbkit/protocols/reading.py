@@ -1,4 +1,4 @@
-"""What the decoders read with: JSON that is never trusted, token counts, reported prices, `<think>` blocks."""
+"""Tools of the decoders: JSON that is never trusted, token counts, reported prices, `<think>` blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from nbkit.errors import ProviderError
-from nbkit.protocols.wire import Dialect
 
 MOST_TOKENS = 1_000_000_000
 DEEPEST = 200
@@ -20,28 +19,28 @@ DEEPEST = 200
 def parse(data: bytes) -> Any:
     """Read JSON; lone surrogates and invalid UTF-8 become U+FFFD, so that text is always encodable.
 
-    Raises ProviderError where it is no JSON, or nested too deeply.
+    Raises ProviderError where it is not JSON, or nested too deeply.
     """
     try:
         return from_json(data)
     except ValueError:  # what follows is slow, and reads the surrogates and bytes that the strict parser refuses
         pass
     try:
-        return _encodable(json.loads(data.decode("utf-8-sig", "replace")))
+        return _make_encodable(json.loads(data.decode("utf-8-sig", "replace")))
     except (ValueError, RecursionError):
         start = data[:80].decode("utf-8", "replace")
     raise ProviderError(f"the answer is not JSON: {start!r}" if start else "the answer is empty")
 
 
-def _encodable(value: Any, depth: int = 0) -> Any:
+def _make_encodable(value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST:
         raise ValueError("nested too deeply")
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_encodable(item, depth + 1) for item in value]
+        return [_make_encodable(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {_encodable(key): _encodable(item, depth + 1) for key, item in value.items()}
+        return {_make_encodable(key): _make_encodable(item, depth + 1) for key, item in value.items()}
     return value
 
 
@@ -51,68 +50,68 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 
 def expect_object(value: Any) -> dict[str, Any]:
-    """The value, which must be a JSON object. Raises ProviderError where it is not."""
+    """Return the value, which must be a JSON object. Raises ProviderError where it is not."""
     if not isinstance(value, dict):
         raise ProviderError(f"expected a JSON object, got {str(value)[:80]!r}")
     return value
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The value where it is a JSON object, else an empty one."""
+    """Return the value where it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """The JSON objects of a list; nothing where it is no list."""
+    """Return the JSON objects of a list; nothing where it is something else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def string(value: Any) -> str:
-    """The value where it is text, else nothing."""
+    """Return the value where it is text, else ""."""
     return value if isinstance(value, str) else ""
 
 
-def arguments(pieces: Iterable[str], given: Any = None) -> str:
-    """A tool call's arguments: compact JSON where they are a JSON object, as the model wrote them where not.
+def join_arguments(pieces: Iterable[str], value: Any = None) -> str:
+    """Join a tool call's arguments: compact JSON where they are a JSON object, as the model wrote them where not.
 
-    A stream brings them as text in the model's own spacing, a whole answer as an object: `given`, which counts where
-    no text came. Both give the same.
+    A stream brings them as pieces of text in the model's own spacing, a whole answer often as an object: the `value`,
+    which counts where the text is empty. Both give the same.
     """
-    written = "".join(pieces)
+    text = "".join(pieces)
     try:
-        value = from_json(written) if written else given or {}
+        value = from_json(text) if text else value or {}
     except ValueError:
-        return written
-    return to_json(value).decode() if isinstance(value, dict) else written
+        return text
+    return to_json(value).decode() if isinstance(value, dict) else text
 
 
 def count(value: Any) -> int | None:
-    """A token count, or None where it is missing or absurd."""
+    """Return a token count, or None where it is missing or absurd."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
         return value
     return None
 
 
 def first_count(*values: Any) -> int:
-    """The first of the values that is a token count, or 0."""
-    return next((found for value in values if (found := count(value)) is not None), 0)
+    """Return the first of the values that is a token count, or 0."""
+    return next((tokens for value in values if (tokens := count(value)) is not None), 0)
 
 
-def reported_cost(body: Any, dialect: Dialect) -> float | None:
-    """USD, where the provider names the price of the call itself (`dialect.reported_cost`)."""
-    if not dialect.reported_cost:
+def read_cost(body: Any, path: str, unit: float) -> float | None:
+    """Read the price of the call in USD, where the provider reports it at the dotted `path`, in `unit` USD."""
+    if not path:
         return None
-    for key in dialect.reported_cost.split("."):
+    for key in path.split("."):
         body = mapping(body).get(key)
     if isinstance(body, bool) or not isinstance(body, int | float) or not isfinite(body) or body < 0:
         return None
-    return body * dialect.reported_cost_unit
+    return body * unit
 
 
 class ThinkTags:
     """Splits a text that may begin with a `<think>` block into text and reasoning, piece by piece.
 
-    The text starts at the first character after `</think>` that is no white space. While `open`, pieces have to go
+    The text starts at the first character after `</think>` that is not white space. While `open`, pieces have to go
     through here; once the block is over, or there was none, text is only text.
     """
 
@@ -124,22 +123,22 @@ class ThinkTags:
         self._held = ""
 
     def feed(self, piece: str) -> tuple[str, str]:
-        """(text, reasoning) of one piece; what may be the beginning of a tag is held back."""
+        """Return (text, reasoning) of one piece; what may be the beginning of a tag is held back."""
         self._held += piece
         reasoning = ""
         if self._stage == "before":
-            said = self._held.lstrip()
-            if not said.startswith("<think>"):
-                return ("", "") if "<think>".startswith(said) else self.flush()
-            self._stage, self._held = "inside", said.removeprefix("<think>")
+            start = self._held.lstrip()
+            if not start.startswith("<think>"):
+                return ("", "") if "<think>".startswith(start) else self.flush()
+            self._stage, self._held = "inside", start.removeprefix("<think>")
         if self._stage == "inside":
             reasoning, closed, rest = self._held.partition("</think>")
             if not closed:
                 sizes = range(min(len("</think>") - 1, len(reasoning)), 0, -1)
                 kept = next((size for size in sizes if "</think>".startswith(reasoning[-size:])), 0)
-                said = reasoning[: len(reasoning) - kept]
-                self._held = reasoning[len(said) :]
-                return "", said
+                sure = len(reasoning) - kept
+                self._held = reasoning[sure:]
+                return "", reasoning[:sure]
             self._stage, self._held = "after", rest
         text, self._held = self._held.lstrip(), ""
         self.open = not text
@@ -151,7 +150,7 @@ class ThinkTags:
         return ("", self._held) if self._stage == "inside" else (self._held, "")
 
     def flush(self) -> tuple[str, str]:
-        """(text, reasoning) held back, when the text is over."""
+        """Return (text, reasoning) held back, when the text is over."""
         held = self.held
         self.open, self._held = False, ""
         return held

@@ -1,20 +1,21 @@
-"""The types that every protocol module shares.
+"""The contract of a protocol module, the types that all of them share, and the skeleton of their decoders.
 
 A protocol is a module with five names, all pure:
 
 - `FRAMING`: how a stream is cut into events, a key of `nbkit.http.framing.FRAMINGS`
 - `encode(conversation, options, model, dialect, stream) -> WireRequest`
 - `decode(body, dialect) -> ChatCompletion`, raising an AdapterError where the body is an error or not an answer
-- `error(status, body, dialect) -> AdapterError`, for an answer that is no 2xx
+- `error(status, body, dialect) -> AdapterError`, for a response whose status is not 2xx
 - `Decoder(dialect)`, with `feed(event, data) -> list of chunks` for each event of a stream, and `finish()`, which
   gives the completion, or raises StreamError where the stream ended without its finish signal; `partial()` gives
-  what came so far
+  the completion as far as it has arrived. `BaseDecoder` has all but the reading of one event
 
-What `encode` gets has been fitted to the model already (`adapters/fit.py`): turns that the model's capabilities rule
-out are transformed, options that it does not take are gone, the rest is clamped, `tool_choice` is one that can be made.
-What is left to a protocol is spelling, and each loss in it is listed in the request's `changes`.
+The conversation and the options that `encode` gets already fit the model (`adapters/fit_options.py`): turns that the
+model's capabilities rule out are transformed, options that it does not take are gone, the rest is clamped,
+`tool_choice` is one that can be made. What is left to a protocol is spelling, and each loss in it is listed in the
+request's `changes`.
 
-The adapter fills in who was asked (provider, model, status, request id): a protocol does not know.
+The adapter adds to completions and errors what a protocol does not know: provider, model, status, request id.
 """
 
 from __future__ import annotations
@@ -22,10 +23,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk
+from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk, Usage
+from nbkit.conversation.content import Reasoning
 from nbkit.conversation.options import ExecuteOptions
+from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import Conversation
-from nbkit.errors import AdapterError
+from nbkit.errors import AdapterError, StreamError
+from nbkit.protocols.failures import read_failure
+from nbkit.protocols.reading import parse_object, read_cost
+
+Chunks = list[ChatCompletionChunk]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Dialect:
     """How a provider's spelling of its protocol differs. Each field is a key of a `dialect` in the provider tables."""
 
     max_output: int | None = None
-    """Most answer tokens of the model; it is sent where a protocol demands a limit and none was asked for."""
+    """Most answer tokens of the model; sent where a protocol demands `max_tokens` and the caller gave none."""
     rename: dict[str, str] = field(default_factory=dict)
     """Options that go by another name; a dotted one is nested: `{"reasoning_effort": "reasoning.effort"}`."""
     reported_cost: str = ""
@@ -51,72 +58,165 @@ class Dialect:
     reported_cost_unit: float = 1.0
     """USD per unit of `reported_cost`."""
     reasoning_off: dict[str, Any] = field(default_factory=dict)
-    """What switches reasoning off, merged into the body, where it is not the protocol's own word."""
+    """Keys that switch reasoning off, merged into the body, where the protocol's own word for it does not."""
 
     cuts_prompts: bool = False
-    """A prompt that is too long is cut without a word: usage that is far too small shows it."""
+    """A prompt that is too long is cut without an error: a usage that is far too small shows it."""
 
     # openai-chat
     max_tokens_field: str = "max_tokens"
     """`max_tokens` or `max_completion_tokens`."""
     system_role: str = "system"
-    """What reasoning models of OpenAI call it is `developer`."""
+    """The role of system turns; OpenAI's reasoning models call it `developer`."""
     stream_usage: bool = True
     """Ask for usage with `stream_options`."""
     replay_reasoning: str = ""
-    """The key under which old reasoning goes back (`reasoning_content`, `reasoning`, `reasoning_details`; `content`:
-    Mistral's parts; `<think>`: in front of the text, in these tags); "" drops it."""
+    """The key under which earlier reasoning is sent back (`reasoning_content`, `reasoning`, `reasoning_details`;
+    `content`: Mistral's parts; `<think>`: in front of the text, in these tags); "" drops it."""
     short_tool_ids: bool = False
-    """The ids of tool calls are nine letters and digits; any other is replaced."""
+    """The ids of tool calls must be nine letters and digits; any other is replaced."""
     names: tuple[str, ...] = ("system", "developer", "user", "assistant")
     """The roles whose messages may have a `name`."""
     continues: str = ""
-    """The flag of a last message of the assistant that the answer goes on with: `prefix` (Mistral), `partial`
-    (Moonshot); "" where none is wanted."""
+    """The flag of a last assistant message that the answer is to continue: `prefix` (Mistral), `partial` (Moonshot);
+    "" where none is needed."""
     tool_choice_required: str = "required"
-    """The word for "call some tool"; Mistral says `any`."""
+    """The word for "call some tool"; Mistral's is `any`."""
 
     # openai-responses
     encrypted_reasoning: bool = True
-    """Ask for the reasoning in encrypted form, to send it back; a model that does not reason refuses that."""
+    """Ask for the reasoning in encrypted form, to send it back; a model that does not reason refuses this."""
     phase: bool = False
-    """What the assistant said is `commentary` beside tool calls, else the `final_answer`: newer models want it told."""
-
-    # anthropic-messages
-    thinking: str = "budget"
-    """`budget` (thinking.budget_tokens) or `adaptive` (output_config.effort)."""
+    """Newer models want messages of the assistant marked: `commentary` beside tool calls, else `final_answer`."""
 
     # gemini-generate
     call_ids: bool = True
     """Calls and outputs of tools have ids; Vertex AI joins them by name and order."""
     before_gemini_3: bool = False
-    """Signatures of calls may be missing, and media of a tool's output stand beside it. Gemini 3 and later demand the
+    """Signatures of calls may be missing, and media of a tool's output stand beside it. Gemini 3 and later require the
     signatures and take media in an output."""
 
     # bedrock-converse
     reasoning_on: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What goes with `reasoning_effort` or `reasoning_budget`, merged into the body."""
+    """Option (`reasoning_effort` or `reasoning_budget`) -> keys that it needs beside it, merged into the body."""
     reasoning_excludes: tuple[str, ...] = ()
-    """Options that the model refuses while it reasons; `tool_choice` is a forced one."""
+    """Options that the model refuses while it reasons; `tool_choice` means a forced one."""
     reasoning_format: str = ""
-    """Whose signed reasoning the model takes back (`anthropic-claude-v1`); "" where none."""
+    """Format of the signed reasoning that the model takes back (`anthropic-claude-v1`); "" where it takes none."""
 
 
 class StreamDecoder(Protocol):
     """Builds a completion from a stream's events."""
 
-    def feed(self, event: str, data: bytes) -> list[ChatCompletionChunk]:
+    def feed(self, event: str, data: bytes) -> Chunks:
         """Take one event. Raises an AdapterError where the event is an error or cannot be understood."""
 
     def finish(self) -> ChatCompletion:
-        """The completion, after the last event. Raises StreamError where the finish signal is missing."""
+        """Build the completion, after the last event. Raises StreamError where the finish signal is missing."""
 
     def partial(self) -> ChatCompletion:
-        """What came so far."""
+        """Build the completion as far as it has arrived."""
+
+
+class BaseDecoder:
+    """Skeleton of a decoder: the state and the rules that the streams of nearly all protocols share.
+
+    A subclass writes `take`, which reads the JSON of one event into this state, and overrides those of the `read_...`
+    methods that its answers have something for. `decode` takes the parts of a whole answer in the same way and then
+    calls `build(raw=body)`: so a whole answer and a streamed one cannot differ.
+    """
+
+    SIGNAL = "a finish reason"
+    """The finish signal of the stream, as the error about a stream without it calls it."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.id = self.model = ""
+        self.text: list[str] = []
+        self.finish_reason: str | None = None
+        self.rest: dict[str, Any] = {}
+        """The latest of what the events hold beside the content: usage, price, details. It is a stream's `raw`."""
+
+    def feed(self, event: str, data: bytes) -> Chunks:
+        """Take one event. Raises an AdapterError where the event is an error or cannot be understood."""
+        data = data.strip()
+        if not data or data == b"[DONE]":  # OpenAI's end of a stream, which does not say that the answer is complete
+            return []
+        body = parse_object(data)
+        if event == "error" or body.get("error"):
+            raise self.read_failure(body)
+        return self.take(body)
+
+    def finish(self) -> ChatCompletion:
+        """Build the completion. Raises StreamError, with the partial one on it, where the answer is not complete."""
+        if problem := self.find_problem():
+            raise StreamError(f"the stream ended{problem}", partial=self.partial())
+        return self.build()
+
+    def partial(self) -> ChatCompletion:
+        """Build the completion as far as it has arrived."""
+        return self.build()
+
+    def build(self, raw: Any = None) -> ChatCompletion:
+        """Build the completion, complete or not; `raw` is the provider's own answer, where it came whole."""
+        return ChatCompletion(
+            text=self.read_text(),
+            model=self.model,
+            id=self.id,
+            finish_reason=self.finish_reason,
+            tool_calls=self.read_calls(),
+            reasoning_blocks=self.read_reasoning(),
+            refusal=self.read_refusal() or None,
+            usage=self.read_usage(),
+            reported_cost=self.read_cost(),
+            raw=self.read_raw() if raw is None else raw,
+        )
+
+    # what a protocol writes
+
+    def take(self, body: dict[str, Any]) -> Chunks:
+        """Take one event's JSON. Raises an AdapterError where it cannot be understood."""
+        raise NotImplementedError
+
+    def find_problem(self) -> str:
+        """Say what is wrong with a stream that ends now, in words that follow "the stream ended"; "" for nothing."""
+        return "" if self.finish_reason else f" without {self.SIGNAL}"
+
+    def read_failure(self, body: dict[str, Any]) -> AdapterError:
+        """Read an event that is an error."""
+        return read_failure(body)
+
+    def read_text(self) -> str:
+        """Join the text."""
+        return "".join(self.text)
+
+    def read_calls(self) -> tuple[ToolCall, ...]:
+        """Build the tool calls."""
+        return ()
+
+    def read_reasoning(self) -> tuple[Reasoning, ...]:
+        """Build the blocks of reasoning."""
+        return ()
+
+    def read_refusal(self) -> str:
+        """Return the words in which the model declined."""
+        return ""
+
+    def read_usage(self) -> Usage | None:
+        """Read the token counts; None where the provider sent none."""
+        return None
+
+    def read_cost(self) -> float | None:
+        """Read the price of the call in USD; None where the provider reports none."""
+        return read_cost(self.rest, self.dialect.reported_cost, self.dialect.reported_cost_unit)
+
+    def read_raw(self) -> Any:
+        """Return the completion's `raw` for an answer that came in events."""
+        return self.rest
 
 
 class ProtocolModule(Protocol):
-    """What each module of this room provides."""
+    """A module of this room."""
 
     FRAMING: str
 
@@ -129,7 +229,7 @@ class ProtocolModule(Protocol):
         """Read a whole answer, parsed from JSON."""
 
     def error(self, status: int, body: bytes, dialect: Dialect) -> AdapterError:
-        """Read an answer that is no 2xx."""
+        """Read the error from a response whose status is not 2xx."""
 
     def Decoder(self, dialect: Dialect) -> StreamDecoder:
         """Read a stream."""

@@ -1,4 +1,4 @@
-"""What the encoders write with: a request's draft, which lists every change made to what was asked."""
+"""Tools of the encoders: a request's draft, which lists every change made to what the caller gave."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Draft:
     changes: list[Change] = field(default_factory=list)
 
     def change(self, kind: str, what: str, why: str) -> None:
-        """List one change."""
+        """List one change: its kind, what was changed, and the reason."""
         self.changes.append(Change(kind, what, why))
 
     def put(self, option: str, value: Any, key: str = "") -> None:
@@ -32,15 +32,15 @@ class Draft:
             return
         if renamed := self.dialect.rename.get(option):
             self.change("renamed", option, f"the provider calls it {renamed}")
-        merge(self.body, nested(renamed or key or option, value))
+        merge(self.body, nest(renamed or key or option, value))
 
     def request(self, path: str, headers: dict[str, str] | None = None) -> WireRequest:
-        """The finished request; the same change is listed once."""
+        """Build the finished request; the same change is listed once."""
         return WireRequest(path, self.body, headers or {}, tuple(dict.fromkeys(self.changes)))
 
 
-def nested(path: str, value: Any) -> dict[str, Any]:
-    """`{"a": {"b": value}}` for the dotted path `a.b`."""
+def nest(path: str, value: Any) -> dict[str, Any]:
+    """Build `{"a": {"b": value}}` for the dotted path `a.b`."""
     for key in reversed(path.split(".")):
         value = {key: value}
     return dict(value)
@@ -55,23 +55,23 @@ def merge(body: dict[str, Any], more: dict[str, Any]) -> None:
             body[key] = deepcopy(value)
 
 
-def system_apart(turns: Iterable[AnyTurn]) -> tuple[list[AnyTurn], list[AnyTurn]]:
-    """The system's turns at the beginning, and what comes after them."""
-    said = list(turns)
-    system = list(takewhile(lambda turn: turn.role in ("system", "developer"), said))
-    return system, said[len(system) :]
+def split_system(conversation: Iterable[AnyTurn]) -> tuple[list[AnyTurn], list[AnyTurn]]:
+    """Split a conversation into the system turns at its beginning and the turns after them."""
+    turns = list(conversation)
+    system = list(takewhile(lambda turn: turn.role in ("system", "developer"), turns))
+    return system, turns[len(system) :]
 
 
-def say(messages: list[dict[str, Any]], role: str, blocks: list[dict[str, Any]], key: str = "content") -> None:
-    """Add blocks to the messages; what one role says in a row (a tool's output is the user's) is one message."""
+def add_blocks(messages: list[dict[str, Any]], role: str, blocks: list[dict[str, Any]], key: str = "content") -> None:
+    """Add blocks to the messages; those of one role in a row are one message, whose list of blocks is under `key`."""
     if messages and messages[-1]["role"] == role:
         messages[-1][key] += blocks
     elif blocks:
         messages.append({"role": role, key: blocks})
 
 
-def arguments_of(draft: Draft, call: ToolCall) -> dict[str, Any]:
-    """A call's arguments, for a wire that takes them as a JSON object only."""
+def parse_arguments(draft: Draft, call: ToolCall) -> dict[str, Any]:
+    """Parse a call's arguments, for a protocol that takes them as a JSON object only."""
     try:
         return call.parsed()
     except ValueError:

@@ -27,7 +27,7 @@ def endpoint(protocol, dialect=(), **row):
     rows = [protocol_defaults(protocol), row]
     takes = tolerance_of(None, rows)
     dialect = Dialect(**{"max_output": takes.max_output} | dict(dialect))
-    return Endpoint("lab", "m", protocol, "https://lab.example", dialect=dialect, takes=takes)
+    return Endpoint("lab", "m", protocol, "https://lab.example", dialect=dialect, tolerance=takes)
 
 
 @pytest.mark.parametrize(("name", "vector"), ENCODE, ids=[f"{name}: {row['name']}" for name, row in ENCODE])
@@ -122,7 +122,7 @@ ASKS = [(turns, {}) for turns in HARD.values()] + [("Hi, in JSON.", options) for
 
 def official(protocol):
     """The check by the official SDK's own request types."""
-    return import_module(f"official_{PROTOCOLS[protocol]}").validate
+    return import_module(f"official_{PROTOCOLS[protocol].module}").validate
 
 
 @pytest.mark.parametrize(("turns", "options"), ASKS, ids=[*HARD, *OPTIONS])
@@ -132,8 +132,8 @@ def test_the_official_sdks_would_send_the_same_types(name, stream, turns, option
     given = copy.deepcopy(turns)
     own = {"openai-chat": provider_defaults("openai")}.get(name, {})  # others take more than OpenAI does
     of = endpoint(name, **own)
-    if turns is HARD["a document"] and "pdf" in of.takes.capabilities.lacks():
-        with pytest.raises(UnsupportedFeatureError, match="reads no documents"):
+    if turns is HARD["a document"] and "pdf" in of.tolerance.capabilities.lacks():
+        with pytest.raises(UnsupportedFeatureError, match="does not read documents"):
             prepare(turns, options, of, stream)
         return
     prepared = prepare(turns, options, of, stream)

@@ -12,7 +12,7 @@ from nbkit.errors import (
     ProviderError,
     RateLimitError,
 )
-from nbkit.protocols.failures import MOST_WORDS, failure
+from nbkit.protocols.failures import MAX_MESSAGE, read_failure
 
 SHAPES = [  # status, body, error, message, code
     (
@@ -109,10 +109,10 @@ SHAPES = [  # status, body, error, message, code
     ),
     ("HTML without one", 503, b"<!doctype html><p>Down &amp; out</p>", ProviderError, "Down & out", None),
     ("not UTF-8", 500, b"caf\xe9", ProviderError, "caf\ufffd", None),
-    ("empty", 500, b"", ProviderError, "HTTP 500, without a word", None),
-    ("empty JSON", 418, b"{}", BadRequestError, "HTTP 418, without a word", None),
+    ("empty", 500, b"", ProviderError, "HTTP 500, without a message", None),
+    ("empty JSON", 418, b"{}", BadRequestError, "HTTP 418, without a message", None),
     ("a code and no words", 403, b'{"error": {"code": "denied"}}', AuthenticationError, "denied", "denied"),
-    ("null", 500, b"null", ProviderError, "HTTP 500, without a word", None),
+    ("null", 500, b"null", ProviderError, "HTTP 500, without a message", None),
 ]
 
 
@@ -120,7 +120,7 @@ SHAPES = [  # status, body, error, message, code
     ("status", "body", "kind", "message", "code"), [row[1:] for row in SHAPES], ids=[row[0] for row in SHAPES]
 )
 def test_shapes(status, body, kind, message, code):
-    error = failure(body, status)
+    error = read_failure(body, status)
     assert (type(error), error.message, error.code) == (kind, message, code)
     assert error.body == body.decode("utf-8", "replace")
     assert pickle.loads(pickle.dumps(error)).message == message  # noqa: S301  # our own
@@ -150,19 +150,19 @@ def test_shapes(status, body, kind, message, code):
     ],
 )
 def test_which_error(status, code, message, kind):
-    error = failure({"error": {"message": message, "code": code}}, status)
+    error = read_failure({"error": {"message": message, "code": code}}, status)
     assert (type(error), error.message) == (kind, message)
 
 
 @pytest.mark.parametrize(("code", "kind"), [(401, AuthenticationError), (429, RateLimitError), (502, ProviderError)])
 def test_a_status_within_the_answer_decides_where_http_has_none(code, kind):
-    assert type(failure({"error": {"message": "x", "code": code}})) is kind
+    assert type(read_failure({"error": {"message": "x", "code": code}})) is kind
 
 
 def test_the_words_are_kept_short():
-    assert failure(b"x" * 10_000, 500).message == "x" * MOST_WORDS
+    assert read_failure(b"x" * 10_000, 500).message == "x" * MAX_MESSAGE
 
 
 def test_a_body_made_to_be_deep_is_an_error_all_the_same():
     for body in (b'{"error":' * 50_000, b"[" * 150 + b'"hidden"' + b"]" * 150):
-        assert type(failure(body, 500)) is ProviderError
+        assert type(read_failure(body, 500)) is ProviderError

@@ -1,12 +1,11 @@
-"""What the decoders read with."""
+"""The tools of the decoders."""
 
 from itertools import combinations
 
 import pytest
 
 from nbkit.errors import ProviderError
-from nbkit.protocols.reading import ThinkTags, count, parse, reported_cost
-from nbkit.protocols.wire import Dialect
+from nbkit.protocols.reading import ThinkTags, count, parse, read_cost
 
 
 @pytest.mark.parametrize(
@@ -25,7 +24,7 @@ def test_parse(data, value):
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"nope", b"[" * 100_000, b'["\\ud800",' + b"[" * 500 + b"]" * 501])
-def test_what_is_no_json_or_too_deep_is_the_providers_fault(data):
+def test_broken_json_and_json_too_deep_are_the_providers_fault(data):
     with pytest.raises(ProviderError):
         parse(data)
 
@@ -61,13 +60,13 @@ def test_counts(value, tokens):
         ({}, None),
     ],
 )
-def test_reported_cost(body, usd):
-    assert reported_cost(body, Dialect(reported_cost="usage.ticks", reported_cost_unit=0.01)) == usd
-    assert reported_cost(body, Dialect()) is None
+def test_reported_costs(body, usd):
+    assert read_cost(body, "usage.ticks", 0.01) == usd
+    assert read_cost(body, "", 1.0) is None
 
 
 @pytest.mark.parametrize(
-    ("said", "text", "reasoning"),
+    ("answer", "text", "reasoning"),
     [
         ("Hello", "Hello", ""),
         ("", "", ""),
@@ -82,10 +81,10 @@ def test_reported_cost(body, usd):
         ("<", "<", ""),
     ],
 )
-def test_think_blocks_torn_anywhere(said, text, reasoning):
-    for cuts in combinations(range(len(said) + 1), 2):
+def test_think_blocks_torn_anywhere(answer, text, reasoning):
+    for cuts in combinations(range(len(answer) + 1), 2):
         tags, got = ThinkTags(), []
-        for piece in (said[: cuts[0]], said[cuts[0] : cuts[1]], said[cuts[1] :]):
+        for piece in (answer[: cuts[0]], answer[cuts[0] : cuts[1]], answer[cuts[1] :]):
             got.append(tags.feed(piece) if tags.open else (piece, ""))
         got.append(tags.flush())
         assert ("".join(piece for piece, _ in got), "".join(piece for _, piece in got)) == (text, reasoning)
