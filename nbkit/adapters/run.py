@@ -23,7 +23,7 @@ from nbkit.adapters.stream import AsyncStream, Stream
 from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
 from nbkit.conversation.content import ContentEntry
-from nbkit.conversation.functions import written
+from nbkit.conversation.functions import to_content
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
@@ -172,7 +172,7 @@ class _Loop:
             value = self._find_tool(call).bind(call.arguments)()
             if isawaitable(value):
                 value = asyncio.run(_await(value))
-            return ToolResult(call, written(value))
+            return ToolResult(call, to_content(value))
         except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
             return _fail(call, error)
 
@@ -186,7 +186,7 @@ class _Loop:
             else:
                 value = await asyncio.get_running_loop().run_in_executor(pool, copy_context().run, bound)
                 value = await value if isawaitable(value) else value
-            return ToolResult(call, written(value))
+            return ToolResult(call, to_content(value))
         except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
             return _fail(call, error)
 
@@ -197,7 +197,7 @@ async def _await(value: Any) -> Any:
 
 def _fail(call: ToolCall, error: Exception) -> ToolResult:
     reason = str(error) if isinstance(error, NbkitError) else f"{type(error).__name__}: {error}"
-    return ToolResult(call, written(f"Error: {reason}"), error)
+    return ToolResult(call, to_content(f"Error: {reason}"), error)
 
 
 def _start_workers(calls: Sequence[ToolCall]) -> ThreadPoolExecutor:

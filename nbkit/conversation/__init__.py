@@ -1,1 +1,1 @@
-"""What is said: values only, no I/O."""
+"""Conversations, options and completions: values only, no I/O."""

@@ -1,4 +1,4 @@
-"""What comes back: completions, the pieces of a stream, token counts. Slotted dataclasses: they are made per chunk."""
+"""Results of a call: completions, chunks of a stream, token counts. Slotted dataclasses: one is made per chunk."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from nbkit.conversation.turns import ToolsCallTurn, Turn
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts in disjoint buckets: each token is in one of them and is billed once."""
+    """Token counts in disjoint buckets: each token is in exactly one of them and is billed once."""
 
     input: int = 0
-    """Prompt tokens read afresh (neither from a cache nor written to one)."""
+    """Prompt tokens that were neither read from a cache nor written to one."""
     output: int = 0
-    """Answer tokens, without reasoning and audio."""
+    """Tokens of the answer, without reasoning and audio."""
     cache_read: int = 0
     cache_write: int = 0
-    """Written to a cache of the usual life (five minutes at Anthropic)."""
+    """Written to a cache with the usual lifetime (five minutes at Anthropic)."""
     cache_write_1h: int = 0
-    """Written to a cache that lives an hour."""
+    """Written to a cache with a lifetime of one hour."""
     reasoning: int = 0
     input_audio: int = 0
     output_audio: int = 0
@@ -35,12 +35,12 @@ class Usage:
 
     @property
     def completion_tokens(self) -> int:
-        """All tokens of the answer, reasoning included."""
+        """All tokens of the answer, including reasoning."""
         return self.output + self.reasoning + self.output_audio
 
     @property
     def total_tokens(self) -> int:
-        """All tokens."""
+        """All tokens of prompt and answer."""
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Usage) -> Usage:
@@ -49,7 +49,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """One bucket of a bill: `tokens` at `rate` USD per million make `usd`; None where the rate is unknown."""
+    """One bucket of a bill: `tokens` at `rate` USD per million tokens cost `usd`; both None if the rate is unknown."""
 
     bucket: str
     tokens: int
@@ -59,11 +59,11 @@ class BillLine:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """The money for one usage, in USD. `total` is None where a needed price or the usage is unknown.
+    """Cost of one call, in USD. `total` is None if a required price or the usage is unknown.
 
-    `source` says who says so: `provider` (it named the price itself), `catalog` (rates x usage), `estimate` (a rate
-    or a count had to be assumed) or `partial` (the answer broke off). `catalog_date` is the prices' date.
-    `tier` is the prompt size, in tokens, from which the rates used apply.
+    `source` is `provider` (the provider reported the price), `catalog` (rates times usage), `estimate` (a rate or a
+    count had to be assumed) or `partial` (the answer is not complete). `catalog_date` is the date of the prices.
+    `tier` is the prompt size in tokens from which the applied rates are valid.
     """
 
     total: float | None
@@ -87,7 +87,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds since the call began: to the first piece of the answer, and to its end."""
+    """Seconds since the call began: until the first chunk of the answer, and until its end."""
 
     first_token: float | None
     total: float
@@ -96,7 +96,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of the tool call `index`; `id` and `name` come once, `arguments` in pieces."""
+    """A part of the tool call number `index`; `id` and `name` arrive once, `arguments` in pieces."""
 
     index: int
     id: str = ""
@@ -106,7 +106,7 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class ChatCompletionChunk:
-    """A piece of a streamed answer. The pieces' `text` joined is the completion's `text`."""
+    """A piece of a streamed answer. The `text` of all chunks joined is the completion's `text`."""
 
     text: str = ""
     reasoning: str = ""
@@ -119,37 +119,37 @@ class ChatCompletion:
     """A complete answer.
 
     `finish_reason` is `stop`, `length`, `tool_calls`, `content_filter` or the provider's own word.
-    `usage` is None where the provider said nothing; `cost` (USD) is None where a price or the usage is unknown.
+    `usage` is None if the provider reports none; `cost` (USD) is None if a price or the usage is unknown.
     """
 
     text: str
     model: str = ""
-    """The model that answered, in the provider's words."""
+    """The model that answered, as the provider names it."""
     id: str = ""
     finish_reason: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning_blocks: tuple[Reasoning, ...] = ()
     refusal: str | None = None
     choices: tuple[ChatCompletion, ...] = ()
-    """With the option `n` all answers, this one first; usage and bill of all stand here. A stream's pieces are those of
-    the first."""
+    """All answers with the option `n`, this one first. Usage and bill of all are on this one; a stream's chunks are
+    those of the first."""
     usage: Usage | None = None
     reported_cost: float | None = None
-    """USD, where the provider itself names the price of the call."""
+    """USD, if the provider reports the price of the call."""
     bill: Bill | None = None
     changes: tuple[Change, ...] = ()
     timing: Timing | None = None
     raw: Any = field(default=None, repr=False)
-    """The provider's own answer: the JSON body, or for a stream what its last events said."""
+    """The provider's own response: the JSON body; for a stream, the contents of its last events."""
     answer_type: Any = field(default=None, repr=False, compare=False)
-    """What `response_format` asked for: a type, Any for any JSON, None for plain text."""
+    """The type of `parsed`, from the option `response_format`: a type, Any for any JSON, None for plain text."""
 
     @property
     def parsed(self) -> Any:
-        """The answer as the type given as `response_format`, or as JSON where a schema or `json_object` was.
+        """The answer as the type given as `response_format`, or as JSON for a schema or `json_object`.
 
-        None where plain text was asked for. It is read anew at each access. Raises AnswerFormatError where the text is
-        not what was asked for.
+        None if plain text was requested. Parsed again at each access. Raises AnswerFormatError if the text does not
+        match the requested format.
         """
         if self.answer_type is None:
             return None
@@ -157,12 +157,12 @@ class ChatCompletion:
 
     @property
     def reasoning(self) -> str:
-        """The reasoning's text; "" where the model kept it to itself."""
+        """The text of the reasoning; "" if the model does not show it."""
         return "".join(block.text for block in self.reasoning_blocks)
 
     @property
     def cost(self) -> float | None:
-        """USD, or None where it is unknown."""
+        """USD, or None if unknown."""
         return self.bill.total if self.bill else None
 
     @property

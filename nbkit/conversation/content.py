@@ -1,6 +1,6 @@
-"""What a turn holds: text, images, files, audio, and the reasoning behind an answer. OpenAI's forms, as values.
+"""Content of a turn: text, images, files, audio, and the reasoning behind an answer, in OpenAI's format.
 
-`media.attach` makes them of what people have at hand.
+`media.attach` makes the entries from paths, bytes, figures and images.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_serializ
 
 
 class Value(BaseModel):
-    """A frozen value; an unknown key is an error."""
+    """Base of frozen values; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,32 +26,32 @@ class TextEntry(Value):
 
 
 class ImageUrl(Value):
-    """Where an image is (https: or data:), and how closely to look."""
+    """URL of an image (https: or data:), and the detail in which the model reads it."""
 
     url: str = Field(min_length=1)
     detail: Literal["auto", "low", "high"] | None = None
 
     @model_serializer(mode="plain")
-    def _openai(self) -> dict[str, str]:
+    def _to_openai(self) -> dict[str, str]:
         return {"url": self.url} | ({"detail": self.detail} if self.detail else {})
 
 
 class ImageEntry(Value):
-    """An image, by its address or as a `data:` URL. A plain string is read as the address."""
+    """An image, by its URL or as a `data:` URL. Reads a plain string as the URL."""
 
     type: Literal["image_url"] = "image_url"
     image_url: ImageUrl
 
     @model_validator(mode="before")
     @classmethod
-    def _plain_url(cls, data: Any) -> Any:
+    def _read_plain_url(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("image_url"), str):
             return data | {"image_url": {"url": data["image_url"]}}
         return data
 
     @property
     def url(self) -> str:
-        """The address."""
+        """The image's URL."""
         return self.image_url.url
 
 
@@ -63,18 +63,18 @@ class FileData(Value):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_id(cls, data: Any) -> Any:
+    def _refuse_id(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("file_id") is not None:
-            raise ValueError("file_id names a file at one provider only; hand over the file itself, as file_data")
+            raise ValueError("file_id names a file at one provider only; pass the file itself, as file_data")
         return data
 
     @model_serializer(mode="plain")
-    def _openai(self) -> dict[str, str]:
+    def _to_openai(self) -> dict[str, str]:
         return ({"filename": self.filename} if self.filename else {}) | {"file_data": self.file_data}
 
 
 class FileEntry(Value):
-    """A document, most often a PDF."""
+    """A document, usually a PDF."""
 
     type: Literal["file"] = "file"
     file: FileData
@@ -86,14 +86,14 @@ class FileEntry(Value):
 
 
 class AudioData(Value):
-    """Base64 and the name of the format, such as wav or mp3."""
+    """A recording in base64 and the name of its format, such as wav or mp3."""
 
     data: str = Field(min_length=1)
     format: str = Field(min_length=1)
 
 
 class AudioEntry(Value):
-    """A recording to listen to."""
+    """A recording."""
 
     type: Literal["input_audio"] = "input_audio"
     input_audio: AudioData
@@ -108,9 +108,9 @@ ContentEntry = Annotated[TextEntry | ImageEntry | FileEntry | AudioEntry, Discri
 
 
 def inline(url: str) -> tuple[str, str] | None:
-    """(media type, base64) of a `data:` URL; None where `url` is an address.
+    """Split a `data:` URL (RFC 2397) into (media type, base64); None for any other URL.
 
-    RFC 2397; without a media type it is `application/octet-stream`, which every provider refuses by name.
+    Without a media type it is `application/octet-stream`, which every provider refuses with a clear error.
     """
     if not url.startswith("data:"):
         return None
@@ -123,10 +123,10 @@ def inline(url: str) -> tuple[str, str] | None:
 class Reasoning(Value):
     """A block of a model's reasoning, kept so that it can be sent back unchanged.
 
-    `signature` and `data` (encrypted or redacted reasoning) are opaque and mean something to their vendor only:
-    `format` says whose they are, in OpenRouter's words (`anthropic-claude-v1`, `google-gemini-v1`,
-    `openai-responses-v1`), "" where there is nothing opaque. `id` is the block's name at its vendor; `raw` is the block
-    as an OpenAI-compatible router wrote it in `reasoning_details`.
+    `signature` and `data` (encrypted or redacted reasoning) are opaque and only their vendor can read them. `format`
+    says which vendor, in OpenRouter's words (`anthropic-claude-v1`, `google-gemini-v1`, `openai-responses-v1`); "" if
+    nothing is opaque. `id` is the block's id at its vendor. `raw` is the block as an OpenAI-compatible router wrote it
+    in `reasoning_details`.
     """
 
     text: str = ""
@@ -138,13 +138,13 @@ class Reasoning(Value):
 
     @classmethod
     def from_detail(cls, detail: dict[str, Any]) -> Reasoning:
-        """Read one entry of `reasoning_details` (OpenRouter's documented form)."""
-        kept = {key: detail[key] for key in ("signature", "data", "format", "id") if isinstance(detail.get(key), str)}
-        block = cls(text=detail.get("text") or detail.get("summary") or "", **kept)
+        """Read one entry of `reasoning_details` (OpenRouter's documented format)."""
+        texts = {key: detail[key] for key in ("signature", "data", "format", "id") if isinstance(detail.get(key), str)}
+        block = cls(text=detail.get("text") or detail.get("summary") or "", **texts)
         return block if block.to_detail() == detail else block.model_copy(update={"raw": detail})
 
     def to_detail(self) -> dict[str, Any]:
-        """Write one entry of `reasoning_details`; the original where there is one."""
+        """Write one entry of `reasoning_details`; `raw` if there is one."""
         if self.raw is not None:
             return self.raw
         opaque = {key: value for key in ("signature", "format", "id") if (value := getattr(self, key))}

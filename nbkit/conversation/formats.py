@@ -1,9 +1,10 @@
-"""What an answer is to look like: from a Python type to OpenAI's `response_format`, and from an answer to the type.
+"""Formats of answers: from a Python type to OpenAI's `response_format`, and from an answer's text to the type.
 
-`strict` is what OpenAI calls structured outputs: the model cannot write anything but the schema. It takes a part of
-JSON schema only (platform.openai.com/docs/guides/structured-outputs, "Supported schemas"): every object is closed and
-every property required. So it is set for a type whose schema is such, or becomes so without another meaning: objects
-are closed (pydantic ignores what it does not know), and what is null by default must be said to be null.
+`strict` is OpenAI's "structured outputs": the model cannot write anything that does not match the schema. It supports
+only a part of JSON schema (platform.openai.com/docs/guides/structured-outputs, "Supported schemas"): every object is
+closed and every property is required. So `strict` is set for a type whose schema fulfills this, or can be changed to
+fulfill it without another meaning: objects are closed (pydantic ignores unknown keys anyway), and a property that is
+null by default becomes required, so that the model writes the null.
 """
 
 from __future__ import annotations
@@ -23,36 +24,36 @@ _STRICT = frozenset(
     """type properties required additionalProperties items anyOf enum const $ref $defs description title pattern format
     multipleOf minimum maximum exclusiveMinimum exclusiveMaximum minItems maxItems""".split()  # noqa: SIM905 - a list to read
 )
-_TYPED = {"type", "anyOf", "enum", "const", "$ref"}  # strict mode wants one of them: "anything" is no schema there
+_TYPED = {"type", "anyOf", "enum", "const", "$ref"}  # strict mode requires one of them in each schema
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
 _ENDINGS = {
     "length": "; it was cut off at max_tokens",
     "content_filter": "; the provider's content filter cut it off",
-    "tool_calls": "; the model asks for a tool",
+    "tool_calls": "; the model calls a tool instead",
 }
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without the titles that pydantic makes of names: they say nothing new and cost tokens."""
+    """Schemas without the titles that pydantic derives from names: they add no information and cost tokens."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 def json_schema(adapter: TypeAdapter[Any]) -> JsonSchemaValue:
-    """The JSON schema of what an adapter validates."""
+    """Return the JSON schema of the values that an adapter validates."""
     return adapter.json_schema(schema_generator=_Untitled)
 
 
 def first_problem(invalid: ValidationError) -> str:
-    """Where a value is wrong, and how."""
+    """Describe the first problem of an invalid value: where it is, and what is wrong."""
     problem = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
     return ": ".join(filter(None, [".".join(map(str, problem["loc"])), problem["msg"]]))
 
 
 def read_format(wanted: Any) -> tuple[dict[str, Any] | None, Any]:
-    """(OpenAI's `response_format`, the type to read the answer as: None for plain text, Any for any JSON).
+    """Return (OpenAI's `response_format`, the type of the parsed answer: None for plain text, Any for any JSON).
 
     `wanted`: "text" or "json_object", OpenAI's dict, the JSON schema of an object, or a type whose schema is an object:
     a pydantic model, a dataclass, a TypedDict. Raises ConfigError for anything else.
@@ -62,7 +63,7 @@ def read_format(wanted: Any) -> tuple[dict[str, Any] | None, Any]:
     if wanted == "json_object":
         return {"type": "json_object"}, Any
     if not isinstance(wanted, dict):
-        return _of_type(wanted), wanted
+        return _format_of_type(wanted), wanted
     if wanted.get("type") == "object":
         wanted = {"type": "json_schema", "json_schema": {"schema": wanted}}
     if wanted.get("type") == "json_schema":
@@ -73,9 +74,9 @@ def read_format(wanted: Any) -> tuple[dict[str, Any] | None, Any]:
     return wanted, None if wanted.get("type") == "text" else Any
 
 
-def _of_type(kind: Any) -> dict[str, Any]:
+def _format_of_type(kind: Any) -> dict[str, Any]:
     schema: dict[str, Any] = {}
-    problem = "its JSON schema is no object; make it a field of a model"
+    problem = "its JSON schema is not an object; make it a field of a model"
     if isinstance(kind, str):
         problem = "expected 'text', 'json_object', a dict or a type"
     else:
@@ -83,18 +84,18 @@ def _of_type(kind: Any) -> dict[str, Any]:
             schema = json_schema(TypeAdapter(kind))
         except PydanticUserError as unfit:
             problem = str(unfit).partition("\n")[0]
-    if "$ref" in schema:  # a type that holds itself; at the top, a reference is not taken for an object
+    if "$ref" in schema:  # a type that refers to itself; at the top level OpenAI does not accept a reference
         schema |= deepcopy(schema["$defs"][schema.pop("$ref").removeprefix("#/$defs/")])
     if schema.get("type") != "object":
         raise ConfigError(f"response_format: {getattr(kind, '__name__', repr(kind))}: {problem}")
     _close(schema)
-    name = re.sub(r"\W", "_", getattr(kind, "__name__", "answer"), flags=re.ASCII)[:64]  # as OpenAI wants names
+    name = re.sub(r"\W", "_", getattr(kind, "__name__", "answer"), flags=re.ASCII)[:64]  # the names that OpenAI accepts
     form = {"name": name, "schema": schema} | ({"strict": True} if _is_strict(schema) else {})
     return {"type": "json_schema", "json_schema": form}
 
 
 def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The schemas directly inside a schema."""
+    """Yield the schemas directly inside a schema."""
     for key in ("properties", "$defs"):
         yield from schema.get(key, {}).values()
     for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
@@ -103,8 +104,8 @@ def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _close(schema: dict[str, Any]) -> None:
-    """Write a schema, in place, the way strict mode wants it, as far as its meaning stays."""
-    if "$ref" in schema and schema.keys() - {"$ref", "$defs"}:  # a reference stands alone
+    """Change a schema in place into the form that strict mode requires, as far as its meaning stays the same."""
+    if "$ref" in schema and schema.keys() - {"$ref", "$defs"}:  # a reference must be alone in its object
         schema["anyOf"] = [{"$ref": schema.pop("$ref")}]
     if schema.pop("discriminator", None):
         schema["anyOf"] = schema.pop("oneOf")
@@ -112,12 +113,12 @@ def _close(schema: dict[str, Any]) -> None:
         _close(part)
     if "properties" in schema:
         properties = schema["properties"]
-        said = set(schema.get("required", ()))
+        required = set(schema.get("required", ()))
         for name, part in properties.items():
             if "default" in part and part["default"] is None and {"type": "null"} in part.get("anyOf", ()):
                 del part["default"]
-                said.add(name)
-        schema["required"] = [name for name in properties if name in said]
+                required.add(name)
+        schema["required"] = [name for name in properties if name in required]
         schema.setdefault("additionalProperties", False)
 
 
@@ -131,7 +132,7 @@ def _is_strict(schema: dict[str, Any]) -> bool:
 
 
 def parse_answer(text: str, kind: Any, finish_reason: str | None, refusal: str | None) -> Any:
-    """The answer as the type that was asked for; a Markdown fence around it is taken off.
+    """Parse an answer as the requested type, without a Markdown fence around it.
 
     Raises AnswerFormatError, which says what is wrong, and whether the answer was cut off or refused.
     """
@@ -142,4 +143,4 @@ def parse_answer(text: str, kind: Any, finish_reason: str | None, refusal: str |
         problem = first_problem(invalid)
     ending = f"; the model refused: {refusal}" if refusal else _ENDINGS.get(finish_reason or "", "")
     wanted = "JSON" if kind is Any else getattr(kind, "__name__", str(kind))
-    raise AnswerFormatError(f"the answer is not the {wanted} asked for: {problem}{ending}", text)
+    raise AnswerFormatError(f"the answer is not valid {wanted}: {problem}{ending}", text)

@@ -1,4 +1,4 @@
-"""What can be asked of a call besides the conversation."""
+"""Options of a call."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ DEPRECATED = {"functions": "tools", "function_call": "tool_choice"}
 
 
 class ExecuteOptions(BaseModel):
-    """Options of one call; what is None is not sent. Unknown names are an error, not silently dropped."""
+    """Options of one call. An option that is None is not sent; an unknown option is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float | None = Field(None, ge=0)
     max_tokens: int | None = Field(None, ge=1)
-    """Most tokens of the answer (reasoning included)."""
+    """Maximum tokens of the answer, including reasoning."""
     top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=1)
     min_p: float | None = Field(None, ge=0, le=1)
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     stop: tuple[str, ...] | None = None
-    """The answer ends before any of these."""
+    """The answer ends before any of these texts."""
     seed: int | None = None
     n: int | None = Field(None, ge=1)
-    """Answers to one prompt; `completion.choices` has them all."""
+    """Number of answers to one prompt; `completion.choices` holds all of them."""
     user: str | None = None
     """An opaque id of the end user."""
     tools: tuple[Tool, ...] | None = None
@@ -40,22 +40,22 @@ class ExecuteOptions(BaseModel):
     """`auto`, `none`, `required`, or the name of the one tool to call."""
     parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
-    """OpenAI's form: `{"type": "json_object"}`, `{"type": "json_schema", "json_schema": {...}}`. Also reads
+    """OpenAI's format: `{"type": "json_object"}`, `{"type": "json_schema", "json_schema": {...}}`. Also reads
     "json_object", the JSON schema of an object, and a type: a pydantic model, a dataclass, a TypedDict."""
     answer_type: Any = Field(None, exclude=True, repr=False)
-    """Follows from `response_format`: what `completion.parsed` is to be."""
+    """The type of `completion.parsed`; follows from `response_format`."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     reasoning_budget: int | None = Field(None, ge=0)
-    """Most tokens of reasoning, where the model takes a budget; 0 turns it off."""
+    """Maximum tokens of reasoning, for models that take a budget; 0 turns reasoning off."""
     prompt_cache: Literal["auto"] | None = None
-    """`auto` marks what the next call will repeat for the provider's cache, where it wants marks."""
+    """`auto` marks the part of the prompt that the next call will repeat, for providers whose cache needs marks."""
     extra_body: dict[str, Any] | None = None
-    """Merged into the request's body as it is."""
+    """Merged into the request's body without changes."""
     extra_headers: dict[str, str] | None = None
     timeout: float | None = Field(None, gt=0)
-    """Seconds without a byte before the call is given up; None takes the setting."""
+    """Seconds without data before the call times out; None takes the setting."""
     strict: bool = False
-    """Raise instead of dropping, clamping or transforming anything. Another name for the same is no loss."""
+    """Raise instead of dropping, clamping or transforming anything. Renaming an option is still allowed."""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,20 +67,20 @@ class ExecuteOptions(BaseModel):
 
     @field_validator("stop", mode="before")
     @classmethod
-    def _one_stop(cls, value: Any) -> Any:
+    def _read_stop(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
     @field_validator("tool_choice", mode="before")
     @classmethod
-    def _named_tool(cls, value: Any) -> Any:
-        """OpenAI's `{"type": "function", "function": {"name": ...}}` is the tool's name."""
+    def _read_tool_choice(cls, value: Any) -> Any:
+        """Read OpenAI's `{"type": "function", "function": {"name": ...}}` as the tool's name."""
         if isinstance(value, dict):
             return (value.get("function") or value).get("name")
         return value
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> ExecuteOptions:
-        """Read keyword arguments. Raises ConfigError that names the option and the nearest that exists."""
+        """Read keyword arguments. Raises ConfigError that names a wrong option and the most similar valid one."""
         for old in DEPRECATED.keys() & options.keys():
             if DEPRECATED[old] in options:
                 raise ConfigError(f"option {old!r} is deprecated, and {DEPRECATED[old]!r} is given too")

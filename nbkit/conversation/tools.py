@@ -1,4 +1,4 @@
-"""Tools and the calls a model makes of them."""
+"""Tools and tool calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nbkit.errors import ConversationError
 
 
 class FunctionCall(BaseModel):
-    """A function's name and its arguments as the JSON text that the model wrote (not always valid)."""
+    """A function's name and its arguments, as the JSON text that the model wrote (not always valid)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -22,21 +22,21 @@ class FunctionCall(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _arguments_as_text(cls, data: Any) -> Any:
+    def _read_arguments(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("arguments"), dict | None):
             return data | {"arguments": to_json(data.get("arguments") or {}).decode()}
         return data
 
 
 class ToolCall(FunctionCall):
-    """One call of a tool: `id` names it, the tool's output refers to it.
+    """One call of a tool. The tool's output refers to its `id`.
 
-    Reads and writes OpenAI's form, `{"id", "type": "function", "function": {"name", "arguments"}}`.
+    Reads and writes OpenAI's format, `{"id", "type": "function", "function": {"name", "arguments"}}`.
     """
 
     id: str = ""
     signature: str | None = None
-    """An opaque token that some vendors want back with the call (Gemini's thought signature)."""
+    """An opaque token that some vendors require to be sent back with the call (Gemini's thought signature)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -48,7 +48,7 @@ class ToolCall(FunctionCall):
         return data
 
     @model_serializer(mode="plain")
-    def _openai(self) -> dict[str, Any]:
+    def _to_openai(self) -> dict[str, Any]:
         call: dict[str, Any] = {
             "id": self.id,
             "type": "function",
@@ -59,7 +59,7 @@ class ToolCall(FunctionCall):
         return call
 
     def parsed(self) -> dict[str, Any]:
-        """The arguments as a dict. Raises ValueError where the model wrote no valid JSON object."""
+        """Return the arguments as a dict. Raises ValueError if the model did not write a valid JSON object."""
         value = from_json(self.arguments or "{}")
         if not isinstance(value, dict):
             raise ValueError(f"{self.name}: arguments are {type(value).__name__}, expected a JSON object")
@@ -69,9 +69,9 @@ class ToolCall(FunctionCall):
 class Tool(BaseModel):
     """A function that a model may call; `parameters` is a JSON schema.
 
-    Reads OpenAI's form, `{"type": "function", "function": {...}}`, the bare function in it, and a Python function,
-    async or not, with type hints: `Tool(function=get_weather)` takes name, description and parameters from it where
-    they are not given. Raises ConfigError where a parameter of it could not be given by a model.
+    Reads OpenAI's format, `{"type": "function", "function": {...}}`, the inner dict alone, and a Python function, async
+    or not, with type hints: `Tool(function=get_weather)` takes name, description and parameters from it unless they are
+    given. Raises ConfigError if the function has a parameter that a model cannot pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,7 +81,7 @@ class Tool(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
     function: Callable[..., Any] | None = Field(None, exclude=True, repr=False)
-    """What `adapter.run` and `Chat` call; None for a tool that is only described."""
+    """The function that `adapter.run` and `Chat` call; None for a tool that is only described."""
 
     @model_validator(mode="before")
     @classmethod
@@ -96,9 +96,10 @@ class Tool(BaseModel):
         return describe(function) | (data if isinstance(data, dict) else {"function": data})
 
     def bind(self, arguments: str) -> Callable[[], Any]:
-        """The call of the function with a model's JSON arguments, validated by its type hints; nothing is run yet.
+        """Prepare the call of the function with a model's JSON arguments, validated by its type hints.
 
-        Raises ConversationError, whose message is for the model: what is wrong with the arguments.
+        Nothing runs before the result is called. Raises ConversationError, whose message tells the model what is wrong
+        with the arguments.
         """
         if self.function is None:
             raise ConversationError(f"the tool {self.name!r} has no function")

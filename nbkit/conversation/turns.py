@@ -1,9 +1,9 @@
-"""What is said: turns and conversations, as values.
+"""Turns and conversations, as values.
 
 Every type reads OpenAI-style dicts and writes them again (`model_dump()`, JSON). `Conversation` also reads a plain
 string (one user turn), a single dict, and lists of strings, dicts, turns and completions. Images, figures and files
-stand in a turn's content as they are (`media.attach` reads them). Alone they are a user turn; a list of them, or of
-strings and them, is one user turn as well, while a list of strings is a turn for each.
+can be used in a turn's content directly (`media.attach` reads them). An image alone is a user turn; a list of images,
+or of strings and images, is one user turn, while a list of strings is one turn per string.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from nbkit.errors import ConversationError
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
-# Output-only keys of the SDKs' own assistant messages, which people append to their lists as they are.
+# Output-only keys of the SDKs' assistant messages, which people append to their lists unchanged.
 _IGNORED = frozenset({"annotations", "audio", "refusal", "provider_specific_fields"})
 
 
-class _Said(Value):
-    """What all turns share: the OpenAI form, without keys that say nothing."""
+class _BaseTurn(Value):
+    """Base of all turns: reads and writes OpenAI's format, without keys that are None."""
 
     @model_validator(mode="before")
     @classmethod
@@ -35,7 +35,7 @@ class _Said(Value):
             return data
         data = {key: value for key, value in data.items() if value is not None or key == "content"}
         if isinstance(content := data.get("content"), list | tuple):
-            data["content"] = tuple(map(_entry, content))
+            data["content"] = tuple(map(_read_entry, content))
         if data.get("role") == "assistant":
             if data.get("content") is None and isinstance(data.get("refusal"), str):
                 data["content"] = data["refusal"]
@@ -44,7 +44,7 @@ class _Said(Value):
         return data
 
     @model_serializer(mode="plain")
-    def _openai(self) -> dict[str, Any]:
+    def _to_openai(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -60,7 +60,7 @@ class _Said(Value):
 
     @property
     def entries(self) -> tuple[ContentEntry, ...]:
-        """The content as entries; nothing where it is empty."""
+        """The content as entries; none if it is empty."""
         content: str | tuple[ContentEntry, ...] | None = getattr(self, "content", None)
         if isinstance(content, tuple):
             return content
@@ -68,24 +68,24 @@ class _Said(Value):
 
     @property
     def text(self) -> str:
-        """The turn's text alone."""
+        """The turn's text, without images, files and recordings."""
         return "".join(entry.text for entry in self.entries if isinstance(entry, TextEntry))
 
 
-def _entry(piece: Any) -> Any:
+def _read_entry(piece: Any) -> Any:
     if isinstance(piece, str):
         return {"type": "text", "text": piece}
     return piece if isinstance(piece, dict | BaseModel) else attach(piece)
 
 
 def _read_reasoning(data: dict[str, Any]) -> dict[str, Any]:
-    details, said = data.pop("reasoning_details", None), data.pop("reasoning_content", None)
-    if isinstance(data.get("reasoning"), str):
-        said = said or data.pop("reasoning")
+    details, text = data.pop("reasoning_details", None), data.pop("reasoning_content", None)
+    if isinstance(data.get("reasoning"), str):  # OpenRouter's name for the text
+        text = text or data.pop("reasoning")
     if details:
         data["reasoning"] = tuple(Reasoning.from_detail(detail) for detail in details)
-    elif said:
-        data.setdefault("reasoning", (Reasoning(text=said),))
+    elif text:
+        data.setdefault("reasoning", (Reasoning(text=text),))
     return data
 
 
@@ -98,8 +98,8 @@ def _write_reasoning(blocks: tuple[Reasoning, ...]) -> dict[str, Any]:
     return out
 
 
-class Turn(_Said):
-    """Text by the system, the user or the assistant."""
+class Turn(_BaseTurn):
+    """Text of the system, the user or the assistant."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str
@@ -107,8 +107,8 @@ class Turn(_Said):
     reasoning: tuple[Reasoning, ...] = ()
 
 
-class ContentTurn(_Said):
-    """Text, images, files and recordings. A string among the entries is a text; what `attach` reads may stand there."""
+class ContentTurn(_BaseTurn):
+    """Text, images, files and recordings. Among the entries, strings and the values that `attach` reads are allowed."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: tuple[ContentEntry, ...]
@@ -116,8 +116,8 @@ class ContentTurn(_Said):
     reasoning: tuple[Reasoning, ...] = ()
 
 
-class ToolsCallTurn(_Said):
-    """An assistant turn that calls tools; it may hold text and reasoning as well."""
+class ToolsCallTurn(_BaseTurn):
+    """An assistant turn that calls tools; it may contain text and reasoning, too."""
 
     role: Literal["assistant"] = "assistant"
     content: str | tuple[ContentEntry, ...] | None = None
@@ -125,8 +125,8 @@ class ToolsCallTurn(_Said):
     reasoning: tuple[Reasoning, ...] = ()
 
 
-class ToolOutputTurn(_Said):
-    """What a tool gave for the call `tool_call_id`."""
+class ToolOutputTurn(_BaseTurn):
+    """Output of a tool for the call `tool_call_id`."""
 
     role: Literal["tool"] = "tool"
     content: str | tuple[ContentEntry, ...]
@@ -134,7 +134,7 @@ class ToolOutputTurn(_Said):
     name: str | None = None
 
 
-class FunctionCallTurn(_Said):
+class FunctionCallTurn(_BaseTurn):
     """An assistant turn with OpenAI's deprecated `function_call`."""
 
     role: Literal["assistant"] = "assistant"
@@ -143,8 +143,8 @@ class FunctionCallTurn(_Said):
     reasoning: tuple[Reasoning, ...] = ()
 
 
-class FunctionOutputTurn(_Said):
-    """What a function gave, for OpenAI's deprecated `function_call`."""
+class FunctionOutputTurn(_BaseTurn):
+    """Output of a function, for OpenAI's deprecated `function_call`."""
 
     role: Literal["function"] = "function"
     name: str
@@ -155,8 +155,8 @@ AnyTurn = Turn | ContentTurn | ToolsCallTurn | ToolOutputTurn | FunctionCallTurn
 _TURNS = (Turn, ContentTurn, ToolsCallTurn, ToolOutputTurn, FunctionCallTurn, FunctionOutputTurn)
 
 
-def _turn_type(data: dict[str, Any]) -> type[_Said]:
-    """Which turn a dict is: decided by its role and its keys, never by trial and error."""
+def _choose_type(data: dict[str, Any]) -> type[_BaseTurn]:
+    """Choose the type of a turn by the dict's role and keys, not by trial and error."""
     if data["role"] == "tool":
         return ToolOutputTurn
     if data["role"] == "function":
@@ -169,19 +169,19 @@ def _turn_type(data: dict[str, Any]) -> type[_Said]:
 
 
 def _is_piece(value: Any) -> bool:
-    """Whether a value that is no string can stand in a turn's content."""
+    """Tell whether a value other than a string can be an entry of a turn's content."""
     return isinstance(value, TextEntry | ImageEntry | FileEntry | AudioEntry) or is_media(value)
 
 
 def to_turn(value: Any, index: int = 0) -> AnyTurn:
-    """Read one turn: a turn, a completion, a string or an image (said by the user) or an OpenAI-style dict.
+    """Read one turn: a turn, a completion, a string or an image (a user turn) or an OpenAI-style dict.
 
     Raises ConversationError, which names `index` and what was expected.
     """
     if isinstance(value, _TURNS):
         return value
-    if isinstance(said := getattr(value, "turn", None), _TURNS):  # a ChatCompletion
-        return said
+    if isinstance(turn := getattr(value, "turn", None), _TURNS):  # a ChatCompletion
+        return turn
     if isinstance(value, str):
         return Turn(role="user", content=value)
     if _is_piece(value):
@@ -192,11 +192,11 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
         kind = type(value).__name__
         raise ConversationError(f"turn {index}: expected a string, a dict or a turn, got {kind}")
     if value.get("role") not in ROLES:
-        said_role = f"got {value['role']!r}" if "role" in value else "it is missing"
-        raise ConversationError(f"turn {index}: role: expected one of {', '.join(ROLES)}; {said_role}")
+        role = f"got {value['role']!r}" if "role" in value else "it is missing"
+        raise ConversationError(f"turn {index}: role: expected one of {', '.join(ROLES)}; {role}")
     if _is_piece(value.get("content")):
         value = value | {"content": [value["content"]]}
-    kind_of_turn = _turn_type(value)
+    kind_of_turn = _choose_type(value)
     data = {key: item for key, item in value.items() if item or key not in ("tool_calls", "function_call")}
     if kind_of_turn is Turn and data["role"] == "assistant" and data.get("content") is None:
         data["content"] = value.get("refusal") or ""  # the SDKs write null for an answer without text
@@ -210,7 +210,7 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
 
 
 class Conversation(Value):
-    """Turns, in order. Immutable: `conversation + turn` is a new one.
+    """Turns, in order. Immutable: `conversation + turn` makes a new one.
 
     `Conversation("Hello")`, `Conversation([{"role": "user", "content": "Hello"}, ...])`,
     `Conversation(["What is this?", Path("cat.png")])`.
@@ -219,8 +219,8 @@ class Conversation(Value):
     turns: tuple[AnyTurn, ...] = ()
 
     def __init__(self, turns: Any = (), /, **data: Any) -> None:
-        said = data.get("turns", data) if data else turns  # pydantic calls this with a dict's items as keywords
-        super().__init__(**{"turns": _to_turns(said)})
+        value = data.get("turns", data) if data else turns  # pydantic calls this with a dict's items as keywords
+        super().__init__(**{"turns": _to_turns(value)})
 
     @model_validator(mode="before")
     @classmethod
@@ -230,16 +230,16 @@ class Conversation(Value):
         return {"turns": _to_turns(data)}
 
     @model_serializer(mode="plain")
-    def _openai(self) -> dict[str, Any]:
+    def _write(self) -> dict[str, Any]:
         return {"turns": self.to_openai()}
 
     def to_openai(self) -> list[dict[str, Any]]:
-        """The conversation as OpenAI-style message dicts."""
+        """Write the conversation as OpenAI-style message dicts."""
         return [turn.model_dump() for turn in self.turns]
 
     @property
     def text(self) -> str:
-        """All that was said, without images."""
+        """The text of all turns, without images, files and recordings."""
         return "\n".join(turn.text for turn in self.turns)
 
     def __add__(self, other: Any) -> Conversation:
@@ -271,5 +271,5 @@ def _to_turns(value: Any) -> tuple[AnyTurn, ...]:
 
 
 def _is_one_turn(values: list[Any] | tuple[Any, ...]) -> bool:
-    """Whether a list is one turn's content: media, and nothing but strings beside them."""
+    """Tell whether a list is the content of one turn: images, files or recordings, with or without strings."""
     return all(isinstance(v, str) or _is_piece(v) for v in values) and not all(isinstance(v, str) for v in values)

@@ -34,8 +34,8 @@ _VALUE = re.compile(rf"[a-z]+|{_SMALL}(?: {_SMALL})*")
 def maths_plugin(md: MarkdownIt) -> None:
     """Add the rules. Tokens: `math_inline`, `math_block`; `info` is "open" if a block's closing mark is missing."""
     md.inline.ruler.before("escape", "math_inline", _parse_inline)
-    interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
-    md.block.ruler.before("fence", "math_block", _parse_block, interrupts)
+    rules = md.block.ruler
+    rules.before("fence", "math_block", _parse_block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
 
 
 def _parse_inline(state: StateInline, silent: bool) -> bool:

@@ -1,4 +1,4 @@
-"""What an answer is to look like, and what it is read as."""
+"""Formats of answers: how a type is written for a provider, and an answer read as the type."""
 
 import pickle
 from dataclasses import dataclass
@@ -129,15 +129,15 @@ def test_words_and_dicts(given, form, kind):
     ("given", "problem"),
     [
         ("yaml", "'yaml': expected 'text', 'json_object', a dict or a type"),
-        (list[int], "no object; make it a field"),
-        (int | None, "no object"),
+        (list[int], "not an object; make it a field"),
+        (int | None, "not an object"),
         (5, "5: Unable to generate"),
         (object(), "Unable to generate"),
         ({"type": "json_schema", "json_schema": {"name": "n"}}, "json_schema needs"),
         ({"type": "json_schema"}, "json_schema needs"),
     ],
 )
-def test_what_is_no_format_is_an_error(given, problem):
+def test_an_unknown_format_is_an_error(given, problem):
     with pytest.raises(ConfigError, match=problem) as caught:
         ExecuteOptions.of({"response_format": given})
     assert caught.value.__context__ is None
@@ -153,23 +153,23 @@ def test_what_is_no_format_is_an_error(given, problem):
         ("plain", None, None),
     ],
 )
-def test_the_answer_is_read_as_what_was_asked_for(text, kind, value):
+def test_the_answer_is_parsed_as_the_requested_type(text, kind, value):
     assert ChatCompletion(text, answer_type=kind).parsed == value
 
 
 @pytest.mark.parametrize(
-    ("completion", "said"),
+    ("completion", "problem"),
     [
-        (ChatCompletion('{"x": 1}', answer_type=Point), r"not the Point asked for: y: Field required$"),
-        (ChatCompletion("Well ...", answer_type=Any), "not the JSON asked for: Invalid JSON"),
+        (ChatCompletion('{"x": 1}', answer_type=Point), r"not valid Point: y: Field required$"),
+        (ChatCompletion("Well ...", answer_type=Any), "not valid JSON: Invalid JSON"),
         (ChatCompletion('{"x": 1, "y', finish_reason="length", answer_type=Point), "EOF.*cut off at max_tokens$"),
         (ChatCompletion("", refusal="I cannot.", answer_type=Point), "the model refused: I cannot.$"),
-        (ChatCompletion("", finish_reason="tool_calls", answer_type=Point), "the model asks for a tool$"),
+        (ChatCompletion("", finish_reason="tool_calls", answer_type=Point), "the model calls a tool instead$"),
         (ChatCompletion("[" * 100_000, answer_type=Any), "recursion limit"),
     ],
 )
-def test_an_answer_of_another_form_says_what_is_wrong(completion, said):
-    with pytest.raises(AnswerFormatError, match=said) as caught:
+def test_an_answer_of_another_form_says_what_is_wrong(completion, problem):
+    with pytest.raises(AnswerFormatError, match=problem) as caught:
         _ = completion.parsed
     assert isinstance(caught.value, ValueError)
     copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301

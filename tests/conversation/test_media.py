@@ -1,4 +1,4 @@
-"""What people have at hand, as content: which kind it is, how it is written, and what an error says."""
+"""Images, documents and recordings as content: their kinds, how they are written, and the errors."""
 
 import io
 import subprocess
@@ -91,7 +91,7 @@ def test_a_document_keeps_its_files_name(tmp_path):
     assert "filename" not in attach(PDF).model_dump()["file"]
 
 
-def test_an_address_is_sent_as_it_is():
+def test_a_url_is_sent_as_it_is():
     entry = attach("HTTPS://x.test/cat?size=1", detail="low")
     assert entry.model_dump()["image_url"] == {"url": "HTTPS://x.test/cat?size=1", "detail": "low"}
     assert attach(PNG, detail="high").image_url.detail == "high"
@@ -125,7 +125,7 @@ def test_a_photo_stays_a_jpeg_and_stands_upright():
     assert (gray.format, gray.mode) == ("JPEG", "L")
 
 
-def test_what_formats_are_not_read_are_once_pil_has_opened_them():
+def test_formats_that_are_not_read_are_once_pil_has_opened_them():
     for form in ("TIFF", "BMP"):
         with pytest.raises(ConversationError, match=f"a {form} image: convert it to PNG, or open it with PIL"):
             attach(saved(form))
@@ -147,12 +147,12 @@ def test_figures_axes_and_what_ipython_displays():
     [
         (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC or AVIF image: convert it to PNG"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
-        (b"\0\0\0\x18ftypmp42", "a video: hand over some frames"),
+        (b"\0\0\0\x18ftypmp42", "a video: pass some frames"),
         (b"\x1a\x45\xdf\xa3", "a video"),
         (b"PK\x03\x04", "an Office document: export it as PDF"),
-        (b"Dear diary", "expected PNG, JPEG, GIF, WebP, PDF or a common audio format; text is handed over as a string"),
+        (b"Dear diary", "expected PNG, JPEG, GIF, WebP, PDF or a common audio format; pass text as a string"),
         (b"", "expected PNG"),
-        (PNG[:20], "a damaged image/png, its header says no size"),
+        (PNG[:20], "a damaged image/png without a size in its header"),
         (PNG[:16] + bytes(8) + PNG[24:], "a damaged image/png"),
         (saved("JPEG")[:150], "a damaged image/jpeg"),
         (b"\xff\xd8" + b"\xff" * 50_000, "a damaged image/jpeg"),
@@ -196,11 +196,11 @@ def test_more_bytes_than_providers_take(tmp_path):
             attach(value)
 
 
-def test_files_that_are_none(tmp_path):
+def test_paths_without_a_file(tmp_path):
     for value, what in (
         (tmp_path / "none.png", "no such file: /"),
         (tmp_path, "not a file: /"),
-        ("data:image/png;base64,!!", "a data: URL whose base64 is damaged"),
+        ("data:image/png;base64,!!", "a data: URL with invalid base64"),
     ):
         with pytest.raises(ConversationError, match=what) as caught:
             attach(value)
@@ -214,7 +214,7 @@ def test_other_values_name_what_is_expected():
         ConversationError, match=r"expected a string, a pathlib\.Path, bytes, a PIL image, .*, got dict"
     ):
         attach({})
-    with pytest.raises(ConversationError, match=r'a plotly figure: hand over figure\.to_image\("png"\)'):
+    with pytest.raises(ConversationError, match=r'a plotly figure: pass figure\.to_image\("png"\)'):
         attach(plotly.graph_objects.Figure())
 
 
@@ -284,14 +284,14 @@ OPENAI = [
 ]
 
 
-@pytest.mark.parametrize("said", [{"role": "user"}, {"role": "tool", "tool_call_id": "c1"}])
-def test_openais_parts_come_back_as_they_were(said):
-    dicts = [said | {"content": OPENAI}]
+@pytest.mark.parametrize("turn", [{"role": "user"}, {"role": "tool", "tool_call_id": "c1"}])
+def test_openais_parts_come_back_as_they_were(turn):
+    dicts = [turn | {"content": OPENAI}]
     conversation = Conversation(dicts)
     assert [type(entry) for entry in conversation[0].entries][1:] == [FileEntry, AudioEntry, ImageEntry]
     assert conversation.to_openai() == dicts
     assert Conversation.model_validate_json(conversation.model_dump_json()) == conversation
-    again = Conversation([said | {"content": list(conversation[0].entries)}])
+    again = Conversation([turn | {"content": list(conversation[0].entries)}])
     assert again == conversation
 
 

@@ -1,4 +1,4 @@
-"""Python functions as tools: what a model reads of them, and what becomes of the arguments that it writes."""
+"""Python functions as tools: their description for a model, its arguments, and their results."""
 
 import datetime
 import enum
@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from nbkit import Tool
-from nbkit.conversation.functions import written
+from nbkit.conversation.functions import to_content
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.errors import ConfigError, ConversationError
 
@@ -126,15 +126,15 @@ def test_what_a_partial_binds_is_not_the_models_to_choose():
     ("source", "problem"),
     [
         ("def f(city): ...", "parameter city has no type hint"),
-        ("def f(x: int, /): ...", "parameter x: int: a model gives arguments by name"),
-        ("def f(*words: str): ...", r"parameter \*words: str: a model gives"),
+        ("def f(x: int, /): ...", "parameter x: int: a model passes arguments by name only"),
+        ("def f(*words: str): ...", r"parameter \*words: str: a model passes"),
         ("def f(**more): ...", r"parameter \*\*more has no type hint"),
         ("def f(x: 'Nowhere'): ...", "tool f: its signature cannot be read: name 'Nowhere'"),
         ("def f(x: Exception): ...", "tool f: Unable to generate .*Exception"),
         ("f = lambda: 3", "option tools.0.name: Field required"),
     ],
 )
-def test_what_no_model_could_call_is_an_error_that_names_it(source, problem):
+def test_an_error_names_the_parameter_that_a_model_cannot_pass(source, problem):
     space = {}
     exec(source, space)  # noqa: S102 - functions that a linter would not let stand
     with pytest.raises(ConfigError, match=problem) as caught:
@@ -172,12 +172,12 @@ def test_arguments_are_coerced_before_the_function_sees_them():
         ("", "seconds: Missing required argument"),
         ('{"seconds": "soon"}', "seconds: Input should be a valid number"),
         ('{"seconds": 1, "more": 2}', "more: Unexpected keyword argument"),
-        ("[1]", "no JSON object"),
+        ("[1]", "not a JSON object"),
         ('{"seconds": 1', "EOF"),
         ("[" * 100_000, "recursion limit"),
     ],
 )
-def test_what_is_wrong_with_arguments_is_said_for_the_model(arguments, problem):
+def test_the_model_reads_what_is_wrong_with_its_arguments(arguments, problem):
     with pytest.raises(ConversationError, match=problem) as caught:
         tool(wait).bind(arguments)
     assert caught.value.__context__ is None
@@ -206,16 +206,16 @@ class Number:  # as numpy's
         ([], "[]"),
     ],
 )
-def test_a_value_is_told_as_text_or_json(value, text):
-    assert written(value) == text
+def test_a_result_becomes_text_or_json(value, text):
+    assert to_content(value) == text
 
 
-def test_pictures_are_told_as_pictures_and_paths_as_text(tmp_path):
-    entries = written(["Look:", PNG, {"a": 1}])
+def test_pictures_in_a_result_stay_pictures_and_paths_text(tmp_path):
+    entries = to_content(["Look:", PNG, {"a": 1}])
     assert [entry.type for entry in entries] == ["text", "image_url", "text"]
     assert (entries[0].text, entries[2].text) == ("Look:", '{"a":1}')
     secret = tmp_path / "secret.png"
     secret.write_bytes(PNG)
-    assert written([secret]) == f'["{secret}"]'
+    assert to_content([secret]) == f'["{secret}"]'
     with pytest.raises(ConversationError):
-        written(b"\x00\x01")
+        to_content(b"\x00\x01")

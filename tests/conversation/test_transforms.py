@@ -1,4 +1,4 @@
-"""Turns for models that do not take every turn: what becomes of them, and that it is told."""
+"""Turns for models that do not accept every turn: what becomes of them, and that each change is listed."""
 
 import pytest
 
@@ -63,7 +63,7 @@ CASES = {
         [user([text("x")]), assistant(None, tool_calls=[CALL]), tool("")],
         ["empty turn of the user", "empty turn of the assistant"],
     ),
-    "an empty output": (["empty_output"], [tool("")], [tool(NO_OUTPUT)], ["empty output of a tool"]),
+    "an empty output": (["empty_output"], [tool("")], [tool(NO_OUTPUT)], ["empty tool output"]),
     "repeated roles": (
         ["repeating_roles"],
         [user("A"), user([IMAGE]), assistant("B", reasoning_content="R"), assistant("C", tool_calls=[CALL]), tool("1"),
@@ -115,7 +115,7 @@ CASES = {
         ["output_media"],
         [assistant(None, tool_calls=[CALL]), tool(["1", IMAGE]), tool("2"), user("C")],
         [assistant(None, tool_calls=[CALL]), tool("1"), tool("2"), user([text("From c:"), IMAGE]), user("C")],
-        ["output of a tool"],
+        ["tool output"],
     ),
     "content as strings": (
         ["json_content"],
@@ -126,13 +126,13 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("lacks", "given", "wanted", "told"), CASES.values(), ids=CASES)
-def test_transforms(lacks, given, wanted, told):
+@pytest.mark.parametrize(("lacks", "given", "wanted", "changed"), CASES.values(), ids=CASES)
+def test_transforms(lacks, given, wanted, changed):
     conversation = Conversation(given)
     before = conversation.model_dump_json()
     fitting, changes = fit_turns(conversation, lacks)
     assert fitting.to_openai() == Conversation(wanted).to_openai()
-    assert [change.what for change in changes] == told
+    assert [change.what for change in changes] == changed
     assert conversation.model_dump_json() == before
 
 

@@ -38,7 +38,7 @@ def test_openai_dicts_and_json_come_back_as_they_were():
 
 
 @pytest.mark.parametrize(
-    "said",
+    "value",
     [
         "Hello",
         {"role": "user", "content": "Hello"},
@@ -50,9 +50,9 @@ def test_openai_dicts_and_json_come_back_as_they_were():
         {"turns": ["Hello"]},
     ],
 )
-def test_everything_that_is_one_user_turn(said):
-    assert Conversation(said).turns == (Turn(role="user", content="Hello"),)
-    assert Conversation.model_validate(said) == Conversation("Hello")
+def test_everything_that_is_one_user_turn(value):
+    assert Conversation(value).turns == (Turn(role="user", content="Hello"),)
+    assert Conversation.model_validate(value) == Conversation("Hello")
 
 
 def test_a_completion_is_a_turn_with_its_reasoning_and_calls():
@@ -70,8 +70,8 @@ def test_routers_reasoning_details_come_back_unchanged():
         {"type": "reasoning.text", "text": "A", "signature": "x", "format": "f-v1", "index": 0},
         {"type": "reasoning.encrypted", "data": "zzz", "id": "r1", "index": 1},
     ]
-    said = {"role": "assistant", "content": "Hi", "reasoning": "A", "reasoning_details": details}
-    turn = Conversation([said])[0]
+    value = {"role": "assistant", "content": "Hi", "reasoning": "A", "reasoning_details": details}
+    turn = Conversation([value])[0]
     assert turn.model_dump()["reasoning_details"] == details
     assert turn.model_dump()["reasoning_content"] == "A"
 
@@ -102,7 +102,7 @@ def test_strings_among_entries_and_plain_image_urls():
 
 
 @pytest.mark.parametrize(
-    ("said", "index", "expected"),
+    ("value", "index", "expected"),
     [
         ([{"role": "robot"}], 0, "expected one of system, developer, user, assistant, tool, function; got 'robot'"),
         (["a", {"content": "x"}], 1, "it is missing"),
@@ -115,9 +115,9 @@ def test_strings_among_entries_and_plain_image_urls():
         (["a", {"role": "assistant", "tool_calls": [{"id": "1", "function": {}}]}], 1, "tool_calls.0"),
     ],
 )  # fmt: skip
-def test_an_error_names_the_turn_and_what_was_expected(said, index, expected):
+def test_an_error_names_the_turn_and_what_was_expected(value, index, expected):
     with pytest.raises(ConversationError) as caught:
-        Conversation(said)
+        Conversation(value)
     assert f"turn {index}" in str(caught.value)
     assert expected in str(caught.value)
     assert isinstance(caught.value, ValueError | NbkitError)
