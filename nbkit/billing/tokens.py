@@ -1,12 +1,12 @@
-"""How many tokens a conversation is, before it is sent: exact where the model's tokenizer is at hand, else an estimate
-with its error band.
+"""Token counts of a conversation before it is sent: exact if the model's tokenizer is available, else an estimate with
+an error band.
 
-The estimate adds up what the kinds of characters in a text cost; `_KINDS` has their rates. They were fitted to the
-counts of ten tokenizers: o200k, cl100k, Qwen 3, Llama 3, Gemma 2 and 3, DeepSeek V4, Mistral's Tekken and, for Claude,
-a reconstruction of its older and its newer one. Measured on 459 other texts of 1,500 characters (English, Markdown,
-Python, JavaScript, JSON, CSV, the Declaration of Human Rights in 25 languages), 97 % of the counts lie in the band.
-English and code are mostly met within a fifth; the band is wide where tokenizers disagree, as on Hindi, Greek or
-Hebrew. Base64 and Vietnamese may fall out of it.
+The estimate adds up the tokens for each kind of characters in a text, with the rates in `_KINDS`. The rates were fitted
+to the counts of ten tokenizers: o200k, cl100k, Qwen 3, Llama 3, Gemma 2 and 3, DeepSeek V4, Mistral's Tekken and, for
+Claude, a reconstruction of its older and its newer one. Measured on 459 other texts of 1,500 characters (English,
+Markdown, Python, JavaScript, JSON, CSV, the Declaration of Human Rights in 25 languages), 97 % of the counts lie in the
+band. For English and code the estimate is mostly within 20 %; the band is wide where tokenizers disagree, as on Hindi,
+Greek or Hebrew. Base64 and Vietnamese may lie outside of it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from nbkit.conversation.turns import AnyTurn, Conversation, FunctionCallTurn, To
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """About how many tokens: `int(count)` is the likeliest number, between `low` and `high` it lies almost always."""
+    """A token count: `int(count)` is the most likely number; it is almost always between `low` and `high`."""
 
     tokens: int
     low: int
     high: int
     exact: bool
-    """Counted by the model's own tokenizer: all three numbers are the same."""
+    """Whether the model's own tokenizer counted: then all three numbers are the same."""
     method: str
     """The tokenizer's name, or "by kind of text"."""
 
@@ -61,7 +61,7 @@ class _Span:
     def __mul__(self, factor: float) -> _Span:
         return _Span(self.low * factor, self.tokens * factor, self.high * factor)
 
-    def widened(self, low: float, high: float) -> _Span:
+    def widen(self, low: float, high: float) -> _Span:
         return _Span(self.low * low, self.tokens, self.high * high)
 
     @classmethod
@@ -73,7 +73,7 @@ class _Span:
 
 
 class _Kind(NamedTuple):
-    """What a kind of characters costs: tokens per run of them and for each."""
+    """Rates of a kind of characters: tokens per run and per character."""
 
     pattern: str
     run: float
@@ -81,7 +81,7 @@ class _Kind(NamedTuple):
     low: float
     high: float
     factors: tuple[float, float, float]
-    """Times this for others, for Claude to 4.6 and for Claude since 4.7."""
+    """Factors for other models, for Claude to 4.6 and for Claude since 4.7."""
 
 
 _CLAUDE_BAND = (0.70, 1.35)
@@ -100,13 +100,13 @@ _NOT_ASCII = (
     _Kind("[\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]", 0.72, 0.00, 0.75, 1.80, (1, 1.45, 1.45)),  # CJK
     _Kind("[\u2000-\u2e7f\ue000-\uf8ff\ufb00-\ufeff\U00010000-\U0010ffff]", 1.70, 0.00, 0.50, 2.20, (1, 1.50, 1.50)),
 )
-_TELLING = re.compile(r"\b(?:the|and|with|this|that|return|import|self|function|from|if)\b", re.IGNORECASE)
+_COMMON_WORDS = re.compile(r"\b(?:the|and|with|this|that|return|import|self|function|from|if)\b", re.IGNORECASE)
 
 
 def _estimate(text: str, claude: int) -> _Span:
-    """What a text is likely to be; `claude` is 0 for the others, 1 for Claude to 4.6 and 2 since 4.7."""
+    """Estimate the tokens of a text; `claude` is 0 for other models, 1 for Claude to 4.6 and 2 since 4.7."""
     words = len(re.findall(_WORDS, text))
-    english = len(_TELLING.findall(text)) * 50 >= words
+    english = len(_COMMON_WORDS.findall(text)) * 50 >= words
     kinds = (_ENGLISH if english else _KINDS[0], *_KINDS[1:], *(() if text.isascii() else _NOT_ASCII))
     total = _Span()
     for kind in kinds:
@@ -117,8 +117,8 @@ def _estimate(text: str, claude: int) -> _Span:
 
 
 @cache
-def _installed(encoding: str) -> Callable[[str], list[int]] | None:
-    """The tokenizer of the package bpe-openai, which carries its vocabularies; it takes two seconds to load."""
+def _load_installed(encoding: str) -> Callable[[str], list[int]] | None:
+    """Load a tokenizer of the package bpe-openai, which contains its vocabularies; takes two seconds."""
     try:
         from bpe_openai import get_encoding
     except ImportError:
@@ -127,36 +127,36 @@ def _installed(encoding: str) -> Callable[[str], list[int]] | None:
     return encode
 
 
-def _tokenizer(encoding: str) -> Callable[[str], list[int]] | None:
-    """The tokenizer, where that takes no network: tiktoken downloads a vocabulary when it is first asked for."""
+def _find_tokenizer(encoding: str) -> Callable[[str], list[int]] | None:
+    """Find a tokenizer without network: tiktoken downloads a vocabulary on first use, so only a loaded one counts."""
     loaded = getattr(sys.modules.get("tiktoken.registry"), "ENCODINGS", {}).get(encoding)
-    return loaded.encode_ordinary if loaded else _installed(encoding) if encoding else None
+    return loaded.encode_ordinary if loaded else _load_installed(encoding) if encoding else None
 
 
-# Images: what the providers document, in pixels
+# Images: the providers' documented formulas, in pixels
 
-_UNKNOWN = (1024, 1024)  # an image at an address
+_UNKNOWN_SIZE = (1024, 1024)  # of an image that is given by its URL
 _PDF_PAGE = re.compile(rb"/Type\s*/Page\b")
 _ImageRule = Callable[[int, int, bool], _Span]  # width, height, detail="low"
 
 
-def _scaled(width: float, height: float, edge: float, short: float = math.inf) -> tuple[float, float]:
+def _scale(width: float, height: float, edge: float, short: float = math.inf) -> tuple[float, float]:
     factor = min(1.0, edge / max(width, height), short / min(width, height))
     return width * factor, height * factor
 
 
 def _tiles(base: int, tile: int) -> _ImageRule:
-    """OpenAI to GPT-5.1: fit into 2048 x 2048, shorter side to 768, then tiles of 512."""
+    """Make the rule of OpenAI to GPT-5.1: fit into 2048 x 2048, shorter side to 768, then tiles of 512."""
 
     def rule(width: int, height: int, low: bool) -> _Span:
-        wide, high = _scaled(*_scaled(width, height, 2048), math.inf, 768)
+        wide, high = _scale(*_scale(width, height, 2048), math.inf, 768)
         return _Span.about(base if low else base + tile * math.ceil(wide / 512) * math.ceil(high / 512), 0.9, 1.1)
 
     return rule
 
 
 def _patches(factor: float, most: int = 1536) -> _ImageRule:
-    """OpenAI's newer models: patches of 32 x 32 times a factor, scaled down where there are more than `most`."""
+    """Make the rule of OpenAI's newer models: patches of 32 x 32 times a factor, `most` patches at most."""
 
     def rule(width: int, height: int, low: bool) -> _Span:
         patches = math.ceil(width / 32) * math.ceil(height / 32)
@@ -166,25 +166,25 @@ def _patches(factor: float, most: int = 1536) -> _ImageRule:
 
 
 def _area(edge: int, most: int) -> _ImageRule:
-    """Claude: width x height / 750, after scaling to the longest edge, and to `most` tokens."""
+    """Make the rule of Claude: width x height / 750 after scaling to the longest edge, `most` tokens at most."""
 
     def rule(width: int, height: int, low: bool) -> _Span:
-        wide, high = _scaled(width, height, edge)
+        wide, high = _scale(width, height, edge)
         return _Span.about(min(most, wide * high / 750), 0.9, 1.1)
 
     return rule
 
 
-def _gemini(width: int, height: int, low: bool) -> _Span:
-    """Gemini: 258 for up to 384 x 384, else for each tile of 768; Gemini 3 may spend 1,120 on any image."""
+def _count_gemini(width: int, height: int, low: bool) -> _Span:
+    """Count for Gemini: 258 for up to 384 x 384, else for each tile of 768; Gemini 3 may use 1,120 for any image."""
     tiles = 1 if max(width, height) <= 384 else math.ceil(width / 768) * math.ceil(height / 768)
     return _Span(258, 258 * tiles, max(1120, 258 * tiles))
 
 
-def _any_image(width: int, height: int, low: bool) -> _Span:
-    rules = (_patches(1.0), _tiles(85, 170), _area(2576, 4784), _gemini)
-    found = [rule(width, height, low) for rule in rules]
-    return _Span(min(span.low for span in found), found[0].tokens, max(span.high for span in found))
+def _estimate_image(width: int, height: int, low: bool) -> _Span:
+    rules = (_patches(1.0), _tiles(85, 170), _area(2576, 4784), _count_gemini)
+    spans = [rule(width, height, low) for rule in rules]
+    return _Span(min(span.low for span in spans), spans[0].tokens, max(span.high for span in spans))
 
 
 # Models
@@ -192,21 +192,21 @@ def _any_image(width: int, height: int, low: bool) -> _Span:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Models that count alike."""
+    """Models that count tokens in the same way."""
 
     encoding: str = ""
     claude: int = 0
-    image: _ImageRule = _any_image
+    image: _ImageRule = _estimate_image
 
 
 _OTHERS, _O200K, _CL100K = Family(), "o200k_base", "cl100k_base"
 _NAMED = re.compile(r"claude|gemini|gpt|\bo[134]\b|text-embedding")
-_FAMILIES = tuple(  # the first pattern that is found in a model's name counts; encodings are those that tiktoken names
+_FAMILIES = tuple(  # the first pattern that matches a model's name counts; encodings have tiktoken's names
     (re.compile(pattern), family)
     for pattern, family in (
         (r"claude\D*[1-4](?!\d|[-.][7-9](?!\d))|claude\D*3|claude-instant", Family(claude=1, image=_area(1568, 1568))),
         (r"claude", Family(claude=2, image=_area(2576, 4784))),
-        (r"gemini", Family(image=_gemini)),
+        (r"gemini", Family(image=_count_gemini)),
         (r"gpt-oss", Family(_O200K)),
         (r"gpt-4o-mini", Family(_O200K, image=_tiles(2833, 5667))),
         (r"gpt-(?:4\.1|5)-mini|\bo4-mini", Family(_O200K, image=_patches(1.62))),
@@ -221,95 +221,95 @@ _FAMILIES = tuple(  # the first pattern that is found in a model's name counts; 
 
 
 def family(model: str) -> Family:
-    """How the tokens of a model are counted, by its name."""
+    """Find the family of a model by its name."""
     name = model.lower()
     if not _NAMED.search(name):
         return _OTHERS
-    return next((found for pattern, found in _FAMILIES if pattern.search(name)), _OTHERS)
+    return next((match for pattern, match in _FAMILIES if pattern.search(name)), _OTHERS)
 
 
 # Conversations
 
-_TURN, _START = _Span(3, 4, 8), _Span(0, 3, 12)  # what stands around each turn, and before the answer
+_TURN, _START = _Span(3, 4, 8), _Span(0, 3, 12)  # added by providers to each turn, and before the answer
 _OPENAI_TURN = _OPENAI_START = _Span(3, 3, 3)  # OpenAI's cookbook, "How to count tokens with tiktoken"
-_TOOLS = _Span(0, 100, 600)  # what a provider says about tools besides their schemas: Claude's 290 to 530 are the most
-_PAGE = _Span(258, 1500, 4000)  # of a document: Gemini takes 258, Claude the text and an image
-_BYTES_PER_PAGE = 50_000  # where the pages of a document are compressed and cannot be seen
-_SECOND = _Span(10, 20, 32)  # of a recording: OpenAI takes 10, Gemini 32
-_BYTES_PER_SECOND = 16_000  # of common MP3 files; WAV says its own
+_TOOLS = _Span(0, 100, 600)  # added to the tools' schemas; Claude's 290 to 530 are the most
+_PAGE = _Span(258, 1500, 4000)  # of a document: Gemini counts 258, Claude the text and an image
+_BYTES_PER_PAGE = 50_000  # of documents whose pages are compressed and cannot be counted
+_SECOND = _Span(10, 20, 32)  # of a recording: OpenAI counts 10, Gemini 32
+_BYTES_PER_SECOND = 16_000  # of common MP3 files; a WAV file states its own rate
 
 
 def count_tokens(conversation: Any, model: str | None = None, *, tools: Iterable[Any] = ()) -> TokenCount:
-    """How many tokens a prompt is: a string, a Conversation, turns or OpenAI-style dicts, and the `tools` sent with it.
+    """Count the tokens of a prompt: a string, a Conversation, turns or OpenAI-style dicts, with the `tools` sent.
 
-    `model` is an id, a path or a name; without one the band holds for every model. Exact is the count of a text for
-    OpenAI's models from GPT-3.5 to GPT-5.6, where the package bpe-openai is installed (`pip install nbkit[tokens]`) or
-    tiktoken has loaded the vocabulary already; nothing is ever downloaded. Everything else is an estimate: images by
-    the formulas of OpenAI, Anthropic and Google where their size is known, documents by pages, recordings by seconds.
-    Former reasoning counts in `high` only: most providers drop it.
+    `model` is an id, a path or a name; without one the band is valid for every model. The count of a text is exact for
+    OpenAI's models from GPT-3.5 to GPT-5.6, if the package bpe-openai is installed (`pip install nbkit[tokens]`) or
+    tiktoken has already loaded the vocabulary; nothing is ever downloaded. Everything else is an estimate: images by
+    the formulas of OpenAI, Anthropic and Google if their size is known, documents by pages, recordings by seconds.
+    Reasoning of earlier turns counts in `high` only, because most providers drop it.
 
-    Raises ConversationError where the conversation cannot be read.
+    Raises ConversationError if the conversation cannot be read.
     """
-    said, described = Conversation(conversation), [Tool.model_validate(tool) for tool in tools]
+    turns, schemas = Conversation(conversation), [Tool.model_validate(tool) for tool in tools]
     rules = family(model) if model else _OTHERS
-    spans = [_whole(said, described, rules)] + [_whole(said, described, Family(claude=2))] * (model is None)
+    spans = [_count(turns, schemas, rules)] + [_count(turns, schemas, Family(claude=2))] * (model is None)
     low, high = min(span.low for span in spans), max(span.high for span in spans)
-    tokenizer = _tokenizer(rules.encoding)
+    tokenizer = _find_tokenizer(rules.encoding)
     exact = tokenizer is not None and low == high
     method = rules.encoding if tokenizer else "by kind of text"
     return TokenCount(round(spans[0].tokens), math.floor(low), math.ceil(high), exact, method)
 
 
-def _whole(said: Conversation, tools: list[Tool], rules: Family) -> _Span:
-    total = _OPENAI_START if _tokenizer(rules.encoding) else _START
-    for turn in said:
-        total += _turn(turn, rules)
+def _count(conversation: Conversation, tools: list[Tool], rules: Family) -> _Span:
+    total = _OPENAI_START if _find_tokenizer(rules.encoding) else _START
+    for turn in conversation:
+        total += _count_turn(turn, rules)
     for tool in tools:
         schema = to_json(tool.model_dump(exclude_none=True)).decode()
-        total += _text(schema, rules).widened(0.6, 1.3)  # OpenAI writes schemas shorter, others add words to each
+        total += _count_text(schema, rules).widen(0.6, 1.3)  # OpenAI shortens schemas, others add text to each
     return total + _TOOLS if tools else total
 
 
-def _turn(turn: AnyTurn, rules: Family) -> _Span:
-    total = _OPENAI_TURN if _tokenizer(rules.encoding) else _TURN
+def _count_turn(turn: AnyTurn, rules: Family) -> _Span:
+    total = _OPENAI_TURN if _find_tokenizer(rules.encoding) else _TURN
     for entry in turn.entries:
-        total += _entry(entry, rules)
+        total += _count_entry(entry, rules)
     if isinstance(turn, ToolsCallTurn):
         for call in turn.tool_calls:
-            total += _text(f"{call.name} {call.arguments}", rules).widened(0.9, 1.3)
+            total += _count_text(f"{call.name} {call.arguments}", rules).widen(0.9, 1.3)
     elif isinstance(turn, FunctionCallTurn):
-        total += _text(f"{turn.function_call.name} {turn.function_call.arguments}", rules).widened(0.9, 1.3)
-    thought = "".join(block.text for block in getattr(turn, "reasoning", ()))
-    return total + _Span(high=_text(thought, rules).high)
+        total += _count_text(f"{turn.function_call.name} {turn.function_call.arguments}", rules).widen(0.9, 1.3)
+    reasoning = "".join(block.text for block in getattr(turn, "reasoning", ()))
+    return total + _Span(high=_count_text(reasoning, rules).high)
 
 
-def _text(text: str, rules: Family) -> _Span:
-    if encode := _tokenizer(rules.encoding):
-        count = len(encode(text.encode("utf-8", "replace").decode()))  # half a character is no UTF-8
+def _count_text(text: str, rules: Family) -> _Span:
+    if encode := _find_tokenizer(rules.encoding):
+        count = len(encode(text.encode("utf-8", "replace").decode()))  # half of a surrogate pair is not valid UTF-8
         return _Span(count, count, count)
     return _estimate(text, rules.claude)
 
 
-def _entry(entry: ContentEntry, rules: Family) -> _Span:
+def _count_entry(entry: ContentEntry, rules: Family) -> _Span:
     if isinstance(entry, TextEntry):
-        return _text(entry.text, rules)
+        return _count_text(entry.text, rules)
     if isinstance(entry, ImageEntry):
-        known = pixels(_bytes(entry.url))
-        width, height = known if all(known) else _UNKNOWN
+        known = pixels(_decode_url(entry.url))
+        width, height = known if all(known) else _UNKNOWN_SIZE
         span = rules.image(width, height, entry.image_url.detail == "low")
-        return span if all(known) else span.widened(0.1, 3)
+        return span if all(known) else span.widen(0.1, 3)
     if isinstance(entry, FileEntry):
-        data = _bytes(entry.url)
+        data = _decode_url(entry.url)
         if pages := len(_PDF_PAGE.findall(data)):
             return _PAGE * pages
-        return (_PAGE * max(1, len(data) / _BYTES_PER_PAGE)).widened(0.2, 5)
-    data = _bytes(f"data:;base64,{entry.input_audio.data}")
+        return (_PAGE * max(1, len(data) / _BYTES_PER_PAGE)).widen(0.2, 5)
+    data = _decode_url(f"data:;base64,{entry.input_audio.data}")
     wav = data.startswith(b"RIFF") and int.from_bytes(data[28:32], "little")
     return _SECOND * (len(data) / (wav or _BYTES_PER_SECOND))
 
 
-def _bytes(url: str) -> bytes:
-    """What is in a `data:` URL; nothing where it is an address, or damaged."""
+def _decode_url(url: str) -> bytes:
+    """Decode the content of a `data:` URL; empty for other URLs and invalid base64."""
     try:
         return b64decode((inline(url) or ("", ""))[1])
     except ValueError:

@@ -166,19 +166,22 @@ def weather(city: str, days: int = 1) -> str:
 
 def test_tools_and_their_calls_count():
     call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
-    asked = [{"role": "user", "content": "Rome?"}]
-    called = [*asked, {"role": "assistant", "content": None, "tool_calls": [call]}]
-    answered = [*called, {"role": "tool", "tool_call_id": "1", "content": "Sunny, 20 degrees"}]
-    counts = [count_tokens(said, "gpt-4o").tokens for said in (asked, called, answered)]
+    question = [{"role": "user", "content": "Rome?"}]
+    call_turn = [*question, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    output_turn = [*call_turn, {"role": "tool", "tool_call_id": "1", "content": "Sunny, 20 degrees"}]
+    counts = [count_tokens(turns, "gpt-4o").tokens for turns in (question, call_turn, output_turn)]
     assert counts[0] + 5 < counts[1] < counts[2] - 5
-    with_tools = count_tokens(asked, "gpt-4o", tools=[weather])
+    with_tools = count_tokens(question, "gpt-4o", tools=[weather])
     assert with_tools.tokens > counts[0] + 30
     assert not with_tools.exact
 
 
-def test_former_reasoning_may_count():
-    thought = [{"role": "assistant", "content": "4", "reasoning_content": ENGLISH}]
-    counted, without = count_tokens(thought, "llama"), count_tokens([{"role": "assistant", "content": "4"}], "llama")
+def test_reasoning_of_earlier_turns_may_count():
+    with_reasoning = [{"role": "assistant", "content": "4", "reasoning_content": ENGLISH}]
+    counted, without = (
+        count_tokens(with_reasoning, "llama"),
+        count_tokens([{"role": "assistant", "content": "4"}], "llama"),
+    )
     assert (counted.tokens, counted.low) == (without.tokens, without.low)
     assert counted.high > without.high + 80
 
@@ -206,6 +209,6 @@ def test_claudes_tokenizer_changed_with_47(newer, names):
     assert {name: family(name).claude for name in names.split()} == dict.fromkeys(names.split(), newer)
 
 
-def test_a_hostile_text_takes_no_longer():
+def test_hostile_texts_are_counted():
     for text in (" " * 200_000, "\n" * 200_000, " \r\n" * 70_000, "aA" * 100_000, "\u202e" * 200_000, "\ud800"):
         assert count_tokens(text).high > 0
