@@ -1,9 +1,66 @@
-"""What the calls do for single protocols: prompts that a server cut, images that it wants as data, its own words."""
+"""Calls in every protocol over real HTTP: each answer of the vectors by all four calls, then the needs of single ones."""
+
+import asyncio
+import json
 
 import pytest
-from scripted_provider import whole
+from scripted_provider import Answer, whole
+from stream_writers import CONTENT_TYPES
+from vector_files import load
 
 from nbkit import errors
+from nbkit.protocols import PROTOCOLS, protocol
+
+
+def execute(adapter):
+    return adapter.execute("Hi")
+
+
+def aexecute(adapter):
+    return asyncio.run(adapter.aexecute("Hi"))
+
+
+def stream(adapter):
+    with adapter.stream("Hi") as chunks:
+        text = "".join(chunk.text for chunk in chunks)
+    assert text == chunks.completion.text
+    return chunks.completion
+
+
+def astream(adapter):
+    async def pump():
+        async with adapter.astream("Hi") as chunks:
+            text = "".join([chunk.text async for chunk in chunks])
+        assert text == chunks.completion.text
+        return chunks.completion
+
+    return asyncio.run(pump())
+
+
+# A dialect belongs to a provider of the tables: the server here is one of the user's own.
+ANSWERS = [(name, vector) for name in PROTOCOLS for vector in load(name).decode if not vector.dialect]
+
+
+@pytest.mark.parametrize("call", [execute, aexecute, stream, astream])
+@pytest.mark.parametrize(("name", "vector"), ANSWERS, ids=[f"{name}: {vector.name}" for name, vector in ANSWERS])
+def test_all_four_calls_give_the_completion(provider, name, vector, call):
+    framing = protocol(name).FRAMING
+    streamed = Answer(200, vector.body(framing), CONTENT_TYPES[framing])
+    provider.says(streamed if call in (stream, astream) else whole(vector.whole))
+    completion = call(provider.adapter(protocol=name))
+    assert vector.completion.describe(completion) == vector.completion
+    [(path, _, body)] = provider.requests
+    assert path.startswith("/v1/")
+    assert "Hi" in json.dumps(body)
+
+
+@pytest.mark.parametrize("call", [execute, stream])
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_refused_call_is_an_error_in_every_protocol(provider, name, call):
+    provider.says(whole({"error": {"message": "no such model", "code": "model_not_found"}}, 404))
+    with pytest.raises(errors.BadRequestError, match="lab/m1: no such model"):
+        call(provider.adapter(protocol=name))
+
 
 GEMINI_BUSY = {
     "error": {
@@ -15,16 +72,16 @@ GEMINI_BUSY = {
 }
 
 
-def ollama(read):
+def ollama(counts):
     message = {"role": "assistant", "content": "Hello"}
-    return whole({"model": "m1", "message": message, "done": True, "done_reason": "stop"} | read)
+    return whole({"model": "m1", "message": message, "done": True, "done_reason": "stop"} | counts)
 
 
 @pytest.mark.parametrize(
     ("prompt", "counted", "cut"),
     [(12_000, 4096, True), (4000, 5000, False), (100, 20, False), (12_000, None, False)],
 )
-def test_a_prompt_that_the_server_cut_is_told(provider, prompt, counted, cut):
+def test_a_prompt_that_the_server_cut_is_listed_in_the_changes(provider, prompt, counted, cut):
     counts = {} if counted is None else {"prompt_eval_count": counted, "eval_count": 5}
     provider.says(ollama(counts))
     adapter = provider.adapter(protocol="ollama-chat")
@@ -35,15 +92,15 @@ def test_a_prompt_that_the_server_cut_is_told(provider, prompt, counted, cut):
 
 def test_the_addresses_of_images_are_fetched_where_a_model_wants_data_but_not_from_this_machine(provider):
     image = {"type": "image_url", "image_url": f"{provider.url}/secret.png"}
-    said = [{"role": "user", "content": ["Look", image]}]
+    conversation = [{"role": "user", "content": ["Look", image]}]
     adapter = provider.adapter(protocol="ollama-chat")
-    for call in (adapter.execute, lambda said: list(adapter.stream(said))):
+    for call in (adapter.execute, lambda conversation: list(adapter.stream(conversation))):
         with pytest.raises(errors.ConversationError, match=r"127\.0\.0\.1"):
-            call(said)
+            call(conversation)
     assert provider.requests == []
 
 
-def test_the_body_may_say_when_to_try_again(provider):
+def test_the_body_may_have_the_seconds_to_wait(provider):
     provider.says(whole(GEMINI_BUSY, 429))
     with pytest.raises(errors.RateLimitError, match="Quota exceeded") as caught:
         provider.adapter(protocol="gemini-generate", max_retries=0).execute("Hi")

@@ -37,7 +37,7 @@ def check(value, kind, where=()):
             if name in value:
                 check(value[name], hint, (*where, name))
         for name in value:
-            expect(name in fields(kind), (*where, name), f"{kind.__name__} knows no such key")
+            expect(name in fields(kind), (*where, name), f"{kind.__name__} does not have this key")
     elif origin is Literal:
         expect(any(value == known and type(value) is type(known) for known in inner), where, f"must be one of {inner}")
     elif origin is dict:

@@ -14,7 +14,7 @@ HINTS = get_type_hints(V2Client.chat)
 
 
 def validate(body: dict[str, Any], path: str) -> None:
-    """Raise ValueError where the body is no chat request, or has a key that the SDK does not know."""
+    """Raise ValueError where the body is not a chat request, or has a key that the SDK does not know."""
     if path != "/chat":
         raise ValueError(f"the path is {path!r}")
     if {"model", "messages", "stream"} - set(body):

@@ -24,7 +24,7 @@ PATH = re.compile(r"/(models|tunedModels)/[^/:?]+:(generateContent|streamGenerat
 
 
 def validate(body: dict[str, Any], path: str) -> None:
-    """Raise ValueError or UserWarning where the request is nothing that Google's SDK could have written."""
+    """Raise ValueError or UserWarning where Google's SDK could not have written the request."""
     if not PATH.fullmatch(path):
         raise ValueError(f"the path is {path!r}")
     if not body.get("contents"):
@@ -49,6 +49,6 @@ def _refuse_snake_case(value: Any, where: str) -> None:
     elif isinstance(value, dict):
         for key, item in value.items():
             if "_" in key:
-                raise ValueError(f"{where}.{key} is no camelCase")
+                raise ValueError(f"{where}.{key} is not camelCase")
             if key not in ("args", "response", "parametersJsonSchema", "responseJsonSchema"):
                 _refuse_snake_case(item, f"{where}.{key}")

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 
 def validate(body: dict[str, Any], path: str) -> None:
-    """Raise ValueError where the body is no chat request, or has a key that nobody knows."""
+    """Raise ValueError where the body is not a chat request, or has an unknown key."""
     if path != "/api/chat":
         raise ValueError(f"the path is {path!r}")
     if not isinstance(body.get("stream"), bool):
-        raise ValueError("stream: it is true unless it is said to be false")
+        raise ValueError("stream is missing: Ollama takes it as true")
     _check(ChatRequest, body, "truncate", "shift")
     _check(Options, body.get("options", {}), "min_p")  # docs/modelfile.mdx
     for message in body["messages"]:

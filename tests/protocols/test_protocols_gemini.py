@@ -1,4 +1,4 @@
-"""What the vectors do not show of Gemini's protocol: answers that go back as they came, and the names of models."""
+"""Gemini's protocol beyond its vectors: answers that are sent back unchanged, and the names of models."""
 
 import json
 
@@ -23,26 +23,26 @@ def answer(parts):
     return {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
 
 
-def pieces(part):
-    """A part as a stream brings it: a text letter by letter, and its signature behind it."""
+def split_part(part):
+    """A part as a stream has it: a text letter by letter, and its signature behind it."""
     if "text" not in part:
         return [part]
     return [{**part, "text": letter, "thoughtSignature": ""} for letter in part["text"]] + [{**part, "text": ""}]
 
 
-def sent(completion):
+def parts_sent_back(completion):
     """The parts of the answer in the next request."""
     conversation = Conversation(["1 + 2?", completion, "Sure?"])
     return encode(conversation, ExecuteOptions(), "m", Dialect(), False).body["contents"][1]["parts"]
 
 
 @pytest.mark.parametrize("parts", ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_goes_back_as_it_came(parts):
-    assert sent(decode(answer(parts), Dialect())) == parts
+def test_an_answer_is_sent_back_unchanged(parts):
+    assert parts_sent_back(decode(answer(parts), Dialect())) == parts
     decoder = Decoder(Dialect())
-    for piece in (piece for part in parts for piece in pieces(part)):
+    for piece in (piece for part in parts for piece in split_part(part)):
         decoder.feed("", json.dumps(answer([piece])).encode())
-    assert sent(decoder.finish()) == parts
+    assert parts_sent_back(decoder.finish()) == parts
 
 
 def test_a_list_of_events_is_an_answer_too():
@@ -52,10 +52,10 @@ def test_a_list_of_events_is_an_answer_too():
 
 
 @pytest.mark.parametrize(("delay", "seconds"), [("48s", 48.0), ("1.5s", 1.5), ("soon", None)])
-def test_an_error_says_when_to_come_back(delay, seconds):
+def test_an_error_has_the_seconds_to_wait(delay, seconds):
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
-    told = {"error": {"code": 429, "message": "Quota.", "status": "RESOURCE_EXHAUSTED", "details": [info]}}
-    assert error(429, json.dumps(told).encode(), Dialect()).retry_after == seconds
+    body = {"error": {"code": 429, "message": "Quota.", "status": "RESOURCE_EXHAUSTED", "details": [info]}}
+    assert error(429, json.dumps(body).encode(), Dialect()).retry_after == seconds
 
 
 @pytest.mark.parametrize(
