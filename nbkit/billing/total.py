@@ -80,6 +80,3 @@ class RunningTotal:
 
 TOTAL = RunningTotal()
 """All calls of this process. Survives `%reload_ext`, not a restart of the kernel."""
-
-
-NOTEBOOK, Tally, total = TOTAL, RunningTotal, TOTAL.total  # until their users know the new names
