@@ -1,30 +1,40 @@
-"""Test mode (offline, no waiting, nothing of the user's machine is touched), and what the tests of many rooms use."""
+"""Test mode (offline, no waiting, nothing of the user's machine is touched), and fixtures that many rooms share."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from nbkit.settings import override
 
+_test_mode = ExitStack()
 
-@pytest.fixture(autouse=True, scope="session")
-def test_mode(tmp_path_factory):
-    with override(
-        offline=True,
-        cache_dir=tmp_path_factory.mktemp("cache"),
-        retry_wait=0,
-        demo_tokens_per_second=0,
-        live=False,
-        overrides=tmp_path_factory.mktemp("config") / "none.toml",
-    ):
-        yield
+
+def pytest_configure() -> None:
+    """Begin test mode before the test files are imported."""
+    directory = Path(_test_mode.enter_context(TemporaryDirectory(prefix="nbkit-tests-")))
+    _test_mode.enter_context(
+        override(
+            offline=True,
+            cache_dir=directory / "cache",
+            retry_wait=0,
+            demo_tokens_per_second=0,
+            live=False,
+            overrides=directory / "config" / "none.toml",
+        )
+    )
+
+
+def pytest_unconfigure() -> None:
+    _test_mode.close()
 
 
 # ---- a models.dev on 127.0.0.1, and a small api.json

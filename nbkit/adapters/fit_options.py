@@ -187,7 +187,7 @@ def _fit_reasoning(fitting: _Fitting, takes: Tolerance) -> None:
     if effort is not None:
         _fit_effort(fitting, effort, control)
     if budget:
-        within = min(max(budget, control.least or 0), control.most or budget)
+        within = min(max(budget, control.min_budget or 0), control.max_budget or budget)
         if within != budget:
             fitting.change("clamped", "reasoning_budget", f"the model takes {within} tokens", within)
     return None
@@ -216,9 +216,9 @@ def _fit_kind(fitting: _Fitting, control: ReasoningControl) -> None:
 
 def _fit_effort(fitting: _Fitting, effort: str, control: ReasoningControl) -> None:
     """Express the effort in the model's words."""
-    if effort in control.instead:
-        why, instead = f"the model has no {effort}", control.instead[effort]
-    elif effort == "none" and not control.can_stop:
+    if effort in control.substitutes:
+        why, instead = f"the model has no {effort}", control.substitutes[effort]
+    elif effort == "none" and not control.can_disable:
         why, instead = "the model always thinks", _find_nearest(effort, control.efforts)
         if instead == "none":
             return fitting.drop("reasoning_effort", why)

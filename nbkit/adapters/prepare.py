@@ -43,7 +43,7 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     can = endpoint.tolerance.capabilities
     check_capabilities(conversation, requested, can, endpoint.id)
     conversation, fitting, changes = fit_options(conversation, requested, endpoint.tolerance)
-    conversation, transformed = fit_turns(conversation, {"function_calls", "tools_later", *can.lacks()})
+    conversation, transformed = fit_turns(conversation, {"function_calls", "tools_later", *can.list_missing()})
     streams = can.supports_streaming and (can.supports_json_streaming or not fitting.response_format)
     if stream and not streams:
         transformed += (Change("transformed", "stream", "the model does not stream this: it comes in one piece"),)

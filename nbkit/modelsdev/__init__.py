@@ -1,1 +1,1 @@
-"""What models exist."""
+"""The data of models.dev: which models exist."""

@@ -1,1 +1,1 @@
-"""Who serves a model, where, and what they tolerate."""
+"""Providers: how a model is reached, and what it accepts."""

@@ -1,6 +1,6 @@
-"""What a model can do and tolerates: models.dev's flags, then the tables of this room, the more particular the later.
+"""Capabilities of a model and limits of its options, from models.dev's flags and the rows of this room's tables.
 
-The seed of this design has a list of flags, `supports_*`; those that came later are about what else providers refuse.
+The flags `supports_*` begin with those of the seed of this design; further ones are about what else providers refuse.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from nbkit.modelsdev.records import Record
 
 @dataclass(frozen=True, slots=True)
 class ModelCapabilities:
-    """What a model can do. Of a model that the catalog does not know, everything is assumed that its protocol can."""
+    """Capabilities of a model. A model that the catalog does not list is assumed to do all that its protocol can."""
 
     supports_streaming: bool = True
     supports_vision: bool = False
     supports_pdf: bool = False
     supports_audio: bool = False
     supports_image_urls: bool = True
-    """Reads images by their address; otherwise they are fetched and sent as data."""
+    """Reads images by their URL; otherwise they are fetched and sent as data."""
     supports_tools: bool = False
     supports_tool_choice: bool = False
     supports_tool_choice_required: bool = False
-    """Can be made to call some tool."""
+    """Can be forced to call a tool of its choice."""
     supports_tool_choice_named: bool = False
-    """Can be told which tool to call."""
+    """Can be forced to call a certain tool."""
     supports_temperature: bool = True
     supports_n: bool = True
     """Several answers to one prompt."""
@@ -64,54 +64,56 @@ class ModelCapabilities:
     supports_user_after_tool: bool = True
     """A user's turn right after a tool's output."""
 
-    def lacks(self) -> frozenset[str]:
-        """The names, without `supports_`, of what it cannot."""
+    def list_missing(self) -> frozenset[str]:
+        """List the capabilities that the model does not have, without `supports_`."""
         return frozenset(name.removeprefix("supports_") for name, can in asdict(self).items() if not can)
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningControl:
-    """How much a model can be told to think."""
+    """How the amount of a model's reasoning is controlled."""
 
     kinds: tuple[str, ...] = ("effort",)
-    """`effort`, `budget`, both or neither."""
+    """By which options: `effort`, `budget`, both or neither."""
     efforts: tuple[str, ...] = ()
-    """The efforts that it knows; none: not known which."""
-    can_stop: bool = True
-    """It can be told not to think."""
-    instead: Mapping[str, str] = field(default_factory=dict)
-    """For an effort that it does not know, the one to send."""
-    least: int | None = None
-    """Tokens of the smallest budget, and the largest."""
-    most: int | None = None
+    """The efforts that the model accepts; empty: not known which."""
+    can_disable: bool = True
+    """Reasoning can be switched off."""
+    substitutes: Mapping[str, str] = field(default_factory=dict)
+    """For an effort that the model does not accept, the one to send."""
+    min_budget: int | None = None
+    """Tokens of the smallest budget; None: not known."""
+    max_budget: int | None = None
+    """Tokens of the largest budget; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What a model takes of what is asked: its capabilities, and the limits of its options."""
+    """What a model accepts in a request: its capabilities, and the limits of its options."""
 
     capabilities: ModelCapabilities = ModelCapabilities()
     reasoning: ReasoningControl | None = ReasoningControl()
-    """None: it does not reason."""
+    """None: the model does not reason."""
     max_output: int | None = None
-    """Most tokens of one answer."""
+    """Most tokens of one answer; None: not known."""
     temperature_max: float | None = None
+    """The largest temperature; None: not known."""
     temperature_scale: float = 1.0
-    """What a temperature on OpenAI's scale is multiplied with."""
+    """The factor from a temperature on OpenAI's scale, 0 to 2, to one on the model's."""
     schema_drop: frozenset[str] = frozenset()
-    """Keywords of JSON schema that are refused in the schemas of tools and answers."""
+    """Keywords of JSON schema that the model refuses in the schemas of tools and answers."""
     drop: frozenset[str] = frozenset()
-    """Options that are refused or ignored; `strict` is that of a tool."""
+    """Options that the model refuses or ignores; `strict` is that of a tool."""
 
 
 _READS = ("vision", "pdf", "audio")
-_OF_TOOLS = ("tools", "tool_choice", "tool_choice_required", "tool_choice_named")
+_TOOLS = ("tools", "tool_choice", "tool_choice_required", "tool_choice_named")
 
 
 def capabilities_of(record: Record | None, rows: Iterable[Mapping[str, Any]] = ()) -> ModelCapabilities:
-    """The capabilities by models.dev's record, corrected by the `capabilities` of the rows, the last one winning."""
+    """Work out the capabilities: those of models.dev's record, corrected by the rows, of which the last one wins."""
     if record is None:
-        flags = {f"supports_{name}": True for name in (*_READS, *_OF_TOOLS)}
+        flags = {f"supports_{name}": True for name in (*_READS, *_TOOLS)}
     else:
         flags = {
             "supports_vision": "image" in record.inputs,
@@ -119,18 +121,18 @@ def capabilities_of(record: Record | None, rows: Iterable[Mapping[str, Any]] = (
             "supports_audio": "audio" in record.inputs,
             "supports_temperature": record.temperature is not False,
             "supports_json_schema": record.structured_output is not False,
-        } | {f"supports_{name}": record.tools for name in _OF_TOOLS}
+        } | {f"supports_{name}": record.tools for name in _TOOLS}
     for row in rows:
-        said = row.get("capabilities", {})
-        if "tools" in said:
-            flags |= {f"supports_{name}": said["tools"] for name in _OF_TOOLS}
-        flags |= {f"supports_{name}": value for name, value in said.items()}
+        corrections = row.get("capabilities", {})
+        if "tools" in corrections:
+            flags |= {f"supports_{name}": corrections["tools"] for name in _TOOLS}
+        flags |= {f"supports_{name}": value for name, value in corrections.items()}
     flags["supports_tool_choice_named"] &= flags["supports_tool_choice_required"]
     return replace(ModelCapabilities(), **flags)
 
 
 def tolerance_of(record: Record | None, rows: Iterable[Mapping[str, Any]]) -> Tolerance:
-    """What a model takes, by its record and the rows for its protocol, its provider and itself."""
+    """Work out what a model accepts, from its record and the rows about its protocol, its provider and itself."""
     rows = list(rows)
     drop: set[str] = set()
     schema_drop: set[str] = set()
@@ -141,27 +143,28 @@ def tolerance_of(record: Record | None, rows: Iterable[Mapping[str, Any]]) -> To
         limits |= {name: row[name] for name in ("max_output", "temperature_max", "temperature_scale") if name in row}
     return Tolerance(
         capabilities=capabilities_of(record, rows),
-        reasoning=_reasoning(record, rows),
+        reasoning=_reasoning_control(record, rows),
         schema_drop=frozenset(schema_drop),
         drop=frozenset(drop),
         **limits,
     )
 
 
-def _reasoning(record: Record | None, rows: list[Mapping[str, Any]]) -> ReasoningControl | None:
-    """models.dev's `reasoning_options` and what the rows say; None where models.dev says that it does not reason."""
+def _reasoning_control(record: Record | None, rows: list[Mapping[str, Any]]) -> ReasoningControl | None:
+    """Combine models.dev's `reasoning_options` with the rows; None where the record's model does not reason."""
     if record is not None and not record.reasoning:
         return None
-    told = {str(option.get("type")): option for option in (record.reasoning_options if record else ())}
+    options = {str(option.get("type")): option for option in (record.reasoning_options if record else ())}
     kinds: tuple[str, ...] = ("effort",)
-    instead: dict[str, str] = {}
+    substitutes: dict[str, str] = {}
     for row in rows:
         kinds = tuple(row.get("reasoning", kinds))
-        instead |= row.get("efforts", {})
-    known = tuple(kind for kind, name in (("effort", "effort"), ("budget", "budget_tokens")) if name in told)
-    if record and not any("reasoning" in row for row in rows[1:]):  # the protocol's row is a guess, the others know
-        kinds = tuple(kind for kind in kinds if kind in known) or known[:1]
-    budget = told.get("budget_tokens", {})
-    efforts = tuple(value for value in told.get("effort", {}).get("values") or () if isinstance(value, str))
-    can_stop = not record or "toggle" in told or "none" in efforts or budget.get("min") == 0
-    return ReasoningControl(kinds, efforts, can_stop, instead, budget.get("min"), budget.get("max"))
+        substitutes |= row.get("efforts", {})
+    listed = tuple(kind for kind, name in (("effort", "effort"), ("budget", "budget_tokens")) if name in options)
+    # The protocol's row, the first one, says what is possible; a provider's or a model's says what is so.
+    if record and not any("reasoning" in row for row in rows[1:]):
+        kinds = tuple(kind for kind in kinds if kind in listed) or listed[:1]
+    budget = options.get("budget_tokens", {})
+    efforts = tuple(value for value in options.get("effort", {}).get("values") or () if isinstance(value, str))
+    can_disable = not record or "toggle" in options or "none" in efforts or budget.get("min") == 0
+    return ReasoningControl(kinds, efforts, can_disable, substitutes, budget.get("min"), budget.get("max"))

@@ -1,4 +1,4 @@
-"""Where a provider's key is: the environment variables that models.dev names. Keys are read when a call is made."""
+"""API keys, read from environment variables when a call is made, and variables in the addresses of providers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 # models.dev lists hosts, account ids and regions beside the keys.
 _KEY = re.compile(r"(KEY|TOKEN|PAT|SECRET|BEDROCK|APIKEY|CREDENTIALS)$")
-_NO_HEADER = ("AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS")  # they sign, or get a token
+_NO_HEADER = (
+    "AWS_SECRET_ACCESS_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+)  # requests are signed, or get a token, with them
 SECRET = re.compile(r"(KEY|TOKEN|PAT|SECRET|PASSWORD|CREDENTIALS)$", re.IGNORECASE)
 """Names of variables that never become part of an address."""
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -43,22 +46,23 @@ def key_variables(env: Iterable[str]) -> tuple[str, ...]:
 
 
 def has_key(provider: Provider) -> bool:
-    """Whether a key variable of the provider is set, or credentials: yes or no, never the key."""
+    """Tell whether a variable with the provider's key or credentials is set: yes or no, never the key."""
     return is_set(name for name in provider.env if _KEY.search(name))
 
 
 def is_set(variables: Iterable[str]) -> bool:
-    """Whether one of the environment variables is set."""
+    """Tell whether one of the environment variables is set."""
     return any(os.environ.get(name) for name in variables)
 
 
 def authorize(
     provider: str, variables: tuple[str, ...], scheme: str, api_key: SecretStr | None
 ) -> Authorization | None:
-    """What puts the key on a request: the given key, else the first variable that is set; None where none is needed.
+    """Make what puts the key on requests: the given key, else the first variable that is set; None: no key is needed.
 
-    Without a key, requests to AWS are signed, and Google's carry a token. Raises ApiKeyNotFoundError, which names the
-    variables it looked for, and ConfigError where the package that signs or gets tokens is not installed.
+    `scheme` is a key of `_SCHEMES` or `none`. Without a key, requests to AWS are signed, and Google's carry a token.
+    Raises ApiKeyNotFoundError, which names the variables, and ConfigError where the package that signs or gets tokens
+    is not installed.
     """
     from pydantic import SecretStr
 
@@ -66,47 +70,47 @@ def authorize(
 
     if api_key is None and scheme == "none":
         return None
-    found = api_key or next((SecretStr(os.environ[name]) for name in variables if os.environ.get(name)), None)
+    key = api_key or next((SecretStr(os.environ[name]) for name in variables if os.environ.get(name)), None)
     scheme, _, service = scheme.partition(":")
-    if not found and scheme == "aws":
+    if not key and scheme == "aws":
         from nbkit.http.signing import aws_auth
 
         return aws_auth(service or "bedrock")
-    if not found and scheme == "google":
+    if not key and scheme == "google":
         from nbkit.http.google import google_auth
 
         return google_auth()
-    if not found:
+    if not key:
         raise ApiKeyNotFoundError(provider, variables)
     header, prefix = _SCHEMES["bearer" if scheme == "none" else scheme]
-    return KeyAuth(header, prefix, found.get_secret_value())
+    return KeyAuth(header, prefix, key.get_secret_value())
 
 
 def fill(template: str, provider: str, environment: Mapping[str, str] | None = None) -> str:
-    """Fill `${NAME}` in a base URL or a header; "https://" and "/" around a value are cut.
+    """Fill `${NAME}` in a base URL or a header from environment variables; "https://" and "/" around a value are cut.
 
-    What is filled in is one host or one segment of a path, unless the variable holds the whole URL; never a secret.
-    `environment` is that of the process unless given; `variables.toml` says which variables stand for others. The
-    region of AWS's configuration file counts where the process has none. Raises ConfigError that names what is missing
-    or unfit.
+    A value may be one host or one segment of a path, or a whole URL where the template begins with the variable; never
+    a secret. `environment` is that of the process unless given; `variables.toml` says which variables stand for others.
+    Without a variable for it, the region of AWS's configuration file counts. Raises ConfigError, which names the
+    variables that are missing or hold something else.
     """
     names = dict.fromkeys(VARIABLE.findall(template))
     if secrets := [name for name in names if SECRET.search(name)]:
         raise ConfigError(f"{provider}: {' and '.join(secrets)} is a secret and is not filled in: {template}")
-    known = {**os.environ, **_configured(names)} if environment is None else environment
-    values = {name: _value(name, known) for name in names}
-    if missing := dict.fromkeys(_source(name) for name in names if not values[name]):
+    known = {**os.environ, **_read_configured(names)} if environment is None else environment
+    values = {name: _find_value(name, known) for name in names}
+    if missing := dict.fromkeys(_find_source(name) for name in names if not values[name]):
         raise ConfigError(f"{provider}: its address is {template}: set {' and '.join(missing)}, or pass base_url=")
     whole = template.startswith("${")  # the variable holds the scheme too
     for number, (name, value) in enumerate(values.items()):
         if not (_WHOLE if whole and not number else _PART).fullmatch(value):
-            raise ConfigError(f"{provider}: {name} holds no host or name that fits into {template}")
-    filled = VARIABLE.sub(lambda found: values[found[1]], template)
+            raise ConfigError(f"{provider}: the value of {name} is not a host or name that fits into {template}")
+    filled = VARIABLE.sub(lambda match: values[match[1]], template)
     return f"https://{filled}" if whole else filled
 
 
-def _configured(names: Iterable[str]) -> dict[str, str]:
-    """What may be set elsewhere than in the environment."""
+def _read_configured(names: Iterable[str]) -> dict[str, str]:
+    """Read those of the variables that may be set elsewhere than in the environment."""
     if "AWS_REGION" not in names:
         return {}
     from nbkit.http.signing import read_region
@@ -114,15 +118,15 @@ def _configured(names: Iterable[str]) -> dict[str, str]:
     return {"AWS_REGION": read_region() or ""}
 
 
-def _value(name: str, environment: Mapping[str, str]) -> str:
-    """The value of a variable, of one that stands for it, or what follows from another; "" where there is none."""
+def _find_value(name: str, environment: Mapping[str, str]) -> str:
+    """Find the value of a variable, of one that stands for it, or what follows from another; "" where none is set."""
     row = table("variables").get(name, {})
-    if found := next((environment[one] for one in (name, *row.get("instead", ())) if environment.get(one)), None):
-        return found.strip().removeprefix("https://").rstrip("/")
-    source = _value(row["of"], environment) if "of" in row else ""
+    if value := next((environment[one] for one in (name, *row.get("instead", ())) if environment.get(one)), None):
+        return value.strip().removeprefix("https://").rstrip("/")
+    source = _find_value(row["of"], environment) if "of" in row else ""
     return row["values"].get(source) or row["otherwise"].format(source) if source else ""
 
 
-def _source(name: str) -> str:
-    """The variable that has to be set for it."""
+def _find_source(name: str) -> str:
+    """Find the variable that must be set for it."""
     return str(table("variables").get(name, {}).get("of", name))

@@ -1,4 +1,4 @@
-"""The user's own rows: a TOML file (setting `overrides`) whose word counts more than that of nbkit's tables.
+"""The user's overrides file, a TOML file (setting `overrides`) whose rows win over those of nbkit's tables.
 
     [providers.groq]                   # by models.dev's id: the keys of provider_defaults.toml
     drop = ["seed"]
@@ -6,10 +6,10 @@
     [models."openrouter/*-preview"]    # by pattern: the keys of model_overrides.toml
     capabilities = { vision = true }
 
-    [vendors]                          # regular expression at the start of a word of a model's name -> who made it
+    [vendors]                          # regular expression at the start of a word of a model's name -> its vendor
     "my-llama" = "me"
 
-The file may be missing. No key belongs in it: keys are read from environment variables.
+The file may be missing. It must not hold API keys: those are read from environment variables.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nbkit.protocols import PROTOCOLS
 from nbkit.protocols.wire import Dialect
 from nbkit.providers.capabilities import ModelCapabilities
 
-_ROW = {  # key -> what it holds
+_ROW = {  # key -> what its value must be
     "drop": "a list of options",
     "take": "a list of options",
     "efforts": "a table",
@@ -65,9 +65,9 @@ _WORDS: dict[str, tuple[str, ...]] = {  # key -> the words that may stand in its
 
 @lru_cache(2)
 def read(path: Path, _changed: int) -> dict[str, Any]:
-    """The tables of the file; it is read again when the time of its last change is another.
+    """Read the tables of the file; it is read again when the time of its last change, `_changed`, is another one.
 
-    Raises ConfigError, which names the file, the table and the key that is wrong.
+    Raises ConfigError, which names the file, the table and the wrong key.
     """
     problem = ""
     try:
@@ -82,7 +82,7 @@ def read(path: Path, _changed: int) -> dict[str, Any]:
 
 def check(data: dict[str, Any], where: str) -> None:
     """Raise ConfigError for the first wrong key of an overrides file; `where` names the file."""
-    _known(data, (*KEYS, "vendors"), where)
+    _check_known(data, (*KEYS, "vendors"), where)
     for kind, allowed in KEYS.items():
         for name, row in _tables(data, kind, where):
             check_row(row, allowed, f"{where}: [{kind}.{name!r}]")
@@ -90,7 +90,7 @@ def check(data: dict[str, Any], where: str) -> None:
         try:
             re.compile(pattern)
         except re.error as invalid:
-            problem = f"{where}: [vendors]: {pattern!r} is no regular expression: {invalid}"
+            problem = f"{where}: [vendors]: {pattern!r} is not a regular expression: {invalid}"
         else:
             problem = "" if isinstance(vendor, str) else f"{where}: [vendors]: {pattern!r}: expected a vendor's name"
         if problem:
@@ -100,15 +100,15 @@ def check(data: dict[str, Any], where: str) -> None:
 def check_row(row: dict[str, Any], allowed: dict[str, str], where: str) -> None:
     """Raise ConfigError for the first key of a provider's or a model's row that is wrong."""
     if _SECRETS & {name.lower() for name in (*row, *_table(row.get("headers", {}), where))}:
-        raise ConfigError(f"{where}: a key does not belong in a file: set its variable, or pass api_key=")
-    _known(row, allowed, where)
+        raise ConfigError(f"{where}: an API key must not be in this file: set its variable, or pass api_key=")
+    _check_known(row, allowed, where)
     for key, value in row.items():
         expected = allowed[key]
         if not isinstance(value, next(kind for start, kind in _KINDS.items() if expected.startswith(start))):
             raise ConfigError(f"{where}: {key}: expected {expected}, got {value!r}")
     for key, words in _WORDS.items():
-        said = row.get(key, ())
-        _known([said.partition(":")[0]] if isinstance(said, str) else said, words, f"{where}: {key}")
+        value = row.get(key, ())  # "aws:bedrock-mantle" is the scheme aws
+        _check_known([value.partition(":")[0]] if isinstance(value, str) else value, words, f"{where}: {key}")
 
 
 def _tables(data: dict[str, Any], kind: str, where: str) -> list[tuple[str, dict[str, Any]]]:
@@ -122,7 +122,7 @@ def _table(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _known(names: Any, allowed: Any, where: str) -> None:
+def _check_known(names: Any, allowed: Any, where: str) -> None:
     for name in names:
         if name not in allowed:
             near = get_close_matches(str(name), allowed, 1)

@@ -1,4 +1,4 @@
-"""Where a call may go, with its key: to hosts that came with nbkit, that the user trusts, or that the caller names.
+"""The hosts that a call and its key may go to: those that came with nbkit, that the user trusts, or the caller names.
 
 models.dev's rows are fetched, so a row may come to name another host, another provider's key variable, or a `${NAME}`
 that holds a secret. What is reviewed is the snapshot in the wheel, read with nbkit's tables and the user's own rows:
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ from nbkit.providers.routes import Route, find_route
 from nbkit.settings import settings
 
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
-_OWN = {"aws": "AWS credentials", "google": "Google credentials"}  # what is looked up where no key variable is set
-_KEY_ONLY = {"aws": "bearer", "google": "x-goog-api-key"}  # the same, for a key that is given
+_CREDENTIALS = {"aws": "AWS credentials", "google": "Google credentials"}  # what a scheme uses where no key is set
+_KEY_SCHEMES = {"aws": "bearer", "google": "x-goog-api-key"}  # the same provider's scheme for a key alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,57 +46,58 @@ def trust(provider: str, *, forget: bool = False) -> Trusted:
     """Let a provider that is not as it came with nbkit have your calls and key at the hosts that the catalog names now.
 
     Kept for this user in `trust.json`, beside the overrides file, until `forget`. When the catalog names another host
-    or another variable, it has to be trusted anew. Returns what is trusted from now on, beside what came with nbkit.
+    or another variable, it must be trusted anew. Returns what is trusted from now on, beside what came with nbkit.
     Raises ConfigError where the catalog has no such provider or the file cannot be read, OSError where it cannot be
     written.
     """
-    found = Trusted(provider)
+    trusted = Trusted(provider)
     if not forget:
-        ways = list(_ways(provider, _samples(current_snapshot()).get(provider, ())))
-        found = Trusted(provider, tuple(sorted(_hosts(ways))), tuple(sorted(_names(ways))))
-        if not found.hosts:
+        routes = list(_list_routes(provider, _sample_records(current_snapshot()).get(provider, ())))
+        trusted = Trusted(provider, tuple(sorted(_list_hosts(routes))), tuple(sorted(_list_names(routes))))
+        if not trusted.hosts:
             raise ConfigError(
-                f"the catalog has no provider {provider!r} at an address to send a key to: https://host/..."
+                f"the catalog has no provider {provider!r} whose address is one that a key may be sent to: https://host/..."
             )
-    others = {name: entry for name, entry in _stored().items() if name != provider}
-    _store(others if forget else others | {provider: found})
-    return found
+    others = {name: entry for name, entry in _read_file().items() if name != provider}
+    _write_file(others if forget else others | {provider: trusted})
+    return trusted
 
 
-def restrict_route(provider: str, way: Route, *, given: bool, keyed: bool) -> Route:
-    """The way with only those variables and credentials that may be sent along it.
+def restrict_route(provider: str, route: Route, *, given: bool, keyed: bool) -> Route:
+    """Keep only those variables and credentials of a route that may be sent to its host. Raises UntrustedEndpointError.
 
-    `given`: the caller names the host. `keyed`: the caller gives the key; where it may go is the same, because such a
-    key often comes from the environment too. Nor does a provider that needs no key get what is meant for this machine.
-    A provider that was registered is the user's own. Raises UntrustedEndpointError.
+    `given`: the caller names the host. `keyed`: the caller passes a key; it may go to the same hosts only, because such
+    a key often comes from the environment too. A provider that needs no key is checked as well: otherwise it could get
+    what is meant for a server on this machine. A registered provider is the user's own and may have everything.
     """
     if provider in list_registered():
-        return way
-    ways = list(_ways(provider, _bundled_samples().get(provider, ())))
-    hosts, names = _hosts(ways), _names(ways)
-    mine = _stored().get(provider, Trusted(provider))
-    host = find_host(way.address or "")
-    allowed = (names if given or host in hosts else set()) | set(mine.variables if given or host in mine.hosts else ())
-    scheme = way.auth.partition(":")[0]
-    variables = tuple(name for name in way.variables if name in allowed)
-    auth = way.auth if _OWN.get(scheme, "") in {"", *allowed} else _KEY_ONLY[scheme]
+        return route
+    reviewed = list(_list_routes(provider, _sample_bundled_records().get(provider, ())))
+    hosts, names = _list_hosts(reviewed), _list_names(reviewed)
+    own = _read_file().get(provider, Trusted(provider))
+    host = find_host(route.address or "")
+    allowed = (names if given or host in hosts else set()) | set(own.variables if given or host in own.hosts else ())
+    scheme = route.auth.partition(":")[0]
+    variables = tuple(name for name in route.variables if name in allowed)
+    auth = route.auth if _CREDENTIALS.get(scheme, "") in {"", *allowed} else _KEY_SCHEMES[scheme]
     if not given:
-        filled = set(VARIABLE.findall(way.address or ""))
-        unfit = {name for name in filled if name not in allowed or SECRET.search(name)}
-        robbed = not variables and (auth != way.auth or (way.variables and scheme not in (*_OWN, "none")))
-        if host not in {*hosts, *mine.hosts} or unfit or (robbed and not keyed):
-            new = unfit | _names([way]) - allowed - names
+        in_address = set(VARIABLE.findall(route.address or ""))
+        unfit = {name for name in in_address if name not in allowed or SECRET.search(name)}
+        needs_key = auth != route.auth or (route.variables and scheme not in (*_CREDENTIALS, "none"))
+        if host not in {*hosts, *own.hosts} or unfit or (needs_key and not variables and not keyed):
+            unknown = unfit | _list_names([route]) - allowed - names
             raise UntrustedEndpointError(
-                provider, host or repr(way.address)[:120], tuple(sorted(hosts)), tuple(sorted(new))
+                provider, host or repr(route.address)[:120], tuple(sorted(hosts)), tuple(sorted(unknown))
             )
-    return replace(way, variables=variables, auth=auth)
+    return replace(route, variables=variables, auth=auth)
 
 
 def find_host(address: str) -> str | None:
-    """The host of a base URL that a key may be sent to, as it is compared: ASCII, lower case, with the port unless 443.
+    """Find the host of a base URL, in the form in which hosts are compared; None where no key may be sent there.
 
-    https only, except on this machine (there with `http://` in front); no user, query or fragment. `${NAME}` stays; one
-    that holds the whole URL is the host. None where the address is not of that form.
+    The form: ASCII, lower case, with the port unless it is 443. Keys go to https only, except on this machine (there
+    with `http://` in front), and to no address with a user, query or fragment. `${NAME}` stays as it is; one that
+    stands for the whole URL is the host.
     """
     whole = re.match(r"\$\{\w+\}(?=/|$)", address, re.ASCII)
     try:
@@ -113,43 +114,42 @@ def find_host(address: str) -> str | None:
 # ---- what is reviewed
 
 
-def _ways(provider: str, samples: Iterable[Record]) -> Iterator[Route]:
-    """Every way to the provider's models: to each kind of them, and to one that the catalog does not know."""
-    known = [record.provider for record in samples]
+def _list_routes(provider: str, records: Sequence[Record]) -> Iterator[Route]:
+    """List the routes to a provider's models: to each kind of them, and to one that the catalog does not list."""
+    known = [record.provider for record in records]
     yield find_route(known[0] if known else Provider(provider, provider, "", None, (), None), "", None)
-    yield from (find_route(record.provider, record.model, record) for record in samples)
+    yield from (find_route(record.provider, record.model, record) for record in records)
 
 
-def _hosts(ways: Iterable[Route]) -> set[str]:
-    addresses = {address for way in ways for address in (way.address, way.keyed_address) if address}
+def _list_hosts(routes: Iterable[Route]) -> set[str]:
+    addresses = {address for route in routes for address in (route.address, route.keyed_address) if address}
     return {host for address in addresses if (host := find_host(address))}
 
 
-def _names(ways: Iterable[Route]) -> set[str]:
-    """What is read for them: variables of keys and of addresses, and credentials that are in no variable."""
+def _list_names(routes: Iterable[Route]) -> set[str]:
+    """List what is read for routes: variables of keys and of addresses, and credentials that are in no variable."""
     names: set[str] = set()
-    for way in ways:
-        names |= {*way.variables, *VARIABLE.findall(way.address or "")}
-        names |= {own for scheme, own in _OWN.items() if scheme == way.auth.partition(":")[0]}
+    for route in routes:
+        names |= {*route.variables, *VARIABLE.findall(route.address or "")}
+        names |= {name for scheme, name in _CREDENTIALS.items() if scheme == route.auth.partition(":")[0]}
     return names
 
 
-def _samples(snapshot: Snapshot) -> dict[str, list[Record]]:
-    """By provider, one model for each set of overrides: the others are reached in the same way."""
-    keys = zip(snapshot.factor("provider").codes, snapshot.factor("overrides").codes, strict=True)
-    firsts: dict[tuple[int, int], int] = {}
-    for row, key in enumerate(keys):
-        firsts.setdefault(key, row)
-    found: dict[str, list[Record]] = {}
-    for record in (snapshot.record(snapshot.ids[row]) for row in firsts.values()):
+def _sample_records(snapshot: Snapshot) -> dict[str, list[Record]]:
+    """Choose, for each provider, one model for each set of overrides: all others have a route of the same host."""
+    first_rows: dict[tuple[int, int], int] = {}
+    for row, key in enumerate(zip(snapshot.factor("provider").codes, snapshot.factor("overrides").codes, strict=True)):
+        first_rows.setdefault(key, row)
+    samples: dict[str, list[Record]] = {}
+    for record in (snapshot.record(snapshot.ids[row]) for row in first_rows.values()):
         if record is not None:
-            found.setdefault(record.provider.id, []).append(record)
-    return found
+            samples.setdefault(record.provider.id, []).append(record)
+    return samples
 
 
-@lru_cache(1)
-def _bundled_samples() -> dict[str, list[Record]]:
-    return _samples(read(bundled()))  # 15 ms, when the first adapter is made
+@cache
+def _sample_bundled_records() -> dict[str, list[Record]]:
+    return _sample_records(read(bundled()))  # 15 ms, when the first adapter is made
 
 
 # ---- the user's file
@@ -159,8 +159,8 @@ def _path() -> Path:
     return settings().overrides.with_name("trust.json")
 
 
-def _stored() -> dict[str, Trusted]:
-    """What the user trusts, by provider. Raises ConfigError where others can write to the file, or it is broken."""
+def _read_file() -> dict[str, Trusted]:
+    """Read what the user trusts, by provider. Raises ConfigError where others can write to the file or it is broken."""
     path = _path()
     try:
         with path.open("rb") as file:
@@ -180,7 +180,6 @@ def _words(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _store(trusted: dict[str, Trusted]) -> None:
-    """Write the file, whole or not at all, for this user only."""
+def _write_file(trusted: dict[str, Trusted]) -> None:
     data = {name: {"hosts": entry.hosts, "variables": entry.variables} for name, entry in sorted(trusted.items())}
     write_atomically(_path(), json.dumps(data, indent=2).encode())

@@ -137,7 +137,7 @@ def needed(turns, options):
 def test_the_official_sdks_would_send_the_same_types(name, stream, turns, options):
     given = copy.deepcopy(turns)
     model = endpoint(name, **provider_defaults(load(name).official_provider))
-    if needed(turns, options) & model.tolerance.capabilities.lacks():
+    if needed(turns, options) & model.tolerance.capabilities.list_missing():
         with pytest.raises(UnsupportedFeatureError, match="lists models that do"):
             prepare(turns, options, model, stream)
         return

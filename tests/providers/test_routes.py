@@ -1,4 +1,4 @@
-"""The way to each model: protocol, address, and how the key is sent."""
+"""The route to each model: protocol, address, and how the key is sent."""
 
 import pytest
 
@@ -18,9 +18,9 @@ CLOUDFLARE = "https://api.cloudflare.com/client/v4/accounts/${CLOUDFLARE_ACCOUNT
 AZURE = "https://${AZURE_RESOURCE_NAME}"
 
 
-def way_to(name):
-    found = resolve_model(name)
-    return find_route(found.provider, found.model, found.record)
+def route_to(name):
+    resolved = resolve_model(name)
+    return find_route(resolved.provider, resolved.model, resolved.record)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def way_to(name):
         ("lmstudio/model-of-tomorrow", "openai-chat", "http://127.0.0.1:1234/v1", "none"),
         ("amazon-bedrock/amazon.nova-lite-v1:0", "bedrock-converse", BEDROCK, "aws"),
         ("amazon-bedrock/openai.gpt-6-luna", "openai-responses", MANTLE, "aws:bedrock-mantle"),
-        # one provider, several ways: each with the scheme that its door understands
+        # one provider, several routes: each with the scheme that its address understands
         ("azure/gpt-6.1-sol", "openai-responses", f"{AZURE}.openai.azure.com/openai/v1", "api-key"),
         ("azure/grok-4.6", "openai-chat", f"{AZURE}.openai.azure.com/openai/v1", "api-key"),
         ("azure/claude-opus-5-5", "anthropic-messages", f"{AZURE}.services.ai.azure.com/anthropic/v1", "x-api-key"),
@@ -50,15 +50,15 @@ def way_to(name):
         ("xai/grok-4.20-multi-agent-0309", "openai-responses", "https://api.x.ai/v1", "bearer"),
     ],
 )  # fmt: skip
-def test_ways(name, protocol, address, auth):
-    way = way_to(name)
-    assert (way.protocol, way.address, way.auth, way.why_not) == (protocol, address, auth, "")
+def test_routes(name, protocol, address, auth):
+    route = route_to(name)
+    assert (route.protocol, route.address, route.auth, route.why_not) == (protocol, address, auth, "")
 
 
 def test_what_requests_carry_besides():
-    assert way_to("cloudflare-ai-gateway/xai/grok-4.7").headers == {"cf-aig-gateway-id": "${CLOUDFLARE_GATEWAY_ID}"}
-    assert way_to("perplexity/sonar-pro").body == {"model": "perplexity/sonar", "preset": "fast"}
-    assert way_to("github-copilot/gpt-5.4").variables == ("COPILOT_GITHUB_TOKEN",)  # models.dev: GITHUB_TOKEN
+    assert route_to("cloudflare-ai-gateway/xai/grok-4.7").headers == {"cf-aig-gateway-id": "${CLOUDFLARE_GATEWAY_ID}"}
+    assert route_to("perplexity/sonar-pro").body == {"model": "perplexity/sonar", "preset": "fast"}
+    assert route_to("github-copilot/gpt-5.4").variables == ("COPILOT_GITHUB_TOKEN",)  # models.dev: GITHUB_TOKEN
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,31 @@ def test_why_not(npm, api, reason):
     assert reason in find_route(Provider("lab", "Lab", npm, api, (), None), "m", None).why_not
 
 
+def test_with_an_address_of_ones_own_nothing_else_has_to_be_known():
+    strange = Provider("lab", "Lab", "npm-of-tomorrow", None, ("LAB_API_KEY",), None)
+    route = find_route(strange, "m", None, addressed=True)
+    assert (route.protocol, route.address, route.why_not) == ("openai-chat", None, "")
+    assert route.variables == ("LAB_API_KEY",)
+    assert (
+        find_route(
+            Provider("gitlab", "GitLab", "gitlab-ai-provider", None, (), None), "m", None, addressed=True
+        ).why_not
+        == ""
+    )
+    endpoint = resolve_endpoint(strange, "m", None, address=lambda: "http://127.0.0.1:1/v1")
+    assert (endpoint.protocol, endpoint.base_url) == ("openai-chat", "http://127.0.0.1:1/v1")
+
+
 def test_every_npm_package_of_models_dev_is_known():
-    """A new one in the bundled models fails here: it wants a row in npm_packages.toml."""
+    """A new one in the bundled models fails here: it needs a row in npm_packages.toml."""
     snapshot = read(bundled())
     packages = {record.npm for record in map(snapshot.record, snapshot.ids)}
     assert len(packages) == 29
     assert not {npm for npm in packages if not npm_package(npm)}
 
 
-def test_adapters_take_the_same_way(monkeypatch):
-    """With its variables set, every model that has a way resolves, to the same protocol and host."""
+def test_adapters_take_the_same_route(monkeypatch):
+    """With its variables set, every model that has a route resolves, to the same protocol and host."""
     for name in ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_GATEWAY_ID", "INFOMANIAK_PRODUCT_ID", "GOOGLE_VERTEX_PROJECT"):
         monkeypatch.setenv(name, "a-project")
     for name in ("AZURE_RESOURCE_NAME", "AZURE_COGNITIVE_SERVICES_RESOURCE_NAME", "SNOWFLAKE_ACCOUNT", "AWS_REGION"):
@@ -92,11 +107,11 @@ def test_adapters_take_the_same_way(monkeypatch):
     monkeypatch.setenv("GOOGLE_VERTEX_LOCATION", "global")
     snapshot, resolved = read(bundled()), 0
     for record in map(snapshot.record, snapshot.ids):
-        way = find_route(record.provider, record.model, record)
-        if not way.why_not:
+        route = find_route(record.provider, record.model, record)
+        if not route.why_not:
             endpoint = resolve_endpoint(record.provider, record.model, record)
-            assert (endpoint.protocol, endpoint.auth) == (way.protocol, way.auth)
-            assert endpoint.base_url == way.address.rstrip("/") or "${" in way.address, record.id
+            assert (endpoint.protocol, endpoint.auth) == (route.protocol, route.auth)
+            assert endpoint.base_url == route.address.rstrip("/") or "${" in route.address, record.id
             resolved += 1
     assert resolved >= 0.99 * 8337
-    assert {way_to(name).protocol for name in ("openai/gpt-6-luna", "cohere/command-a-03-2025")} <= set(PROTOCOLS)
+    assert {route_to(name).protocol for name in ("openai/gpt-6-luna", "cohere/command-a-03-2025")} <= set(PROTOCOLS)

@@ -49,12 +49,12 @@ def fetched(json_server, tmp_path):
 
 @pytest.fixture
 def proxy(monkeypatch):
-    """All that leaves for other hosts goes through here, is written down, and is refused."""
-    asked = []
+    """A proxy for all requests to other hosts: it writes them down and refuses them."""
+    requests = []
 
     class Handler(BaseHTTPRequestHandler):
         def refuse(self):
-            asked.append(f"{self.requestline}\n{self.headers}")
+            requests.append(f"{self.requestline}\n{self.headers}")
             self.send_error(502)
 
         do_CONNECT = do_GET = do_POST = refuse
@@ -68,7 +68,7 @@ def proxy(monkeypatch):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(name.lower(), f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    yield asked
+    yield requests
     server.shutdown()
     server.server_close()
 
@@ -109,7 +109,7 @@ HOSTILE = {
     "a key in the host": at("https://${OPENAI_API_KEY}.evil.test/v1"),
     "a key in the path": at("https://api.openai.com/v1/${OPENAI_API_KEY}"),
     "a secret in the path": at("https://api.openai.com/${AWS_SECRET_ACCESS_KEY}/v1"),
-    "what is no secret in the path": at("https://api.openai.com/${AWS_REGION}/v1"),
+    "a region in the path": at("https://api.openai.com/${AWS_REGION}/v1"),
     "a key as the whole address": at("${OPENAI_API_KEY}/v1"),
     "another's whole address": at("${NEON_AI_GATEWAY_BASE_URL}/v1"),
     "a file": at("file:///etc/passwd"),
@@ -151,12 +151,12 @@ def test_catalog_guard(fetched, proxy, row, given):
         return
     with pytest.raises(UntrustedEndpointError) as caught:
         get_adapter(f"{name}/m", **given).execute("hi")
-    said, error = str(caught.value), caught.value
-    assert error.host in said
-    assert all(host in said for host in error.shipped)
+    message, error = str(caught.value), caught.value
+    assert error.host in message
+    assert all(host in message for host in error.shipped)
     assert ("api.openai.com" in error.shipped) == (name == "openai")
-    assert f"nbkit.trust('{name}')" in said
-    assert CANARY not in said
+    assert f"nbkit.trust('{name}')" in message
+    assert CANARY not in message
     assert proxy == []
 
 
@@ -270,7 +270,7 @@ def test_a_variable_in_a_trusted_address_is_filled_in(fetched, monkeypatch):
     assert get_adapter("newco/m").endpoint.base_url == "https://mine.newco.test/v1"
     for value in ("evil.test/x", "evil.test#", "a@evil.test", "x" * 129, "http://a", "a b"):
         monkeypatch.setenv("NEWCO_ACCOUNT", value)
-        with pytest.raises(ConfigError, match="NEWCO_ACCOUNT holds no host or name that fits"):
+        with pytest.raises(ConfigError, match="the value of NEWCO_ACCOUNT is not a host or name that fits"):
             get_adapter("newco/m")
     with pytest.raises(UntrustedEndpointError):  # a secret never is
         get_adapter("evil/m")
@@ -287,7 +287,7 @@ def test_a_moved_provider_that_is_trusted_keeps_its_old_host(fetched):
 def test_what_cannot_be_trusted(fetched):
     fetched(newco=NEWCO | {"api": "http://newco.test/v1"})
     for name in ("newco", "nobody"):
-        with pytest.raises(ConfigError, match="at an address to send a key to"):
+        with pytest.raises(ConfigError, match="whose address is one that a key may be sent to"):
             trust(name)
     assert not trust_file().exists()
 
@@ -357,7 +357,7 @@ def test_what_is_filled_in_fits():
         "neon.example//x",
         "neon.example#",
     ):
-        with pytest.raises(NbkitError, match="neon: NEON_AI_GATEWAY_BASE_URL holds no host"):
+        with pytest.raises(NbkitError, match="neon: the value of NEON_AI_GATEWAY_BASE_URL is not a host"):
             fill(neon, "neon", {"NEON_AI_GATEWAY_BASE_URL": value})
     with pytest.raises(ConfigError, match="X_TOKEN is a secret") as caught:
         fill("https://h.example/${X_TOKEN}", "p", {"X_TOKEN": CANARY})
