@@ -1,1 +1,1 @@
-"""A provider on 127.0.0.1 that speaks every protocol, simulated."""
+"""A simulated provider on 127.0.0.1, whose five models each speak another protocol."""

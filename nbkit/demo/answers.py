@@ -1,4 +1,4 @@
-"""What the simulated models say: the scripts in `script/`, chosen by the words of the prompt.
+"""The answers of the simulated models: the scripts in `script/`, chosen by the words of the prompt.
 
 A script is one topic: a Markdown file of sections. `<!-- MODEL -->` opens that model's answer, `<!-- MODEL thinks -->`
 its reasoning, `<!-- MODEL KIND -->` its answer to a follow-up of that kind, `<!-- KIND -->` that of all other models.
@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nbkit.demo.arguments import arguments
-from nbkit.demo.dialog import Request, Tool, Turn
+from nbkit.demo.arguments import make_arguments
+from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn
 
-# What a prompt asks for, by its words; the first pattern that matches decides.
+# Words of a prompt -> its topic, its kind of follow-up, its failure; the first pattern that matches decides.
 TOPICS = {
     r"recurs": "recursion",
     r"\bsort|algorithm": "sorting",
@@ -36,7 +36,7 @@ THINKERS = ("sage", "scholar")  # the models that reason before they answer
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DemoCall:
     """A tool to call."""
 
     name: str
@@ -44,62 +44,63 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model says, before any limit is applied.
+class DemoAnswer:
+    """A model's answer, before any limit is applied.
 
-    `failure` is `server_error` or `rate_limit` (then there is no text), `cut` (the answer breaks off) or empty.
+    `failure` is `server_error` or `rate_limit` (both without text), `cut` (the answer ends too early) or empty.
     """
 
     text: str = ""
     reasoning: str = ""
-    calls: tuple[Call, ...] = ()
+    calls: tuple[DemoCall, ...] = ()
     failure: str = ""
 
 
-def answer(request: Request) -> Answer:
-    """The scripted answer to a request; the same request always gets the same answer."""
+def answer(request: DemoRequest) -> DemoAnswer:
+    """Answer a request by the script; the same request always gets the same answer."""
     prompts = [turn.text for turn in request.turns if turn.role == "user"] or [""]
     failure = _match(FAILURES, prompts[-1]) if request.model == FRAGILE else ""
     if failure in ("server_error", "rate_limit"):
-        return Answer(failure=failure)
+        return DemoAnswer(failure=failure)
     if request.turns[-1].role == "tool":
-        return Answer(_report(request.turns), failure=failure)
+        return DemoAnswer(_quote_outputs(request.turns), failure=failure)
     if echo := re.search(r"\becho: ?(.*)", prompts[-1], re.DOTALL):
-        return Answer(echo[1], failure=failure)
-    if calls := _calls(request.tools, request.tool_choice, prompts[-1]):
-        return Answer(calls=calls, failure=failure)
-    text, reasoning = _scripted(request.model, prompts) or _confession(request, prompts)
+        return DemoAnswer(echo[1], failure=failure)
+    if calls := _call_tools(request.tools, request.tool_choice, prompts[-1]):
+        return DemoAnswer(calls=calls, failure=failure)
+    text, reasoning = _find_script(request.model, prompts) or _admit_simulation(request, prompts)
     thinks = request.thinks and request.model in THINKERS
-    return Answer(text, reasoning if thinks else "", failure=failure)
+    return DemoAnswer(text, reasoning if thinks else "", failure=failure)
 
 
 def _match(table: Mapping[str, str], text: str) -> str:
-    return next((found for words, found in table.items() if re.search(words, text, re.IGNORECASE)), "")
+    """Return the value of the first pattern in the table that matches the text, "" for none."""
+    return next((value for pattern, value in table.items() if re.search(pattern, text, re.IGNORECASE)), "")
 
 
 @cache
-def _script(topic: str) -> dict[str, str]:
+def _read_script(topic: str) -> dict[str, str]:
     source = (Path(__file__).parent / "script" / f"{topic}.md").read_text(encoding="utf-8")
     parts = re.split(r"^<!-- (.+) -->\n", source, flags=re.MULTILINE)
     return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def _scripted(model: str, prompts: Sequence[str]) -> tuple[str, str] | None:
-    """The text and the reasoning for the last prompt; a follow-up keeps to the topic of the prompts before it."""
+def _find_script(model: str, prompts: Sequence[str]) -> tuple[str, str] | None:
+    """Find text and reasoning for the last prompt; a follow-up keeps to the topic of the prompts before it."""
     kind = _match(FOLLOW_UPS, prompts[-1]) if len(prompts) > 1 else ""
-    asked = reversed(prompts) if kind else prompts[-1:]
-    topic = next((topic for prompt in asked if (topic := _match(TOPICS, prompt))), "")
+    candidates = reversed(prompts) if kind else prompts[-1:]
+    topic = next((topic for prompt in candidates if (topic := _match(TOPICS, prompt))), "")
     if not topic:
         return None
-    script = _script(topic)
+    script = _read_script(topic)
     if kind:
         thought = f"A follow-up. The topic is still {topic}, so I keep to it and answer briefly."
         return script.get(f"{model} {kind}") or script[kind], thought
     return script[model], script.get(f"{model} thinks", "")
 
 
-def _confession(request: Request, prompts: Sequence[str]) -> tuple[str, str]:
-    """What a model says to a prompt that no script knows: that it is simulated, and what it does know."""
+def _admit_simulation(request: DemoRequest, prompts: Sequence[str]) -> tuple[str, str]:
+    """Answer a prompt that no script has: the model is simulated, and these are the topics that it has."""
     words = prompts[-1].split()
     start = " ".join(words[:8]) + (" …" if len(words) > 8 else "")
     images = request.turns[-1].images
@@ -113,8 +114,8 @@ def _confession(request: Request, prompts: Sequence[str]) -> tuple[str, str]:
     return text, "Nothing in my script matches this prompt, so the honest thing is to say that."
 
 
-def _calls(tools: Sequence[Tool], choice: str, prompt: str) -> tuple[Call, ...]:
-    """The tools whose name, or a longer word of whose name, the prompt mentions; at least one where one is required."""
+def _call_tools(tools: Sequence[DemoTool], choice: str, prompt: str) -> tuple[DemoCall, ...]:
+    """Call the tools whose name, or a longer word of it, the prompt mentions; at least one where one is required."""
     if choice == "none":
         return ()
     if choice in ("auto", "required"):
@@ -122,7 +123,7 @@ def _calls(tools: Sequence[Tool], choice: str, prompt: str) -> tuple[Call, ...]:
         chosen = chosen or (list(tools[:1]) if choice == "required" else [])
     else:
         chosen = [tool for tool in tools if tool.name == choice]
-    return tuple(Call(tool.name, arguments(tool.schema, prompt)) for tool in chosen)
+    return tuple(DemoCall(tool.name, make_arguments(tool.schema, prompt)) for tool in chosen)
 
 
 def _mentions(prompt: str, name: str) -> bool:
@@ -130,8 +131,8 @@ def _mentions(prompt: str, name: str) -> bool:
     return any(word in prompt.lower() for word in [name.lower(), *words])
 
 
-def _report(turns: Sequence[Turn]) -> str:
-    """The answer to the tool outputs that end a conversation, quoting them."""
+def _quote_outputs(turns: Sequence[DemoTurn]) -> str:
+    """Answer the tool outputs that end a conversation, quoting them."""
     outputs: list[str] = []
     for turn in reversed(turns):
         if turn.role != "tool":

@@ -1,4 +1,4 @@
-"""How fast the simulated models speak."""
+"""The pace of the simulated models."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ sending a token does, and the server shares its process, and often its core, wit
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class DemoPace:
     """A model's pace, relative to the setting `demo_tokens_per_second`."""
 
     factor: float = 1.0
     lead: float = 30.0
-    """The wait for the first token, as the number of tokens that could have been said in it."""
+    """The wait for the first token, in tokens that could be sent meanwhile."""
 
 
 PACES = {
-    "swift": Pace(factor=1.5, lead=20),
-    "sage": Pace(),
-    "scholar": Pace(lead=25),
-    "tortoise": Pace(factor=1 / 3),
-    "brittle": Pace(),
+    "swift": DemoPace(factor=1.5, lead=20),
+    "sage": DemoPace(),
+    "scholar": DemoPace(lead=25),
+    "tortoise": DemoPace(factor=1 / 3),
+    "brittle": DemoPace(),
 }
 
 
-def moments(model: str, arrived: float, rate: float, count: int) -> list[float]:
-    """When each of `count` tokens is due, on the clock of `arrived`, at `rate` tokens/s times the model's factor.
+def schedule(model: str, arrived: float, rate: float, count: int) -> list[float]:
+    """Return when each of `count` tokens is due on the clock of `arrived`, at `rate` tokens/s times the model's factor.
 
     The schedule is absolute, so that the average pace holds however long a sleep takes. A rate of 0 is instant.
     """

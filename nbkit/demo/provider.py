@@ -1,4 +1,4 @@
-"""The provider `demo` as a registered provider is read: its models, and where they are served."""
+"""The provider `demo`, in the form of a registered provider: its models, and the address that serves them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["PROVIDER", "base_url"]
 
 
 def base_url() -> str:
-    """Where the models are served, `http://127.0.0.1:PORT/v1`; starts the server where none runs in this process."""
+    """Return the base URL, `http://127.0.0.1:PORT/v1`; start the server where none runs in this process."""
     from nbkit.demo import server  # the catalog lists the models without it
 
     return server.base_url()

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from nbkit.demo.answers import Answer, answer
-from nbkit.demo.dialog import Request, Turn
+from nbkit.demo.answers import DemoAnswer, answer
+from nbkit.demo.request import DemoRequest, DemoTurn
 
 IMAGE_TOKENS = 256
 SSE = "text/event-stream; charset=utf-8"
@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"\s?\w{1,5}|\s?[^\w\s]{1,2}|\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DemoPart:
     """A stretch of the answer, in tokens: reasoning, text, or the JSON arguments of a call of the tool `name`."""
 
     kind: Literal["reasoning", "text", "call"]
@@ -42,10 +42,10 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What goes over the wire. `finish` is `stop`, `length`, `calls`, or `sequence` (then `stopped_at` says which)."""
+class DemoReply:
+    """An answer as it is sent. `finish` is `stop`, `length`, `calls`, or `sequence` (then `stopped_at` says which)."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[DemoPart, ...]
     finish: Literal["stop", "length", "calls", "sequence"]
     failure: str
     prompt: int
@@ -64,58 +64,58 @@ class Reply:
         return sum(len(part.pieces) for part in self.parts if part.kind == "reasoning")
 
 
-def tokens(text: str) -> tuple[str, ...]:
-    """The text in tokens; joined they are the text."""
+def split_tokens(text: str) -> tuple[str, ...]:
+    """Split the text into tokens; joined they are the text again."""
     return tuple(_TOKEN.findall(text))
 
 
-def json_bytes(value: Any) -> bytes:
-    """Compact JSON in UTF-8; half a surrogate pair, which UTF-8 cannot hold, becomes a question mark."""
+def write_json(value: Any) -> bytes:
+    """Write compact JSON in UTF-8; half a surrogate pair, which UTF-8 cannot hold, becomes a question mark."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
-def reply(request: Request) -> Reply:
-    """The reply to a request: its answer, cut at the first stop sequence and at `max_tokens`."""
-    said = answer(request)
-    text, stopped_at = _stop(said.text, request.stop)
-    whole = _parts(said, text, len(request.turns))
+def reply(request: DemoRequest) -> DemoReply:
+    """Reply to a request with its answer, cut at the first stop sequence and at `max_tokens`."""
+    answered = answer(request)
+    text, stopped_at = _stop(answered.text, request.stop)
+    whole = _split_parts(answered, text, len(request.turns))
     parts = _limit(whole, request.max_tokens)
-    asked = [index for index, turn in enumerate(request.turns) if turn.role == "user"]
-    tools = sum(len(tokens(tool.name + json.dumps(tool.schema))) for tool in request.tools)
-    return Reply(
+    prompts = [index for index, turn in enumerate(request.turns) if turn.role == "user"]
+    tools = sum(len(split_tokens(tool.name + json.dumps(tool.schema))) for tool in request.tools)
+    return DemoReply(
         parts=parts,
-        finish="length" if parts != whole else "calls" if said.calls else "sequence" if stopped_at else "stop",
-        failure=said.failure,
+        finish="length" if parts != whole else "calls" if answered.calls else "sequence" if stopped_at else "stop",
+        failure=answered.failure,
         prompt=tools + _count(request.turns),
-        cached=tools + _count(request.turns[: asked[-1]]) if len(asked) > 1 else 0,
+        cached=tools + _count(request.turns[: prompts[-1]]) if len(prompts) > 1 else 0,
         stopped_at=stopped_at if parts == whole else None,
     )
 
 
-def _count(turns: Sequence[Turn]) -> int:
-    return sum(len(tokens(turn.text)) + IMAGE_TOKENS * turn.images for turn in turns)
+def _count(turns: Sequence[DemoTurn]) -> int:
+    return sum(len(split_tokens(turn.text)) + IMAGE_TOKENS * turn.images for turn in turns)
 
 
 def _stop(text: str, sequences: Sequence[str]) -> tuple[str, str | None]:
-    """The text before the stop sequence that comes first, and that sequence."""
-    found = [(text.find(sequence), sequence) for sequence in sequences if sequence and sequence in text]
-    if not found:
+    """Return the text before the stop sequence that comes first, and that sequence."""
+    matches = [(text.find(sequence), sequence) for sequence in sequences if sequence and sequence in text]
+    if not matches:
         return text, None
-    at, sequence = min(found)
+    at, sequence = min(matches)
     return text[:at], sequence
 
 
-def _parts(said: Answer, text: str, turns: int) -> tuple[Part, ...]:
-    parts = [Part("reasoning", tokens(said.reasoning)), Part("text", tokens(text))]
-    for index, call in enumerate(said.calls):
-        written = json.dumps(call.arguments, ensure_ascii=False)
-        identity = hashlib.sha256(f"{turns} {index} {call.name} {written}".encode(errors="replace"))
-        parts.append(Part("call", tokens(written), call.name, identity.hexdigest()[:24]))
+def _split_parts(answered: DemoAnswer, text: str, turns: int) -> tuple[DemoPart, ...]:
+    parts = [DemoPart("reasoning", split_tokens(answered.reasoning)), DemoPart("text", split_tokens(text))]
+    for index, call in enumerate(answered.calls):
+        arguments = json.dumps(call.arguments, ensure_ascii=False)
+        identity = hashlib.sha256(f"{turns} {index} {call.name} {arguments}".encode(errors="replace"))
+        parts.append(DemoPart("call", split_tokens(arguments), call.name, identity.hexdigest()[:24]))
     return tuple(part for part in parts if part.pieces)
 
 
-def _limit(parts: tuple[Part, ...], budget: int | None) -> tuple[Part, ...]:
-    """As many tokens as the budget allows. A call that does not fit is left out: half its JSON would be of no use."""
+def _limit(parts: tuple[DemoPart, ...], budget: int | None) -> tuple[DemoPart, ...]:
+    """Cut the parts at the budget. A call that does not fit is left out: half its JSON would be of no use."""
     if budget is None:
         return parts
     kept = []
@@ -123,5 +123,5 @@ def _limit(parts: tuple[Part, ...], budget: int | None) -> tuple[Part, ...]:
         pieces = tuple(islice(part.pieces, budget))
         budget -= len(pieces)
         if pieces and (part.kind != "call" or pieces == part.pieces):
-            kept.append(Part(part.kind, pieces, part.name, part.id))
+            kept.append(DemoPart(part.kind, pieces, part.name, part.id))
     return tuple(kept)

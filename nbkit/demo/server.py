@@ -13,56 +13,35 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import groupby
 from operator import itemgetter
-from types import ModuleType
 from typing import Any
 
-from nbkit.demo import (
-    wire_anthropic,
-    wire_bedrock,
-    wire_cohere,
-    wire_gemini,
-    wire_ollama,
-    wire_openai,
-    wire_responses,
-    wire_vertex,
-)
-from nbkit.demo.dialog import Request
+from nbkit.demo.face import FACES, DemoFace
 from nbkit.demo.models import PROVIDER
-from nbkit.demo.pace import moments
-from nbkit.demo.reply import json_bytes, reply
+from nbkit.demo.pace import schedule
+from nbkit.demo.reply import reply, write_json
+from nbkit.demo.request import DemoRequest
 from nbkit.settings import settings
 
-# The protocols spoken; every model answers in each of them. A wire is a module with PATH (a pattern; its named groups
-# go to `parse`), STREAM_TYPE, REQUEST_ID, ID_PREFIX, and parse, whole, events, error.
-WIRES: tuple[ModuleType, ...] = (
-    wire_openai,
-    wire_anthropic,
-    wire_responses,
-    wire_cohere,
-    wire_ollama,
-    wire_gemini,
-    wire_bedrock,
-    wire_vertex,
-)
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?", re.IGNORECASE)
 BODY_LIMIT = 64 * 1024 * 1024
-FAILURES = {"server_error": 500, "rate_limit": 429}
+STATUSES = {"server_error": 500, "rate_limit": 429}
+"""A failure that a prompt asks for -> its HTTP status."""
 
 
-class _Server(ThreadingHTTPServer):
+class _DemoServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # many calls may start at once
 
 
-_running: list[_Server] = []  # at most one
+_running: list[_DemoServer] = []  # at most one
 _starting = threading.Lock()
 
 
 def base_url() -> str:
-    """Where the provider is served, `http://127.0.0.1:PORT/v1`; starts the server where none runs in this process."""
+    """Return the base URL, `http://127.0.0.1:PORT/v1`; start the server where none runs in this process."""
     with _starting:
         if not _running:
-            server = _Server(("127.0.0.1", 0), _Handler)
+            server = _DemoServer(("127.0.0.1", 0), _DemoHandler)
             threading.Thread(target=server.serve_forever, name="nbkit-demo", daemon=True).start()
             _running.append(server)
         return f"http://127.0.0.1:{_running[0].server_port}/v1"
@@ -78,7 +57,7 @@ def stop() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """A forked child has the socket but not the thread that serves it: let go of it."""
+    """Close the socket in a forked child, which does not have the thread that serves it."""
     while _running:
         _running.pop().socket.close()
     _starting.release()
@@ -92,18 +71,18 @@ if hasattr(os, "register_at_fork"):  # not on Windows; the lock is held so that 
     )
 
 
-class _Refused(Exception):
-    """A request that gets an error for an answer: its status and what to say."""
+class _DemoRefusal(Exception):
+    """An error that a request gets for an answer: its status and its message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status, self.message = status, message
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _DemoHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "nbkit-demo", ""
-    disable_nagle_algorithm = True  # a token leaves when it is said
+    disable_nagle_algorithm = True  # a token leaves when it is due
 
     def handle(self) -> None:
         with suppress(ConnectionError):  # a client may hang up at any time
@@ -116,49 +95,54 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._check_host()
             if self.path != "/v1/models":
-                raise _Refused(404, f"no such path: GET {self.path}")
-        except _Refused as refused:
-            return self._send(refused.status, wire_openai.error(refused.status, refused.message))
-        self._send(200, {"object": "list", "data": [_listed(model) for model in PROVIDER["models"].values()]})
+                raise _DemoRefusal(404, f"no such path: GET {self.path}")
+        except _DemoRefusal as refusal:
+            return self._send_refusal(refusal)
+        self._send(200, {"object": "list", "data": [_describe(model) for model in PROVIDER["models"].values()]})
 
     def do_POST(self) -> None:
         arrived = time.monotonic()
         path = self.path.partition("?")[0]
-        routes = ((wire, found) for wire in WIRES if (found := re.fullmatch(wire.PATH, path)))
-        wire, found = next(routes, (None, None))
+        routes = ((face, match) for face in FACES.values() if (match := re.fullmatch(face.PATH, path)))
+        face, match = next(routes, (None, None))
         try:
-            body = self._body()
+            body = self._read_body()
             self._check_host()
-            if wire is None or found is None:
-                raise _Refused(404, f"no such path: POST {self.path}")
-            request = _read(wire, body, found.groupdict())
-        except _Refused as refused:
-            return self._send(refused.status, (wire or wire_openai).error(refused.status, refused.message))
-        said, identity = reply(request), wire.ID_PREFIX + secrets.token_hex(12)
-        headers = {wire.REQUEST_ID: f"req_{secrets.token_hex(12)}"}
-        due = moments(request.model, arrived, settings().demo_tokens_per_second, said.completion)
-        if status := FAILURES.get(said.failure):
+            if face is None or match is None:
+                raise _DemoRefusal(404, f"no such path: POST {self.path}")
+            request = _read_request(face, body, match.groupdict())
+        except _DemoRefusal as refusal:
+            return self._send_refusal(refusal, face)
+        answer, identity = reply(request), face.ID_PREFIX + secrets.token_hex(12)
+        headers = {face.REQUEST_ID: f"req_{secrets.token_hex(12)}"}
+        due = schedule(request.model, arrived, settings().demo_tokens_per_second, answer.completion)
+        if status := STATUSES.get(answer.failure):
             retry = {"Retry-After": "1"} if status == 429 else {}
-            return self._send(status, wire.error(status, "Simulated failure, as the prompt asked."), headers | retry)
-        form = (said, request, identity, int(time.time()))
+            message = "Simulated failure, as the prompt asked."
+            return self._send(status, face.write_error(status, message), headers | retry)
+        form = (answer, request, identity, int(time.time()))
         if request.stream:
-            about = {"Content-Type": wire.STREAM_TYPE, "Cache-Control": "no-cache"} | headers
-            return self._stream(_frames(wire.events(*form)), due, about, cut=said.failure == "cut")
+            about = {"Content-Type": face.STREAM_TYPE, "Cache-Control": "no-cache"} | headers
+            return self._stream(_split_frames(face.write_events(*form)), due, about, cut=answer.failure == "cut")
         _sleep_until(due[-1] if due else arrived)
-        self._send(200, wire.whole(*form), headers, cut=said.failure == "cut")
+        self._send(200, face.write_whole(*form), headers, cut=answer.failure == "cut")
 
-    def _body(self) -> bytes:
+    def _send_refusal(self, refusal: _DemoRefusal, face: DemoFace | None = None) -> None:
+        face = face or FACES["openai-chat"]  # where no face has the path
+        self._send(refusal.status, face.write_error(refusal.status, refusal.message))
+
+    def _read_body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > BODY_LIMIT:
             self.close_connection = True  # where the next request begins is not known
-            raise _Refused(413 if length.isdecimal() else 411, f"Content-Length must be 0 to {BODY_LIMIT}")
+            raise _DemoRefusal(413 if length.isdecimal() else 411, f"Content-Length must be 0 to {BODY_LIMIT}")
         return self.rfile.read(int(length))
 
     def _check_host(self) -> None:
-        """Only who knows the server as loopback is served: a page whose name is rebound to 127.0.0.1 is not."""
+        """Refuse hosts other than loopback: a web page whose name is rebound to 127.0.0.1 is not served."""
         host = self.headers.get("Host", "")
         if not LOOPBACK.fullmatch(host):
-            raise _Refused(403, f"not served to the host {host!r}")
+            raise _DemoRefusal(403, f"not served to the host {host!r}")
 
     def _head(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -169,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send(self, status: int, value: Any, headers: dict[str, str] | None = None, cut: bool = False) -> None:
-        body = json_bytes(value)
+        body = write_json(value)
         self.close_connection |= cut
         about = {"Content-Type": "application/json", "Content-Length": str(len(body))}
         self._head(status, about | (headers or {}))
@@ -192,29 +176,29 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
 
-def _read(wire: ModuleType, body: bytes, path: dict[str, str]) -> Request:
-    """The request of a body and of what its path names."""
+def _read_request(face: DemoFace, body: bytes, path: dict[str, str]) -> DemoRequest:
+    """Read the request of a body, and of the named parts of its path."""
     try:
         value = json.loads(body)
         if not isinstance(value, dict):
             raise ValueError("the body must be a JSON object")
-        request: Request = wire.parse(value, **path)
+        request = face.parse(value, **path)
     except ValueError as invalid:
-        raise _Refused(400, str(invalid)) from None
+        raise _DemoRefusal(400, str(invalid)) from None
     if request.model not in PROVIDER["models"]:
-        raise _Refused(404, f"The model {request.model!r} does not exist")
+        raise _DemoRefusal(404, f"The model {request.model!r} does not exist")
     return request
 
 
-def _listed(model: dict[str, Any]) -> dict[str, Any]:
+def _describe(model: dict[str, Any]) -> dict[str, Any]:
     return {"id": model["id"], "object": "model", "created": 0, "owned_by": "nbkit"}
 
 
-def _frames(events: Iterator[tuple[int, bytes]]) -> list[bytes]:
-    """The opening, then one frame a token: what takes no time goes out with the token before it."""
+def _split_frames(events: Iterator[tuple[int, bytes]]) -> list[bytes]:
+    """Split the events into the opening and one frame a token: what takes no time is sent with the token before it."""
     frames = [bytearray()]
-    for takes, data in events:
-        if takes:
+    for tokens, data in events:
+        if tokens:
             frames.append(bytearray(data))
         else:
             frames[-1] += data

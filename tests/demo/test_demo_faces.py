@@ -1,30 +1,55 @@
-"""Every protocol end to end over HTTP: the simulated models answer the same in each, streamed or not."""
+"""Every protocol with a face, end to end over HTTP: the simulated models answer the same in each, streamed or not."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from nbkit import demo_models, errors, get_adapter
+from nbkit.demo.face import FACES
 from nbkit.protocols import PROTOCOLS
+from nbkit.providers.capabilities import tolerance_of
+from nbkit.providers.tables import protocol_defaults
 
 WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
 PNG = "data:image/png;base64,iVBORw0KGgo="
-ASKS = {
-    "prose": ("swift", "Explain recursion", {}),
-    "thoughts": ("scholar", "Explain recursion", {"reasoning_effort": "medium"}),
-    "a limit": ("swift", "Explain recursion", {"max_tokens": 20}),
-    "an image": ("sage", [{"role": "user", "content": ["Look", {"type": "image_url", "image_url": PNG}]}], {}),
-    "tools": ("swift", "The weather in Oslo?", {"tools": [WEATHER]}),
+CASES = {  # what a protocol needs for it -> model, conversation, options
+    "prose": ("", "swift", "Explain recursion", {}),
+    "thoughts": ("reasoning", "scholar", "Explain recursion", {"reasoning_effort": "medium"}),
+    "a limit": ("", "swift", "Explain recursion", {"max_tokens": 20}),
+    "an image": (
+        "vision",
+        "sage",
+        [{"role": "user", "content": ["Look", {"type": "image_url", "image_url": PNG}]}],
+        {},
+    ),
+    "tools": ("tools", "swift", "The weather in Oslo?", {"tools": [WEATHER]}),
 }
-faces = pytest.mark.parametrize("name", PROTOCOLS)
+TESTS_OWN = {path.stem for path in (Path(__file__).parent / "faces").glob("*.py")}
+FACED = [name for name, row in PROTOCOLS.items() if name in FACES or row.module in TESTS_OWN]
+
+
+def offers(name, need):
+    """Whether a protocol has what a case needs, by its row in protocol_defaults.toml."""
+    tolerance = tolerance_of(None, [protocol_defaults(name)])
+    if need == "reasoning":
+        return tolerance.reasoning is not None and bool(tolerance.reasoning.kinds)
+    return need not in tolerance.capabilities.list_missing()
+
+
+ASKED = [(name, case) for name in FACED for case, (need, *_) in CASES.items() if offers(name, need)]
+cases = pytest.mark.parametrize(("name", "case"), ASKED, ids=[f"{name}: {case}" for name, case in ASKED])
+faces = pytest.mark.parametrize("name", FACED)
 
 
 def adapter(model, protocol):
     return get_adapter(f"demo/{model}", protocol=protocol)
 
 
-def told(completion):
+def essence(completion):
     calls = [(call.name, json.loads(call.arguments)) for call in completion.tool_calls]
     return completion.text, calls, completion.finish_reason
 
@@ -35,20 +60,20 @@ def of_any_call(completion):
     return replace(completion, id="", raw=None, timing=None, reasoning_blocks=blocks)
 
 
-@faces
-@pytest.mark.parametrize(("model", "said", "options"), ASKS.values(), ids=ASKS)
-def test_a_model_answers_the_same_in_every_protocol(name, model, said, options):
-    completion = adapter(model, name).execute(said, **options)
-    assert told(completion) == told(adapter(model, "openai-chat").execute(said, **options))
+@cases
+def test_a_model_answers_the_same_in_every_protocol(name, case):
+    _, model, conversation, options = CASES[case]
+    completion = adapter(model, name).execute(conversation, **options)
+    assert essence(completion) == essence(adapter(model, "openai-chat").execute(conversation, **options))
     assert completion.usage.completion_tokens > 0
     assert completion.cost > 0
 
 
-@faces
-@pytest.mark.parametrize(("model", "said", "options"), ASKS.values(), ids=ASKS)
-def test_streamed_is_whole(name, model, said, options):
-    whole = adapter(model, name).execute(said, **options)
-    with adapter(model, name).stream(said, **options) as stream:
+@cases
+def test_streamed_is_whole(name, case):
+    _, model, conversation, options = CASES[case]
+    whole = adapter(model, name).execute(conversation, **options)
+    with adapter(model, name).stream(conversation, **options) as stream:
         pieces = list(stream)
     streamed = stream.completion
     assert "".join(piece.text for piece in pieces) == whole.text
@@ -56,18 +81,18 @@ def test_streamed_is_whole(name, model, said, options):
     assert of_any_call(streamed) == of_any_call(whole)
 
 
-@faces
+@pytest.mark.parametrize("name", [name for name in FACED if offers(name, "tools")])
 def test_a_tools_output_goes_back(name):
-    said = [{"role": "user", "content": "The weather in Oslo?"}]
-    asked = adapter("scholar", name).execute(said, tools=[WEATHER])
-    outputs = [{"role": "tool", "tool_call_id": call.id, "content": "3 C"} for call in asked.tool_calls]
-    answer = adapter("scholar", name).execute([*said, asked, *outputs], tools=[WEATHER])
+    conversation = [{"role": "user", "content": "The weather in Oslo?"}]
+    calling = adapter("scholar", name).execute(conversation, tools=[WEATHER])
+    outputs = [{"role": "tool", "tool_call_id": call.id, "content": "3 C"} for call in calling.tool_calls]
+    answer = adapter("scholar", name).execute([*conversation, calling, *outputs], tools=[WEATHER])
     assert "3 C" in answer.text
     assert answer.finish_reason == "stop"
 
 
 @faces
-def test_failures_are_told(name):
+def test_failures_are_errors_of_their_kind(name):
     with pytest.raises(errors.ProviderError, match="Simulated failure") as failed:
         adapter("brittle", name).execute("Please fail")
     assert (failed.value.status, failed.value.attempts) == (500, 3)
@@ -80,6 +105,12 @@ def test_failures_are_told(name):
     assert cut.value.partial.bill.source == "partial"
 
 
-def test_the_models_come_each_in_another_protocol():
+def test_the_models_speak_each_another_protocol():
     spoken = ["openai-chat", "anthropic-messages", "openai-responses", "gemini-generate", "cohere-v2"]
     assert list(demo_models().protocol) == spoken
+
+
+def test_the_demo_alone_serves_the_protocols_of_its_models():
+    code = "from nbkit.demo.face import FACES; print(*sorted(FACES))"
+    served = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert served.split() == sorted(demo_models().protocol)

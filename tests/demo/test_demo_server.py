@@ -13,18 +13,18 @@ import pytest
 
 from nbkit import settings
 from nbkit.demo import provider
-from nbkit.demo.pace import moments
+from nbkit.demo.pace import schedule
 
 EXPLAIN = {"messages": [{"role": "user", "content": "Explain recursion"}], "stream": True}
 
 
 @pytest.mark.parametrize(("model", "rate"), [("brittle", 100), ("swift", 150), ("tortoise", 100 / 3)])
 def test_the_schedule_keeps_each_models_pace(model, rate):
-    due = moments(model, 1000.0, 100, 600)
+    due = schedule(model, 1000.0, 100, 600)
     assert due == sorted(due)
     assert 599 / (due[-1] - due[0]) == pytest.approx(rate, rel=0.02)
     assert due[0] > 1000.1
-    assert moments(model, 1000.0, 0, 2) == [1000.0, 1000.0]
+    assert schedule(model, 1000.0, 0, 2) == [1000.0, 1000.0]
 
 
 def test_a_stream_comes_at_the_pace_of_the_settings(client):

@@ -15,7 +15,7 @@ WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "requir
 
 
 @dataclass
-class Said:
+class Answer:
     text: str = ""
     reasoning: str = ""
     calls: tuple[tuple[str, str, Any], ...] = ()
@@ -33,18 +33,18 @@ def post(demo, model, messages, /, **fields) -> httpx2.Response:
     return demo.post("/chat/completions", json=body | options | fields)
 
 
-def ask(demo, model, messages, /, **fields) -> Said:
+def call_model(demo, model, messages, /, **fields) -> Answer:
     response = post(demo, model, messages, **fields)
     assert response.status_code == 200, response.text
     read = (anthropic_whole, anthropic_stream) if model in ANTHROPIC else (openai_whole, openai_stream)
     return read[1](response.text) if fields.get("stream") else read[0](response.json())
 
 
-def openai_whole(body) -> Said:
+def openai_whole(body) -> Answer:
     choice = body["choices"][0]
     message = choice["message"]
     calls = [(c["id"], c["function"]["name"], c["function"]["arguments"]) for c in message.get("tool_calls", [])]
-    return Said(
+    return Answer(
         message["content"] or "",
         message.get("reasoning_content", ""),
         tuple((id, name, json.loads(written)) for id, name, written in calls),
@@ -53,31 +53,31 @@ def openai_whole(body) -> Said:
     )
 
 
-def openai_stream(text) -> Said:
-    said, calls = Said(), {}
+def openai_stream(text) -> Answer:
+    answer, calls = Answer(), {}
     *lines, done = [event.removeprefix("data: ") for event in text.strip().split("\n\n")]
     assert done == "[DONE]"
     chunks = [json.loads(line) for line in lines]
     assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in chunks}) == 1
     assert [chunk["usage"] for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
     assert chunks[-1]["choices"] == []
-    said.usage = chunks[-1]["usage"]
+    answer.usage = chunks[-1]["usage"]
     for chunk in chunks[:-1]:
-        assert said.finish is None
+        assert answer.finish is None
         choice = chunk["choices"][0]
-        said.finish = choice["finish_reason"]
-        said.text += choice["delta"].get("content") or ""
-        said.reasoning += choice["delta"].get("reasoning_content", "")
+        answer.finish = choice["finish_reason"]
+        answer.text += choice["delta"].get("content") or ""
+        answer.reasoning += choice["delta"].get("reasoning_content", "")
         for call in choice["delta"].get("tool_calls", []):
             known = calls.setdefault(call["index"], [call.get("id"), call["function"].get("name"), ""])
             known[2] += call["function"]["arguments"]
-    said.calls = tuple((id, name, json.loads(written)) for id, name, written in calls.values())
-    return said
+    answer.calls = tuple((id, name, json.loads(written)) for id, name, written in calls.values())
+    return answer
 
 
-def anthropic_whole(body) -> Said:
+def anthropic_whole(body) -> Answer:
     blocks = body["content"]
-    return Said(
+    return Answer(
         "".join(block["text"] for block in blocks if block["type"] == "text"),
         "".join(block["thinking"] for block in blocks if block["type"] == "thinking"),
         tuple((b["id"], b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"),
@@ -86,7 +86,7 @@ def anthropic_whole(body) -> Said:
     )
 
 
-def anthropic_stream(text) -> Said:
+def anthropic_stream(text) -> Answer:
     events = []
     for event in text.strip().split("\n\n"):
         name, data = event.split("\n")
@@ -125,19 +125,22 @@ def tool(model, name="get_weather"):
     [{}, {"max_tokens": 40}, {"max_tokens": 180}, {"tools": True}],
     ids=["plain", "short", "half", "tools"],
 )
-def test_a_stream_says_what_the_whole_answer_says(demo, model, fields):
+def test_a_stream_has_the_same_content_as_the_whole_answer(demo, model, fields):
     prompt = "Explain recursion"
     if "tools" in fields:
         prompt, fields = "The weather in Oslo?", {"tools": [tool(model), tool(model, "weather_map")]}
-    whole = ask(demo, model, prompt, **fields)
-    assert ask(demo, model, prompt, stream=True, **fields) == whole
+    whole = call_model(demo, model, prompt, **fields)
+    assert call_model(demo, model, prompt, stream=True, **fields) == whole
     output = whole.usage.get("output_tokens", whole.usage.get("completion_tokens"))
     assert 0 < output <= fields.get("max_tokens", 10_000)
 
 
 @pytest.mark.parametrize(("model", "reason"), [("swift", "length"), ("sage", "max_tokens")])
 def test_max_tokens_cuts_the_answer_and_the_reasoning_with_it(demo, model, reason):
-    whole, cut = ask(demo, model, "Explain recursion"), ask(demo, model, "Explain recursion", max_tokens=110)
+    whole, cut = (
+        call_model(demo, model, "Explain recursion"),
+        call_model(demo, model, "Explain recursion", max_tokens=110),
+    )
     assert cut.finish == reason
     assert whole.text.startswith(cut.text)
     assert 0 < len(cut.text) < len(whole.text)
@@ -145,34 +148,34 @@ def test_max_tokens_cuts_the_answer_and_the_reasoning_with_it(demo, model, reaso
 
 
 def test_reasoning_is_counted_and_can_be_switched_off(demo):
-    sage, scholar = (ask(demo, model, "Explain recursion") for model in ("sage", "scholar"))
+    sage, scholar = (call_model(demo, model, "Explain recursion") for model in ("sage", "scholar"))
     assert 0 < sage.usage["output_tokens_details"]["thinking_tokens"] < sage.usage["output_tokens"]
     details = scholar.usage["completion_tokens_details"]
     assert 0 < details["reasoning_tokens"] < scholar.usage["completion_tokens"]
-    assert ask(demo, "sage", "Explain recursion", thinking={"type": "disabled"}).reasoning == ""
-    assert ask(demo, "scholar", "Explain recursion", reasoning_effort="none").reasoning == ""
+    assert call_model(demo, "sage", "Explain recursion", thinking={"type": "disabled"}).reasoning == ""
+    assert call_model(demo, "scholar", "Explain recursion", reasoning_effort="none").reasoning == ""
 
 
 def test_stop_sequences(demo):
-    assert ask(demo, "swift", "echo: one two three", stop=["three", "two"]).text == "one "
-    assert ask(demo, "swift", "echo: one two", stop="two").finish == "stop"
+    assert call_model(demo, "swift", "echo: one two three", stop=["three", "two"]).text == "one "
+    assert call_model(demo, "swift", "echo: one two", stop="two").finish == "stop"
     body = post(demo, "tortoise", "echo: one two", stop_sequences=["two"]).json()
     assert (body["stop_reason"], body["stop_sequence"]) == ("stop_sequence", "two")
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("stream", [False, True])
-def test_echo_says_exactly_what_it_is_told(demo, model, stream):
+def test_echo_repeats_its_text_exactly(demo, model, stream):
     hostile = '<img src=x onerror="alert(1)"> [x](javascript:alert(1))\n\n\u2028 "quotes" \\ 👩‍👩‍👧 \x1b[31m '
-    assert ask(demo, model, f"Please echo: {hostile}", stream=stream).text == hostile
-    assert ask(demo, model, "echo:", stream=stream).text == ""
+    assert call_model(demo, model, f"Please echo: {hostile}", stream=stream).text == hostile
+    assert call_model(demo, model, "echo:", stream=stream).text == ""
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_all_before_the_last_prompt_counts_as_cached(demo, model):
     opening = [{"role": "user", "content": "Explain recursion"}, {"role": "assistant", "content": "It recurs."}]
-    first = ask(demo, model, opening[:1]).usage
-    second = ask(demo, model, [*opening, {"role": "user", "content": "shorter"}]).usage
+    first = call_model(demo, model, opening[:1]).usage
+    second = call_model(demo, model, [*opening, {"role": "user", "content": "shorter"}]).usage
     if model in ANTHROPIC:
         assert first["cache_read_input_tokens"] == 0
         assert second["cache_read_input_tokens"] > first["input_tokens"] > second["input_tokens"] > 0
@@ -184,27 +187,29 @@ def test_all_before_the_last_prompt_counts_as_cached(demo, model):
 
 
 def test_tools_round_trip_over_chat_completions(demo):
-    asked = [{"role": "user", "content": "Weather in Oslo?"}]
-    called = post(demo, "swift", asked, tools=[tool("swift")]).json()["choices"][0]
+    conversation = [{"role": "user", "content": "Weather in Oslo?"}]
+    called = post(demo, "swift", conversation, tools=[tool("swift")]).json()["choices"][0]
     assert called["finish_reason"] == "tool_calls"
     call = called["message"]["tool_calls"][0]
     assert json.loads(call["function"]["arguments"]) == {"city": "Oslo"}
     output = {"role": "tool", "tool_call_id": call["id"], "content": "4 degrees,\nrain"}
-    said = ask(demo, "swift", [*asked, called["message"], output], tools=[tool("swift")])
-    assert "> 4 degrees,\n> rain" in said.text
-    assert said.finish == "stop"
-    assert post(demo, "swift", [*asked, called["message"], output | {"tool_call_id": "other"}]).status_code == 400
+    answer = call_model(demo, "swift", [*conversation, called["message"], output], tools=[tool("swift")])
+    assert "> 4 degrees,\n> rain" in answer.text
+    assert answer.finish == "stop"
+    assert (
+        post(demo, "swift", [*conversation, called["message"], output | {"tool_call_id": "other"}]).status_code == 400
+    )
 
 
 def test_tools_round_trip_over_messages(demo):
-    asked = [{"role": "user", "content": "Weather in Oslo?"}]
-    called = post(demo, "sage", asked, tools=[tool("sage")]).json()
+    conversation = [{"role": "user", "content": "Weather in Oslo?"}]
+    called = post(demo, "sage", conversation, tools=[tool("sage")]).json()
     assert called["stop_reason"] == "tool_use"
     assert called["content"][0]["input"] == {"city": "Oslo"}
     output = {"type": "tool_result", "tool_use_id": called["content"][0]["id"], "content": "4 degrees"}
-    turns = [*asked, {"role": "assistant", "content": called["content"]}]
-    said = ask(demo, "sage", [*turns, {"role": "user", "content": [output]}], tools=[tool("sage")])
-    assert "> 4 degrees" in said.text
+    turns = [*conversation, {"role": "assistant", "content": called["content"]}]
+    answer = call_model(demo, "sage", [*turns, {"role": "user", "content": [output]}], tools=[tool("sage")])
+    assert "> 4 degrees" in answer.text
     wrong = {"role": "user", "content": [output | {"tool_use_id": "other"}]}
     assert post(demo, "sage", [*turns, wrong]).status_code == 400
 
@@ -217,12 +222,12 @@ def test_thinking_images_and_a_system_prompt_are_taken(demo):
         {"role": "assistant", "content": first["content"]},
         {"role": "user", "content": [image, {"type": "text", "text": "And this?"}]},
     ]
-    said = ask(demo, "sage", turns, system="Be kind.")
-    assert "1 image" in said.text
-    assert said.usage["input_tokens"] > 256
+    answer = call_model(demo, "sage", turns, system="Be kind.")
+    assert "1 image" in answer.text
+    assert answer.usage["input_tokens"] > 256
     linked = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     seen = [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": [linked]}]
-    assert ask(demo, "swift", seen).usage["prompt_tokens"] > 256
+    assert call_model(demo, "swift", seen).usage["prompt_tokens"] > 256
 
 
 @pytest.mark.parametrize(
@@ -256,7 +261,7 @@ def test_errors_come_in_the_shape_of_their_protocol(demo, model, fields, status,
 def test_a_cut_answer_breaks_off_in_the_middle(demo, stream):
     with pytest.raises(httpx2.RemoteProtocolError):
         post(demo, "brittle", "Explain recursion, but cut it", stream=stream)
-    assert ask(demo, "brittle", "Explain recursion", stream=stream).text
+    assert call_model(demo, "brittle", "Explain recursion", stream=stream).text
 
 
 def test_usage_is_streamed_only_to_who_asks_for_it(demo):

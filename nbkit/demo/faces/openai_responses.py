@@ -11,88 +11,88 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from nbkit.demo import wire_openai
-from nbkit.demo.dialog import Request, Role, Tool, Turn, field, objects, positive, required
-from nbkit.demo.reply import SSE, Part, Reply, json_bytes
+from nbkit.demo.faces import openai_chat
+from nbkit.demo.reply import SSE, DemoPart, DemoReply, write_json
+from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn, Role, check_objects, get_count, get_field, require_field
 
 PATH = "/v1/responses"
 STREAM_TYPE = SSE
-REQUEST_ID = wire_openai.REQUEST_ID
+REQUEST_ID = openai_chat.REQUEST_ID
 ID_PREFIX = "resp_"
-error = wire_openai.error
+write_error = openai_chat.write_error
 
 ENCRYPTED = "c2ltdWxhdGVk"  # opaque to the caller, who returns it with the reasoning
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-def parse(body: dict[str, Any]) -> Request:
-    """The request of a body. Raises ValueError, saying which field is wrong."""
-    instructions = field(body, "instructions", str, "")
-    said = required(body, "input", (str, list))
-    items = [{"role": "user", "content": said}] if isinstance(said, str) else objects(said, "input")
+def parse(body: dict[str, Any]) -> DemoRequest:
+    """Read the request of a body. Raises ValueError, naming the wrong field."""
+    instructions = get_field(body, "instructions", str, "")
+    given = require_field(body, "input", (str, list))
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else check_objects(given, "input")
     if not items:
         raise ValueError("input: must not be empty")
-    return Request(
-        model=required(body, "model", str),
-        turns=(*((Turn("system", instructions),) if instructions else ()), *_turns(items)),
-        tools=tuple(_tool(tool) for tool in objects(field(body, "tools", list, []), "tools")),
-        tool_choice=_choice(field(body, "tool_choice", (str, dict), "auto")),
-        stream=field(body, "stream", bool, False),
-        max_tokens=positive(body, "max_output_tokens"),
-        thinks=field(body, "reasoning", dict, {}).get("effort") != "none",
+    return DemoRequest(
+        model=require_field(body, "model", str),
+        turns=(*((DemoTurn("system", instructions),) if instructions else ()), *_read_turns(items)),
+        tools=tuple(_read_tool(tool) for tool in check_objects(get_field(body, "tools", list, []), "tools")),
+        tool_choice=_read_choice(get_field(body, "tool_choice", (str, dict), "auto")),
+        stream=get_field(body, "stream", bool, False),
+        max_tokens=get_count(body, "max_output_tokens"),
+        thinks=get_field(body, "reasoning", dict, {}).get("effort") != "none",
     )
 
 
-def _turns(items: list[dict[str, Any]]) -> Iterator[Turn]:
-    """The turns; a call counts as said by the assistant, earlier reasoning does not count."""
+def _read_turns(items: list[dict[str, Any]]) -> Iterator[DemoTurn]:
+    """Read the turns; a call is text of the assistant, earlier reasoning does not count."""
     called: set[str] = set()
     for index, item in enumerate(items):
         match item.get("type", "message"):
             case "message":
-                role = ROLES.get(required(item, "role", str))
+                role = ROLES.get(require_field(item, "role", str))
                 if role is None:
                     raise ValueError(f"input.{index}.role: {item['role']!r} is not one of {', '.join(ROLES)}")
-                yield Turn(role, *_content(required(item, "content", (str, list))))
+                yield DemoTurn(role, *_read_content(require_field(item, "content", (str, list))))
             case "function_call":
-                called.add(required(item, "call_id", str))
-                yield Turn("assistant", required(item, "name", str) + required(item, "arguments", str))
+                called.add(require_field(item, "call_id", str))
+                yield DemoTurn("assistant", require_field(item, "name", str) + require_field(item, "arguments", str))
             case "function_call_output":
                 if item.get("call_id") not in called:
                     raise ValueError(f"input.{index}: No tool call found for function call output")
-                yield Turn("tool", *_content(required(item, "output", (str, list))))
+                yield DemoTurn("tool", *_read_content(require_field(item, "output", (str, list))))
             case "reasoning":
-                required(item, "summary", list)
-                required(item, "encrypted_content", str)
+                require_field(item, "summary", list)
+                require_field(item, "encrypted_content", str)
             case kind:
                 raise ValueError(f"input.{index}.type: {kind!r} is not one that the simulated models take")
 
 
-def _content(content: str | list[Any]) -> tuple[str, int]:
+def _read_content(content: str | list[Any]) -> tuple[str, int]:
     if isinstance(content, str):
         return content, 0
     text, images = "", 0
-    for part in objects(content, "content"):
+    for part in check_objects(content, "content"):
         match part.get("type"):
             case "input_text" | "output_text":
-                text += required(part, "text", str)
+                text += require_field(part, "text", str)
             case "input_image":
-                required(part, "image_url", str)
+                require_field(part, "image_url", str)
                 images += 1
             case kind:
                 raise ValueError(f"content: the type {kind!r} is not one of input_text, input_image, output_text")
     return text, images
 
 
-def _tool(tool: dict[str, Any]) -> Tool:
-    return Tool(required(tool, "name", str), field(tool, "parameters", dict, {}))
+def _read_tool(tool: dict[str, Any]) -> DemoTool:
+    return DemoTool(require_field(tool, "name", str), get_field(tool, "parameters", dict, {}))
 
 
-def _choice(choice: str | dict[str, Any]) -> str:
-    return choice if isinstance(choice, str) else str(required(choice, "name", str))
+def _read_choice(choice: str | dict[str, Any]) -> str:
+    return choice if isinstance(choice, str) else str(require_field(choice, "name", str))
 
 
-def _item(part: Part, identity: str, index: int) -> dict[str, Any]:
-    """An item of the output, complete."""
+def _write_item(part: DemoPart, identity: str, index: int) -> dict[str, Any]:
+    """Write an item of the output, complete."""
     name = f"{index}_{identity.removeprefix(ID_PREFIX)}"
     match part.kind:
         case "reasoning":
@@ -100,15 +100,15 @@ def _item(part: Part, identity: str, index: int) -> dict[str, Any]:
             return {"id": f"rs_{name}", "type": "reasoning", "summary": summary, "encrypted_content": ENCRYPTED}
         case "text":
             content = [{"type": "output_text", "text": part.text, "annotations": [], "logprobs": []}]
-            said = {"status": "completed", "role": "assistant", "content": content}
-            return {"id": f"msg_{name}", "type": "message", **said}
+            message = {"status": "completed", "role": "assistant", "content": content}
+            return {"id": f"msg_{name}", "type": "message", **message}
         case "call":
-            called = {"call_id": f"call_{part.id}", "name": part.name, "arguments": part.text}
-            return {"id": f"fc_{name}", "type": "function_call", "status": "completed", **called}
+            call = {"call_id": f"call_{part.id}", "name": part.name, "arguments": part.text}
+            return {"id": f"fc_{name}", "type": "function_call", "status": "completed", **call}
 
 
-def whole(reply: Reply, request: Request, identity: str, created: int) -> dict[str, Any]:
-    """The body of an answer that is not streamed. `created` is in seconds since 1970."""
+def write_whole(reply: DemoReply, request: DemoRequest, identity: str, created: int) -> dict[str, Any]:
+    """Write the body of an answer that is not streamed. `created` is in seconds since 1970."""
     cut = reply.finish == "length"
     return {
         "id": identity,
@@ -119,7 +119,7 @@ def whole(reply: Reply, request: Request, identity: str, created: int) -> dict[s
         "error": None,
         "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
         "store": False,
-        "output": [_item(part, identity, index) for index, part in enumerate(reply.parts)],
+        "output": [_write_item(part, identity, index) for index, part in enumerate(reply.parts)],
         "usage": {
             "input_tokens": reply.prompt,
             "input_tokens_details": {"cached_tokens": reply.cached, "cache_write_tokens": 0},
@@ -130,7 +130,7 @@ def whole(reply: Reply, request: Request, identity: str, created: int) -> dict[s
     }
 
 
-# What an item is before its first piece; the events of a piece and of the part that it grows, and the part's place.
+# Kind of part -> its item before the first piece; the events of a piece and of its part, and the part's place.
 STARTS: dict[str, dict[str, Any]] = {
     "reasoning": {"summary": [], "encrypted_content": None},
     "text": {"status": "in_progress", "content": []},
@@ -142,15 +142,15 @@ PARTS = {
 }
 
 
-def events(reply: Reply, request: Request, identity: str, created: int) -> Iterator[tuple[int, bytes]]:
-    """The server-sent events of an answer, each with the tokens it takes to say: 1 for a piece of it, else 0."""
+def write_events(reply: DemoReply, request: DemoRequest, identity: str, created: int) -> Iterator[tuple[int, bytes]]:
+    """Write the server-sent events of an answer, each with the tokens that it takes: 1 for a piece of it, else 0."""
     numbers = count()
 
     def event(kind: str, **fields: Any) -> bytes:
         data = {"type": kind, "sequence_number": next(numbers), **fields}
-        return b"event: %s\ndata: %s\n\n" % (kind.encode(), json_bytes(data))
+        return b"event: %s\ndata: %s\n\n" % (kind.encode(), write_json(data))
 
-    end = whole(reply, request, identity, created)
+    end = write_whole(reply, request, identity, created)
     begin = end | {"status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
     yield 0, event("response.created", response=begin)
     yield 0, event("response.in_progress", response=begin)

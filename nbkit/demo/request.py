@@ -1,4 +1,4 @@
-"""What is asked of the simulated provider, freed of the protocol it was asked in."""
+"""A request to the simulated provider, freed of the protocol that it was written in, and how faces read one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One thing said. A tool's output is a turn of its own, also where the protocol wraps it into a user's."""
+class DemoTurn:
+    """One turn. A tool's output is a turn of its own, also where the protocol wraps it into one of the user's."""
 
     role: Role
     text: str
@@ -18,7 +18,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class DemoTool:
     """A tool on offer: its name and the JSON schema of its arguments."""
 
     name: str
@@ -26,12 +26,12 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DemoRequest:
     """A request, checked."""
 
     model: str
-    turns: tuple[Turn, ...]
-    tools: tuple[Tool, ...] = ()
+    turns: tuple[DemoTurn, ...]
+    tools: tuple[DemoTool, ...] = ()
     tool_choice: str = "auto"
     """`auto`, `none`, `required`, or the name of the tool to call."""
     stream: bool = False
@@ -43,8 +43,8 @@ class Request:
     """False where the caller switched reasoning off."""
 
 
-def field(body: dict[str, Any], name: str, kinds: type | tuple[type, ...], default: Any = None) -> Any:
-    """The value of a JSON object's field, or the default where it is missing or null.
+def get_field(body: dict[str, Any], name: str, kinds: type | tuple[type, ...], default: Any = None) -> Any:
+    """Return the value of a JSON object's field, or the default where it is missing or null.
 
     Raises ValueError, naming the field, where it is of another kind. True and false are not numbers.
     """
@@ -52,28 +52,28 @@ def field(body: dict[str, Any], name: str, kinds: type | tuple[type, ...], defau
     if value is None:
         return default
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is int):
-        raise ValueError(f"{name}: a {type(value).__name__} is not what belongs here")
+        raise ValueError(f"{name}: must not be a {type(value).__name__}")
     return value
 
 
-def required(body: dict[str, Any], name: str, kinds: type | tuple[type, ...]) -> Any:
-    """The value of a field that must be there. Raises ValueError where it is missing, null or of another kind."""
-    value = field(body, name, kinds)
+def require_field(body: dict[str, Any], name: str, kinds: type | tuple[type, ...]) -> Any:
+    """Return the value of a field. Raises ValueError where it is missing, null or of another kind."""
+    value = get_field(body, name, kinds)
     if value is None:
         raise ValueError(f"{name}: field required")
     return value
 
 
-def positive(body: dict[str, Any], name: str) -> int | None:
-    """A count of tokens, None where there is none. Raises ValueError where it is not a positive integer."""
-    value: int | None = field(body, name, int)
+def get_count(body: dict[str, Any], name: str) -> int | None:
+    """Return a count of tokens, None where there is none. Raises ValueError where it is not a positive integer."""
+    value: int | None = get_field(body, name, int)
     if value is not None and value < 1:
         raise ValueError(f"{name}: must be at least 1")
     return value
 
 
-def objects(values: list[Any], name: str) -> list[dict[str, Any]]:
-    """The values, every one a JSON object. Raises ValueError where one is not."""
+def check_objects(values: list[Any], name: str) -> list[dict[str, Any]]:
+    """Return the values, each of them a JSON object. Raises ValueError where one is not."""
     for index, value in enumerate(values):
         if not isinstance(value, dict):
             raise ValueError(f"{name}.{index}: must be an object")

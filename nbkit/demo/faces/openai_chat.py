@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nbkit.demo.dialog import Request, Role, Tool, Turn, field, objects, positive, required
-from nbkit.demo.reply import SSE, Reply, json_bytes
+from nbkit.demo.reply import SSE, DemoReply, write_json
+from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn, Role, check_objects, get_count, get_field, require_field
 
 PATH = "/v1/chat/completions"
 STREAM_TYPE = SSE
@@ -34,55 +34,55 @@ ERROR_TYPES = {
 }
 
 
-def parse(body: dict[str, Any]) -> Request:
-    """The request of a body. Raises ValueError, saying which field is wrong."""
-    stop = field(body, "stop", (str, list), [])
-    options = field(body, "stream_options", dict, {})
-    return Request(
-        model=required(body, "model", str),
-        turns=read_turns(objects(required(body, "messages", list), "messages")),
-        tools=tuple(_tool(tool) for tool in objects(field(body, "tools", list, []), "tools")),
-        tool_choice=_choice(field(body, "tool_choice", (str, dict), "auto")),
-        stream=field(body, "stream", bool, False),
-        include_usage=field(options, "include_usage", bool, False),
-        max_tokens=positive(body, "max_completion_tokens") or positive(body, "max_tokens"),
+def parse(body: dict[str, Any]) -> DemoRequest:
+    """Read the request of a body. Raises ValueError, naming the wrong field."""
+    stop = get_field(body, "stop", (str, list), [])
+    options = get_field(body, "stream_options", dict, {})
+    return DemoRequest(
+        model=require_field(body, "model", str),
+        turns=read_turns(check_objects(require_field(body, "messages", list), "messages")),
+        tools=tuple(_read_tool(tool) for tool in check_objects(get_field(body, "tools", list, []), "tools")),
+        tool_choice=_read_choice(get_field(body, "tool_choice", (str, dict), "auto")),
+        stream=get_field(body, "stream", bool, False),
+        include_usage=get_field(options, "include_usage", bool, False),
+        max_tokens=get_count(body, "max_completion_tokens") or get_count(body, "max_tokens"),
         stop=(stop,) if isinstance(stop, str) else tuple(map(str, stop)),
         thinks=body.get("reasoning_effort") != "none",
     )
 
 
-def read_turns(messages: list[dict[str, Any]]) -> tuple[Turn, ...]:
-    """The turns of the messages; Cohere's are of the same form. Raises ValueError, saying which field is wrong."""
+def read_turns(messages: list[dict[str, Any]]) -> tuple[DemoTurn, ...]:
+    """Read the turns of the messages; Cohere's have the same form. Raises ValueError, naming the wrong field."""
     if not messages:
         raise ValueError("messages: must not be empty")
     called: set[str] = set()
     turns = []
     for index, message in enumerate(messages):
-        role = ROLES.get(required(message, "role", str))
+        role = ROLES.get(require_field(message, "role", str))
         if role is None:
             raise ValueError(f"messages.{index}.role: {message['role']!r} is not one of {', '.join(ROLES)}")
         if role == "tool" and message.get("tool_call_id") not in called:
             raise ValueError(f"messages.{index}: a tool's message must answer one of the tool_calls before it")
-        text, images = _content(field(message, "content", (str, list), ""))
-        for call in objects(field(message, "tool_calls", list, []), "tool_calls"):
-            called.add(required(call, "id", str))
-            function = required(call, "function", dict)
-            text += required(function, "name", str) + required(function, "arguments", str)
-        turns.append(Turn(role, text, images))
+        text, images = _read_content(get_field(message, "content", (str, list), ""))
+        for call in check_objects(get_field(message, "tool_calls", list, []), "tool_calls"):
+            called.add(require_field(call, "id", str))
+            function = require_field(call, "function", dict)
+            text += require_field(function, "name", str) + require_field(function, "arguments", str)
+        turns.append(DemoTurn(role, text, images))
     return tuple(turns)
 
 
-def _content(content: str | list[Any]) -> tuple[str, int]:
-    """Text and the number of images. Earlier thinking, as Mistral and Cohere have it there, does not count."""
+def _read_content(content: str | list[Any]) -> tuple[str, int]:
+    """Read text and the number of images. Earlier thinking, as Mistral and Cohere have it here, does not count."""
     if isinstance(content, str):
         return content, 0
     text, images = "", 0
-    for part in objects(content, "content"):
+    for part in check_objects(content, "content"):
         match part.get("type"):
             case "text":
-                text += required(part, "text", str)
+                text += require_field(part, "text", str)
             case "image_url":
-                required(required(part, "image_url", dict), "url", str)
+                require_field(require_field(part, "image_url", dict), "url", str)
                 images += 1
             case "thinking":
                 pass
@@ -91,18 +91,18 @@ def _content(content: str | list[Any]) -> tuple[str, int]:
     return text, images
 
 
-def _tool(tool: dict[str, Any]) -> Tool:
-    function = required(tool, "function", dict)
-    return Tool(required(function, "name", str), field(function, "parameters", dict, {}))
+def _read_tool(tool: dict[str, Any]) -> DemoTool:
+    function = require_field(tool, "function", dict)
+    return DemoTool(require_field(function, "name", str), get_field(function, "parameters", dict, {}))
 
 
-def _choice(choice: str | dict[str, Any]) -> str:
+def _read_choice(choice: str | dict[str, Any]) -> str:
     if isinstance(choice, str):
         return choice
-    return str(required(required(choice, "function", dict), "name", str))
+    return str(require_field(require_field(choice, "function", dict), "name", str))
 
 
-def _usage(reply: Reply) -> dict[str, Any]:
+def _write_usage(reply: DemoReply) -> dict[str, Any]:
     return {
         "prompt_tokens": reply.prompt,
         "completion_tokens": reply.completion,
@@ -117,8 +117,8 @@ def _usage(reply: Reply) -> dict[str, Any]:
     }
 
 
-def whole(reply: Reply, request: Request, identity: str, created: int) -> dict[str, Any]:
-    """The body of an answer that is not streamed. `created` is in seconds since 1970."""
+def write_whole(reply: DemoReply, request: DemoRequest, identity: str, created: int) -> dict[str, Any]:
+    """Write the body of an answer that is not streamed. `created` is in seconds since 1970."""
     calls = [part for part in reply.parts if part.kind == "call"]
     message: dict[str, Any] = {"role": "assistant", "content": None if calls else "", "refusal": None}
     message |= {TEXT_FIELDS[part.kind]: part.text for part in reply.parts if part.kind != "call"}
@@ -134,13 +134,13 @@ def whole(reply: Reply, request: Request, identity: str, created: int) -> dict[s
         "created": created,
         "model": request.model,
         "choices": [choice],
-        "usage": _usage(reply),
+        "usage": _write_usage(reply),
         "system_fingerprint": "fp_simulated",
     }
 
 
-def events(reply: Reply, request: Request, identity: str, created: int) -> Iterator[tuple[int, bytes]]:
-    """The server-sent events of an answer, each with the tokens it takes to say: 1 for a piece of it, else 0."""
+def write_events(reply: DemoReply, request: DemoRequest, identity: str, created: int) -> Iterator[tuple[int, bytes]]:
+    """Write the server-sent events of an answer, each with the tokens that it takes: 1 for a piece of it, else 0."""
     frame = {
         "id": identity,
         "object": "chat.completion.chunk",
@@ -152,35 +152,35 @@ def events(reply: Reply, request: Request, identity: str, created: int) -> Itera
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return _event(frame | {"choices": [choice]} | unknown)
+        return _write_event(frame | {"choices": [choice]} | unknown)
 
     calls = [part for part in reply.parts if part.kind == "call"]
     yield 0, chunk({"role": "assistant", "content": None if calls else "", "refusal": None})
     for index, part in enumerate(calls):
         function = {"name": part.name, "arguments": ""}
-        yield 0, chunk(_call(index, {"id": f"call_{part.id}", "type": "function", "function": function}))
+        yield 0, chunk(_write_call(index, {"id": f"call_{part.id}", "type": "function", "function": function}))
         for piece in part.pieces:
-            yield 1, chunk(_call(index, {"function": {"arguments": piece}}))
+            yield 1, chunk(_write_call(index, {"function": {"arguments": piece}}))
     for part in reply.parts:
         if part.kind != "call":
             before, after = chunk({TEXT_FIELDS[part.kind]: "@"}).split(b'"@"')
             for piece in part.pieces:
-                yield 1, before + json_bytes(piece) + after
+                yield 1, before + write_json(piece) + after
     yield 0, chunk({}, FINISH[reply.finish])
     if request.include_usage:
-        yield 0, _event(frame | {"choices": [], "usage": _usage(reply)})
+        yield 0, _write_event(frame | {"choices": [], "usage": _write_usage(reply)})
     yield 0, b"data: [DONE]\n\n"
 
 
-def _call(index: int, fields: dict[str, Any]) -> dict[str, Any]:
+def _write_call(index: int, fields: dict[str, Any]) -> dict[str, Any]:
     return {"tool_calls": [{"index": index} | fields]}
 
 
-def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + json_bytes(value) + b"\n\n"
+def _write_event(value: dict[str, Any]) -> bytes:
+    return b"data: " + write_json(value) + b"\n\n"
 
 
-def error(status: int, message: str) -> dict[str, Any]:
-    """The body of an answer that reports an error."""
+def write_error(status: int, message: str) -> dict[str, Any]:
+    """Write the body of an answer that reports an error."""
     kind, code = ERROR_TYPES.get(status, ("invalid_request_error", None))
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
