@@ -14,8 +14,8 @@ from pathlib import Path
 
 from nbkit import settings
 from nbkit.choose.columns import ordered_columns
-from nbkit.choose.coverage import CREDENTIAL_CHAINS, Reach, reachable, routes_by_provider
-from nbkit.modelsdev.snapshot import Snapshot, bundled, read
+from nbkit.choose.coverage import CREDENTIAL_CHAINS, Reach, group_routes, list_reach
+from nbkit.modelsdev.snapshot import BUNDLED, Snapshot, read
 
 ROOT = Path(__file__).parents[1]
 _COLUMNS = """# Columns
@@ -48,7 +48,7 @@ _PLACES = {  # settings whose default depends on the machine
 
 def render_documents() -> dict[Path, str]:
     """The files that hold a table -> their text with the table as it is now, of the bundled models."""
-    snapshot = read(bundled())
+    snapshot = read(BUNDLED)
     return {
         ROOT / "docs" / "columns.md": _render_columns(),
         ROOT / "docs" / "providers.md": _render_providers(snapshot),
@@ -94,7 +94,7 @@ def _default(value: object) -> str:
 
 
 def _render_providers(snapshot: Snapshot) -> str:
-    rows = reachable(snapshot)
+    rows = list_reach(snapshot)
     can, models = sum(row.callable for row in rows), sum(row.models for row in rows)
     head = _PROVIDERS.format(
         providers=len(rows), date=snapshot.meta.date, callable=can, models=models, share=can / models
@@ -113,8 +113,8 @@ def _render_providers(snapshot: Snapshot) -> str:
 
 
 def _render_protocols(snapshot: Snapshot) -> str:
-    rows = [row for row in reachable(snapshot) if row.callable]
-    routes = [route for _, of_one in routes_by_provider(snapshot) for _, route in of_one if not route.why_not]
+    rows = [row for row in list_reach(snapshot) if row.callable]
+    routes = [route for _, of_one in group_routes(snapshot) for _, route in of_one if not route.why_not]
     lines = []
     for protocol, models in Counter(route.protocol for route in routes).most_common():
         serve = sorted((row for row in rows if protocol in row.protocols), key=lambda row: _prominence(row, protocol))

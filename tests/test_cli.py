@@ -17,7 +17,7 @@ import pytest
 
 import nbkit
 from nbkit.cli.main import main
-from nbkit.cli.table import show
+from nbkit.cli.table import print_rows
 from nbkit.modelsdev.snapshot import read
 from nbkit.settings import override
 
@@ -245,7 +245,7 @@ def hostile():
 
 
 def test_names_reach_a_pipe_on_one_line_and_visible(capsys):
-    show(hostile(), ("name", "cost", "tiers", "missing"), as_json=False)
+    print_rows(hostile(), ("name", "cost", "tiers", "missing"), as_json=False)
     out = capsys.readouterr().out
     assert [len(line.split("\t")) for line in out.splitlines()] == [4, 4]
     assert not set(out) & set("\x1b\x07\r\x9b\u202e\u2069")
@@ -255,7 +255,7 @@ def test_names_reach_a_pipe_on_one_line_and_visible(capsys):
 
 
 def test_json_is_ascii_and_complete(capsys):
-    show(hostile(), (), as_json=True)
+    print_rows(hostile(), (), as_json=True)
     out = capsys.readouterr().out
     assert out.isascii()
     assert json.loads(out) == [
@@ -283,10 +283,10 @@ def in_terminal(code, columns=100):
 def test_a_terminal_gets_a_table_that_fits_and_no_commands_of_a_catalog():
     code = f"""
 import pandas as pd
-from nbkit.cli.table import show
+from nbkit.cli.table import print_rows
 index = pd.Index(["acme/alpha", {HOSTILE!r}], name="id")
 frame = pd.DataFrame({{"input_cost": [1.5, None], "vision": [True, False], "name": [{HOSTILE!r}] * 2}}, index)
-show(frame, ("input_cost", "vision", "name"), as_json=False)
+print_rows(frame, ("input_cost", "vision", "name"), as_json=False)
 """
     wide, narrow = in_terminal(code, 250), in_terminal(code, 70)
     for sent in (wide, narrow):

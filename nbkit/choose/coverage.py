@@ -1,4 +1,4 @@
-"""Which providers nbkit can call, how, and why not the others: the route to each model, counted by provider."""
+"""Coverage of models.dev's providers: how nbkit calls each, or why it cannot; the routes to its models, counted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-CREDENTIAL_CHAINS = {  # credentials that are no key in a variable: what they are called, and the extra that reads them
+CREDENTIAL_CHAINS = {  # credentials other than a key in a variable: their name, and the extra that reads them
     "aws": ("AWS's own chain of credentials", "bedrock"),
     "google": ("Google's application default credentials", "vertex"),
 }
@@ -27,11 +27,11 @@ CREDENTIAL_CHAINS = {  # credentials that are no key in a variable: what they ar
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """One provider, as far as nbkit can reach it."""
+    """How nbkit reaches one provider."""
 
     provider: Provider
     protocols: tuple[str, ...]
-    """What its models are called with, the most frequent first."""
+    """The protocols of its models, the most frequent first."""
     hosts: tuple[str, ...]
     """Where requests go; `${NAME}` stands for an environment variable."""
     variables: tuple[str, ...]
@@ -41,12 +41,12 @@ class Reach:
     auths: tuple[str, ...]
     models: int
     callable: int
-    """How many of the models."""
+    """How many of the models nbkit can call."""
     why_not: tuple[str, ...]
 
     @property
     def credentials(self) -> str:
-        """What has to be there before a call, in words."""
+        """The keys and variables that a call needs, in words."""
         schemes = dict.fromkeys(auth.partition(":")[0] for auth in self.auths if auth != "none")
         keys = [
             *(self.variables if schemes else ()),
@@ -55,24 +55,27 @@ class Reach:
         return ", and ".join([" or ".join(keys) or "none", *self.needs])
 
 
-def reachable(snapshot: Snapshot) -> list[Reach]:
-    """Every provider of a snapshot, by id. Looks at no environment variable."""
-    return [_reach(provider, ways) for provider, ways in routes_by_provider(snapshot)]
+def list_reach(snapshot: Snapshot) -> list[Reach]:
+    """List how nbkit reaches every provider of a snapshot, by id, whatever the environment holds."""
+    return [_summarize(provider, [route for _, route in routes]) for provider, routes in group_routes(snapshot)]
 
 
-def unreachable(snapshot: Snapshot) -> list[tuple[str, str]]:
-    """The id of each model that nbkit cannot call, and why."""
-    return [(record.id, way.why_not) for _, ways in routes_by_provider(snapshot) for record, way in ways if way.why_not]
+def list_unreachable(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """List the ids of the models that nbkit cannot call, and why."""
+    pairs = (pair for _, routes in group_routes(snapshot) for pair in routes)
+    return [(record.id, route.why_not) for record, route in pairs if route.why_not]
 
 
 def provider_table() -> pd.DataFrame:
-    """Every provider that models.dev lists, one row each, the index its id: how nbkit calls it, or why it cannot.
+    """List every provider of models.dev, one row each: how nbkit calls its models, or why it cannot.
 
-    `protocols`, `hosts` and `credentials` are text; `models` and `callable` count its models.
+    The index is the provider's id. `name`, `protocols`, `hosts` and `credentials` are text: what to call, where, and
+    what must be set before. `models` counts its models, `callable` those that nbkit can call; `why_not` is the reason
+    for the others, "" where there are none.
     """
     import pandas as pd
 
-    rows = reachable(current_snapshot())
+    rows = list_reach(current_snapshot())
     index = pd.Index([row.provider.id for row in rows], name="provider", dtype="str")
     columns = {
         "name": [row.provider.name for row in rows],
@@ -86,40 +89,39 @@ def provider_table() -> pd.DataFrame:
     return pd.DataFrame(columns, index=index)
 
 
-def routes_by_provider(snapshot: Snapshot) -> list[tuple[Provider, list[tuple[Record, Route]]]]:
-    """Every provider, by id, with its models and the route to each."""
+def group_routes(snapshot: Snapshot) -> list[tuple[Provider, list[tuple[Record, Route]]]]:
+    """Group models, each with its route, by provider; providers by id."""
     by_provider: dict[str, list[tuple[Record, Route]]] = {}
     for model_id, route in zip(snapshot.ids, find_routes(snapshot).rows, strict=True):
         record = snapshot.record(model_id)
         if record is not None:
             by_provider.setdefault(record.provider.id, []).append((record, route))
-    return [(ways[0][0].provider, ways) for _, ways in sorted(by_provider.items())]
+    return [(routes[0][0].provider, routes) for _, routes in sorted(by_provider.items())]
 
 
-def _reach(provider: Provider, ways: list[tuple[Record, Route]]) -> Reach:
-    routes = [way for _, way in ways]
-    open_ways = [way for way in routes if not way.why_not]
-    addresses = [way.address for way in open_ways if way.address]
+def _summarize(provider: Provider, routes: list[Route]) -> Reach:
+    usable = [route for route in routes if not route.why_not]
     return Reach(
         provider=provider,
-        protocols=_frequent(way.protocol for way in open_ways if way.protocol),
-        hosts=_frequent(_host(address) for address in addresses),
-        variables=_frequent(name for way in open_ways for name in way.variables),
-        needs=_frequent(name for way in open_ways for name in _needs(way)),
-        auths=_frequent(way.auth for way in open_ways),
+        protocols=_rank(route.protocol for route in usable if route.protocol),
+        hosts=_rank(_host(route.address) for route in usable if route.address),
+        variables=_rank(name for route in usable for name in route.variables),
+        needs=_rank(name for route in usable for name in _list_needs(route)),
+        auths=_rank(route.auth for route in usable),
         models=len(routes),
-        callable=len(open_ways),
-        why_not=_frequent(way.why_not for way in routes if way.why_not),
+        callable=len(usable),
+        why_not=_rank(route.why_not for route in routes if route.why_not),
     )
 
 
-def _needs(way: Route) -> list[str]:
-    """The variables that address and headers are filled with; where one follows from another, that one."""
-    names = _VARIABLE.findall(" ".join([way.address or "", *way.headers.values()]))
+def _list_needs(route: Route) -> list[str]:
+    """List the variables that address and headers are filled with; where one follows from another, that one."""
+    names = _VARIABLE.findall(" ".join([route.address or "", *route.headers.values()]))
     return [table("variables").get(name, {}).get("of", name) for name in names]
 
 
-def _frequent(words: Iterable[str]) -> tuple[str, ...]:
+def _rank(words: Iterable[str]) -> tuple[str, ...]:
+    """The distinct words, the most frequent first."""
     return tuple(word for word, _ in Counter(words).most_common())
 
 

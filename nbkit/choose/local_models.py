@@ -13,13 +13,14 @@ from nbkit.providers.local_servers import find_local_models
 
 
 def local_models(ports: Mapping[str, int] | None = None, *, seconds: float = 1.0) -> pd.DataFrame:
-    """The models that Ollama, LM Studio, llama.cpp and vLLM serve on this machine, as catalog rows of cost 0.
+    """Find the models that Ollama, LM Studio, llama.cpp and vLLM serve on this machine: catalog rows of cost 0.
 
-    `get_adapter("ollama/llama3.2")` can call them from then on, without a key. `ports` says where a server listens that
-    is not on its usual port: `{"vllm": 8001}`; Ollama's may stand in OLLAMA_HOST. All are asked at once, each request
-    waits at most `seconds`, and the frame is empty where none listens. For a server on another machine pass
-    `base_url=` to `get_adapter`, and for Ollama `protocol="ollama-chat"`. Raises ConfigError for a name in `ports` that
-    is none of these servers.
+    From then on `get_adapter("ollama/llama3.2")` can call them, without a key. The frame is empty where no server
+    listens. All servers are asked at once, and each request waits at most `seconds`. `ports` gives the port of a server
+    that does not listen on its usual one: `{"vllm": 8001}`; Ollama's may also stand in OLLAMA_HOST. For a server on
+    another machine pass `base_url=` to `get_adapter`, and for Ollama `protocol="ollama-chat"` as well.
+
+    Raises ConfigError for an unknown server in `ports`.
     """
     records = find_local_models(ports or {}, seconds)
     return build_frame(build(records, Meta(url="", date=time.strftime("%Y-%m-%d"))))

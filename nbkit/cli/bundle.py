@@ -48,7 +48,7 @@ COMMANDS = (
             "--out": {
                 "type": Path,
                 "metavar": "FILE",
-                "default": snapshot.bundled(),
+                "default": snapshot.BUNDLED,
                 "help": "default: the bundled file",
             },
             "--date": {"type": _day, "help": "day of the data, YYYY-MM-DD; default: that in FILE's name, else today"},

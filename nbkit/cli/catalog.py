@@ -9,23 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbkit
+from nbkit.choose.abilities import ABILITIES
 from nbkit.cli.commands import Command
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_FLAGS = {  # option: the column that is asked for, and what it says
-    "vision": ("vision", "reads images"),
-    "tools": ("tools", "calls tools"),
-    "reasoning": ("reasoning", "thinks before it answers"),
-    "audio": ("audio_in", "reads recordings"),
-    "pdf": ("pdf_in", "reads PDF files"),
-    "open": ("open_weights", "its weights are public"),
-    "has-key": ("has_key", "a key of its provider is set in the environment"),
-}
+_FLAGS = {ability.option: ability for ability in ABILITIES.values() if ability.option}
 _FILTERS: Mapping[str, Mapping[str, Any]] = {
-    "words": {"nargs": "*", "metavar": "WORD", "help": "words of a name, a vendor, what it can do"},
-    **{f"--{name}": {"action": "store_true", "help": text} for name, (_, text) in _FLAGS.items()},
+    "words": {
+        "nargs": "*",
+        "metavar": "WORD",
+        "help": "words of a name, a vendor, an ability, a price: as for nbkit.search",
+    },
+    **{f"--{name}": {"action": "store_true", "help": ability.explanation} for name, ability in _FLAGS.items()},
     "--max-input-cost": {"type": float, "metavar": "USD", "help": "per million tokens of the prompt"},
     "--max-output-cost": {"type": float, "metavar": "USD", "help": "per million tokens of the answer"},
     "--min-context": {"type": int, "metavar": "TOKENS", "help": "tokens of prompt and answer together"},
@@ -37,12 +34,12 @@ _JSON = {"--json": {"action": "store_true", "help": "all columns as JSON, null w
 _SHOWN = ("input_cost", "output_cost", "context", "vision", "tools", "reasoning", "release_date", "has_key", "status")
 
 
-def _chosen(options: argparse.Namespace) -> pd.DataFrame:
-    """The rows that the options let pass: ranked by the words, the newest first without any."""
+def _filter(options: argparse.Namespace) -> pd.DataFrame:
+    """The rows of the catalog that the options let pass: ranked by the words, without any the newest first."""
     frame = nbkit.catalog
-    for name, (column, _) in _FLAGS.items():
+    for name, ability in _FLAGS.items():
         if getattr(options, name.replace("-", "_")):
-            frame = frame[frame[column]]
+            frame = frame[frame[ability.column]]
     for column, most in (("input_cost", options.max_input_cost), ("output_cost", options.max_output_cost)):
         if most is not None:
             frame = frame[frame[column] <= most]
@@ -52,20 +49,23 @@ def _chosen(options: argparse.Namespace) -> pd.DataFrame:
         if (name := getattr(options, column)) is not None:
             frame = frame[frame[column] == name]
     if options.words:
-        found: pd.DataFrame = nbkit.search(" ".join(options.words), frame, limit=None)
-        return found
+        return nbkit.search(" ".join(options.words), frame, limit=None)
     return frame.sort_values("release_date", ascending=False, kind="stable", na_position="last")
 
 
-def _printed(frame: pd.DataFrame, columns: tuple[str, ...], options: argparse.Namespace, none: str) -> bool:
-    from nbkit.cli.table import show
+def _print(frame: pd.DataFrame, columns: tuple[str, ...], options: argparse.Namespace, none: str) -> bool:
+    """Print rows, and say on standard error what is missing; return whether there were any. `none`: why there are not.
+
+    Raises ValueError for a negative limit.
+    """
+    from nbkit.cli.table import print_rows
 
     limit = getattr(options, "limit", 0)
     if limit < 0:
         raise ValueError("--limit must not be negative")
     some = frame.head(limit) if limit else frame
     if len(some) or options.json:
-        show(some, columns, as_json=options.json)
+        print_rows(some, columns, as_json=options.json)
     left = len(frame) - len(some)
     if left or not len(frame):
         sys.stderr.write(f"nbkit: {left:,} more; --limit 0 shows all\n" if left else f"nbkit: {none}\n")
@@ -74,28 +74,27 @@ def _printed(frame: pd.DataFrame, columns: tuple[str, ...], options: argparse.Na
 
 def _models(options: argparse.Namespace) -> bool:
     """Find models by words, by what they can do and by what they cost; prices are USD per million tokens."""
-    return _printed(_chosen(options), (*_SHOWN, "name"), options, "no model fits")
+    return _print(_filter(options), (*_SHOWN, "name"), options, "no model fits")
 
 
 def _offers(options: argparse.Namespace) -> bool:
     """List every provider that serves a model, and at what price."""
-    found = nbkit.offers(options.model)
-    return _printed(
-        found,
+    return _print(
+        nbkit.offers(options.model),
         ("input_cost", "output_cost", "extra", "plan", "context", "cache_read_cost", "match", "has_key", "status"),
         options,
-        "nobody serves it",
+        "no provider serves it",
     )
 
 
 def _estimate(options: argparse.Namespace) -> bool:
-    """Say what a workload costs at each model, in USD for all calls, cheapest first."""
+    """List what a workload costs at each model, in USD for all calls, cheapest first."""
     prompt = None
     if options.prompt is not None:
         data = sys.stdin.buffer.read() if options.prompt == "-" else Path(options.prompt).read_bytes()
         prompt = data.decode("utf-8", "replace")
-    found = nbkit.estimate(
-        _chosen(options),
+    rows = nbkit.estimate(
+        _filter(options),
         input_tokens=options.input_tokens,
         output_tokens=options.output_tokens,
         cached_tokens=options.cached_tokens,
@@ -103,13 +102,13 @@ def _estimate(options: argparse.Namespace) -> bool:
         calls=options.calls,
         prompt=prompt,
     )
-    return _printed(found, ("cost", "note", "input_cost", "output_cost", "input_tokens"), options, "no model fits")
+    return _print(rows, ("cost", "note", "input_cost", "output_cost", "input_tokens"), options, "no model fits")
 
 
 def _changes(options: argparse.Namespace) -> bool:
-    """Say what was added, removed, repriced or deprecated between two snapshots."""
-    found = nbkit.changes(*(snapshot for snapshot in (options.old, options.new) if snapshot is not None))
-    return _printed(found, tuple(found.columns), options, "no changes")
+    """List what was added, removed, repriced or deprecated between two snapshots."""
+    rows = nbkit.changes(*(snapshot for snapshot in (options.old, options.new) if snapshot is not None))
+    return _print(rows, tuple(rows.columns), options, "no changes")
 
 
 def _tokens(default: int | None, text: str, **more: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a subcommand is, and how it fails."""
+"""The description of a subcommand."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One subcommand: `run` prints and says whether there was anything to print.
-
-    `arguments` are those of ArgumentParser.add_argument, by name or flag; of those that share a `group` one is given.
-    """
+    """One subcommand."""
 
     name: str
     help: str
     run: Callable[[argparse.Namespace], bool]
+    """Prints, and returns whether there was anything to print. Its docstring is the subcommand's description."""
     arguments: Mapping[str, Mapping[str, Any]]
+    """By name or flag, the arguments of `ArgumentParser.add_argument`; of those that share a `group` exactly one is
+    given."""

@@ -1,4 +1,4 @@
-"""Scripts that teach a shell the commands and their options; written from the parser, so that they are complete."""
+"""Scripts that let a shell complete the commands and their options, generated from the parser."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ complete -o default -F _nbkit nbkit
 """
 
 
-def script(shell: str, commands: Mapping[str, argparse.ArgumentParser]) -> str:
-    """The completion script of one of SHELLS, to be sourced: `source <(nbkit --completion bash)`."""
+def make_script(shell: str, commands: Mapping[str, argparse.ArgumentParser]) -> str:
+    """Make the completion script for one of SHELLS, to be sourced: `source <(nbkit --completion bash)`."""
     flags = {name: [flag for flag, _ in _flags(parser)] for name, parser in commands.items()}
     if shell == "fish":
         return "".join(_fish(commands))
@@ -37,10 +37,10 @@ def _flags(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 def _fish(commands: Mapping[str, argparse.ArgumentParser]) -> Iterator[str]:
     for name, parser in commands.items():
-        yield f"complete -c nbkit -n __fish_use_subcommand -a {name} -d {_quoted(parser.description or '')}\n"
+        yield f"complete -c nbkit -n __fish_use_subcommand -a {name} -d {_quote(parser.description or '')}\n"
         for flag, text in _flags(parser):
-            yield f"complete -c nbkit -n '__fish_seen_subcommand_from {name}' -l {flag[2:]} -d {_quoted(text)}\n"
+            yield f"complete -c nbkit -n '__fish_seen_subcommand_from {name}' -l {flag[2:]} -d {_quote(text)}\n"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""The entry of the command line. A further command is one function and one row in its module's COMMANDS."""
+"""The entry point of the command line. To add a command, add a function and a row in its module's COMMANDS."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 
 import nbkit
 from nbkit.cli import bundle, catalog
-from nbkit.cli.completion import SHELLS, script
+from nbkit.cli.completion import SHELLS, make_script
 from nbkit.errors import NbkitError
 
 _COMMANDS = (*catalog.COMMANDS, *bundle.COMMANDS)
-_EXIT = "Exit status: 0 there was something to print, 1 there was nothing or it failed, 2 it was not understood."
+_EXIT = "Exit status: 0 something was printed, 1 there was nothing to print or the command failed, 2 wrong usage."
 
 
 class _Completion(argparse.Action):
-    """Prints the script and leaves, as --version does."""
+    """Print the script and exit, as --version does."""
 
     def __call__(self, parser: argparse.ArgumentParser, _: Any, values: Any, option: str | None = None) -> None:
-        sys.stdout.write(script(values, self.const))
+        sys.stdout.write(make_script(values, self.const))
         parser.exit()
 
 
@@ -55,24 +55,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning for people: one line, without the place in nbkit that it comes from."""
+    """Print a warning as one line, without the place in nbkit that it comes from."""
     sys.stderr.write(f"nbkit: {message}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. 0: it printed; 1: there was nothing to print, or it failed; 2: it was not understood."""
+    """Run one command; return the exit status, as the help explains it. Wrong usage raises SystemExit(2)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a pipe on Windows takes few characters
     options = _parser().parse_args(argv)
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         try:
-            found: bool = options.run(options)
+            printed: bool = options.run(options)
             sys.stdout.flush()
-        except BrokenPipeError:  # `nbkit models | head`: nobody reads on, nor shall Python's own flush at the end try
+        except BrokenPipeError:  # `nbkit models | head` stops reading; without this, Python's flush at exit fails again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        except (NbkitError, OSError, EOFError, ValueError, zlib.error) as failed:
-            sys.stderr.write(f"nbkit: {failed}\n")
+        except (NbkitError, OSError, EOFError, ValueError, zlib.error) as error:
+            sys.stderr.write(f"nbkit: {error}\n")
             return 1
-    return 0 if found else 1
+    return 0 if printed else 1

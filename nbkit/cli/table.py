@@ -19,30 +19,30 @@ _TITLES = {"input_cost": "in $/M", "output_cost": "out $/M", "cache_read_cost": 
 _NUMBERS = {*_TITLES, "context", "max_output", "input_tokens", "extra", "blended_cost", "score"}
 
 
-def show(frame: pd.DataFrame, columns: tuple[str, ...], *, as_json: bool) -> None:
-    """Print the rows: all columns as JSON, else the first, which is the index, and those of `columns` that there are.
+def print_rows(frame: pd.DataFrame, columns: tuple[str, ...], *, as_json: bool) -> None:
+    """Print rows: with `as_json` all columns as JSON, else the index and those of `columns` that the frame has.
 
-    A terminal gets as many of them as fit beside the first.
+    On a terminal, columns that do not fit beside the index are left out.
     """
     named = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
     if as_json:
-        rows = [{name: _plain(value) for name, value in row.items()} for row in named.to_dict("records")]
+        rows = [{name: _to_plain(value) for name, value in row.items()} for row in named.to_dict("records")]
         sys.stdout.write(json.dumps(rows, indent=1, allow_nan=False) + "\n")
         return
     shown = list(dict.fromkeys((named.columns[0], *(name for name in columns if name in named))))
-    cells = [[_cell(value) for value in row] for row in named[shown].itertuples(index=False, name=None)]
+    cells = [[_format_cell(value) for value in row] for row in named[shown].itertuples(index=False, name=None)]
     if sys.stdout.isatty():
-        _terminal(shown, cells)
+        _print_table(shown, cells)
     else:
         sys.stdout.writelines("\t".join(row) + "\n" for row in [shown, *cells])
 
 
-def _plain(value: Any) -> Any:
-    """A cell as JSON has it: null where unknown, dates as YYYY-MM-DD."""
+def _to_plain(value: Any) -> Any:
+    """Convert a cell to plain values for JSON: None where unknown, dates as YYYY-MM-DD."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_to_plain(item) for item in value]
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, pd.Timestamp):
@@ -50,9 +50,9 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _cell(value: Any) -> str:
-    """A cell as text on one line; nothing where unknown."""
-    plain = _plain(value)
+def _format_cell(value: Any) -> str:
+    """Format a cell as one line of text; "" where unknown."""
+    plain = _to_plain(value)
     if isinstance(plain, bool):
         return "yes" if plain else "no"
     if isinstance(plain, float):
@@ -61,7 +61,7 @@ def _cell(value: Any) -> str:
     return " ".join(visible(text).split())
 
 
-def _terminal(names: list[str], cells: list[list[str]]) -> None:
+def _print_table(names: list[str], cells: list[list[str]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -82,5 +82,5 @@ def _terminal(names: list[str], cells: list[list[str]]) -> None:
             overflow="fold",
         )
     for row in zip(*(columns[place][1:] for place in fitting), strict=True):
-        table.add_row(*row)  # a Text is shown as it is: no markup, no emoji codes
+        table.add_row(*row)  # rich reads markup and emoji codes in a str, not in a Text
     console.print(table)

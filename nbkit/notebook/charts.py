@@ -1,8 +1,8 @@
 """A chart that can be read everywhere, and the look that all charts share.
 
-A chart leaves three readings in the notebook: Plotly's JSON for JupyterLab and VS Code, a small table in `text/html`
-for GitHub and nbconvert, and the same table as text. plotly's own figures leave only the first, blank on GitHub.
-Catalog text is hostile: plotly reads a few HTML tags in titles, ticks and hover texts, so whatever goes there is
+A chart leaves three versions in the notebook: Plotly's JSON for JupyterLab and VS Code, a small table in `text/html`
+for GitHub and nbconvert, and the same table as text. Plotly's own figures leave only the first, which GitHub shows
+blank. Catalog text is hostile: plotly reads a few HTML tags in titles, ticks and hover texts, so all text for these is
 escaped.
 """
 
@@ -57,13 +57,14 @@ class Chart:
 def chart(
     title: str, left_out: Mapping[str, int], traces: Sequence[Any], table: pd.DataFrame, *, height: int, **layout: Any
 ) -> Chart:
-    """Put a chart together. Below its title it says what is not drawn and, where that is everything, that it is empty.
+    """Make a chart with the common look. Below its title stands what is not drawn, and why.
 
-    `left_out`: how many models, by the reason; `height` in pixels, without the title.
+    `left_out`: how many models are not drawn, by reason. `table`: what is drawn; without rows the chart is empty and
+    says so. `height`: in pixels, without the title.
     """
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count)
     omitted = f"not drawn: {reasons}" if reasons else ""
-    first, second = ("<br>".join(map(escaped, wrap(*text))) for text in ((title, 85), (omitted, 120)))
+    first, second = ("<br>".join(map(escape_text, wrap(*text))) for text in ((title, 85), (omitted, 120)))
     lines = 1 + first.count("<br>") + bool(second) + second.count("<br>")
     margin = {"l": 10, "r": 20, "t": 0, "b": 45} | layout.pop("margin", {})
     margin["t"] += 30 + 18 * lines
@@ -85,9 +86,9 @@ def chart(
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
-    """An axis that reads on light and dark and leaves room for its labels."""
+    """Make an axis that can be read on light and dark and leaves room for its labels."""
     return {
-        "title": {"text": escaped(title), "standoff": 12},
+        "title": {"text": escape_text(title), "standoff": 12},
         "gridcolor": _GRID,
         "linecolor": _GRID,
         "zeroline": False,
@@ -96,12 +97,12 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 
 def money_axis(title: str, values: pd.Series, *, log: bool = True) -> dict[str, Any]:
-    """An axis of USD."""
+    """Make an axis of USD."""
     return log_axis(title, values, "$,~r") if log else axis(title, tickformat="$,~r")
 
 
 def log_axis(title: str, values: pd.Series, tickformat: str) -> dict[str, Any]:
-    """A logarithmic axis with ticks at 1, 2, 5, 10 ... or, where these were too many, at the powers of ten.
+    """Make a logarithmic axis with ticks at 1, 2, 5, 10 ... or, where these were too many, at the powers of ten.
 
     Plotly's own choice is good for less than a decade, and crowded for one or two.
     """
@@ -111,13 +112,13 @@ def log_axis(title: str, values: pd.Series, tickformat: str) -> dict[str, Any]:
 
 
 def date_axis(title: str, values: pd.Series) -> dict[str, Any]:
-    """An axis of days. Left alone, plotly draws a single day in milliseconds."""
+    """Make an axis of days, with room around them: plotly draws a single day in milliseconds."""
     room = max((values.max() - values.min()) * 0.04, pd.Timedelta(days=20)) if len(values) else pd.Timedelta(0)
-    return axis(title, type="date", range=plain(pd.Series([values.min() - room, values.max() + room])))
+    return axis(title, type="date", range=to_plain(pd.Series([values.min() - room, values.max() + room])))
 
 
 def split(frame: pd.DataFrame, reasons: Mapping[str, Any]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The rows that none of the masks in `reasons` marks, and how many rows are left out for which reason first."""
+    """Leave out the rows that a mask in `reasons` marks; count them by the first reason that applies."""
     kept, counts = np.ones(len(frame), bool), {}
     for reason, mask in reasons.items():
         hit = kept & np.asarray(mask, bool)
@@ -126,113 +127,115 @@ def split(frame: pd.DataFrame, reasons: Mapping[str, Any]) -> tuple[pd.DataFrame
     return frame[kept], counts
 
 
-def unpriced(frame: pd.DataFrame, *columns: str) -> dict[str, Any]:
-    """Why rows cannot be drawn: a logarithm of 0 does not exist, bars of 0 say nothing, and no price is no 0."""
+def mark_unpriced(frame: pd.DataFrame, *columns: str) -> dict[str, Any]:
+    """Mark the rows that cannot be drawn, by reason: 0 has no logarithm, and an unknown price is not 0."""
     lowest = frame[list(columns)].astype("float64").min(axis=1, skipna=False)
     return {"priced at 0": lowest == 0, "of unknown price": lowest.isna()}
 
 
-def need(frame: pd.DataFrame, *columns: str) -> None:
-    """Raise ValueError where a chart's columns are missing."""
+def require_columns(frame: pd.DataFrame, *columns: str) -> None:
+    """Raise ValueError for a frame that lacks columns of a chart."""
     if missing := [name for name in columns if name not in frame.columns]:
         hint = "nbkit.estimate adds the cost; " if "cost" in missing else ""
         raise ValueError(f"no column {', '.join(missing)} to draw: {hint}take rows of the catalog with all columns")
 
 
-def escaped(text: str) -> str:
-    """Text as plotly reads it: a few tags and entities, but not those of quotes."""
+def escape_text(text: str) -> str:
+    """Escape text as plotly reads it: it knows a few tags and entities, but not those of quotes."""
     return escape(text, quote=False)
 
 
-def short(text: str, limit: int) -> str:
-    """Catalog text as a label: cut, then escaped."""
-    return escaped(text if len(text) <= limit else text[: limit - 1] + "…")
+def shorten(text: str, limit: int) -> str:
+    """Make a label of catalog text: cut, then escaped."""
+    return escape_text(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
-def labels(frame: pd.DataFrame, limit: int = 44) -> list[str]:
-    """Each row's name and provider, in so many letters."""
+def label_rows(frame: pd.DataFrame, limit: int = 44) -> list[str]:
+    """Make a label of each row, of its name and provider, with at most `limit` letters."""
     return [
-        f"{short(name, limit - 3 - min(len(provider), 18))} · {short(provider, 18)}"
+        f"{shorten(name, limit - 3 - min(len(provider), 18))} · {shorten(provider, 18)}"
         for name, provider in zip(frame["name"], frame["provider"], strict=True)
     ]
 
 
-def clouds(
+def draw_clouds(
     drawn: pd.DataFrame, x: str, y: str, by: str, *, keep: Any = False, by_context: bool = False
 ) -> tuple[list[go.Scatter], dict[str, int]]:
-    """A cloud of dots for each of the largest groups of the column `by`, one for the others, and what is left out.
+    """Draw a cloud of dots for each of the largest groups of the column `by` and one for the others.
 
-    A dot is a place where a group has models, however many, with some of them in its hover text. Above MAX_DOTS the
-    places of most models are drawn, and those of the rows in the mask `keep`.
+    Returns the clouds, and how many models are left out, by reason. A dot is a place where a group has models, however
+    many, with some of them in its hover text. Above MAX_DOTS only the places with most models are drawn, and those of
+    the rows in the mask `keep`.
     """
-    groups = words(drawn[by])
+    groups = name_groups(drawn[by])
     named = [group for group in groups.value_counts().index if group != "unknown"][: len(COLORS)]
     rows = drawn.assign(group=groups.where(groups.isin(named), "other"), keep=keep, id=drawn.index)
     places = rows.groupby(["group", x, y], observed=True, sort=False)
-    dots = places.agg(models=("id", "size"), keep=("keep", "any"), longest=("context", "max"), ids=("id", _listed))
+    dots = places.agg(models=("id", "size"), keep=("keep", "any"), longest=("context", "max"), ids=("id", _list_ids))
     dots = dots.sort_values(["keep", "models"], ascending=False, kind="stable").head(MAX_DOTS).reset_index()
     left_out = {"in less common places": len(drawn) - int(dots["models"].sum())}
-    colors = {"other": GREY} | dict(zip(named, COLORS, strict=False))  # what comes later lies on top
+    colors = {"other": GREY} | dict(zip(named, COLORS, strict=False))  # a later cloud lies on top
     traces = (
-        _cloud(name, color, x, y, dots[dots["group"] == name], by_context=by_context) for name, color in colors.items()
+        _draw_cloud(name, color, x, y, dots[dots["group"] == name], by_context=by_context)
+        for name, color in colors.items()
     )
     return [trace for trace in traces if trace.x], left_out
 
 
-def _cloud(name: str, color: str, x: str, y: str, dots: pd.DataFrame, *, by_context: bool) -> go.Scatter:
-    # The area of a dot grows with the context: 1M tokens make 16 pixels, what is below 64k 4.
+def _draw_cloud(name: str, color: str, x: str, y: str, dots: pd.DataFrame, *, by_context: bool) -> go.Scatter:
+    # The area of a dot grows with the context: 16 pixels for 1M tokens, 4 for less than 64k.
     sizes = [min(30.0, max(4.0, round((count / 4000) ** 0.5, 1))) for count in dots["longest"].fillna(0)]
     rows = zip(dots[x], dots[y], dots["longest"], dots["ids"], strict=True)
     return go.Scatter(
-        x=plain(dots[x]),
-        y=plain(dots[y]),
+        x=to_plain(dots[x]),
+        y=to_plain(dots[y]),
         mode="markers",
-        name=short(name, 24),
+        name=shorten(name, 24),
         legendrank=2000 if name == "other" else 1000,
         marker={"color": color, "opacity": 0.4 if name == "other" else 0.75, "size": sizes if by_context else 7},
         hovertext=[
-            f"<b>{in_words(x, left)}, {in_words(y, right)}</b><br>context up to {tokens(longest)}<br>{ids}"
-            for left, right, longest, ids in rows
+            f"<b>{format_value(x, left)}, {format_value(y, right)}</b><br>context up to {format_tokens(most)}<br>{ids}"
+            for left, right, most, ids in rows
         ],
         hoverinfo="text+name",
     )
 
 
-def _listed(ids: pd.Series) -> str:
+def _list_ids(ids: pd.Series) -> str:
     more = f"<br>and {len(ids) - 3:,} more" if len(ids) > 3 else ""
-    return "<br>".join(short(str(model), 70) for model in ids[:3]) + more
+    return "<br>".join(shorten(str(model), 70) for model in ids[:3]) + more
 
 
-def in_words(column: str, value: Any) -> str:
-    """A value in words."""
+def format_value(column: str, value: Any) -> str:
+    """Format a value of a column for people."""
     if column == "context":
-        return tokens(value)
+        return format_tokens(value)
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d}"
     what, rated, _ = column.partition("_cost")
-    return f"{what.replace('_', ' ')} {rate(value)}" + ("/M" if rated else "")
+    return f"{what.replace('_', ' ')} {format_rate(value)}" + ("/M" if rated else "")
 
 
-def plain(values: pd.Series) -> list[Any]:
-    """A column as JSON has it: dates as YYYY-MM-DD."""
+def to_plain(values: pd.Series) -> list[Any]:
+    """Convert a column to plain values for JSON; dates are YYYY-MM-DD."""
     return (values.dt.strftime("%Y-%m-%d") if values.dtype.kind == "M" else values).tolist()
 
 
-def words(values: pd.Series) -> pd.Series:
-    """A column as names of groups; those that are unknown are drawn among the others."""
+def name_groups(values: pd.Series) -> pd.Series:
+    """Convert a column to names of groups; "unknown" is drawn among the others."""
     return values.astype("str").fillna("unknown")
 
 
 def legend(title: str) -> dict[str, Any]:
-    """A legend beside the chart, which covers nothing. Its title is already escaped."""
+    """Make a legend beside the chart, where it covers nothing. `title` must be escaped."""
     return {"title": {"text": title, "side": "top"}, "x": 1.01, "itemsizing": "constant"}
 
 
-def rate(usd: float) -> str:
-    """A price to read."""
+def format_rate(usd: float) -> str:
+    """Format a price for people."""
     return "unknown" if pd.isna(usd) else f"${usd:,.6g}"
 
 
-def tokens(count: Any) -> str:
-    """A length to read."""
+def format_tokens(count: Any) -> str:
+    """Format a length for people."""
     return "unknown" if pd.isna(count) else f"{count:,} tokens"

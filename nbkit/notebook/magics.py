@@ -24,7 +24,7 @@ from nbkit.choose.frame import catalog
 from nbkit.errors import NbkitError
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
-from nbkit.notebook.completion import keyed
+from nbkit.notebook.completion import find_keyed_providers
 
 _BRACES = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 # Keys of OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI. A digit tells them from words.
@@ -165,7 +165,7 @@ def describe_status() -> str:
     frame = catalog()
     age = f", {frame.attrs['age_days']} days old" if frame.attrs["age_days"] else ""
     reason = f"; {frame.attrs['reason']}" if frame.attrs["reason"] else ""
-    ready = sorted(keyed())
+    ready = sorted(find_keyed_providers())
     keys = f"{len(ready)} ({', '.join(ready)})" if ready else "none; the models of demo/ need none"
     return f"catalog: {describe_catalog(frame)}{age}{reason}\nproviders with a key: {keys}\n{describe_total()}"
 

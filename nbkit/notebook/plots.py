@@ -1,7 +1,7 @@
-"""Charts to choose a model by. Each takes any slice of the catalog and returns a `Chart`.
+"""Charts to choose a model by. Each takes rows of the catalog and returns a `Chart`, which displays itself.
 
-Prices are USD, rates USD per million tokens. A chart draws what can be drawn and counts the rest in its title; it
-raises ValueError where the frame lacks a column.
+Costs are USD, rates USD per million tokens, lengths tokens. A chart draws the rows that it can and counts the others,
+with the reason, in its title. Every chart raises ValueError for a frame that lacks a column it draws.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nbkit.billing.money import format_usd
+from nbkit.choose.abilities import ABILITIES
 from nbkit.choose.estimate import estimate
 from nbkit.notebook.charts import (
     COLORS,
@@ -21,57 +22,49 @@ from nbkit.notebook.charts import (
     Chart,
     axis,
     chart,
-    clouds,
     date_axis,
-    escaped,
-    in_words,
-    labels,
+    draw_clouds,
+    escape_text,
+    format_rate,
+    format_tokens,
+    format_value,
+    label_rows,
     legend,
     log_axis,
+    mark_unpriced,
     money_axis,
-    need,
-    plain,
-    rate,
-    short,
+    name_groups,
+    require_columns,
+    shorten,
     split,
-    tokens,
-    unpriced,
-    words,
+    to_plain,
 )
 
-_CAPABILITIES = {
-    "vision": "vision",
-    "pdf_in": "PDF",
-    "audio_in": "audio",
-    "video_in": "video",
-    "tools": "tools",
-    "structured_output": "JSON",
-    "reasoning": "reasoning",
-    "image_out": "images<br>out",
-    "audio_out": "audio<br>out",
-    "open_weights": "open<br>weights",
-}
+_CAPABILITIES = (
+    *("vision", "pdf_in", "audio_in", "video_in", "tools"),
+    *("structured_output", "reasoning", "image_out", "audio_out", "open_weights"),
+)
 
 
 def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, log: bool = False) -> Chart:
-    """Draw what a workload costs as bars, the cheapest `count` models on top, in USD.
+    """Draw the cost of a workload, in USD, as bars: the cheapest `count` models, the cheapest on top.
 
     `frame` is what `nbkit.estimate` returns. Models whose cost is unknown or 0 (free, or part of a subscription plan)
-    are not drawn, nor those that cannot read the prompt. `log` draws a logarithmic axis.
+    are not drawn, nor those whose context is shorter than the workload. `log` draws a logarithmic axis.
     """
-    need(frame, "cost", "name", "provider", "input_cost", "output_cost", "context")
-    priced, left_out = split(frame, _unpriced(frame, "cost"))
+    require_columns(frame, "cost", "name", "provider", "input_cost", "output_cost", "context")
+    priced, left_out = split(frame, _explain_missing_price(frame, "cost"))
     drawn = priced.nsmallest(count, "cost")
     shown = [format_usd(cost) for cost in drawn["cost"]]
     bars = go.Bar(
         x=drawn["cost"].tolist(),
-        y=list(range(len(drawn))),  # names are not unique, and bars of one name would be stacked
+        y=list(range(len(drawn))),  # not names: these are not unique, and bars of one name would be stacked
         orientation="h",
         marker={"color": COLORS[0]},
         text=shown,
         textposition="outside",
         cliponaxis=False,
-        hovertext=_facts(drawn, [f"<b>{cost}</b>" for cost in shown]),
+        hovertext=_hover_texts(drawn, [f"<b>{cost}</b>" for cost in shown]),
         hoverinfo="text",
     )
     return chart(
@@ -83,21 +76,22 @@ def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, 
         margin={"r": 60},
         bargap=0.35,
         xaxis=money_axis("cost (USD)", drawn["cost"], log=log),
-        yaxis=axis("", showgrid=False, autorange="reversed", tickvals=bars.y, ticktext=labels(drawn)),
+        yaxis=axis("", showgrid=False, autorange="reversed", tickvals=bars.y, ticktext=label_rows(drawn)),
     )
 
 
 def prices(frame: pd.DataFrame, title: str | None = None, *, by: str = "vendor", by_context: bool = True) -> Chart:
-    """Draw input against output price, both in USD per million tokens on logarithmic axes, colored by `by`.
+    """Draw input price against output price, in USD per million tokens, on logarithmic axes.
 
-    One dot is one price of one vendor, with the models that have it in its hover text: the same model is often served
-    by many providers at one price. `by_context` makes a dot as large as the longest context. `by` is a column.
+    `by` is the column that colors the dots. One dot stands for all models of one color and one price, and names some of
+    them in its hover text: the same model is often served by many providers at one price. `by_context` makes a dot as
+    large as the longest context of its models.
     """
-    need(frame, "input_cost", "output_cost", "context", by)
-    priced, left_out = split(frame, unpriced(frame, "input_cost", "output_cost"))
-    dots, rest = clouds(priced, "input_cost", "output_cost", by, by_context=by_context)
-    groups = priced.groupby(words(priced[by]))[["input_cost", "output_cost"]]
-    table = groups.median().map(rate).set_axis(["median in (USD/M)", "median out (USD/M)"], axis=1)
+    require_columns(frame, "input_cost", "output_cost", "context", by)
+    priced, left_out = split(frame, mark_unpriced(frame, "input_cost", "output_cost"))
+    dots, rest = draw_clouds(priced, "input_cost", "output_cost", by, by_context=by_context)
+    groups = priced.groupby(name_groups(priced[by]))[["input_cost", "output_cost"]]
+    table = groups.median().map(format_rate).set_axis(["median in (USD/M)", "median out (USD/M)"], axis=1)
     table.insert(0, "models", groups.size())
     return chart(
         title or "Prices per million tokens",
@@ -108,29 +102,31 @@ def prices(frame: pd.DataFrame, title: str | None = None, *, by: str = "vendor",
         xaxis=money_axis("input (USD per million tokens)", priced["input_cost"]),
         yaxis=money_axis("output (USD per million tokens)", priced["output_cost"]),
         showlegend=True,
-        legend=legend(escaped(by) + ("<br>(size: context)" if by_context else "")),
+        legend=legend(escape_text(by) + ("<br>(size: context)" if by_context else "")),
     )
 
 
 def history(frame: pd.DataFrame, title: str | None = None, *, price: str = "input_cost", by: str = "family") -> Chart:
-    """Draw price against release date, colored by `by` (a column: family, vendor ...); the line is the cheapest so far.
+    """Draw price against release date, with a line along the cheapest price so far.
 
-    `price` is a column of prices: a rate, or the `cost` of `nbkit.estimate`. The table is the line's steps.
+    `price` is a column of prices: a rate, or the `cost` that `nbkit.estimate` adds. `by` is the column that colors the
+    dots: family, vendor, provider ... The chart's table lists the steps of the line.
     """
-    return _against(frame, "release_date", price, by, title)
+    return _draw_frontier(frame, "release_date", price, by, title)
 
 
 def context(frame: pd.DataFrame, title: str | None = None, *, price: str = "input_cost", by: str = "vendor") -> Chart:
-    """Draw price against context, colored by `by`; the line is the cheapest model that has at least that much context.
+    """Draw price against context, with a line along the cheapest model that has at least that much context.
 
-    `price` is a column of prices: a rate, or the `cost` of `nbkit.estimate`. The table is the line's steps.
+    `price` is a column of prices: a rate, or the `cost` that `nbkit.estimate` adds. `by` is the column that colors the
+    dots. The chart's table lists the steps of the line.
     """
-    return _against(frame, "context", price, by, title)
+    return _draw_frontier(frame, "context", price, by, title)
 
 
 def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 30) -> Chart:
-    """Draw what the first `count` models can do: a dot is yes, a dash no, and ? is not said by models.dev."""
-    need(frame, "name", "provider", *_CAPABILITIES)
+    """Draw the abilities of the first `count` models: a dot is yes, a dash no, ? where models.dev does not say."""
+    require_columns(frame, "name", "provider", *_CAPABILITIES)
     drawn = frame.head(count)
     answers = {name: drawn[name].astype(object).map({True: "yes", False: "no"}).fillna("?") for name in _CAPABILITIES}
     looks: dict[str, dict[str, Any]] = {
@@ -148,9 +144,10 @@ def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 
         )
         for answer, look in looks.items()
     ]
+    heads = [ABILITIES[name].label.replace(" ", "<br>") for name in _CAPABILITIES]
     table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"]})
-    for name, heading in _CAPABILITIES.items():
-        table[heading.replace("<br>", " ")] = answers[name]
+    for name in _CAPABILITIES:
+        table[ABILITIES[name].label] = answers[name]
     return chart(
         (title or "Capabilities") + ": ● yes, – no, ? unknown",
         {"further models": len(frame) - len(drawn)},
@@ -159,10 +156,8 @@ def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 
         height=24 * max(len(drawn), 1),
         margin={"t": 30, "b": 10},
         showlegend=False,
-        xaxis=axis(
-            "", side="top", tickangle=0, tickvals=list(range(len(answers))), ticktext=list(_CAPABILITIES.values())
-        ),
-        yaxis=axis("", range=[len(drawn) - 0.5, -0.5], tickvals=list(range(len(drawn))), ticktext=labels(drawn)),
+        xaxis=axis("", side="top", tickangle=0, tickvals=list(range(len(answers))), ticktext=heads),
+        yaxis=axis("", range=[len(drawn) - 0.5, -0.5], tickvals=list(range(len(drawn))), ticktext=label_rows(drawn)),
     )
 
 
@@ -177,29 +172,31 @@ def conversation(
     count: int = 8,
     log: bool = False,
 ) -> Chart:
-    """Draw what a conversation has cost after each of its turns, in USD, at the cheapest `count` models.
+    """Draw the cost of a conversation after each of its turns, in USD, at the cheapest `count` models.
 
-    In each turn `input_tokens` are said and `output_tokens` answered, and the model reads again whatever was said
-    before: the prompt of turn n is n inputs and n - 1 answers. Each turn is priced by `nbkit.estimate`. `cached`: the
-    prompt of the turn before is read from the provider's cache and the rest is written to it, at the price of input
-    where a model has no others; dotted lines are the cost without a cache.
-    Raises ValueError where there is no turn, or a number of tokens is negative.
+    In each turn the user adds `input_tokens` and the model answers with `output_tokens`. A model reads the whole
+    conversation again in each turn: the prompt of turn n is n inputs and n - 1 answers. `nbkit.estimate` prices each
+    turn. `cached`: the prompt of the turn before is read from the provider's cache and the rest is written to it, at
+    the price of input where a model has no price for that; dotted lines show the cost without a cache. `log` draws a
+    logarithmic axis.
+
+    Raises ValueError for less than one turn or a negative number of tokens.
     """
-    need(frame, "name", "provider", "context", "input_limit", "tiers", "input_cost", "output_cost")
+    require_columns(frame, "name", "provider", "context", "input_limit", "tiers", "input_cost", "output_cost")
     if turns < 1 or min(input_tokens, output_tokens) < 0:
         raise ValueError("a conversation has at least one turn, and tokens must not be negative")
     whole = turns * (input_tokens + output_tokens)
-    spent = {way: _spent(frame, turns, input_tokens, output_tokens, cached=way) for way in (cached, False)}
+    spent = {mode: _add_turns(frame, turns, input_tokens, output_tokens, cached=mode) for mode in (cached, False)}
     rows = frame.assign(cost=spent[cached][-1], plain=spent[False][-1], row=range(len(frame)))
     too_long = (rows["context"] < whole) | (rows["input_limit"] < whole - output_tokens)
     reasons = {f"that read less than {whole:,} tokens": too_long.fillna(False)}
-    reasons |= unpriced(rows, "cost", "output_cost")  # embeddings have a price of input, and answer for nothing
+    reasons |= mark_unpriced(rows, "cost", "output_cost")  # embeddings have an input price only, and answer nothing
     priced, left_out = split(rows, reasons)
     drawn = priced.nsmallest(count, "cost")
     traces = []
-    for number, (row, label) in enumerate(zip(drawn["row"], labels(drawn, 38), strict=True)):
-        for way, amounts in spent.items():  # what comes first is in the legend
-            dotted = cached and not way
+    for number, (row, label) in enumerate(zip(drawn["row"], label_rows(drawn, 38), strict=True)):
+        for mode, amounts in spent.items():  # the first is in the legend
+            dotted = cached and not mode
             traces.append(
                 go.Scatter(
                     x=list(range(1, turns + 1)),
@@ -233,31 +230,33 @@ def conversation(
     )
 
 
-def _spent(frame: pd.DataFrame, turns: int, said: int, answered: int, *, cached: bool) -> np.ndarray:
-    """USD after each turn (down) for each model (across)."""
+def _add_turns(
+    frame: pd.DataFrame, turns: int, input_tokens: int, output_tokens: int, *, cached: bool
+) -> np.ndarray[Any, Any]:
+    """Add up the turns of a conversation: USD after each turn (down) for each model (across)."""
     rows, costs = frame.assign(row=range(len(frame))), []
     for turn in range(turns):
-        prompt = (turn + 1) * said + turn * answered
-        before = prompt - said - answered if turn else 0
+        prompt = (turn + 1) * input_tokens + turn * output_tokens
+        before = prompt - input_tokens - output_tokens if turn else 0
         cache = {"cached_tokens": before, "cache_write_tokens": prompt - before} if cached else {}
-        priced = estimate(rows, input_tokens=prompt, output_tokens=answered, **cache)
+        priced = estimate(rows, input_tokens=prompt, output_tokens=output_tokens, **cache)
         costs.append(priced.sort_values("row")["cost"].to_numpy("float64"))
     return np.cumsum(costs, axis=0)
 
 
-def _against(frame: pd.DataFrame, x: str, price: str, by: str, title: str | None) -> Chart:
-    """Price against `x`, with the line below which no model has been so far, or is with as much context."""
-    need(frame, "name", "provider", "context", x, price, by)
-    what, word = _named(price), x.replace("_", " ")
-    drawn, left_out = split(frame, _unpriced(frame, price) | {f"of unknown {word}": frame[x].isna()})
+def _draw_frontier(frame: pd.DataFrame, x: str, price: str, by: str, title: str | None) -> Chart:
+    """Draw price against `x`, with the line below which no model was by that date, or is with that much context."""
+    require_columns(frame, "name", "provider", "context", x, price, by)
+    what, word = _label_price(price), x.replace("_", " ")
+    drawn, left_out = split(frame, _explain_missing_price(frame, price) | {f"of unknown {word}": frame[x].isna()})
     dated = x == "release_date"
     drawn = drawn.sort_values([x, price], ascending=[dated, True])
     frontier = (drawn[price] < drawn[price].cummin().shift(fill_value=np.inf)).to_numpy()
     best = drawn[frontier]
-    dots, rest = clouds(drawn, x, price, by, keep=frontier)
+    dots, rest = draw_clouds(drawn, x, price, by, keep=frontier)
     steps = pd.concat([best, drawn.tail(1).assign(**{price: drawn[price].min()})])  # the line goes on to the last model
     line = go.Scatter(
-        x=plain(steps[x]),
+        x=to_plain(steps[x]),
         y=steps[price].tolist(),
         mode="lines",
         line={"shape": "hv", "color": GREY, "width": 2},
@@ -266,12 +265,12 @@ def _against(frame: pd.DataFrame, x: str, price: str, by: str, title: str | None
     )
     table = pd.DataFrame(
         {
-            word: [in_words(x, value) for value in best[x]],
+            word: [format_value(x, value) for value in best[x]],
             "cheapest": best["name"].tolist(),
             "provider": best["provider"].tolist(),
         }
     )
-    table[what] = best[price].map(rate).tolist()
+    table[what] = best[price].map(format_rate).tolist()
     return chart(
         title or f"{what[0].upper()}{what[1:].partition(' (')[0]} by {word}",
         left_out | rest,
@@ -280,29 +279,30 @@ def _against(frame: pd.DataFrame, x: str, price: str, by: str, title: str | None
         height=430,
         xaxis=date_axis(word, drawn[x]) if dated else log_axis(f"{word} (tokens)", drawn[x], "~s"),
         yaxis=money_axis(what, drawn[price]),
-        legend=legend(escaped(by)),
+        legend=legend(escape_text(by)),
     )
 
 
-def _unpriced(frame: pd.DataFrame, price: str) -> dict[str, Any]:
-    """Why rows have no price to draw; a workload that a model cannot read has a cost all the same."""
+def _explain_missing_price(frame: pd.DataFrame, price: str) -> dict[str, Any]:
+    """Mark the rows without a price to draw, by reason; a workload that a model cannot read has a cost nevertheless."""
     if price != "cost" or "note" not in frame.columns:
-        return unpriced(frame, price)
-    too_long = frame["note"].astype("str").str.startswith("longer")  # as `nbkit.estimate` says it
-    return {"that read less than the prompt": too_long.fillna(False)} | unpriced(frame, price)
+        return mark_unpriced(frame, price)
+    too_long = frame["note"].astype("str").str.startswith("longer")  # as `nbkit.estimate` words it
+    return {"that read less than the prompt": too_long.fillna(False)} | mark_unpriced(frame, price)
 
 
-def _named(price: str) -> str:
-    """A column of prices in words, with its unit."""
+def _label_price(price: str) -> str:
+    """The axis label of a column of prices, with its unit."""
     if price == "cost":
         return "cost of the workload (USD)"
     return f"{price.removesuffix('_cost').replace('_', ' ')} price (USD per million tokens)"
 
 
-def _facts(frame: pd.DataFrame, first: Sequence[str]) -> list[str]:
-    """Hover texts, one a model."""
+def _hover_texts(frame: pd.DataFrame, first: Sequence[str]) -> list[str]:
+    """One hover text for each model, which begins with its item of `first`."""
     rows = zip(first, frame.index, frame["input_cost"], frame["output_cost"], frame["context"], strict=True)
     return [
-        f"{head}<br>{short(str(model), 70)}<br>in {rate(paid)}, out {rate(got)} per million<br>context {tokens(length)}"
-        for head, model, paid, got, length in rows
+        f"{head}<br>{shorten(str(model), 70)}<br>in {format_rate(prompt)}, out {format_rate(answer)} per million<br>"
+        f"context {format_tokens(length)}"
+        for head, model, prompt, answer, length in rows
     ]

@@ -1,7 +1,7 @@
 """Rows of the catalog as a table to read: prices, context, abilities, and the providers' logos.
 
-One table in plain HTML, for every reader: it needs no kernel, and what little style it has may be stripped. The logos
-that are not on this machine yet are fetched meanwhile and put in where the table stands.
+One table in plain HTML, for every reader: it works without a kernel and without its few styles. Logos that are not on
+this machine yet are fetched meanwhile, and then the table is displayed again in its place.
 """
 
 from __future__ import annotations
@@ -16,22 +16,13 @@ from IPython import get_ipython
 from IPython.display import display, update_display
 
 from nbkit.billing.money import format_usd
+from nbkit.choose.abilities import ABILITIES, SUMMARY
 from nbkit.choose.columns import COLUMNS
 from nbkit.modelsdev import logos
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.notebook.outputs import person_in_front
 from nbkit.rendering.sanitize import plain_html, visible
 from nbkit.rendering.svg import picture
-
-ABILITIES = {
-    "vision": "vision",
-    "tools": "tools",
-    "reasoning": "reasoning",
-    "structured_output": "JSON",
-    "open_weights": "open",
-    "has_key": "key",
-}
-"""The flags that the column `abilities` sums up, with their labels."""
 
 _COLUMNS = ("name", "provider", "input_cost", "output_cost", "context", "abilities", "release_date", "status")
 _HEADINGS = {"name": "model", "release_date": "released"}
@@ -48,64 +39,70 @@ _NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or two prices in a line become a 
 
 
 def show(frame: pd.DataFrame, columns: Sequence[str] | None = None, limit: int = 50) -> None:
-    """Display rows of the catalog, at most `limit` of them, in their order; outside of IPython print them.
+    """Display rows of the catalog as a table, in their order; outside of IPython print them.
 
-    `columns` are names of the frame's columns, or "abilities"; by default those that choosing a model takes, and
-    whatever the frame has that the catalog has not, such as the cost that `estimate` adds. Prices are USD per million
-    tokens. Raises ValueError for a column that the frame lacks.
+    `limit`: how many rows at most. `columns`: names of columns, and "abilities" for a summary of what each model can
+    do. By default these are the columns to choose a model by and, besides, those that the catalog does not have, such
+    as the cost that `nbkit.estimate` adds. Of a frame that lacks columns of the catalog all are shown. Prices are USD
+    per million tokens, lengths tokens.
+
+    Raises ValueError for a column that the frame lacks.
     """
-    rows, note = frame.head(limit), _note(frame, limit)
-    names = _chosen(rows, columns)
+    rows, note = frame.head(limit), _caption(frame, limit)
+    names = _choose_columns(rows, columns)
     if get_ipython() is None:
-        print(_bundle(rows, names, note)["text/plain"])  # noqa: T201 - where there is no display
+        print(_bundle(rows, names, note)["text/plain"])  # noqa: T201 - a plain Python shell displays nothing
         return
     place, displayed = uuid4().hex, Event()
 
     def renew(_: Collection[str]) -> None:
-        displayed.wait()
+        displayed.wait()  # a logo may arrive before the table stands
         update_display(_bundle(rows, names, note), raw=True, display_id=place)
 
     if person_in_front():
-        fetch_logos(_providers(rows), renew)  # first: a logo that comes before the table is made is in it
+        fetch_logos(_providers(rows), renew)  # first: a logo that arrives before the table is made is in it
     display(_bundle(rows, names, note), raw=True, display_id=place)
     displayed.set()
 
 
 def table(frame: pd.DataFrame) -> dict[str, str]:
-    """What `show` displays of all rows, with the logos at hand: text/html and its twin text/plain."""
-    return _bundle(frame, _chosen(frame, None), _note(frame, len(frame)))
+    """Make what `show` displays of all rows, with the logos at hand: text/html and its twin text/plain."""
+    return _bundle(frame, _choose_columns(frame, None), _caption(frame, len(frame)))
 
 
 def fetch_logos(providers: Iterable[str], arrived: Callable[[Collection[str]], object]) -> None:
-    """`logos.fetch_soon` for the providers that models.dev lists: it need not know of a user's own."""
+    """Fetch logos of the providers that models.dev lists: it shall not learn about a user's own.
+
+    `arrived` is called as `logos.fetch_soon` says.
+    """
     listed = {provider.id for provider in current_snapshot().distinct("provider")}
     logos.fetch_soon([provider for provider in providers if provider in listed], arrived)
 
 
 def pictures(providers: Iterable[str]) -> dict[str, str]:
-    """Each provider's logo as a `data:` URL; a letter tile where none is at hand."""
+    """Make a `data:` URL of each provider's logo; a tile with its letter where none is at hand."""
     wanted = set(providers)
-    held = logos.held(wanted)
+    held = logos.read_logos(wanted)
     return {provider: picture(provider, held.get(provider)) for provider in wanted}
 
 
-def _chosen(frame: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:
+def _choose_columns(frame: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:
     own = [str(name) for name in frame]
     if columns is None:
-        if not set(own) >= _CATALOG:  # somebody has chosen some
+        if not set(own) >= _CATALOG:  # a person has chosen some
             return own
         usual = [name for name in _COLUMNS if name != "status" or frame["status"].notna().any()]
         return usual + [name for name in own if name not in _CATALOG]
     if not columns:
         raise ValueError("no column to show")
-    known = {*own, *(["abilities"] if ABILITIES.keys() & set(own) else [])}
+    known = {*own, *(["abilities"] if set(SUMMARY) & set(own) else [])}
     if missing := [name for name in columns if name not in known]:
         raise ValueError(f"no column {missing[0]!r} in these rows")
     return list(columns)
 
 
 def _providers(frame: pd.DataFrame) -> list[str]:
-    """Each row's provider; "" where the rows do not say."""
+    """The provider of each row; "" where it is unknown."""
     return frame["provider"].astype("object").fillna("").tolist() if "provider" in frame else [""] * len(frame)
 
 
@@ -115,7 +112,7 @@ def _heading(name: str) -> str:
     return _line(_HEADINGS.get(name, name.replace("_", " ")))
 
 
-def _note(frame: pd.DataFrame, limit: int) -> str:
+def _caption(frame: pd.DataFrame, limit: int) -> str:
     count, hidden = f"{len(frame):,} {'model' if len(frame) == 1 else 'models'}", len(frame) - limit
     note = f"The first {limit:,} of {count}; {hidden:,} not shown." if hidden > 0 else f"{count}."
     day = frame.attrs.get("date")
@@ -123,16 +120,16 @@ def _note(frame: pd.DataFrame, limit: int) -> str:
 
 
 def _text(name: str, row: Mapping[Any, Any]) -> str:
-    """A cell to read."""
+    """A cell as text."""
     if name == "abilities":
-        return ", ".join(label for flag, label in ABILITIES.items() if flag in row and _is(row[flag]))
+        return ", ".join(ABILITIES[flag].label for flag in SUMMARY if flag in row and _is_true(row[flag]))
     value = row.get("provider_name", row[name]) if name == "provider" else row[name]
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return "" if name == "status" else "unknown"  # without a status it is generally available
-    return _written(name, value) if pd.api.types.is_scalar(value) or value else ""
+    return _format(name, value) if pd.api.types.is_scalar(value) or value else ""
 
 
-def _written(name: str, value: Any) -> str:
+def _format(name: str, value: Any) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
@@ -145,7 +142,7 @@ def _written(name: str, value: Any) -> str:
     return _line(value)
 
 
-def _is(value: Any) -> bool:
+def _is_true(value: Any) -> bool:
     return not pd.isna(value) and bool(value)
 
 

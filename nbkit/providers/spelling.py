@@ -1,8 +1,9 @@
-"""What is the same in two names of one model: hosts differ in case, separators, prefixes and dates.
+"""Spellings of one model's name: hosts differ in case, separators, prefixes and dates.
 
-`key` is safe: two models of one vendor with the same key are the same model. `forms` goes further, and is only good for
-models of one vendor: hosts put the vendor and the region before a name ("us.anthropic.claude-sonnet-5"), and its day
-behind it. Days are dropped, months are not: "deepseek-v4-flash-0731" and "-0423" are two models.
+`normalize` is safe: two models of one vendor with the same normalized name are the same model. `list_spellings` goes
+further, and is only good for models of one vendor: hosts put the vendor and the region before a name
+("us.anthropic.claude-sonnet-5") and a day behind it. Days are dropped, months are not: "deepseek-v4-flash-0731" and
+"-0423" are two models. `split_name` takes a name apart for the search in words.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ _SEPARATORS = re.compile(r"[\s._-]+|(?<=[a-z])(?=\d)")  # "llama3.3" is "llama-3
 _REGION = re.compile(r"^(us-gov|us|eu|apac|global|jp|au|ca)\.|@(default|global|us|eu)$")
 _REVISION = re.compile(r"-v?\d+:\d+$")  # Amazon's
 _DAY = re.compile(r"[-@](20\d{6}|20\d\d-\d\d-\d\d)(?=$|[-:@])")
+_VERSION = re.compile(r"(?<![\w.])(\d{1,2})-(\d{1,2})(?![\w.])")
+_WORD = re.compile(r"[^\W_]+(?:\.\d+)*")
+_WORD_AND_NUMBER = re.compile(r"([^\W\d_]+)(\d+(?:\.\d+)*[^\W_]*)")
 
 
 @cache
-def key(name: str) -> str:
-    """A name without regard to case and separators; a slash stays."""
+def normalize(name: str) -> str:
+    """Rewrite a name without regard to case and separators; a slash stays."""
     return _SEPARATORS.sub("-", name.strip().lower())
 
 
-def forms(model: str, vendor: str, *, dated: bool) -> frozenset[str]:
-    """The keys that a model of this vendor may go by at other hosts; `dated` keeps the day in its name."""
+def list_spellings(model: str, vendor: str, *, dated: bool) -> frozenset[str]:
+    """List the normalized names of a model of this vendor at other hosts; `dated` keeps the day in its name."""
     name = _REVISION.sub("", _REGION.sub("", _REGION.sub("", model.rpartition("/")[2].lower())))
-    name = key(_DAY.sub(r"-\1", name) if dated else _DAY.sub("", name))
-    prefixes = (f"{key(word)}-" for word in (vendor, *_spellings().get(vendor, ())))
+    name = normalize(_DAY.sub(r"-\1", name) if dated else _DAY.sub("", name))
+    prefixes = (f"{normalize(word)}-" for word in (vendor, *_vendor_words().get(vendor, ())))
     return frozenset({name, *(name.removeprefix(prefix) for prefix in prefixes)})
 
 
@@ -37,19 +41,38 @@ def has_day(model: str) -> bool:
     return _DAY.search(model) is not None
 
 
-def vendor_called(word: str) -> str:
-    """The vendor that hosts call `word`, in models.dev's spelling."""
+def find_vendor(word: str) -> str:
+    """Translate a host's word for a vendor into models.dev's: "z-ai" is "zhipuai"."""
     return str(table("vendor_mappings")["spelling"].get(word.lower(), word.lower()))
 
 
-def own_providers(vendor: str) -> tuple[str, ...]:
-    """The providers through which a vendor sells its models itself, the first choice first."""
+def find_own_providers(vendor: str) -> tuple[str, ...]:
+    """List the providers through which a vendor sells its models itself, the first choice first."""
     return tuple(table("vendor_mappings")["first_party"].get(vendor, (vendor,)))
 
 
 @cache
-def _spellings() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _vendor_words() -> dict[str, list[str]]:
+    """By vendor, the words that hosts use for it."""
+    words: dict[str, list[str]] = {}
     for word, vendor in table("vendor_mappings")["spelling"].items():
-        found.setdefault(vendor, []).append(word)
-    return found
+        words.setdefault(vendor, []).append(word)
+    return words
+
+
+def split_words(name: str) -> list[str]:
+    """Split a name in lower case into its words; versions are joined: "claude-sonnet-4-5" ends with "4.5"."""
+    return _WORD.findall(_VERSION.sub(r"\1.\2", name.lower()))
+
+
+def split_name(name: str) -> set[str]:
+    """Split a name into all words by which it can be found: "Qwen3.5-9B" has qwen3.5, qwen, 3.5 and 9b."""
+    words = split_words(name)
+    return {*words, *(part for word in words for part in split_number(word) or ())}
+
+
+@cache
+def split_number(word: str) -> tuple[str, str] | None:
+    """Split "qwen3.5" into "qwen" and "3.5"; None where a word is not letters and then a number."""
+    parts = _WORD_AND_NUMBER.fullmatch(word)
+    return (parts[1], parts[2]) if parts else None

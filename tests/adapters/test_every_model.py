@@ -3,7 +3,7 @@
 import pytest
 
 from nbkit.adapters.prepare import prepare
-from nbkit.choose.coverage import reachable
+from nbkit.choose.coverage import list_reach
 from nbkit.errors import ProviderNotSupportedError, UnsupportedFeatureError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.endpoints import resolve_endpoint
@@ -35,7 +35,7 @@ TOOLLESS = {name: value for name, value in OPTIONS.items() if not name.startswit
 
 def test_every_model_has_a_request_or_a_reason(monkeypatch):
     snapshot = current_snapshot()
-    for name in {name for row in reachable(snapshot) for name in row.needs}:
+    for name in {name for row in list_reach(snapshot) for name in row.needs}:
         monkeypatch.setenv(name, "here.example")
     prepared, refused = 0, []
     for model_id in snapshot.ids:

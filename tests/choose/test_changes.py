@@ -13,7 +13,7 @@ import pytest
 from nbkit import changes, load_catalog
 from nbkit.errors import CatalogError
 from nbkit.modelsdev.records import parse
-from nbkit.modelsdev.snapshot import Meta, build, bundled, read, write
+from nbkit.modelsdev.snapshot import BUNDLED, Meta, build, read, write
 from nbkit.settings import override, settings
 
 COLUMNS = ["id", "change", "field", "before", "after", "percent"]
@@ -37,7 +37,7 @@ OLD = {
         "npm": "x",
         "models": {
             "same": model(cost={"input": 2, "output": 10, "tiers": [TIER]}),
-            "gone": model(),
+            "retired": model(),
             "old": model(status="beta"),
             "cheaper": model(),
             "priced": model(cost={}),
@@ -62,7 +62,7 @@ NEW["acme"]["models"] |= {
     ),
     "fresh": model(),
 }
-del NEW["acme"]["models"]["gone"]
+del NEW["acme"]["models"]["retired"]
 
 
 @pytest.fixture
@@ -77,12 +77,12 @@ def files(tmp_path):
 
 
 def test_every_kind_of_change(files):
-    found = changes(*files)
-    rows = [tuple(row) for row in found.astype(object).where(found.notna(), None).itertuples(index=False)]
+    changed = changes(*files)
+    rows = [tuple(row) for row in changed.astype(object).where(changed.notna(), None).itertuples(index=False)]
     tier = {"size": 200_000, "rates": {"input": 4.0, "output": 20.0}}
-    assert list(found.columns) == COLUMNS
+    assert list(changed.columns) == COLUMNS
     assert rows == [
-        ("acme/gone", "removed", None, None, None, None),
+        ("acme/retired", "removed", None, None, None, None),
         ("acme/old", "deprecated", "status", "beta", "deprecated", None),
         ("acme/cheaper", "repriced", "input_cost", 2.0, 1.5, -25.0),
         ("acme/cheaper", "repriced", "cache_read_cost", None, 0.1, None),
@@ -101,12 +101,12 @@ def test_every_kind_of_change(files):
 
 def test_both_sides_are_named(files):
     old, new = files
-    said = changes(old, str(new)).attrs
-    assert said["old"] == {"source": str(old), "date": "2026-08-01", "rows": 8}
-    assert said["new"] == {"source": str(new), "date": "2026-09-01", "rows": 8}
+    attrs = changes(old, str(new)).attrs
+    assert attrs["old"] == {"source": str(old), "date": "2026-08-01", "rows": 8}
+    assert attrs["new"] == {"source": str(new), "date": "2026-09-01", "rows": 8}
 
 
-def test_the_other_way_round_is_the_opposite(files):
+def test_the_reverse_is_the_opposite(files):
     old, new = files
     there, back = changes(old, new), changes(new, old)
     opposite = {"added": "removed", "removed": "added"}
@@ -121,7 +121,7 @@ def test_nothing_changed_is_an_empty_frame_of_the_same_form(files):
     assert nothing.empty
     assert list(nothing.columns) == COLUMNS
     assert nothing.dtypes.equals(something.dtypes)
-    meta = read(bundled()).meta
+    meta = read(BUNDLED).meta
     assert nothing.attrs["old"] == nothing.attrs["new"] == {"source": "bundled", "date": meta.date, "rows": 8337}
 
 
@@ -133,9 +133,9 @@ def test_frames_and_packed_files_and_the_cache_are_compared_too(files, tmp_path)
 
     frame = load_catalog()
     dearer = frame.assign(input_cost=frame.input_cost.where(frame.index != "openai/gpt-6-luna", 99.0))
-    found = changes(frame, dearer)
-    assert found[["id", "change", "after"]].to_numpy().tolist() == [["openai/gpt-6-luna", "repriced", 99.0]]
-    assert found.attrs["new"]["source"] == "bundled"
+    repriced = changes(frame, dearer)
+    assert repriced[["id", "change", "after"]].to_numpy().tolist() == [["openai/gpt-6-luna", "repriced", 99.0]]
+    assert repriced.attrs["new"]["source"] == "bundled"
 
     with override(cache_dir=tmp_path):
         write(settings().cache_dir / "models.dev.gz", read(new))
@@ -143,7 +143,7 @@ def test_frames_and_packed_files_and_the_cache_are_compared_too(files, tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\x1f\x8bcut", b"[]", gzip.compress(b'{"schema":99}')])
-def test_what_is_no_catalog_says_so(tmp_path, content):
+def test_a_file_that_is_not_a_catalog_raises(tmp_path, content):
     path = tmp_path / "api.json"
     if content is not None:
         path.write_bytes(content)

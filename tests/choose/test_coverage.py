@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 import nbkit
-from nbkit.choose.coverage import reachable, unreachable
-from nbkit.modelsdev.snapshot import bundled, read
+from nbkit.choose.coverage import list_reach, list_unreachable
+from nbkit.modelsdev.snapshot import BUNDLED, read
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def snapshot():
-    return read(bundled())
+    return read(BUNDLED)
 
 
 def test_every_provider_has_a_row(snapshot):
-    rows = reachable(snapshot)
+    rows = list_reach(snapshot)
     assert [row.provider.id for row in rows] == sorted({model_id.partition("/")[0] for model_id in snapshot.ids})
     assert (len(rows), sum(row.models for row in rows)) == (225, 8337)
     for row in rows:
@@ -28,19 +28,19 @@ def test_every_provider_has_a_row(snapshot):
 
 
 def test_99_percent_of_the_models_resolve(snapshot):
-    cannot = unreachable(snapshot)
+    cannot = list_unreachable(snapshot)
     assert len(cannot) <= 0.01 * len(snapshot)
     assert {model_id.partition("/")[0] for model_id, _ in cannot} == {"gitlab", "sap-ai-core", "watsonx"}
     assert all(len(why) > 40 for _, why in cannot)
 
 
 def test_no_address_holds_a_key(snapshot):
-    for row in reachable(snapshot):
+    for row in list_reach(snapshot):
         assert not set(row.needs) & set(row.variables)
 
 
 def test_credentials_in_words(snapshot):
-    words = {row.provider.id: row.credentials for row in reachable(snapshot)}
+    words = {row.provider.id: row.credentials for row in list_reach(snapshot)}
     assert words["openai"] == "OPENAI_API_KEY"
     assert words["azure"] == "AZURE_API_KEY, and AZURE_RESOURCE_NAME"
     assert words["lmstudio"] == "none"

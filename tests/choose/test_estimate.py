@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import pytest
 
@@ -11,7 +10,7 @@ from nbkit.choose.estimate import estimate
 from nbkit.choose.frame import build_frame
 from nbkit.conversation.completion import Usage
 from nbkit.modelsdev.records import parse
-from nbkit.modelsdev.snapshot import Meta, build, bundled, read
+from nbkit.modelsdev.snapshot import BUNDLED, Meta, build, read
 
 
 @pytest.fixture
@@ -30,14 +29,14 @@ def shop(row, seller):
     return build_frame(build(parse({"acme": seller(models)}), Meta("", "2026-09-30")))
 
 
-def costs(found):
-    return {model_id.removeprefix("acme/"): cost for model_id, cost in found.cost.items() if not math.isnan(cost)}
+def costs(estimated):
+    return {model_id.removeprefix("acme/"): cost for model_id, cost in estimated.cost.items() if not math.isnan(cost)}
 
 
 def test_the_cheapest_comes_first_and_the_unknown_last(shop):
-    found = estimate(shop, input_tokens=100_000, output_tokens=10_000, calls=10)
-    assert costs(found) == pytest.approx({"tiered": 10 * (0.2 + 0.1), "plain": 10 * (0.3 + 0.15)})
-    assert list(found.index) == ["acme/tiered", "acme/plain", "acme/unknown", "acme/embedding"]
+    estimated = estimate(shop, input_tokens=100_000, output_tokens=10_000, calls=10)
+    assert costs(estimated) == pytest.approx({"tiered": 10 * (0.2 + 0.1), "plain": 10 * (0.3 + 0.15)})
+    assert list(estimated.index) == ["acme/tiered", "acme/plain", "acme/unknown", "acme/embedding"]
     assert "cost" not in shop
 
 
@@ -74,14 +73,14 @@ WORKLOADS = [
 
 @pytest.fixture(scope="module")
 def whole():
-    snapshot = read(bundled())
+    snapshot = read(BUNDLED)
     return snapshot, build_frame(snapshot)
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_an_estimate_is_what_the_bill_will_say_for_every_row(whole, workload):
     snapshot, rows = whole
-    found = estimate(rows, **workload, calls=3)
+    estimated = estimate(rows, **workload, calls=3)
     cached, written = workload.get("cached_tokens", 0), workload.get("cache_write_tokens", 0)
     usage = Usage(
         input=workload["input_tokens"] - cached - written,
@@ -90,8 +89,8 @@ def test_an_estimate_is_what_the_bill_will_say_for_every_row(whole, workload):
         output=workload["output_tokens"],
         reasoning=workload.get("reasoning_tokens", 0),
     )
-    assert len(found) == len(rows) == len(snapshot.ids)
-    for model_id, cost, note in zip(found.index, found["cost"], found["note"], strict=True):
+    assert len(estimated) == len(rows) == len(snapshot.ids)
+    for model_id, cost, note in zip(estimated.index, estimated["cost"], estimated["note"], strict=True):
         record = snapshot.record(model_id)
         billed = bill(usage, Cost(record.rates, [(tier["size"], tier["rates"]) for tier in record.tiers]))
         assert (math.isnan(cost) and billed.total is None) or cost == pytest.approx(3 * billed.total), model_id
@@ -103,7 +102,7 @@ def test_an_estimate_is_what_the_bill_will_say_for_every_row(whole, workload):
 def test_it_is_what_a_person_gets_who_adds_it_up(whole, workload):
     """By the rules of models.dev's schema, without the code that bills."""
     snapshot, rows = whole
-    found = estimate(rows, **workload)["cost"].to_dict()
+    estimated = estimate(rows, **workload)["cost"].to_dict()
     total, cached = workload["input_tokens"], workload.get("cached_tokens", 0)
     written, thought = workload.get("cache_write_tokens", 0), workload.get("reasoning_tokens", 0)
     for model_id in snapshot.ids:
@@ -122,13 +121,13 @@ def test_it_is_what_a_person_gets_who_adds_it_up(whole, workload):
             (thought, think),
         ]
         if any(tokens and rate is None for tokens, rate in parts):
-            assert math.isnan(found[model_id]), model_id
+            assert math.isnan(estimated[model_id]), model_id
         else:
             usd = sum(tokens * rate for tokens, rate in parts if tokens) / 1_000_000
-            assert found[model_id] == pytest.approx(usd), model_id
+            assert estimated[model_id] == pytest.approx(usd), model_id
 
 
-def test_what_is_no_offer_is_kept_apart(row, seller):
+def test_rows_that_are_not_an_offer_are_kept_apart(row, seller):
     models = {
         "unknown": row(cost={}),
         "plan": row(cost={"input": 0, "output": 0}),
@@ -138,8 +137,8 @@ def test_what_is_no_offer_is_kept_apart(row, seller):
         "cacheless": row(cost={"input": 1, "output": 2}, limit={}),
     }
     shop = build_frame(build(parse({"acme": seller(models)}), Meta("", "2026-09-30")))
-    found = estimate(shop, input_tokens=10_000, output_tokens=100, cached_tokens=5_000)
-    assert dict(zip(found["model"], found["note"], strict=True)) == {
+    estimated = estimate(shop, input_tokens=10_000, output_tokens=100, cached_tokens=5_000)
+    assert dict(zip(estimated["model"], estimated["note"], strict=True)) == {
         "cacheless": "cache priced as input",
         "dear": "",
         "plan": "0: free, or a plan",
@@ -147,7 +146,7 @@ def test_what_is_no_offer_is_kept_apart(row, seller):
         "limited": "longer than its context",
         "unknown": "price unknown",
     }
-    assert [*found["model"]] == ["cacheless", "dear", "plan", "short", "limited", "unknown"]
+    assert [*estimated["model"]] == ["cacheless", "dear", "plan", "short", "limited", "unknown"]
     nothing = estimate(shop, input_tokens=0, output_tokens=0)
     assert set(nothing["note"]) == {""}
 
@@ -159,9 +158,9 @@ def test_a_prompt_is_counted_as_each_model_would(row, seller):
         build(parse({"acme": seller({name: row(cost=prices) for name in names})}), Meta("", "2026-09-30"))
     )
     prompt = [{"role": "user", "content": "Why is the sky blue, and the sunset red? " * 40}]
-    found = estimate(shop, prompt=prompt, output_tokens=0)
-    assert [*found["model"]] == ["llama-5", "claude-haiku-4-5", "claude-sonnet-5-5"]
-    for name, tokens, cost in zip(found["model"], found["input_tokens"], found["cost"], strict=True):
+    estimated = estimate(shop, prompt=prompt, output_tokens=0)
+    assert [*estimated["model"]] == ["llama-5", "claude-haiku-4-5", "claude-sonnet-5-5"]
+    for name, tokens, cost in zip(estimated["model"], estimated["input_tokens"], estimated["cost"], strict=True):
         assert tokens == int(count_tokens(prompt, name))
         assert cost == pytest.approx(tokens / 1e6)
     assert "input_tokens" not in estimate(shop, input_tokens=5, output_tokens=0)
@@ -171,15 +170,6 @@ def test_a_prompt_is_counted_as_each_model_would(row, seller):
 def test_either_a_number_or_a_prompt(shop, given):
     with pytest.raises(TypeError, match="either input_tokens or a prompt"):
         estimate(shop, output_tokens=1, **given)
-
-
-def test_the_whole_catalog_takes_milliseconds(whole):
-    def once():
-        began = time.process_time()
-        estimate(whole[1], **WORKLOADS[1])
-        return time.process_time() - began
-
-    assert min(once() for _ in range(5)) < 0.015
 
 
 def test_it_works_on_any_slice(shop):

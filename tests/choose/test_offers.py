@@ -16,23 +16,23 @@ def catalog():
 
 
 def test_what_models_dev_calls_one_model_is_listed_whole(catalog):
-    found = offers("claude-sonnet-5")
-    said = set(catalog.index[catalog.canonical == "anthropic/claude-sonnet-5"])
-    assert set(found.index[found.match == "canonical"]) == said | {"anthropic/claude-sonnet-5"}
-    assert "amazon-bedrock/eu.anthropic.claude-sonnet-5" in found.index  # each region is an offer
-    assert "anthropic/claude-sonnet-5-5" not in found.index
+    offered = offers("claude-sonnet-5")
+    named = set(catalog.index[catalog.canonical == "anthropic/claude-sonnet-5"])
+    assert set(offered.index[offered.match == "canonical"]) == named | {"anthropic/claude-sonnet-5"}
+    assert "amazon-bedrock/eu.anthropic.claude-sonnet-5" in offered.index  # each region is an offer
+    assert "anthropic/claude-sonnet-5-5" not in offered.index
     for same in ("anthropic/claude-sonnet-5", "anthropic/anthropic/claude-sonnet-5", "Claude Sonnet 5"):
-        assert list(offers(same).index) == list(found.index)
+        assert list(offers(same).index) == list(offered.index)
 
 
 def test_prices_come_first_plans_after_them_and_the_unknown_last(catalog):
-    found = offers("glm-5.2")
-    price = (3 * catalog.input_cost + catalog.output_cost)[found.index] / 4
-    assert np.array_equal(found.blended_cost, price, equal_nan=True)
-    kind = np.where(price.isna(), 2, np.where(found.plan, 1, 0))
+    offered = offers("glm-5.2")
+    price = (3 * catalog.input_cost + catalog.output_cost)[offered.index] / 4
+    assert np.array_equal(offered.blended_cost, price, equal_nan=True)
+    kind = np.where(price.isna(), 2, np.where(offered.plan, 1, 0))
     assert {*kind} == {0, 1, 2}
     assert (np.diff(kind) >= 0).all()
-    paid = found[kind == 0]
+    paid = offered[kind == 0]
     assert paid.blended_cost.is_monotonic_increasing
     assert paid.extra.iloc[0] == 0
     assert (
@@ -40,22 +40,22 @@ def test_prices_come_first_plans_after_them_and_the_unknown_last(catalog):
     )
     above = (paid.blended_cost / paid.blended_cost.iloc[0] - 1) * 100
     assert paid.extra.tolist() == pytest.approx(above.tolist(), abs=0.06)
-    assert found.extra[kind > 0].isna().all()
-    assert (found.plan == ((found.input_cost == 0) & (found.output_cost == 0))).all()
-    assert (found.caching == found.cache_read_cost.notna()).all()
+    assert offered.extra[kind > 0].isna().all()
+    assert (offered.plan == ((offered.input_cost == 0) & (offered.output_cost == 0))).all()
+    assert (offered.caching == offered.cache_read_cost.notna()).all()
 
 
 def test_names_fill_in_where_models_dev_says_nothing(catalog):
-    found = offers("openai/gpt-oss-120b")
-    named = found[found.match == "name"]
+    offered = offers("openai/gpt-oss-120b")
+    named = offered[offered.match == "name"]
     assert {"deepinfra/openai/gpt-oss-120b", "digitalocean/openai-gpt-oss-120b"} <= set(named.index)
     assert catalog.canonical[named.index].isna().all()
-    assert set(named.provider).isdisjoint(found.provider[found.match == "canonical"])
-    assert "groq/openai/gpt-oss-20b" not in found.index
-    assert list(offers("gpt-oss-120b").index) == list(found.index)  # many hosts, but one model
+    assert set(named.provider).isdisjoint(offered.provider[offered.match == "canonical"])
+    assert "groq/openai/gpt-oss-20b" not in offered.index
+    assert list(offers("gpt-oss-120b").index) == list(offered.index)  # many hosts, but one model
 
 
-def test_the_day_in_a_name_counts_where_it_is_asked_for():
+def test_the_day_in_a_name_counts_where_the_name_has_one():
     dated, any_day = offers("claude-haiku-4-5-20251001"), offers("claude-haiku-4-5")
     assert "google-vertex/claude-haiku-4-5@20251001" in dated.index
     assert any_day.match["google-vertex/claude-haiku-4-5@20251001"] == "name"
@@ -69,13 +69,13 @@ def test_the_vendors_own_row_leads_to_the_canonical_id():
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("auto", "'auto' may mean several models: name one of "),
         ("claude-sonet-5", "did you mean anthropic/claude-sonnet-5"),
         ("openai/gpt-of-tomorrow", "the catalog does not list 'openai/gpt-of-tomorrow'"),
     ],
 )
-def test_who_means_no_model_is_told(name, said):
-    with pytest.raises(ModelNotFoundError, match=said):
+def test_a_name_without_a_model_raises(name, message):
+    with pytest.raises(ModelNotFoundError, match=message):
         offers(name)

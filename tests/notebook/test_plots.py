@@ -68,7 +68,7 @@ def omitted(chart):
 
 
 @each_chart
-def test_a_chart_leaves_three_readings(frame, draw):
+def test_a_chart_leaves_three_versions(frame, draw):
     bundle = draw(frame, "My <b>title")._repr_mimebundle_()
     assert set(bundle) == {PLOTLY_MIME, "text/html", "text/plain"}
     assert "My <b>title" in bundle["text/plain"]
@@ -173,7 +173,7 @@ def test_what_is_not_drawn_is_counted(workload):
     assert "not drawn" not in plots.workload(part[part["cost"] > 0]).title
 
 
-def test_models_that_cannot_read_the_prompt_are_no_bars():
+def test_models_that_cannot_read_the_prompt_are_not_drawn():
     chart = plots.workload(nbkit.estimate(nbkit.demo_models(), input_tokens=150_000, output_tokens=1_000))
     assert omitted(chart) == {"that read less than the prompt": 3}
     assert set(chart.table["model"]) == {"Sage (simulated)", "Scholar (simulated)"}
@@ -293,15 +293,15 @@ def test_each_cell_is_yes_no_or_unknown():
     layout = drawn(chart)["layout"]
     assert omitted(chart) == {"further models": 32}
     columns = dict(zip(layout["xaxis"]["ticktext"], layout["xaxis"]["tickvals"], strict=True))
-    found = {}
+    cells = {}
     for trace in drawn(chart)["data"]:
         answer = re.search(r"%{x}: (\S+)</b>", trace["hovertemplate"])[1]
-        found |= dict.fromkeys(zip(trace["x"], trace["y"], strict=True), answer)
-    assert len(found) == 12 * len(columns)
+        cells |= dict.fromkeys(zip(trace["x"], trace["y"], strict=True), answer)
+    assert len(cells) == 12 * len(columns)
     named = {"PDF": "pdf_in", "tools": "tools", "JSON": "structured_output", "open<br>weights": "open_weights"}
     for heading, column in named.items():
         for row, value in enumerate(frame[column].head(12)):
-            assert found[columns[heading], row] == ("?" if value is pd.NA else "yes" if value else "no")
+            assert cells[columns[heading], row] == ("?" if value is pd.NA else "yes" if value else "no")
     assert list(chart.table["JSON"].head(4)) == ["?"] * 4
     assert {(trace.get("marker") or {}).get("symbol") for trace in drawn(chart)["data"]} == {"circle", "line-ew", None}
 
@@ -309,18 +309,18 @@ def test_each_cell_is_yes_no_or_unknown():
 # Conversations
 
 
-def billed(row, turns, said, answered, cached):
-    """What each turn has cost so far, by bills of single calls."""
+def billed(row, turns, prompt, answer, cached):
+    """The cost after each turn, by bills of single calls."""
     rates = {name: row[f"{name}_cost"] for name in BUCKETS if pd.notna(row[f"{name}_cost"])}
     cost = Cost(rates, [(tier["size"], tier["rates"]) for tier in row["tiers"]])
     spent, history, read = [0.0], 0, 0
     for _ in range(turns):
-        new = history + said - read
-        prompt = {"cache_read": read, "cache_write": new} if cached else {"input": history + said}
-        usage = Usage(output=answered, **prompt)
+        new = history + prompt - read
+        counts = {"cache_read": read, "cache_write": new} if cached else {"input": history + prompt}
+        usage = Usage(output=answer, **counts)
         spent.append(spent[-1] + bill(usage, cost).total)
-        read = history + said if cached else 0
-        history += said + answered
+        read = history + prompt if cached else 0
+        history += prompt + answer
     return spent[1:]
 
 
@@ -332,9 +332,9 @@ def test_a_conversation_costs_what_its_bills_add_up_to(cached):
     (model,) = frame.index[frame["context"] >= 360_600]
     lines = drawn(chart)["data"]
     assert [line["line"]["dash"] for line in lines] == (["solid", "dot"] if cached else ["solid"])
-    for line, way in zip(lines, (cached, False), strict=False):
+    for line, mode in zip(lines, (cached, False), strict=False):
         assert line["x"] == [1, 2, 3, 4, 5, 6]
-        assert line["y"] == pytest.approx(billed(frame.loc[model], 6, 60_000, 100, way), rel=1e-5)
+        assert line["y"] == pytest.approx(billed(frame.loc[model], 6, 60_000, 100, mode), rel=1e-5)
     assert ("without cache (USD)" in chart.table) == cached
 
 

@@ -1,6 +1,7 @@
 import threading
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from shutil import copy
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from kernels import Kernel, displays
 from shells import running_shell
 
 import nbkit
+from nbkit.modelsdev.snapshot import BUNDLED
 from nbkit.notebook.show import fetch_logos, pictures, show, table
 from nbkit.settings import override
 
@@ -91,7 +93,7 @@ def test_status_is_a_column_where_one_has_any(read, frame):
     assert [row[-1] for row in html.rows[1:]] == ["", "", "", "deprecated"]
 
 
-def test_what_the_catalog_has_not_is_shown_too(read, frame):
+def test_columns_that_are_not_of_the_catalog_are_shown_too(read, frame):
     html, _ = read(nbkit.estimate(frame, input_tokens=10_000, output_tokens=0, calls=100).assign(my_rank=[1, 2, 3]))
     place = html.rows[0].index("cost")
     assert [row[place] for row in html.rows[1:3]] == [
@@ -100,7 +102,7 @@ def test_what_the_catalog_has_not_is_shown_too(read, frame):
     assert [row[html.rows[0].index("my rank")] for row in html.rows[1:]] == ["1", "2", "3"]
 
 
-def test_chosen_columns_in_the_order_that_is_asked_for(read, frame):
+def test_chosen_columns_in_the_given_order(read, frame):
     names = ["provider", "vision", "context", "tiers", "structured_output", "abilities", "cache_read_cost"]
     html, _ = read(frame, names)
     assert html.rows[0] == [
@@ -198,12 +200,12 @@ def test_without_ipython_it_is_printed(frame, capsys):
 
 @pytest.fixture
 def site():
-    """The address of a models.dev on 127.0.0.1, and the paths asked for."""
-    asked = []
+    """The address of a models.dev on 127.0.0.1, and the paths that were requested."""
+    requests = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requests.append(self.path)
             there = self.path == "/logos/anthropic.svg"
             self.send_response(200 if there else 404)
             self.end_headers()
@@ -215,13 +217,14 @@ def site():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/api.json", asked
+    yield f"http://127.0.0.1:{server.server_port}/api.json", requests
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def test_a_users_own_providers_are_not_asked_about(site, tmp_path):
+def test_logos_of_a_users_own_providers_are_not_requested(site, tmp_path):
+    copy(BUNDLED, tmp_path / "models.dev.gz")  # a catalog of today: none is fetched
     with override(offline=False, catalog_url=site[0], cache_dir=tmp_path):
         there = threading.Event()
         tiles = pictures(["demo", "anthropic", "my-company", ""])
@@ -233,6 +236,7 @@ def test_a_users_own_providers_are_not_asked_about(site, tmp_path):
 
 
 def test_logos_are_put_in_where_the_table_stands(site, tmp_path):
+    copy(BUNDLED, tmp_path / "models.dev.gz")
     kernel = Kernel(tmp_path)
     try:
         kernel.run(
@@ -243,10 +247,10 @@ def test_logos_are_put_in_where_the_table_stands(site, tmp_path):
             changed.__enter__()
         """.replace("            ", "")
         )
-        heard = kernel.run('nbkit.show(nbkit.catalog.loc[["anthropic/claude-haiku-4-5"]])')
-        (first,) = displays(heard, "text/html")
-        kernel.until(lambda: displays(kernel.heard, "text/html", "update_display_data"))
-        (later,) = displays(kernel.heard, "text/html", "update_display_data")
+        messages = kernel.run('nbkit.show(nbkit.catalog.loc[["anthropic/claude-haiku-4-5"]])')
+        (first,) = displays(messages, "text/html")
+        kernel.until(lambda: displays(kernel.messages, "text/html", "update_display_data"))
+        (later,) = displays(kernel.messages, "text/html", "update_display_data")
     finally:
         kernel.close()
     before, after = (Reader(bundle["text/html"]) for bundle in (first, later))

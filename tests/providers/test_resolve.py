@@ -1,19 +1,23 @@
-"""What a name of a model means, and what it does not."""
+"""Names of models, and the records that they mean."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+import nbkit
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.resolve import resolve_model
-from nbkit.providers.spelling import forms, key, own_providers
+from nbkit.providers.spelling import find_own_providers, list_spellings, normalize
 from nbkit.providers.tables import table
 
 
 def meaning(name, **how):
-    found = resolve_model(name, **how)
-    return f"{found.provider.id}/{found.model}", found.record is not None
+    resolved = resolve_model(name, **how)
+    return f"{resolved.provider.id}/{resolved.model}", resolved.record is not None
 
 
 @pytest.mark.parametrize(
@@ -39,11 +43,9 @@ def test_names_that_mean_one_model(name, model_id):
     assert meaning(name) == (model_id, True)
 
 
-def test_every_id_and_every_path_that_is_no_id_means_its_own_row():
-    from nbkit import catalog
-
-    ids = set(catalog.index)
-    for model_id, path in catalog["path"].items():
+def test_every_id_and_every_path_that_is_not_an_id_means_its_own_row():
+    ids = set(nbkit.catalog.index)
+    for model_id, path in nbkit.catalog["path"].items():
         assert meaning(model_id) == (model_id, True)
         if path not in ids:
             assert meaning(path) == (model_id, True)
@@ -53,16 +55,16 @@ def test_an_open_model_of_many_hosts_is_not_guessed(monkeypatch):
     monkeypatch.delenv("GROQ_API_KEY", raising=False)
     with pytest.raises(ModelNotFoundError) as caught:
         resolve_model("gpt-oss-120b")
-    said = str(caught.value)
-    assert said.startswith("54 providers serve 'gpt-oss-120b': name one of ")
-    assert said.endswith("llmgateway-providers/runware/gpt-oss-120b: $0.032 in, $0.14 out per million tokens")
+    message = str(caught.value)
+    assert message.startswith("54 providers serve 'gpt-oss-120b': name one of ")
+    assert message.endswith("llmgateway-providers/runware/gpt-oss-120b: $0.032 in, $0.14 out per million tokens")
     monkeypatch.setenv("GROQ_API_KEY", "k")
     with pytest.raises(ModelNotFoundError, match="name one of groq/openai/gpt-oss-120b, "):
         resolve_model("gpt-oss-120b")
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (
             "llmgateway-providers/claude-sonnet-5",
@@ -70,13 +72,20 @@ def test_an_open_model_of_many_hosts_is_not_guessed(monkeypatch):
         ),
         ("antropic/claude-sonnet-5", r"did you mean anthropic/claude-sonnet-5, "),
         ("claude-sonet-5", r"did you mean anthropic/claude-sonnet-5, "),
-        ("nope-nope", r"^no model 'nope-nope'$"),  # nothing near is better than something far
+        ("nope-nope", r"^no model 'nope-nope'$"),  # nothing is better than something far
+        ("foo", r"^no model 'foo'$"),
         ("kimi-k2:thinking", "no model"),  # a variant is not a name with another separator
+        ("my-lab/claude-sonnet-5", r"did you mean anthropic/claude-sonnet-5, "),
+        ("gtp-5-mini", r"did you mean openai/gpt-5-mini, "),
+        ("gemini-pro-2.5", r"did you mean google/gemini-2.5-pro, "),  # the words count, not their order
+        ("deepseekv3.1", r"did you mean .*deepseek-v3.1[,?]"),
+        ("gpt-5-turbo", r"did you mean .*openai/gpt-5[,?-]"),  # no name has all the words
+        ("demo/swift-pro", r"did you mean demo/swift\?"),
         ("auto", "providers serve 'auto'"),
     ],
 )
-def test_names_that_do_not_decide(name, said):
-    with pytest.raises(ModelNotFoundError, match=said):
+def test_names_that_do_not_decide(name, message):
+    with pytest.raises(ModelNotFoundError, match=message):
         resolve_model(name)
 
 
@@ -88,7 +97,7 @@ def test_what_a_provider_does_not_list_is_taken_as_written():
 
 def test_no_two_models_of_a_provider_have_one_key():
     ids = current_snapshot().ids
-    assert len({key(model_id) for model_id in ids}) == len(ids)
+    assert len({normalize(model_id) for model_id in ids}) == len(ids)
 
 
 @pytest.mark.parametrize(
@@ -105,16 +114,38 @@ def test_no_two_models_of_a_provider_have_one_key():
     ],
 )
 def test_forms_of_one_model(one, other, vendor, alike):
-    assert bool(forms(one, vendor, dated=False) & forms(other, vendor, dated=False)) is alike
+    assert bool(list_spellings(one, vendor, dated=False) & list_spellings(other, vendor, dated=False)) is alike
 
 
-def test_a_day_counts_where_it_is_asked_for():
-    dated = forms("claude-opus-4-1-20250805", "anthropic", dated=True)
-    assert dated & forms("claude-opus-4-1@20250805", "anthropic", dated=True)
-    assert not dated & forms("claude-opus-4-1", "anthropic", dated=True)
+def test_a_day_counts_where_it_is_kept():
+    dated = list_spellings("claude-opus-4-1-20250805", "anthropic", dated=True)
+    assert dated & list_spellings("claude-opus-4-1@20250805", "anthropic", dated=True)
+    assert not dated & list_spellings("claude-opus-4-1", "anthropic", dated=True)
 
 
 def test_own_providers_are_listed_by_models_dev():
     listed = {provider.id for provider in current_snapshot().distinct("provider")} | {"demo"}
     assert {name for names in table("vendor_mappings")["first_party"].values() for name in names} <= listed
-    assert own_providers("anthropic") == ("anthropic",)
+    assert find_own_providers("anthropic") == ("anthropic",)
+
+
+@pytest.mark.parametrize("name", ["antropic/claude-sonnet-5", "gtp-5-mini", "gemini-pro-2.5", "qwen-3-codr"])
+def test_the_suggestions_are_the_first_models_of_a_search(name):
+    """Each is named once, at its vendor's own provider where that has it."""
+    with pytest.raises(ModelNotFoundError) as caught:
+        resolve_model(name)
+    ranked, names = nbkit.search(name.rpartition("/")[2], limit=None), nbkit.catalog["name"]
+    suggested = caught.value.nearest
+    assert len({*suggested}) == 3
+    assert names[suggested[0]] == ranked["name"].iloc[0]
+    for model_id in suggested:
+        vendor, provider = nbkit.catalog.loc[model_id, ["vendor", "provider"]]
+        own = ranked[ranked["provider"].isin(find_own_providers(vendor))]
+        assert provider in find_own_providers(vendor) or names[model_id] not in {*own["name"]}
+
+
+def test_resolving_a_name_needs_no_numpy():
+    call = "nbkit.get_adapter('claude-sonnet-5', api_key='k')"
+    code = f"import nbkit, sys; {call}; print({{*sys.modules}} & {{'numpy', 'pandas'}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

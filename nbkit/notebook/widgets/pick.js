@@ -2,20 +2,13 @@
 //
 // to the kernel    {kind: "query", view, seq, text, flags, ceiling, deprecated, sort}
 //                  {kind: "logos", providers}
-// from the kernel  {kind: "rows", view, seq, total, rows: [{id, name, provider, provider_id, caps, input, output, context}]}
-//                  {kind: "logos", logos: {provider_id: data URL}}; again when they have come
-// synced           value: the ids that are picked
+// from the kernel  {kind: "rows", view, seq, total, note,
+//                   rows: [{id, name, provider, provider_id, abilities, status, input, output, context}]}
+//                  {kind: "logos", logos: {provider_id: data URL}}; again when they have been fetched
+// synced           value: the ids that are picked; abilities: [[column, label, explanation]] of the buttons
 //
 // Everything from the catalog is set by textContent: names come from the internet.
 
-const FLAGS = [
-  ["vision", "vision", "reads images"],
-  ["tools", "tools", "calls tools"],
-  ["reasoning", "reasoning", "thinks before it answers"],
-  ["structured_output", "JSON", "answers in a given JSON schema"],
-  ["open_weights", "open", "its weights are public"],
-  ["has_key", "key", "a key of its provider is set in the environment"],
-];
 const SORTS = [
   ["relevance", "best match"],
   ["input_cost", "input price"],
@@ -41,9 +34,9 @@ function tokens(count) {
   return count >= 1e6 ? Number((count / 1e6).toPrecision(3)) + "M" : Math.round(count / 1e3) + "k";
 }
 
-function row(model, id) {
-  const caps = FLAGS.filter(([flag]) => model.caps.includes(flag));
-  const labels = caps.map(([, label, title]) => make("span", { class: "nbk-pick-cap", title }, label));
+function row(model, id, abilities) {
+  const own = abilities.filter(([flag]) => model.abilities.includes(flag));
+  const labels = own.map(([, label, title]) => make("span", { class: "nbk-pick-cap", title }, label));
   if (model.status) labels.push(make("span", { class: "nbk-pick-cap" }, model.status));
   return make(
     "div",
@@ -78,12 +71,12 @@ function render({ model, el }) {
   let patience;
 
   const search = make("input", {
-    class: "nbk-pick-search", type: "search", placeholder: "Search: name, provider, family",
+    class: "nbk-pick-search", type: "search", placeholder: "Search: sonet 5 vision cheap",
     role: "combobox", "aria-label": "Search models", "aria-expanded": "true", "aria-autocomplete": "list",
     "aria-controls": name("list"), autocomplete: "off", spellcheck: "false",
   });
   const sort = make("select", { "aria-label": "Sort by" }, ...SORTS.map(([value, label]) => make("option", { value }, label)));
-  const toggles = FLAGS.map(([flag, label, title]) => toggle(label, title, (on) => {
+  const toggles = model.get("abilities").map(([flag, label, title]) => toggle(label, title, (on) => {
     query.flags = on ? [...query.flags, flag] : query.flags.filter((other) => other !== flag);
   }));
   const ceiling = make("input", { class: "nbk-pick-price", type: "number", min: "0", step: "any", placeholder: "any" });
@@ -148,12 +141,13 @@ function render({ model, el }) {
     if (message.kind !== "rows" || message.view !== view || message.seq !== seq) return;
     clearTimeout(patience);
     list.removeAttribute("aria-busy");
-    list.replaceChildren(...message.rows.map((found, place) => row(found, name(place))));
+    list.replaceChildren(...message.rows.map((each, place) => row(each, name(place), model.get("abilities"))));
     list.scrollTop = 0;
     const count = message.total.toLocaleString("en-US");
-    status.textContent = message.total > message.rows.length
+    const shown = message.total > message.rows.length
       ? `The first ${message.rows.length} of ${count} models; type to narrow them down.`
       : `${count} ${message.total === 1 ? "model" : "models"}.`;
+    status.textContent = message.note ? `${shown} (${message.note})` : shown;
     activate(message.rows.length ? 0 : -1);
     mark();
     paint();

@@ -1,14 +1,14 @@
 """The model picker: search, filter and pick models of the catalog; `.value` is the list of their ids.
 
-The models stay in the kernel. The view sends a query, `find` answers it, and at most `limit` rows go back as a custom
-message, so the widget's state is the picked ids alone; a provider's logo goes once to a view, and again when it has
-come. Measured over 8,342 models: 8-10 ms of kernel time a query, 25 ms for a single letter or where no name holds the
-words and the nearest are looked for; 13 kB of rows.
+The models stay in the kernel. The view sends a query, `Models.find` answers it with the engine of `nbkit.search`, and
+at most `limit` rows go back as a custom message, so the widget's state is the picked ids and the labels of the buttons.
+A provider's logo is sent once to a view, and again when it has been fetched. Measured over 8,342 models (CPU): 4-7 ms
+of kernel time from a query to 13 kB of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,92 +19,92 @@ import pandas as pd
 import traitlets
 from anywidget import AnyWidget
 from IPython.display import display, update_display
-from rapidfuzz import fuzz, process
 
+from nbkit.choose.abilities import ABILITIES, SUMMARY
 from nbkit.choose.frame import catalog, demo_models
-from nbkit.notebook.outputs import beside, person_in_front
+from nbkit.choose.search import Searcher
+from nbkit.notebook.outputs import fold_twin, person_in_front
 from nbkit.notebook.show import fetch_logos, pictures, table
 
-FLAGS = ("vision", "tools", "reasoning", "structured_output", "open_weights", "has_key")
-_SORTS = {  # column and direction; "relevance" is none of them
+_SORTS = {  # column and direction; "relevance" is not among them
     "input_cost": ("input_cost", True),
     "output_cost": ("output_cost", True),
     "newest": ("release_date", False),
     "context": ("context", False),
 }
 _COLUMNS = (
-    *FLAGS,
-    *("name", "provider", "provider_name", "vendor", "family", "status", "deprecated"),
+    *SUMMARY,
+    *("name", "provider", "provider_name", "status", "deprecated"),
     *("input_cost", "output_cost", "context", "release_date"),
 )
-_NEAR = 75  # of 100: how alike a misspelled word must be
-_OWN = 10  # of 100: what a vendor's own offer counts before those of resellers
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What the view asks for: `ceiling` is the highest output price, in USD per million tokens."""
+    """The query of a view: words, and what the buttons and boxes let pass."""
 
     text: str = ""
     flags: Sequence[str] = ()
+    """Columns that must be true."""
     ceiling: float | None = None
+    """The highest output price, in USD per million tokens."""
     deprecated: bool = False
+    """Whether deprecated models are listed too."""
     sort: str = "relevance"
+    """A key of _SORTS; else the order of `nbkit.search` or, without words, of the frame."""
 
 
 class Models:
-    """The rows to pick from, with the texts that are searched."""
+    """The rows to pick from, ready to be searched. Raises ValueError where they lack columns of the catalog."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         if missing := [name for name in _COLUMNS if name not in frame.columns]:
             raise ValueError(f"pick() takes rows of the catalog; these have no column {missing[0]!r}")
-        self.frame = frame
-        parts = (frame.index, frame["name"], frame["provider_name"], frame["family"].astype("str").fillna(""))
-        self._texts = [" ".join(map(str, row)).lower() for row in zip(*parts, strict=True)]
-        self._own = _OWN * (frame["provider"].astype("str") == frame["vendor"].astype("str")).to_numpy(int)
+        self.frame, self._searcher = frame, Searcher(frame)
 
-    def find(self, query: Query) -> pd.DataFrame:
-        """The rows that fit, in the order that is asked for; best matches first, then as the frame has them."""
-        places = [int(place) for place in np.flatnonzero(self._fits(query))]
-        if words := query.text.lower().split():
-            places = self._search(words, places)
-        found = self.frame.iloc[places]
+    def find(self, query: Query) -> tuple[Any, str]:
+        """Find the places of the rows that fit, in order, and a note for people: what was corrected, or why none fits.
+
+        With words these are the rows of `nbkit.search` among those that the boxes let pass.
+        """
+        passed, note = self._pass_boxes(query), ""
+        places = np.flatnonzero(passed)
+        if len(places) and query.text.strip():
+            match = self._searcher.search(query.text, passed)
+            places = match.places
+            note = (
+                ", ".join(f"{typed} read as {word}" for typed, word in match.corrections) if len(places) else match.why
+            )
         if query.sort in _SORTS:
             column, ascending = _SORTS[query.sort]
-            found = found.sort_values(column, ascending=ascending, kind="stable", na_position="last")
-        return found
+            values = self.frame[column].iloc[places].reset_index(drop=True)
+            places = places[values.sort_values(ascending=ascending, kind="stable", na_position="last").index]
+        return places, note
 
-    def _fits(self, query: Query) -> Any:
-        fits = np.ones(len(self.frame), bool)
-        for flag in FLAGS:
-            if flag in query.flags:
-                fits &= self.frame[flag].fillna(False).to_numpy(bool)
+    def _pass_boxes(self, query: Query) -> Any:
+        passed = np.ones(len(self.frame), bool)
+        for flag in set(SUMMARY).intersection(query.flags):
+            passed &= self.frame[flag].fillna(False).to_numpy(bool)
         if query.ceiling is not None:
-            fits &= (self.frame["output_cost"] <= query.ceiling).to_numpy(bool)  # not where it is unknown
+            passed &= (self.frame["output_cost"] <= query.ceiling).to_numpy(bool)  # not where it is unknown
         if not query.deprecated:
-            fits &= ~self.frame["deprecated"].to_numpy(bool)
-        return fits
-
-    def _search(self, words: list[str], places: list[int]) -> list[int]:
-        """The places that hold every word; where none does, those where each word is nearly there. Best first."""
-        texts = {place: self._texts[place] for place in places}
-        held = {place: text for place, text in texts.items() if all(word in text for word in words)}
-        if not held and texts:
-            near = process.cdist(words, list(texts.values()), scorer=fuzz.partial_ratio).min(axis=0) >= _NEAR
-            held = {place: text for (place, text), close in zip(texts.items(), near, strict=True) if close}
-        likeness = process.extract(" ".join(words), held, scorer=fuzz.token_ratio, limit=None)
-        return [place for _, _, place in sorted(likeness, key=lambda match: -match[1] - self._own[match[2]])]
+            passed &= ~self.frame["deprecated"].to_numpy(bool)
+        return passed
 
 
 class ModelPicker(AnyWidget):
-    """Search, filter and pick models. `value`: the ids that are picked, in the order of picking; may be set.
+    """A widget to search, filter and pick models.
 
-    Setting an id that is not among the rows raises traitlets.TraitError.
+    `value` is the list of the picked ids, in the order of picking. It may be set; an id that is not among the rows
+    raises traitlets.TraitError.
     """
 
     _esm = Path(__file__).with_suffix(".js")
     _css = Path(__file__).with_suffix(".css")
     value = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    abilities = traitlets.List(
+        [(flag, ABILITIES[flag].label, ABILITIES[flag].explanation) for flag in SUMMARY], read_only=True
+    ).tag(sync=True)
 
     def __init__(self, models: Models, value: Sequence[str], limit: int) -> None:
         self._models, self._limit = models, limit
@@ -113,7 +113,7 @@ class ModelPicker(AnyWidget):
         self.on_msg(self._answer)
 
     @traitlets.validate("value")
-    def _known(self, proposal: Any) -> list[str]:
+    def _check_ids(self, proposal: Any) -> list[str]:
         for model in proposal["value"]:
             if model not in self._models.frame.index:
                 raise traitlets.TraitError(f"no model {model!r} among those to pick from")
@@ -130,7 +130,7 @@ class ModelPicker(AnyWidget):
             display(self._table(), raw=True)
         else:
             self._shown = True
-            display(beside(self._table()), raw=True, display_id=self._static_id)
+            display(fold_twin(self._table()), raw=True, display_id=self._static_id)
             data, metadata = super()._repr_mimebundle_()
             data["text/plain"] = "model picker of nbkit; run the cell again to pick"
             display(data, metadata=metadata, raw=True)
@@ -138,7 +138,7 @@ class ModelPicker(AnyWidget):
     @traitlets.observe("value")
     def _renew(self, _: Any) -> None:
         if self._shown:
-            update_display(beside(self._table()), raw=True, display_id=self._static_id)
+            update_display(fold_twin(self._table()), raw=True, display_id=self._static_id)
 
     def _table(self) -> dict[str, str]:
         """The picked models, readable without the widget and its style."""
@@ -150,51 +150,52 @@ class ModelPicker(AnyWidget):
     def _send_logos(self, providers: Iterable[str]) -> None:
         self.send({"kind": "logos", "logos": pictures(providers)})
 
-    def _logos_came(self, providers: Iterable[str]) -> None:
+    def _add_logos(self, providers: Iterable[str]) -> None:
         self._send_logos(providers)
         self._renew(None)
 
     def _answer(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
         if message["kind"] == "logos":
-            fetch_logos(message["providers"], self._logos_came)
+            fetch_logos(message["providers"], self._add_logos)
             self._send_logos(message["providers"])
             return
-        asked = {name: message[name] for name in Query.__slots__ if name in message}
-        found = self._models.find(Query(**asked))
-        rows = [_row(model, row) for model, row in found[list(_COLUMNS)].head(self._limit).iterrows()]
-        self.send({"kind": "rows", "view": message["view"], "seq": message["seq"], "total": len(found), "rows": rows})
+        places, note = self._models.find(Query(**{name: message[name] for name in Query.__slots__ if name in message}))
+        records = self._models.frame.iloc[places[: self._limit]][list(_COLUMNS)]
+        rows = [_describe(*record) for record in zip(records.index, records.to_dict("records"), strict=True)]
+        answer = {"kind": "rows", "view": message["view"], "seq": message["seq"]}
+        self.send(answer | {"total": len(places), "note": note, "rows": rows})
 
 
 def pick(frame: pd.DataFrame | None = None, *, value: Sequence[str] = (), limit: int = 60) -> ModelPicker:
-    """A widget to pick models from rows of the catalog; all of them, and the simulated ones, by default.
+    """Show a widget to search, filter and pick models; return it. Read `.value` or `.frame` of it in any later cell.
 
-    `value` are the ids that are picked at first; afterwards read `.value` or `.frame` in any later cell. `limit` rows
-    are listed at a time. Raises traitlets.TraitError for an id that is not among the rows, ValueError for a frame that
-    lacks columns of the catalog.
+    `frame`: rows of the catalog to pick from; by default all of them, after the simulated models. `value`: the ids that
+    are picked at first. `limit`: how many rows are listed at a time. The search box understands what `nbkit.search`
+    does, and names the same models.
+
+    Raises traitlets.TraitError for an id that is not among the rows, ValueError for a frame that lacks columns of the
+    catalog.
     """
-    return ModelPicker(Models(_all() if frame is None else frame), value, limit)
+    return ModelPicker(Models(_offer_all() if frame is None else frame), value, limit)
 
 
-def _all() -> pd.DataFrame:
+def _offer_all() -> pd.DataFrame:
     """The simulated models, then those with a key, then the newest."""
     ranked = catalog().sort_values(["has_key", "release_date"], ascending=False, kind="stable")
     return pd.concat([demo_models(), ranked])
 
 
-def _row(model: Any, row: pd.Series) -> dict[str, Any]:
-    """A row as the view shows it: JSON has no NaN."""
-
-    def known(name: str, kind: Callable[[Any], Any]) -> Any:
-        return None if pd.isna(row[name]) else kind(row[name])
-
+def _describe(model: str, record: Mapping[Any, Any]) -> dict[str, Any]:
+    """Describe a row to the view: JSON has no NaN."""
+    known = {name: None if pd.isna(value) else value for name, value in record.items()}
     return {
         "id": model,
-        "name": row["name"],
-        "provider": row["provider_name"],
-        "provider_id": row["provider"],
-        "caps": [flag for flag in FLAGS if known(flag, bool)],
-        "status": known("status", str),
-        "input": known("input_cost", float),
-        "output": known("output_cost", float),
-        "context": known("context", int),
+        "name": known["name"],
+        "provider": known["provider_name"],
+        "provider_id": known["provider"],
+        "abilities": [flag for flag in SUMMARY if known[flag]],
+        "status": known["status"],
+        "input": known["input_cost"],
+        "output": known["output_cost"],
+        "context": known["context"],
     }
