@@ -49,7 +49,7 @@ def explain_failure(
     if response is not None:
         error.status = error.status or response.status_code
         error.request_id = next((response.headers[name] for name in _REQUEST_IDS if name in response.headers), None)
-        seconds = retry.retry_after(response.headers, time.time())
+        seconds = retry.read_retry_after(response.headers, time.time())
         error.retry_after = error.retry_after if seconds is None else seconds
     secrets = auth.secrets if auth else ()
     error.message = scrub(error.message, secrets)
@@ -81,9 +81,9 @@ class Retries:
             return None if known else 0.0
         headers: Mapping[str, str] = response.headers if response is not None else {}
         status = _deciding_status(failure, response)
-        if attempts > self._most or not retry.retryable(status, headers, error.code):
+        if attempts > self._most or not retry.is_retryable(status, headers, error.code):
             return None
-        seconds = retry.wait(
+        seconds = retry.compute_wait(
             attempts - 1,
             error.retry_after,
             base=settings().retry_wait,

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from nbkit.conversation.content import ContentEntry, FileEntry, ImageEntry, TextEntry, inline
-from nbkit.conversation.media import pixels
+from nbkit.conversation.media import read_size
 from nbkit.conversation.tools import Tool
 from nbkit.conversation.turns import AnyTurn, Conversation, FunctionCallTurn, ToolsCallTurn
 
@@ -220,7 +220,7 @@ _FAMILIES = tuple(  # the first pattern that matches a model's name counts; enco
 )
 
 
-def family(model: str) -> Family:
+def find_family(model: str) -> Family:
     """Find the family of a model by its name."""
     name = model.lower()
     if not _NAMED.search(name):
@@ -251,7 +251,7 @@ def count_tokens(conversation: Any, model: str | None = None, *, tools: Iterable
     Raises ConversationError if the conversation cannot be read.
     """
     turns, schemas = Conversation(conversation), [Tool.model_validate(tool) for tool in tools]
-    rules = family(model) if model else _OTHERS
+    rules = find_family(model) if model else _OTHERS
     spans = [_count(turns, schemas, rules)] + [_count(turns, schemas, Family(claude=2))] * (model is None)
     low, high = min(span.low for span in spans), max(span.high for span in spans)
     tokenizer = _find_tokenizer(rules.encoding)
@@ -294,7 +294,7 @@ def _count_entry(entry: ContentEntry, rules: Family) -> _Span:
     if isinstance(entry, TextEntry):
         return _count_text(entry.text, rules)
     if isinstance(entry, ImageEntry):
-        known = pixels(_decode_url(entry.url))
+        known = read_size(_decode_url(entry.url))
         width, height = known if all(known) else _UNKNOWN_SIZE
         span = rules.image(width, height, entry.image_url.detail == "low")
         return span if all(known) else span.widen(0.1, 3)

@@ -99,12 +99,12 @@ def _choose_tier(tiers: Sequence[Mapping[str, Any]], prompt_tokens: int) -> Mapp
 
 def _count_prompt(prompt: Any, models: pd.Series) -> Any:
     """Count the prompt's tokens at each model."""
-    from nbkit.billing.tokens import count_tokens, family
+    from nbkit.billing.tokens import count_tokens, find_family
 
     counts: dict[Any, int] = {}
     rows = []
     for model in models:
-        kind = family(model)
+        kind = find_family(model)
         if kind not in counts:
             counts[kind] = count_tokens(prompt, model).tokens
         rows.append(counts[kind])

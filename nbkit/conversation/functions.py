@@ -41,7 +41,7 @@ def describe(function: Callable[..., Any]) -> dict[str, Any]:
     """
     doc = inspect.getdoc(function.func if isinstance(function, partial) else function) or ""
     try:
-        schema = json_schema(_arguments(function))
+        schema = json_schema(_make_validator(function))
     except PydanticUserError as unfit:
         problem = str(unfit).partition("\n")[0]
     else:
@@ -61,7 +61,7 @@ def bind(function: Callable[..., Any], arguments: str) -> Callable[[], Any]:
     try:
         if not isinstance(from_json(arguments or "{}"), dict):
             raise ConversationError("the arguments are not a JSON object")
-        positional, named = _arguments(function).validate_json(arguments or "{}")
+        positional, named = _make_validator(function).validate_json(arguments or "{}")
         return partial(function, *positional, **named)
     except ValidationError as invalid:
         problem = first_problem(invalid)
@@ -99,7 +99,7 @@ def _to_plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def _arguments(function: Callable[..., Any]) -> TypeAdapter[Any]:
+def _make_validator(function: Callable[..., Any]) -> TypeAdapter[Any]:
     """Make an adapter that validates arguments by the function's signature, and returns them without a call."""
     name, bound = name_of(function), function.keywords if isinstance(function, partial) else {}
     try:

@@ -104,7 +104,7 @@ def inspect(data: bytes, name: str) -> str:
         kinds = "expected PNG, JPEG, GIF, WebP, PDF or a common audio format; pass text as a string"
         raise ConversationError(f"{name}: {what or kinds}")
     if media_type in _SIZES:
-        width, height = pixels(data)
+        width, height = read_size(data)
         if not width or not height:
             raise ConversationError(f"{name}: a damaged {media_type} without a size in its header")
         if width * height > MAX_PIXELS:
@@ -112,7 +112,7 @@ def inspect(data: bytes, name: str) -> str:
     return media_type
 
 
-def pixels(data: bytes) -> tuple[int, int]:
+def read_size(data: bytes) -> tuple[int, int]:
     """Read an image's width and height from its header; (0, 0) if it has none, or is not an image."""
     media_type = next((media_type for pattern, media_type in _SIGNATURES if pattern.match(data)), "")
     try:

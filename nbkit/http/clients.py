@@ -105,16 +105,16 @@ _inherited: list[_Cache] = []
 
 def sync_client(base_url: str, auth: Authorization | None) -> httpx2.Client:
     """Return the shared client, for any thread; with `auth` None it sends no key. Raises httpx2.InvalidURL."""
-    key = _key(base_url, auth)
+    key = _make_key(base_url, auth)
     with _cache.lock:
         if key not in _cache.clients:
-            _cache.clients[key] = httpx2.Client(**_arguments(base_url, auth))
+            _cache.clients[key] = httpx2.Client(**_make_arguments(base_url, auth))
         return _cache.clients[key]
 
 
 def async_client(base_url: str, auth: Authorization | None) -> httpx2.AsyncClient:
     """Return the client of the running event loop. Raises httpx2.InvalidURL, and RuntimeError outside a loop."""
-    key = _key(base_url, auth)
+    key = _make_key(base_url, auth)
     loop = asyncio.get_running_loop()
     with _cache.lock:
         ended = [_cache.loops.pop(other) for other in list(_cache.loops) if other.is_closed()]
@@ -124,7 +124,7 @@ def async_client(base_url: str, auth: Authorization | None) -> httpx2.AsyncClien
                 _cache.loops[loop].keeper.asend(None).send(None)
         clients = _cache.loops[loop].clients
         if key not in clients:
-            clients[key] = httpx2.AsyncClient(**_arguments(base_url, auth))
+            clients[key] = httpx2.AsyncClient(**_make_arguments(base_url, auth))
     del ended  # after the lock is released: a keeper takes the lock when it is finalized
     return clients[key]
 
@@ -153,13 +153,13 @@ def close_all() -> None:
     futures.wait(pending, timeout=1)
 
 
-def _key(base_url: str, auth: Authorization | None) -> _Key:
+def _make_key(base_url: str, auth: Authorization | None) -> _Key:
     now = settings()
     times = now.http_timeout, now.http_connect_timeout
     return base_url, auth, *times, now.max_connections, now.max_keepalive_connections
 
 
-def _arguments(base_url: str, auth: Authorization | None) -> dict[str, Any]:
+def _make_arguments(base_url: str, auth: Authorization | None) -> dict[str, Any]:
     now = settings()
     return {
         "base_url": base_url,

@@ -2,9 +2,10 @@
 
 The current time and random numbers are arguments. A caller, after a failure that delivered nothing to the user:
 
-    requested = retry_after(headers, time.time())
-    if attempt < max_retries and retryable(status, headers, code):
-        seconds = wait(attempt, requested, base=..., rand=random.random(), remaining=deadline - time.monotonic())
+    requested = read_retry_after(headers, time.time())
+    if attempt < max_retries and is_retryable(status, headers, code):
+        remaining = deadline - time.monotonic()
+        seconds = compute_wait(attempt, requested, base=..., rand=random.random(), remaining=remaining)
         if seconds is not None and (spent := budget.take(throttled=status == 429)):
             sleep, and call again; after a success budget.give_back(spent)
 """
@@ -38,7 +39,7 @@ _UNPAID = frozenset(
 )
 
 
-def retryable(status: int | None, headers: Mapping[str, str], code: str | None = None) -> bool:
+def is_retryable(status: int | None, headers: Mapping[str, str], code: str | None = None) -> bool:
     """Tell whether the same request may succeed when it is sent again. Status None: no response arrived.
 
     The header `x-should-retry` (OpenAI, Anthropic) overrules the status of an error. `code` is the provider's own
@@ -56,7 +57,7 @@ def retryable(status: int | None, headers: Mapping[str, str], code: str | None =
     return status in _RETRIED or status >= 500
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Read the seconds to wait from the headers; None without a usable value. `now` is Unix time.
 
     `retry-after-ms` comes from OpenAI and Azure. `retry-after` (RFC 9110) holds seconds or an HTTP date; several
@@ -87,20 +88,20 @@ def _check_seconds(seconds: float) -> float | None:
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def backoff(attempt: int, base: float, rand: float) -> float:
+def compute_backoff(attempt: int, base: float, rand: float) -> float:
     """Compute the seconds before retry number `attempt` (from 0): doubling up to 8, minus a random part up to 25 %."""
     return float(min(base * 2.0 ** min(attempt, 60), MAX_BACKOFF) * (1 - 0.25 * rand))
 
 
-def wait(attempt: int, requested: float | None, *, base: float, rand: float, remaining: float) -> float | None:
+def compute_wait(attempt: int, requested: float | None, *, base: float, rand: float, remaining: float) -> float | None:
     """Compute the seconds to sleep before the next attempt; None means do not retry.
 
-    `requested` is the result of `retry_after`: up to 60 s it is waited in full, a longer one means no retry.
+    `requested` is the result of `read_retry_after`: up to 60 s it is waited in full, a longer one means no retry.
     `remaining` is the time until the deadline in seconds: a wait that would pass the deadline is not started.
     """
     if requested is not None and requested > MAX_RETRY_AFTER:
         return None
-    seconds = requested or backoff(attempt, base, rand)
+    seconds = requested or compute_backoff(attempt, base, rand)
     return seconds if seconds < remaining else None
 
 

@@ -22,7 +22,7 @@ from nbkit.modelsdev import logos
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.notebook.outputs import person_in_front
 from nbkit.rendering.sanitize import plain_html, visible
-from nbkit.rendering.svg import picture
+from nbkit.rendering.svg import draw_logo
 
 _COLUMNS = ("name", "provider", "input_cost", "output_cost", "context", "abilities", "release_date", "status")
 _HEADINGS = {"name": "model", "release_date": "released"}
@@ -83,7 +83,7 @@ def pictures(providers: Iterable[str]) -> dict[str, str]:
     """Make a `data:` URL of each provider's logo; a tile with its letter where none is at hand."""
     wanted = set(providers)
     held = logos.read_logos(wanted)
-    return {provider: picture(provider, held.get(provider)) for provider in wanted}
+    return {provider: draw_logo(provider, held.get(provider)) for provider in wanted}
 
 
 def _choose_columns(frame: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:

@@ -168,7 +168,7 @@ def _parse_inline_once(state: StateCore) -> None:
                 state.md.inline.parse(token.content, state.md, state.env, token.children)
 
 
-def _host(url: str) -> str:
+def _find_host(url: str) -> str:
     """Return the host or mailbox that a link leads to; "" if nbkit does not make it clickable."""
     if not re.match(r"https?://|mailto:", url, re.IGNORECASE):
         return ""
@@ -207,13 +207,13 @@ def _math_block(self: RendererHTML, tokens: Sequence[Token], index: int, options
 
 def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any) -> str:
     token = tokens[index]
-    texts = [self.renderInlineAsText(token.children, options, env), _host(str(token.attrs["src"]))]
+    texts = [self.renderInlineAsText(token.children, options, env), _find_host(str(token.attrs["src"]))]
     return f'<span class="{PREFIX}image">[image: {escape(", ".join(filter(None, texts)))}]</span>'
 
 
 def _link_open(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any) -> str:
     href = str(tokens[index].attrs["href"])
-    return f'<a href="{escape(href)}" title="{escape(_host(href))}">'
+    return f'<a href="{escape(href)}" title="{escape(_find_host(href))}">'
 
 
 def _cell_open(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any) -> str:
@@ -237,7 +237,7 @@ _RULES = {
 class _Parser(MarkdownIt):
     def validateLink(self, url: str) -> bool:
         """Accept links to a host or a mailbox; any other stays text."""
-        return bool(_host(url))
+        return bool(_find_host(url))
 
 
 def _make_parser() -> _Parser:

@@ -44,13 +44,13 @@ _DECLARATION = re.compile(r"<!(?!--|\[CDATA\[)")  # <!DOCTYPE, <!ENTITY: without
 
 
 @lru_cache(256)
-def picture(provider: str, logo: bytes | None) -> str:
+def draw_logo(provider: str, logo: bytes | None) -> str:
     """Return a `data:` URL of the logo if it can be shown, else of a letter tile."""
-    svg = (logo and rebuild(logo)) or letter_tile(provider)
+    svg = (logo and rebuild(logo)) or draw_tile(provider)
     return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
 
 
-def letter_tile(provider: str) -> str:
+def draw_tile(provider: str) -> str:
     """Draw the first letter of a provider's id on a color that follows from the id."""
     letter = next((character.upper() for character in provider if character.isalnum()), "?")
     color = TILE_COLORS[crc32(provider.encode()) % len(TILE_COLORS)]
@@ -74,9 +74,9 @@ def rebuild(logo: bytes) -> str | None:
         root = _copy(ElementTree.fromstring(source))  # noqa: S314 - no declarations, so no entities
     except (ValueError, ElementTree.ParseError):
         return None
-    if root.tag != "svg" or not (box := _view_box(root)):
+    if root.tag != "svg" or not (box := _find_view_box(root)):
         return None
-    shades = set(_shades(root, "#000", "none"))
+    shades = set(_list_shades(root, "#000", "none"))
     single = len(shades) == 1 and _COLORED not in shades
     if single:
         _use_current_color(root)
@@ -84,7 +84,7 @@ def rebuild(logo: bytes) -> str | None:
     for name in ("width", "height", "x", "y", "href"):
         root.attrib.pop(name, None)
     root.attrib.update(viewBox=box, color=INK if single else "#1f2328")
-    svg = ElementTree.tostring(root if single else _on_white(root), encoding="unicode")
+    svg = ElementTree.tostring(root if single else _put_on_white(root), encoding="unicode")
     svg = svg.replace("<svg", f'<svg xmlns="{_SVG[1:-1]}"', 1)
     return svg if shades and len(svg) <= MAX_LENGTH else None
 
@@ -116,7 +116,7 @@ def _filter_attributes(source: Element) -> Iterator[tuple[str, str]]:
             yield name, re.sub(r"(\.\d{3})\d+", r"\1", value) if name in ("d", "points") else value
 
 
-def _shade(paint: str) -> str | None:
+def _classify(paint: str) -> str | None:
     """Classify a paint as dark, light or colored; None if it paints nothing."""
     paint = {"black": "#000", "white": "#fff", "currentcolor": "#000"}.get(paint.lower(), paint.lower())
     if paint in ("none", "transparent"):
@@ -128,26 +128,26 @@ def _shade(paint: str) -> str | None:
     return _COLORED if max(parts) - min(parts) > 24 else _DARK if max(parts) < 128 else _LIGHT
 
 
-def _shades(element: Element, fill: str, stroke: str) -> Iterator[str]:
+def _list_shades(element: Element, fill: str, stroke: str) -> Iterator[str]:
     """Yield the shades of all visible shapes, with the fill and stroke that they inherit."""
     fill, stroke = element.get("fill", fill), element.get("stroke", stroke)
     if element.tag in _SHAPES:
-        yield from filter(None, map(_shade, (fill, stroke)))
+        yield from filter(None, map(_classify, (fill, stroke)))
     for child in element:
         if child.tag not in _STENCILS | {"defs"}:
-            yield from _shades(child, fill, stroke)
+            yield from _list_shades(child, fill, stroke)
 
 
 def _use_current_color(element: Element) -> None:
     for name in ("fill", "stroke"):
-        if _shade(element.get(name, "none")):
+        if _classify(element.get(name, "none")):
             element.set(name, "currentColor")
     for child in element:
         if child.tag not in _STENCILS:
             _use_current_color(child)
 
 
-def _view_box(root: Element) -> str | None:
+def _find_view_box(root: Element) -> str | None:
     """Return the part of the plane to show: the logo's own viewBox, else its width and height."""
     if "viewBox" in root.attrib:
         return root.attrib["viewBox"]
@@ -155,7 +155,7 @@ def _view_box(root: Element) -> str | None:
     return "0 0 " + " ".join(size[1] for size in sizes if size) if all(sizes) else None
 
 
-def _on_white(logo: Element) -> Element:
+def _put_on_white(logo: Element) -> Element:
     tile = Element("svg", viewBox="0 0 32 32")
     tile.append(Element("rect", width="32", height="32", rx="6", fill="#fff"))
     logo.attrib.update(x="3", y="3", width="26", height="26")

@@ -5,19 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from nbkit.http.retry import RetryBudget, backoff, retry_after, retryable, wait
+from nbkit.http.retry import RetryBudget, compute_backoff, compute_wait, is_retryable, read_retry_after
 
 NOW = 1_445_412_470.0  # Wed, 21 Oct 2015 07:27:50 GMT
 
 
 @pytest.mark.parametrize("status", [None, 408, 409, 425, 429, 500, 502, 503, 504, 520, 529, 599])
 def test_passing_failures_are_retried(status):
-    assert retryable(status, {})
+    assert is_retryable(status, {})
 
 
 @pytest.mark.parametrize("status", [200, 206, 301, 307, 400, 401, 402, 403, 404, 413, 422, 451, 499])
 def test_others_are_not(status):
-    assert not retryable(status, {})
+    assert not is_retryable(status, {})
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_others_are_not(status):
     ],
 )
 def test_the_hint_of_the_provider_and_its_code(status, hint, code, expected):
-    assert retryable(status, httpx2.Headers({"X-Should-Retry": hint}), code) is expected
+    assert is_retryable(status, httpx2.Headers({"X-Should-Retry": hint}), code) is expected
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_the_hint_of_the_provider_and_its_code(status, hint, code, expected):
     ],
 )
 def test_retry_after(headers, expected):
-    assert retry_after(headers, NOW) == expected
+    assert read_retry_after(headers, NOW) == expected
 
 
 def test_backoff_doubles_up_to_eight_seconds_less_up_to_a_quarter():
-    assert [backoff(attempt, 0.5, 0.0) for attempt in range(6)] == [0.5, 1, 2, 4, 8, 8]
-    assert backoff(1, 0.5, 1.0) == 0.75
-    assert backoff(10_000, 0.5, 0.0) == 8
-    assert backoff(3, 0.0, 0.5) == 0
+    assert [compute_backoff(attempt, 0.5, 0.0) for attempt in range(6)] == [0.5, 1, 2, 4, 8, 8]
+    assert compute_backoff(1, 0.5, 1.0) == 0.75
+    assert compute_backoff(10_000, 0.5, 0.0) == 8
+    assert compute_backoff(3, 0.0, 0.5) == 0
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_backoff_doubles_up_to_eight_seconds_less_up_to_a_quarter():
     ],
 )
 def test_wait(requested, remaining, expected):
-    assert wait(1, requested, base=0.5, rand=0.0, remaining=remaining) == expected
+    assert compute_wait(1, requested, base=0.5, rand=0.0, remaining=remaining) == expected
 
 
 def test_without_backoff_the_provider_is_still_obeyed_and_so_is_the_deadline():
-    assert wait(5, None, base=0, rand=0.5, remaining=1) == 0
-    assert wait(5, 0.5, base=0, rand=0.5, remaining=1) == 0.5
-    assert wait(5, None, base=0, rand=0.5, remaining=0) is None
+    assert compute_wait(5, None, base=0, rand=0.5, remaining=1) == 0
+    assert compute_wait(5, 0.5, base=0, rand=0.5, remaining=1) == 0.5
+    assert compute_wait(5, None, base=0, rand=0.5, remaining=0) is None
 
 
 def retries(budget: RetryBudget, throttled: bool) -> list[int]:

@@ -4,7 +4,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from nbkit.rendering.svg import INK, MAX_LENGTH, TILE_COLORS, letter_tile, picture, rebuild
+from nbkit.rendering.svg import INK, MAX_LENGTH, TILE_COLORS, draw_logo, draw_tile, rebuild
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 CIRCLE = '<circle cx="12" cy="12" r="9"/>'
@@ -189,20 +189,20 @@ def test_a_picture_is_a_data_url_of_the_logo_or_of_the_tile():
         assert head == "data:image/svg+xml;base64"
         return base64.b64decode(data).decode()
 
-    assert read(picture("acme", svg())) == rebuild(svg())
+    assert read(draw_logo("acme", svg())) == rebuild(svg())
     for logo in (None, b"", svg(HOSTILE["script"])):
-        assert read(picture("acme", logo)) == letter_tile("acme")
+        assert read(draw_logo("acme", logo)) == draw_tile("acme")
 
 
 @pytest.mark.parametrize(
     ("provider", "letter"), [("acme", "A"), ("302ai", "3"), ("-x", "X"), ("", "?"), ("<&>", "?"), ("éa", "É")]
 )
 def test_a_tile_shows_the_first_letter(provider, letter):
-    assert parse(letter_tile(provider)).findtext(f"{{{NAMESPACE}}}text") == letter
+    assert parse(draw_tile(provider)).findtext(f"{{{NAMESPACE}}}text") == letter
 
 
 def test_tiles_of_different_providers_differ_in_color():
-    colors = {re.search('fill="(#......)"', letter_tile(f"provider-{number}"))[1] for number in range(200)}
+    colors = {re.search('fill="(#......)"', draw_tile(f"provider-{number}"))[1] for number in range(200)}
     assert colors == set(TILE_COLORS)
 
 
