@@ -22,7 +22,7 @@ from nbkit.choose.frame import catalog
 from nbkit.choose.search_words import Query, read
 from nbkit.modelsdev.records import CatalogWarning
 from nbkit.providers.known_models import load_known_models
-from nbkit.providers.search_index import TEXTS, Rows, Scope, WordIndex, hold_all, match_typos
+from nbkit.providers.search_index import TEXTS, Rows, WordIndex, hold_all, match_typos
 from nbkit.providers.spelling import split_name
 
 _COLUMNS = frozenset(  # what it needs of the catalog
@@ -74,21 +74,21 @@ class Searcher:
         """Search the rows of the mask `among` as if these were all."""
         chosen = np.arange(len(self._rows)) if among is None else np.flatnonzero(among)
         rows = self._rows if among is None else self._rows.iloc[chosen]
-        scope = Scope(self._index, self._places[chosen])
-        return Match(rows, scope, read(text, scope.holds), chosen)
+        return Match(rows, read(text, self._index.holds), self._index, self._places[chosen], chosen)
 
 
 class Match:
     """The result of one search: which rows fit, in which order, and why there are none."""
 
-    def __init__(self, rows: pd.DataFrame, scope: Scope, query: Query, chosen: Rows) -> None:
-        self._rows, self._scope, self._query = rows, scope, query
-        excluded = {f"no {word}": ~scope.has_word(word) for word in query.unwanted}
+    def __init__(self, rows: pd.DataFrame, query: Query, index: WordIndex, at: Rows, chosen: Rows) -> None:
+        """`rows` are `at` these places of the index, and those `chosen` of the searched frame."""
+        self._rows, self._query, self._index = rows, query, index
+        excluded = {f"no {word}": ~index.has_word(word)[at] for word in query.unwanted}
         self._filters = dict(_filter_rows(rows, query)) | excluded
-        self._fits = scope.fit_words(query.words, self._pass_filters())
+        self._fits = index.fit_words(query.words, at, self._pass_filters())
         hinting = [word for word, wanted in query.abilities if wanted and query.words and not query.order]
-        self._hints = sum((_HINT * scope.has_word(word) for word in hinting), start=np.zeros(len(rows)))
-        self._quality, self._score = scope.rate(self._fits, self._hints)
+        self._hints = sum((_HINT * index.has_word(word)[at] for word in hinting), start=np.zeros(len(rows)))
+        self._quality, self._score = index.rate(self._fits, at, self._hints)
         order = self._order(np.flatnonzero(hold_all(self._fits, self._pass_filters())))
         self.places, self.scores = chosen[order], self._score[order]
 
@@ -133,7 +133,7 @@ class Match:
     @property
     def corrections(self) -> list[tuple[str, str]]:
         """The words that were taken for others, and for which: ("sonet", "sonnet")."""
-        read_as = (*self._query.read_as, *((word, self._scope.correct(word)) for word in self._fits))
+        read_as = (*self._query.read_as, *((word, self._index.correct(word)) for word in self._fits))
         return [(typed, word) for typed, word in read_as if typed != word]
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.snapshot import Meta, Snapshot, build
 from nbkit.providers.registered import RegisteredProvider, find_registered, list_registered
-from nbkit.providers.search_index import FAR, TEXTS, Rows, Scope, WordIndex, hold_all
-from nbkit.providers.spelling import find_own_providers, normalize, split_words
+from nbkit.providers.search_index import FAR, TEXTS, Rows, WordIndex, hold_all
+from nbkit.providers.spelling import normalize, split_words
 from nbkit.providers.tables import table, user_rows
 from nbkit.providers.vendors import vendor
 
@@ -46,38 +46,32 @@ class KnownModels:
 
         `unfinished`: the last word is still being typed.
         """
-        return self._rank(split_words(text), np.arange(len(self.ids)), unfinished=unfinished, half=False)
+        return self._rank(text, np.arange(len(self.ids)), unfinished=unfinished)
 
     def suggest(self, name: str, provider: str | None = None) -> tuple[str, ...]:
         """Suggest ids for a name that no model has: the first models of a search, each at its vendor's own provider.
 
-        Half of the words will do. `provider`: only of the models that were registered for it.
+        `provider`: only of the models that were registered for it. Half of the words will do.
         """
-        places, own = np.arange(len(self.ids)), {self.models[place]: place for place in self._list_own_offers()}
+        places = np.arange(len(self.ids))
         if provider is not None:
-            places, own = np.flatnonzero(self.columns["provider"][: self.registered] == provider), {}
+            places = np.flatnonzero(self.columns["provider"][: self.registered] == provider)
         offers: dict[str, int] = {}
-        for place in self._rank(split_words(name.rpartition("/")[2]), places, unfinished=False, half=True):
-            offers.setdefault(self.models[place], own.get(self.models[place], place))
+        for place in self._rank(name.rpartition("/")[2], places, half=True):
+            best = offers.setdefault(self.models[place], place)
+            if self.index.own[place] > self.index.own[best]:
+                offers[self.models[place]] = place
         return tuple(self.ids[place] for place in offers.values())[:_SUGGESTIONS]
 
-    def _rank(self, words: Sequence[str], places: Rows, *, unfinished: bool, half: bool) -> list[int]:
-        scope, every = Scope(self.index, places), np.ones(len(places), bool)
-        fits = scope.fit_words(words, every, unfinished=words[-1] if unfinished and words else "")
-        quality, score = scope.rate(fits)
+    def _rank(self, text: str, places: Rows, *, unfinished: bool = False, half: bool = False) -> list[int]:
+        words, every = split_words(text), np.ones(len(places), bool)
+        fits = self.index.fit_words(words, places, every, unfinished=words[-1] if unfinished and words else "")
+        quality, score = self.index.rate(fits, places)
         held = hold_all(fits, every)
         order = np.lexsort((self.age[places], -score, self.deprecated[places], ~held))
         if half:  # but one word must be near: nothing is better than something far
             held = (quality >= 0.5) & (np.max([*fits.values(), 0 * quality], axis=0) > FAR)
         return [int(place) for place in places[order[held[order]]]]
-
-    def _list_own_offers(self) -> list[int]:
-        """List the places of the offers of vendors themselves, each vendor's first choice last."""
-
-        def choice(place: int) -> int:
-            return find_own_providers(self.columns["vendor"][place]).index(self.columns["provider"][place])
-
-        return sorted(np.flatnonzero(self.index.own).tolist(), key=choice, reverse=True)
 
 
 _known: list[tuple[Snapshot, dict[str, RegisteredProvider], Any, KnownModels]] = []  # at most one: what it is made of

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,8 @@ Rows = Any  # a numpy array with one value for each model
 
 _HOST = 0.75  # what a word counts that says who made or serves a model, not what it is called
 TEXTS = {"name": 1.0, "model": 1.0, "family": _HOST, "vendor": _HOST, "provider": _HOST, "provider_name": _HOST}
-"""The columns in which words are looked up, and what a word counts there; what stands before a slash counts as a
-host's."""
-BEGINS = 0.8
-"""What a word counts that begins another; a whole word counts 1."""
-_VERSION, _INSIDE = 0.6, 0.6
+"""The columns in which words are looked up, and what a word counts there; before a slash it counts as a host's."""
+_BEGINS, _VERSION, _INSIDE = 0.8, 0.6, 0.6  # what a word counts that is a part of another; a whole one counts 1
 _TYPO, FAR = 0.7, 0.5
 """What a word counts with a typo, and with two or with one in a word of four letters or less."""
 
@@ -51,56 +47,21 @@ class WordIndex:
                     rows, fits = held.setdefault(word, ([], []))
                     rows += places
                     fits += [counts] * len(places)
-        self.words = sorted(held)
-        self.number = {word: number for number, word in enumerate(self.words)}
-        self.starts = np.cumsum([0, *(len(held[word][0]) for word in self.words)])
-        self.rows = np.fromiter(chain.from_iterable(held[word][0] for word in self.words), np.int32)
-        self.weights = np.fromiter(chain.from_iterable(held[word][1] for word in self.words), float)
-        self.hosts = {*columns["vendor"], *columns["provider"]}
-        self.length = np.zeros(len(columns["name"]))
-        for name, rows in _group(columns["name"]).items():
-            self.length[rows] = len(split_name(name.rpartition("/")[2]))
-        own = {made_by: find_own_providers(made_by) for made_by in set(columns["vendor"])}
-        self.own = np.array([host in own[by] for host, by in zip(columns["provider"], columns["vendor"], strict=True)])
-        self.near, self.typos = lru_cache(256)(self._near), lru_cache(256)(self._typos)
-
-    def _near(self, word: str) -> dict[str, float]:
-        """The words that hold this one, and how well."""
-        if word[:1].isdigit():  # 5 is not 50, but 5.5 is of its kind
-            near = {one: _VERSION for one in self.words if one.startswith(f"{word}.")}
-        else:
-            near = {one: BEGINS if one.startswith(word) else _INSIDE for one in self.words if word in one}
-            if len(word) < 4:  # too short to say much inside another
-                near = {one: fit for one, fit in near.items() if fit == BEGINS}
-        return near | ({word: 1.0} if word in self.number else {})
-
-    def _typos(self, word: str) -> dict[str, float]:
-        return match_typos(word, self.words)
-
-    def spread(self, words: Mapping[str, float]) -> Rows:
-        """How well each model holds one of these words, 0 to 1."""
-        fits = np.zeros(len(self.length))
-        for word, fit in words.items():
-            part = slice(*self.starts[self.number[word] :][:2])
-            np.maximum.at(fits, self.rows[part], fit * self.weights[part])
-        return fits
-
-
-class Scope:
-    """The models that a search runs over, at these places of an index (default: all), and the words that they hold."""
-
-    def __init__(self, index: WordIndex, places: Rows | None = None) -> None:
-        self._index = index
-        self._places = np.arange(len(index.length)) if places is None else places
-        self.length, self.own = index.length[self._places], index.own[self._places]
-        inside = np.zeros(len(index.length), np.int32)
-        inside[self._places] = 1
-        self._counts = np.add.reduceat(inside[index.rows], index.starts[:-1])
+        self._held = {word: (np.array(rows), np.array(fits)) for word, (rows, fits) in held.items()}
+        self._hosts = {*columns["vendor"], *columns["provider"]}
+        self._length = np.zeros(len(columns["name"]))
+        for name, places in _group(columns["name"]).items():
+            self._length[places] = len(split(name.rpartition("/")[2]))
+        own = {vendor: find_own_providers(vendor) for vendor in set(columns["vendor"])}
+        offers = zip(columns["provider"], columns["vendor"], strict=True)
+        # 1 where the provider is the vendor's first choice, less where it is the next one, 0 where it is another's
+        self.own = np.array([1 / (1 + own[made].index(host)) if host in own[made] else 0.0 for host, made in offers])
+        self._near, self._typos = lru_cache(256)(self._match_parts), lru_cache(256)(self._match_typos)
 
     def holds(self, word: str) -> bool:
         """Whether names hold the word, as a word or inside one, or its two parts."""
-        split = split_number(word)
-        return bool(self._near(word)) or bool(split and all(self._near(part) for part in split))
+        parts = split_number(word)
+        return bool(self._near(word)) or bool(parts and all(map(self._near, parts)))
 
     def correct(self, word: str) -> str:
         """The word itself where names hold it; else the one that it is taken for."""
@@ -108,67 +69,71 @@ class Scope:
         return max(near, key=lambda one: near[one]) if near else word
 
     def has_word(self, word: str) -> Rows:
-        """For each model, whether its own name (not its host's) has the word as it is."""
-        return self._spread({word: 1.0} if word in self._index.number else {}) == 1
+        """Whether the own name of each model (not its host's) has the word as it is."""
+        return self._spread({word: 1.0} if word in self._held else {}) == 1
 
-    def fit_words(self, words: Iterable[str], among: Rows, *, unfinished: str = "") -> dict[str, Rows]:
-        """For each word, how well each model holds it, 0 to 1.
+    def fit_words(self, words: Iterable[str], places: Rows, among: Rows, *, unfinished: str = "") -> dict[str, Rows]:
+        """Measure how well the models at these places hold each word, 0 to 1.
 
-        If no model of the mask `among` holds all of them, a typo may be a word of other names, and all are corrected.
+        If none of the mask `among` holds all of them, a typo may be a word of other names, and all are corrected.
         `unfinished` is a word that a person is still typing: whatever it begins will do.
         """
         for typos in (False, True):
-            fits = {word: self._fit(word, typos=typos, unfinished=word == unfinished) for word in words}
+            fits = {word: self._fit(word, typos=typos, unfinished=word == unfinished)[places] for word in words}
             if hold_all(fits, among).any():
-                return fits
+                break
         return fits
 
-    def rate(self, fits: Mapping[str, Rows], hints: Any = 0.0) -> tuple[Rows, Rows]:
-        """How well the words fit each model (0 to 1, and its hints on top), and its score.
+    def rate(self, fits: Mapping[str, Rows], places: Rows, hints: Any = 0.0) -> tuple[Rows, Rows]:
+        """Rate how well the words fit the models at these places: 0 to 1 with `hints` on top, and as a score.
 
         The score is 0 to 100: 80 for the words, 12 for the vendor's own offer, 8 for a name that says no more than
         the words.
         """
-        size = len(self.length)
-        quality = hints + (np.mean(list(fits.values()), axis=0) if fits else np.ones(size))
-        named = sum(word not in self._index.hosts for word in fits)
-        spare = np.maximum(self.length - named, 0)
-        brief = np.where(quality >= BEGINS, 8 / (1 + spare), 0) if named else 0
-        return quality, 80 * np.minimum(quality, 1) + 12 * self.own + brief
+        quality = hints + (np.mean(list(fits.values()), axis=0) if fits else np.ones(len(places)))
+        named = sum(word not in self._hosts for word in fits)
+        spare = np.maximum(self._length[places] - named, 0)
+        brief = np.where(quality >= _BEGINS, 8 / (1 + spare), 0) if named else 0
+        return quality, 80 * np.minimum(quality, 1) + 12 * (self.own[places] > 0) + brief
 
     def _fit(self, word: str, *, typos: bool, unfinished: bool) -> Rows:
-        near = self._near(word)
+        typos = typos or not self.holds(word)
+        near = (self._typos(word) if typos else {}) | self._near(word)
         if unfinished:
-            near = self._present({one: BEGINS for one in self._index.words if one.startswith(word)}) | near
-        typos = typos or not (near or self.holds(word))
-        if typos:
-            near = self._typos(word) | near
-        fits = self._spread(near)
-        split = split_number(word)
-        if split and len(split[0]) > 2:  # "qwen3" is "Qwen 3" too
-            parts = (self._near(part) or (self._typos(part) if typos else {}) for part in split)
-            fits = np.maximum(fits, np.minimum(*map(self._spread, parts)))
+            near = {one: _BEGINS for one in self._held if one.startswith(word)} | near
+        fits, parts = self._spread(near), split_number(word)
+        if parts and len(parts[0]) > 2:  # "qwen3" is "Qwen 3" too
+            both = (self._near(part) or (self._typos(part) if typos else {}) for part in parts)
+            fits = np.maximum(fits, np.minimum(*map(self._spread, both)))
         return fits
 
-    def _near(self, word: str) -> dict[str, float]:
-        return self._present(self._index.near(word))
+    def _match_parts(self, word: str) -> dict[str, float]:
+        """Match the words that hold this one, and how well they do."""
+        if word[:1].isdigit():  # 5 is not 50, but 5.5 is of its kind
+            near = {one: _VERSION for one in self._held if one.startswith(f"{word}.")}
+        else:
+            near = {one: _BEGINS if one.startswith(word) else _INSIDE for one in self._held if word in one}
+            if len(word) < 4:  # too short to say much inside another
+                near = {one: fit for one, fit in near.items() if fit == _BEGINS}
+        return near | ({word: 1.0} if word in self._held else {})
 
-    def _typos(self, word: str) -> dict[str, float]:
-        """The words that differ by a typo or two; of those as near, the one of most names is the likeliest."""
-        near = self._present(self._index.typos(word))
-        often = {one: self._counts[self._index.number[one]] for one in near}
-        likeliest = max(near, key=lambda one: (near[one], often[one]), default="")
+    def _match_typos(self, word: str) -> dict[str, float]:
+        """Match the words that differ by a typo or two; of those as near, the one of most models is the likeliest."""
+        near = match_typos(word, list(self._held))
+        likeliest = max(near, key=lambda one: (near[one], len(self._held[one][0])), default="")
         return {one: fit if one == likeliest else fit - 0.1 for one, fit in near.items()}
 
-    def _present(self, words: Mapping[str, float]) -> dict[str, float]:
-        return {word: fit for word, fit in words.items() if self._counts[self._index.number[word]]}
-
     def _spread(self, words: Mapping[str, float]) -> Rows:
-        return self._index.spread(words)[self._places]
+        """Spread what words count over the models that hold them; the best word counts."""
+        fits = np.zeros(len(self._length))
+        for word, fit in words.items():
+            rows, weights = self._held[word]
+            np.maximum.at(fits, rows, fit * weights)
+        return fits
 
 
 def hold_all(fits: Mapping[str, Rows], among: Rows) -> Rows:
-    """The models of the mask `among` that hold every word."""
+    """Mark the models of the mask `among` that hold every word."""
     held = among.copy()
     for fit in fits.values():
         held &= fit > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import nbkit
@@ -9,7 +10,7 @@ from nbkit import search
 from nbkit.choose.search import Searcher
 from nbkit.providers.known_models import load_known_models
 from nbkit.providers.registered import register_provider
-from nbkit.providers.search_index import TEXTS, Scope, WordIndex, hold_all, match_typos
+from nbkit.providers.search_index import TEXTS, WordIndex, hold_all, match_typos
 
 
 def test_all_models_of_the_catalog_and_the_demo_have_a_name():
@@ -63,8 +64,8 @@ def index(*names, **columns):
 
 
 def fit(names, word, **how):
-    scope = Scope(index(*names))
-    return scope.fit_words([word], scope.length >= 0, **how)[word].round(2).tolist()
+    places = np.arange(len(names))
+    return index(*names).fit_words([word], places, places >= 0, **how)[word].round(2).tolist()
 
 
 @pytest.mark.parametrize(
@@ -92,21 +93,22 @@ def test_an_unfinished_word_may_be_a_number():
     assert fit(names, "4", unfinished="4") == [0.8, 1, 0.8]
 
 
-def test_a_scope_knows_the_words_of_its_rows_only():
-    whole = index("Sonnet", "Sonneta", "Opus")
-    assert Scope(whole).correct("sonet") == "sonnet"
-    scope = Scope(whole, Scope(whole).length.nonzero()[0][1:])
-    assert scope.correct("sonet") == "sonet"  # two typos from the word that is left
-    assert not scope.holds("sonnet5")
-    assert scope.fit_words(["sonnet"], scope.length > 0)["sonnet"].tolist() == [0.8, 0]
+def test_typos_are_read_as_the_word_of_most_models():
+    names = index("Sonnet 4", "Sonnet 5", "Sonnex", "Opus")
+    assert [names.correct(word) for word in ("sonnt", "sonnex", "opsu", "zebra")] == [
+        *("sonnet", "sonnex", "opus", "zebra"),
+    ]
+    assert names.holds("onnet")
+    assert names.holds("sonnet4")  # its two parts
+    assert not names.holds("sonnt")
 
 
-def test_no_rows_hold_nothing():
-    scope = Scope(index())
-    assert not scope.holds("a")
-    fits = scope.fit_words(["a"], scope.length > 0)
-    assert hold_all(fits, scope.length > 0).tolist() == []
-    assert [part.tolist() for part in scope.rate(fits)] == [[], []]
+def test_no_models_hold_nothing():
+    nothing, places = index(), np.arange(0)
+    assert not nothing.holds("a")
+    fits = nothing.fit_words(["a"], places, places >= 0)
+    assert hold_all(fits, places >= 0).tolist() == []
+    assert [part.tolist() for part in nothing.rate(fits, places)] == [[], []]
 
 
 @pytest.mark.parametrize(
