@@ -23,11 +23,12 @@ def run(*command):
 
 
 def test_nbval_runs_every_cell_and_finds_the_outputs_that_are_shipped():
-    said = run(
-        "pytest", "--nbval", "--nbval-sanitize-with=tests/nbval.cfg", "--nbval-cell-timeout=120",
+    output = run(
+        "pytest", "--nbval", "--nbval-sanitize-with=tests/nbval.cfg",
+        "--nbval-cell-timeout=600", "--nbval-kernel-startup-timeout=300",  # only a hang takes so long
         "--override-ini=filterwarnings=", "-p", "no:cacheprovider", "notebooks",
     )  # fmt: skip
-    assert re.search(r"\d+ passed", said)
+    assert re.search(r"\d+ passed", output)
 
 
 @each
