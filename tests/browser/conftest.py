@@ -9,12 +9,16 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
+import scripted_models
 
+PATIENCE = scripted_models.PATIENCE
+"""Seconds after which what is waited for has failed: a busy machine may need ten times as long as a quiet one."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -59,8 +63,16 @@ def server(tmp_path_factory):
             _wait_for(f"http://127.0.0.1:{port}/api/status?token={token}", process, home / "log")
             yield f"http://127.0.0.1:{port}/lab/workspaces/{{0}}/tree/{{0}}.ipynb?token={token}", home / "notebooks"
         finally:
-            process.terminate()  # which shuts its kernels down
-            process.wait(20)
+            _end(process)
+
+
+def _end(process):
+    process.terminate()  # which shuts its kernels down
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:  # jupyter_server may hang there when a kernel ends at the same moment
+        process.kill()
+        process.wait()
 
 
 def _environment(home):
@@ -74,15 +86,16 @@ def _environment(home):
         "NBKIT_OFFLINE": "1",
         "NBKIT_CACHE_DIR": str(home / "cache"),
         "NBKIT_DEMO_TOKENS_PER_SECOND": "150",
+        "PYTHONPATH": str(Path(scripted_models.__file__).parent),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 
 
-def _wait_for(url, process, log, seconds=90):
-    end = time.monotonic() + seconds
+def _wait_for(url, process, log):
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
-            return urlopen(url, timeout=5).close()  # noqa: S310 - our own server
+            return urlopen(url, timeout=PATIENCE).close()  # noqa: S310 - our own server
         except (URLError, OSError):
             time.sleep(0.1)
     pytest.fail(f"JupyterLab did not start: {log.read_text()[-2000:]}")
@@ -95,17 +108,18 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS, timeout=1000 * PATIENCE)
         yield chromium
         chromium.close()
 
 
 class Lab:
-    """A notebook in a tab. `errors`: what the console said was wrong. `abroad`: requests to other hosts."""
+    """A notebook in a tab. `errors`: the errors of the console. `abroad`: requests to other hosts."""
 
     def __init__(self, browser, server):
         self._url, self.directory = server
         self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.errors, self.abroad = [], []
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -116,7 +130,7 @@ class Lab:
             self.abroad.append(request.url)
 
     def open(self, *cells):
-        """A new notebook with these cells, in a workspace of its own: JupyterLab reopens what was open in one."""
+        """Open a new notebook with these cells, in a workspace of its own: JupyterLab reopens what was open in one."""
         name = secrets.token_hex(4)
         self.file = self.directory / f"{name}.ipynb"
         blank = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
@@ -127,12 +141,12 @@ class Lab:
             "nbformat_minor": 5,
         }
         self.file.write_text(json.dumps(notebook))
-        self.page.goto(self._url.format(name), timeout=90_000)
-        self.until(f"() => ({STATUS})() === 'idle'", 60)
+        self.page.goto(self._url.format(name))
+        self.until(f"() => ({STATUS})() === 'idle'")
 
-    def until(self, condition, seconds=20):
+    def until(self, condition):
         """Wait for a JavaScript function to return something true."""
-        self.page.wait_for_function(condition, timeout=seconds * 1000)
+        self.page.wait_for_function(condition)
 
     def run(self, cell=None):
         """Run all cells, or one, without waiting."""
@@ -142,7 +156,7 @@ class Lab:
         self.page.evaluate("name => { jupyterapp.commands.execute(name) }", command)
 
     def save(self):
-        """Save, and read what was saved."""
+        """Save, and read the file."""
         self.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
         return json.loads(self.file.read_text())
 

@@ -108,7 +108,7 @@ def test_a_follow_up_from_the_view_and_one_from_a_cell_queue_up(kernel):
     assert kernel.value("[turn.text for turn in c.conversations['scripted/a']][2:]") == ["Two", "2", "Three", "3"]
 
 
-def test_stop_forgets_what_waits_to_be_asked(kernel):
+def test_stop_drops_the_questions_that_wait(kernel):
     kernel.run("c = compare('One', [Scripted('a', [None], ['2'])])")
     view = View(kernel)
     view.until(lambda page: page.turns)

@@ -1,7 +1,7 @@
 // Views of a comparison. The messages are described in nbkit/notebook/deltas.py. HTML comes from the kernel, where it was
 // sanitized; everything else is set as text.
 
-const SILENCE = 8000; // ms without a word from the kernel before it is asked, and again before the reader is told
+const SILENCE = 8000; // ms without a message from the kernel before a ping, and again before the reader gets a notice
 
 function make(tag, className, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -29,7 +29,7 @@ async function copy(text) {
   if (!copied) throw new Error("the browser did not copy");
 }
 
-// One answer: applies the parts of a message about it, in the order in which they happened.
+// One answer: applies the parts of a message about it, in the order of the events.
 class Turn {
   constructor(retry) {
     this.retry = retry;
@@ -78,10 +78,10 @@ class Turn {
     this.text = end.text;
     const parts = [];
     if (end.problem) {
-      const [said, advice] = end.problem;
+      const [message, advice] = end.problem;
       const retry = button("", "Retry", "Ask this model again", () => this.retry());
       const todo = make("div", "", {}, `${advice} `, retry);
-      parts.push(make("div", "nbk-problem", { role: "alert" }, make("div", "", { dir: "auto" }, said), todo));
+      parts.push(make("div", "nbk-problem", { role: "alert" }, make("div", "", { dir: "auto" }, message), todo));
     }
     const strip = end.strip.map(([label, value, title]) =>
       make("span", "nbk-fact", { title }, make("span", "nbk-label", {}, label), ` ${value}`));
@@ -133,13 +133,13 @@ class Pane {
   async copy() {
     const turn = this.turns.at(-1);
     if (!turn) return;
-    let said = "Copied";
+    let label = "Copied";
     try {
       await copy(turn.text || turn.answer.innerText);
     } catch {
-      said = "Not copied";
+      label = "Not copied";
     }
-    this.copyButton.textContent = said;
+    this.copyButton.textContent = label;
     setTimeout(() => { this.copyButton.textContent = "Copy"; }, 1500);
   }
 }
@@ -147,9 +147,9 @@ class Pane {
 class View {
   constructor(model, el) {
     this.model = model;
-    this.seq = -1; // nothing is known yet
+    this.seq = -1; // no snapshot yet
     this.panes = [];
-    this.busy = this.gone = false;
+    this.busy = this.disconnected = false;
 
     this.grid = make("div", "nbk-panes");
     this.input = make("textarea", "nbk-input", { rows: "1", "aria-label": "Follow-up", enterkeyhint: "send" });
@@ -160,50 +160,52 @@ class View {
     this.footer = make("footer", "nbk-footer", {},
       make("div", "nbk-ask", {}, this.input, this.send, this.stop),
       make("div", "nbk-line", {}, this.totals, this.notice));
-    // Lumino would take Enter, Escape and Shift+Enter for shortcuts of the notebook.
+    // Without this, JupyterLab would treat Enter, Escape and Shift+Enter as shortcuts of the notebook.
     this.root = make("div", "nbk-live", { role: "group", "data-lm-suppress-shortcuts": "true" }, this.grid, this.footer);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("input", () => this.fit());
     el.append(this.root);
 
-    this.onMessage = (message) => this.hear(message);
-    this.onLife = () => setTimeout(() => this.setGone(Boolean(this.root.closest(".jupyter-widgets-disconnected"))));
+    this.onMessage = (message) => this.receive(message);
+    this.onLive = () => setTimeout(() => {
+      this.setDisconnected(Boolean(this.root.closest(".jupyter-widgets-disconnected")));
+    });
     this.onState = () => { if (this.seq < 0) this.restore(); };
     model.on("msg:custom", this.onMessage);
-    model.on("comm_live_update", this.onLife);
+    model.on("comm_live_update", this.onLive);
     model.on("change:state", this.onState);
     this.invitation = "";
     this.setFoot({ busy: false, totals: "", ahead: "" });
     this.restore();
-    this.say({ type: "ready" });
-    this.onLife();
+    this.post({ type: "ready" });
+    this.onLive();
   }
 
   remove() {
     clearTimeout(this.timer);
     this.model.off("msg:custom", this.onMessage);
-    this.model.off("comm_live_update", this.onLife);
+    this.model.off("comm_live_update", this.onLive);
     this.model.off("change:state", this.onState);
   }
 
-  // What the last turn left in the model's state stands until the kernel answers.
+  // Shows the snapshot of the last finished turn until the kernel answers.
   restore() {
     const state = this.model.get("state");
     if (state?.panes) this.draw(state);
   }
 
-  say(message) {
-    if (this.gone) return;
+  post(message) {
+    if (this.disconnected) return;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.tell("No answer from the kernel yet; it may be busy with a cell."), SILENCE);
+    this.timer = setTimeout(() => this.notify("No answer from the kernel yet; it may be busy with a cell."), SILENCE);
     try {
       this.model.send(message);
     } catch {
-      this.setGone(true); // the connection was disposed of
+      this.setDisconnected(true); // the comm is closed
     }
   }
 
-  hear(message) {
+  receive(message) {
     if (message.type === "snapshot") {
       if (message.seq !== this.seq || this.lost) this.draw(message);
       this.seq = message.seq;
@@ -212,19 +214,19 @@ class View {
       if (this.seq < 0 || this.lost) return; // the snapshot is on its way
       if (message.seq !== this.seq + 1) {
         this.lost = true;
-        this.say({ type: "resync" });
+        this.post({ type: "resync" });
         return;
       }
       this.seq = message.seq;
       this.update(message);
     } else if (message.type !== "pong") return;
     clearTimeout(this.timer);
-    if (this.busy) this.timer = setTimeout(() => this.say({ type: "ping" }), SILENCE);
-    this.tell("");
+    if (this.busy) this.timer = setTimeout(() => this.post({ type: "ping" }), SILENCE);
+    this.notify("");
   }
 
   draw(snapshot) {
-    this.panes = snapshot.panes.map((pane, index) => new Pane(pane, () => this.say({ type: "retry", pane: index })));
+    this.panes = snapshot.panes.map((pane, index) => new Pane(pane, () => this.post({ type: "retry", pane: index })));
     this.grid.replaceChildren(...this.panes.map((pane) => pane.node));
     this.grid.dataset.panes = this.panes.length;
     const many = this.panes.length > 1;
@@ -249,39 +251,38 @@ class View {
     const hadFocus = document.activeElement === this.stop || document.activeElement === this.send;
     this.stop.hidden = !busy;
     this.send.hidden = busy;
-    this.stop.disabled = this.gone;
-    this.send.disabled = this.input.disabled = this.gone;
+    this.stop.disabled = this.disconnected;
+    this.send.disabled = this.input.disabled = this.disconnected;
     if (hadFocus) (busy ? this.stop : this.input).focus({ preventScroll: true });
   }
 
-  setGone(gone) {
-    if (gone === this.gone) return;
-    this.gone = gone;
+  setDisconnected(disconnected) {
+    if (disconnected === this.disconnected) return;
+    this.disconnected = disconnected;
     clearTimeout(this.timer);
-    this.root.classList.toggle("nbk-gone", gone);
-    this.tell(gone ? "The kernel is gone; run the cell again to go on." : "");
-    if (gone) for (const pane of this.panes) if (pane.scroll.ariaBusy === "true") pane.setStatus("stopped");
-    this.setFoot({ busy: this.busy && !gone, totals: this.totals.textContent, ahead: this.ahead });
+    this.notify(disconnected ? "The kernel has ended; run the cell again to continue." : "");
+    if (disconnected) for (const pane of this.panes) if (pane.scroll.ariaBusy === "true") pane.setStatus("stopped");
+    this.setFoot({ busy: this.busy && !disconnected, totals: this.totals.textContent, ahead: this.ahead });
   }
 
-  tell(text) {
+  notify(text) {
     if (this.notice.textContent !== text) this.notice.textContent = text;
   }
 
   ask() {
     const text = this.input.value.trim();
-    if (!text || this.busy || this.gone) return;
-    this.say({ type: "ask", text });
-    if (this.gone) return; // what was typed stays
+    if (!text || this.busy || this.disconnected) return;
+    this.post({ type: "ask", text });
+    if (this.disconnected) return; // the text stays in the box
     this.input.value = "";
     this.fit();
   }
 
   halt() {
-    if (!this.busy || this.gone) return;
+    if (!this.busy || this.disconnected) return;
     this.stop.disabled = true;
-    this.say({ type: "stop" });
-    this.tell("Stopping ...");
+    this.post({ type: "stop" });
+    this.notify("Stopping ...");
   }
 
   onKey(event) {
