@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import tables  # docs/tables.py
 
 import nbkit
-from nbkit.choose.columns import ordered_columns
+from nbkit.choose.columns import list_columns
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.providers import overrides
 
@@ -32,7 +33,7 @@ def first_columns(name):
 
 def test_the_documents_are_printed_from_the_data():
     printed = tables.render_documents()
-    assert [column.name for column in ordered_columns()] == list(nbkit.catalog.columns)
+    assert [column.name for column in list_columns()] == list(nbkit.catalog.columns)
     for path, text in printed.items():
         assert path.read_text("utf-8") == text, path.name
     assert printed[ROOT / "docs" / "columns.md"].count("\n| `") == nbkit.catalog.shape[1]
@@ -78,6 +79,15 @@ def test_the_files_that_contributors_are_sent_to_exist():
     files = set(re.findall(r"`((?:nbkit|tests|docs|benchmarks|notebooks|binder)/[\w./-]*)`", read("CONTRIBUTING.md")))
     assert len(files) > 10
     assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_contributors_see_the_rooms_of_the_import_contract():
+    (layers, *_) = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    table = read("CONTRIBUTING.md").partition("| room | question |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (`.+?`) \| (.+) \|$", table, re.MULTILINE)
+    assert [re.findall(r"\w+", rooms) for rooms, _ in rows] == [layer.split(" | ") for layer in layers["layers"]]
+    for rooms, questions in rows:  # one question each
+        assert questions.count("?") == questions.count(" · ") + 1 == rooms.count(",") + 1
 
 
 @pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
