@@ -32,6 +32,7 @@ PROTOCOLS = {
     "ollama-chat": Row("ollama_chat", models="api/tags"),
     "bedrock-converse": Row("bedrock_converse"),
     "anthropic-vertex": Row("anthropic_vertex"),
+    "openai-completions": Row("openai_completions", models="models"),
 }
 
 
