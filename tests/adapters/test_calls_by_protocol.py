@@ -1,4 +1,4 @@
-"""Calls in every protocol over real HTTP: each answer of the vectors by all four calls, then the needs of single ones."""
+"""Calls in every protocol over real HTTP: each answer of the vectors by all four calls, then what is special to one."""
 
 import asyncio
 import json
@@ -62,6 +62,7 @@ def test_a_refused_call_is_an_error_in_every_protocol(provider, name, call):
         call(provider.adapter(protocol=name))
 
 
+PICTURE = {"type": "image_url", "image_url": "data:image/png;base64,iVBORw0KGgo="}
 GEMINI_BUSY = {
     "error": {
         "code": 429,
@@ -117,3 +118,19 @@ def test_several_answers_to_one_prompt(provider):
     assert provider.requests[0][2]["n"] == 2
     assert completion.text == "one"
     assert [choice.text for choice in completion.choices] == ["one", "two"]
+
+
+def test_a_protocol_without_tools_images_and_reasoning_is_never_asked_for_them(provider):
+    """Also for a model that has them all in the catalog."""
+    adapter = provider.adapter("openai/gpt-6-luna", protocol="openai-completions")
+    for conversation, options, message in (
+        ("Hi", {"tools": [{"name": "f"}]}, "does not call tools"),
+        ([{"role": "user", "content": [PICTURE]}], {}, "does not read images"),
+    ):
+        with pytest.raises(errors.UnsupportedFeatureError, match=message):
+            adapter.execute(conversation, **options)
+    assert provider.requests == []
+    provider.says(whole(load("openai-completions").decode[0].whole))
+    completion = adapter.execute("Hi", reasoning_effort="low")
+    assert [change.what for change in completion.changes] == ["reasoning_effort"]
+    assert provider.requests[0][2] == {"model": "gpt-6-luna", "prompt": "Hi", "max_tokens": 1024}
