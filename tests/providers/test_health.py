@@ -1,12 +1,14 @@
-"""Who answers, asked of real servers on 127.0.0.1."""
+"""The check of providers, with real servers on 127.0.0.1."""
 
 import os
 import socket
+from urllib.parse import urljoin
 
 import pytest
 
 import nbkit
 from nbkit.errors import ConfigError
+from nbkit.protocols import PROTOCOLS
 from nbkit.settings import override
 
 pytestmark = pytest.mark.usefixtures("unregistered")
@@ -37,7 +39,7 @@ def lab(json_server, monkeypatch):
     return start
 
 
-def test_who_answers(lab):
+def test_each_provider_has_a_status(lab):
     server = lab({"/v1/models": {"data": []}})
     lab({"/v1/models": (401, {"error": f"wrong key {KEY}"})}, "refuses", env=["REFUSES_API_KEY"])
     lab({"/v1/models": (503, b"down")}, "broken", env=["BROKEN_API_KEY"])
@@ -52,7 +54,7 @@ def test_who_answers(lab):
     }
     assert table.seconds.between(0, 5).all()
     assert "canary" not in table.to_csv()
-    (method, path, headers), *more = server.asked
+    (method, path, headers), *more = server.requests
     assert (method, path, headers["Authorization"], more) == ("GET", "/v1/models", f"Bearer {KEY}", [])
 
 
@@ -68,32 +70,41 @@ def test_who_answers(lab):
 def test_each_protocol_has_its_own_list_and_header(lab, npm, base, path, header):
     server = lab({path: {}}, npm=npm, base=base)
     assert nbkit.health(["lab"]).status.tolist() == ["ok"]
-    headers = {name.lower(): value for name, value in server.asked[0][2].items()}
+    headers = {name.lower(): value for name, value in server.requests[0][2].items()}
     assert headers[header].endswith(KEY)
     assert sum(KEY in value for value in headers.values()) == 1
 
 
-def test_no_one_answers(lab):
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_the_row_of_a_protocol_has_the_path_of_its_list(lab, users_file, name):
+    users_file(f'[providers.lab]\nprotocol = "{name}"')
+    models = PROTOCOLS[name].models
+    server = lab({urljoin("/v1/", models): {}})
+    row = nbkit.health(["lab"]).loc["lab"]
+    assert (row.status, len(server.requests)) == (("ok", 1) if models else ("not checked", 0))
+
+
+def test_a_silent_and_a_closed_server_are_unreachable(lab):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = lab({})
         server.shutdown()
         server.server_close()
         with override(base_url_override=f"http://127.0.0.1:{silent.getsockname()[1]}"):
             slow = nbkit.health(["lab"], seconds=0.2).loc["lab"]
-    gone = nbkit.health(["lab"]).loc["lab"]
-    assert (slow.status, gone.status) == ("unreachable", "unreachable")
+    closed = nbkit.health(["lab"]).loc["lab"]
+    assert (slow.status, closed.status) == ("unreachable", "unreachable")
     assert slow.detail.startswith("timed out after 0.2 s without data from 127.0.0.1:")
-    assert gone.detail.startswith("could not connect to 127.0.0.1:")
+    assert closed.detail.startswith("could not connect to 127.0.0.1:")
 
 
 def test_a_redirect_is_not_followed(lab, json_server):
     elsewhere = json_server({})
     server = lab({"/v1/models": (302, {}, {"location": f"{elsewhere.url}/v1/models"})})
     assert nbkit.health(["lab"]).loc["lab", ["status", "detail"]].tolist() == ["not checked", "HTTP 302"]
-    assert (len(server.asked), elsewhere.asked) == (1, [])
+    assert (len(server.requests), elsewhere.requests) == (1, [])
 
 
-def test_what_is_not_asked(monkeypatch):
+def test_providers_that_are_not_checked_say_why(monkeypatch):
     table = nbkit.health(["openai", "azure", "gitlab", "amazon-bedrock"])
     assert set(table.status) == {"not checked"}
     assert table.variable.isna().all()
@@ -112,7 +123,7 @@ def test_a_key_that_no_header_can_carry(lab, monkeypatch):
     row = nbkit.health(["lab"]).loc["lab"]
     assert row.status == "not checked"
     assert "naïve" not in row.detail
-    assert not server.asked
+    assert not server.requests
 
 
 def test_those_without_a_key_are_listed_when_they_answer(lab, users_file):
@@ -127,5 +138,5 @@ def test_those_without_a_key_are_listed_when_they_answer(lab, users_file):
 
 
 def test_unknown_ids():
-    with pytest.raises(ConfigError, match=r"health\(\): no provider goes by grok"):
+    with pytest.raises(ConfigError, match=r"health\(\): unknown provider grok"):
         nbkit.health(["grok"])
