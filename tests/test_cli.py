@@ -65,22 +65,22 @@ def test_snapshot_from_the_network(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"{", b"[]", b"\x1f\x8bno"])
-def test_what_cannot_be_read_is_said_in_one_line(tmp_path, capsys, content):
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path, capsys, content):
     source, out = tmp_path / "api.json", tmp_path / "out"
     if content is not None:
         source.write_bytes(content)
     assert main(["snapshot", "--from", str(source), "--out", str(out)]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("nbkit: ")
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("nbkit: ")
+    assert error.count("\n") == 1
     assert not out.exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["snapshot", "--date", "yesterday"]])
-def test_what_is_not_understood_is_a_usage_error(capsys, arguments):
-    with pytest.raises(SystemExit) as left:
+def test_wrong_usage_is_exit_status_2(capsys, arguments):
+    with pytest.raises(SystemExit) as exited:
         main(arguments)
-    assert left.value.code == 2
+    assert exited.value.code == 2
     assert "usage: nbkit" in capsys.readouterr().err
 
 
@@ -95,13 +95,13 @@ def rows(text):
 
 def run(capsys, *arguments):
     status = main(arguments)
-    said = capsys.readouterr()
-    return status, said.out, said.err
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
 
 
 def test_models_that_fit(capsys):
-    asked = ["--vision", "--tools", "--max-input-cost", "1", "--max-output-cost", "5", "--min-context", "200000"]
-    status, out, _ = run(capsys, "models", *asked, "--vendor", "google", "--limit", "0")
+    options = ["--vision", "--tools", "--max-input-cost", "1", "--max-output-cost", "5", "--min-context", "200000"]
+    status, out, _ = run(capsys, "models", *options, "--vendor", "google", "--limit", "0")
     catalog = nbkit.catalog
     fits = catalog.vision & catalog.tools & (catalog.input_cost <= 1) & (catalog.output_cost <= 5)
     fits &= (catalog.vendor == "google") & catalog.context.ge(200_000).fillna(False)
@@ -117,9 +117,9 @@ def test_models_that_fit(capsys):
 )
 def test_each_filter_is_a_column(capsys, option, column):
     _, out, _ = run(capsys, "models", option, "--json", "--limit", "0")
-    found = json.loads(out)
-    assert {row["id"] for row in found} == set(nbkit.catalog.index[nbkit.catalog[column]])
-    assert all(row[column] for row in found)
+    printed = json.loads(out)
+    assert {row["id"] for row in printed} == set(nbkit.catalog.index[nbkit.catalog[column]])
+    assert all(row[column] for row in printed)
 
 
 def test_words_rank(capsys):
@@ -132,16 +132,16 @@ def test_words_rank(capsys):
 
 def test_json_has_every_column_and_null_for_the_unknown(capsys):
     _, out, _ = run(capsys, "models", "--provider", "openai", "--json", "--limit", "0")
-    found = {row["id"]: row for row in json.loads(out)}
+    by_id = {row["id"]: row for row in json.loads(out)}
     openai = nbkit.catalog[nbkit.catalog.provider == "openai"]
-    assert found.keys() == set(openai.index)
-    assert all(row.keys() == {"id", *openai.columns} for row in found.values())
+    assert by_id.keys() == set(openai.index)
+    assert all(row.keys() == {"id", *openai.columns} for row in by_id.values())
     for column in ("input_cost", "context", "structured_output", "release_date", "tiers"):
-        assert sum(row[column] is None for row in found.values()) == int(openai[column].isna().sum())
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", row["release_date"]) for row in found.values() if row["release_date"])
+        assert sum(row[column] is None for row in by_id.values()) == int(openai[column].isna().sum())
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", row["release_date"]) for row in by_id.values() if row["release_date"])
 
 
-def test_nothing_found_is_1_and_said(capsys):
+def test_no_result_is_exit_status_1_and_a_line(capsys):
     assert run(capsys, "models", "--provider", "nobody") == (1, "", "nbkit: no model fits\n")
     assert run(capsys, "models", "--provider", "nobody", "--json") == (1, "[]\n", "nbkit: no model fits\n")
 
@@ -205,9 +205,9 @@ def test_failures_are_one_line(capsys, arguments, why):
     ],
 )
 def test_usage_errors(capsys, arguments):
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exited:
         main(arguments)
-    assert left.value.code == 2
+    assert exited.value.code == 2
     assert "usage: nbkit" in capsys.readouterr().err
 
 
@@ -280,7 +280,7 @@ def in_terminal(code, columns=100):
     return sent.decode()
 
 
-def test_a_terminal_gets_a_table_that_fits_and_no_commands_of_a_catalog():
+def test_a_terminal_gets_a_table_that_fits_and_no_control_sequences_of_the_catalog():
     code = f"""
 import pandas as pd
 from nbkit.cli.table import print_rows
@@ -300,7 +300,7 @@ print_rows(frame, ("input_cost", "vision", "name"), as_json=False)
     assert max(len(line) for line in re.sub(r"\x1b\[[\d;]*m", "", narrow).splitlines()) <= 70
 
 
-def test_a_reader_who_leaves_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     code = "import sys; from nbkit.cli.main import main; sys.exit(main(['models', '--limit', '0']))"
     environment = os.environ | {"NBKIT_OFFLINE": "1"}
     with subprocess.Popen(
@@ -316,9 +316,9 @@ def test_a_reader_who_leaves_is_no_error():
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_every_option(capsys, shell):
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exited:
         main(["--completion", shell])
-    assert left.value.code == 0
+    assert exited.value.code == 0
     script = capsys.readouterr().out
     for word in ("models", "offers", "estimate", "changes", "snapshot", "has-key", "max-input-cost", "cached-tokens"):
         assert word in script
@@ -335,6 +335,6 @@ def test_bash_completes(capsys):
 
 
 def test_the_version(capsys):
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exited:
         main(["--version"])
-    assert (left.value.code, capsys.readouterr().out) == (0, f"nbkit {nbkit.__version__}\n")
+    assert (exited.value.code, capsys.readouterr().out) == (0, f"nbkit {nbkit.__version__}\n")

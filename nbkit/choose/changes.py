@@ -77,13 +77,14 @@ def _find_differences(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[_Ro
         yield model_id, "added", None, None, None, None
     shared = after.index.intersection(before.index)
     for name in _FIELDS:
-        for model_id, old, new in zip(shared, _values(before, name, shared), _values(after, name, shared), strict=True):
+        columns = _read_column(before, name, shared), _read_column(after, name, shared)
+        for model_id, old, new in zip(shared, *columns, strict=True):
             if old != new:
                 yield model_id, _classify(name, new), name, old, new, _compute_percent(old, new)
 
 
-def _values(rows: pd.DataFrame, name: str, ids: pd.Index) -> list[Any]:
-    """The values of a column for these models, None where unknown. Raises CatalogError for a missing column."""
+def _read_column(rows: pd.DataFrame, name: str, ids: pd.Index) -> list[Any]:
+    """Read a column of these models, None where unknown. Raises CatalogError for a missing column."""
     if name not in rows.columns:
         raise CatalogError(f"changes() compares whole catalogs; one has no column {name!r}")
     column = rows[name].reindex(ids)

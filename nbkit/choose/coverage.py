@@ -56,7 +56,7 @@ class Reach:
 
 
 def list_reach(snapshot: Snapshot) -> list[Reach]:
-    """List how nbkit reaches every provider of a snapshot, by id, whatever the environment holds."""
+    """List how nbkit reaches every provider of a snapshot, by id. Reads no environment variables."""
     return [_summarize(provider, [route for _, route in routes]) for provider, routes in group_routes(snapshot)]
 
 
@@ -121,7 +121,7 @@ def _list_needs(route: Route) -> list[str]:
 
 
 def _rank(words: Iterable[str]) -> tuple[str, ...]:
-    """The distinct words, the most frequent first."""
+    """Sort the distinct words, the most frequent first."""
     return tuple(word for word, _ in Counter(words).most_common())
 
 

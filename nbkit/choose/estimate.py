@@ -55,9 +55,9 @@ def estimate(
     cached = cached_tokens + cache_write_tokens
     given = (cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, calls)
     if min(*given, prompt_tokens.min(initial=0)) < 0 or cached > prompt_tokens.min(initial=cached):
-        raise ValueError("tokens and calls must not be negative, nor cached tokens more than the prompt has")
+        raise ValueError("tokens and calls must not be negative, and cached tokens must not exceed the prompt")
     tokens = dict(zip(_BUCKETS, (prompt_tokens - cached, *given[:4]), strict=True))
-    rates = _rates(frame, prompt_tokens)
+    rates = _read_rates(frame, prompt_tokens)
     assumed = np.zeros(len(frame), bool)
     cost = np.zeros(len(frame))
     for bucket, count in tokens.items():
@@ -77,8 +77,8 @@ def estimate(
     return estimated.iloc[np.lexsort((cost, np.maximum(group, 1)))]
 
 
-def _rates(frame: pd.DataFrame, prompt_tokens: Any) -> dict[str, Any]:
-    """The rates of each row by bucket, NaN where unknown, of the tier that the prompt falls into."""
+def _read_rates(frame: pd.DataFrame, prompt_tokens: Any) -> dict[str, Any]:
+    """Read the rates of each row by bucket, of the tier that the prompt falls into; NaN where unknown."""
     rates = {name: frame[f"{name}_cost"].to_numpy("float64", copy=True) for name in _BUCKETS}
     for row, tiers in enumerate(frame["tiers"]):
         if tiers:
@@ -89,7 +89,7 @@ def _rates(frame: pd.DataFrame, prompt_tokens: Any) -> dict[str, Any]:
 
 
 def _choose_tier(tiers: Sequence[Mapping[str, Any]], prompt_tokens: int) -> Mapping[str, float]:
-    """The rates of the largest tier below the prompt's length; empty where the base applies."""
+    """Choose the rates of the largest tier below the prompt's length; empty where the base applies."""
     rates: Mapping[str, float] = {}
     for tier in tiers:  # by size
         if tier["size"] < prompt_tokens:

@@ -98,7 +98,7 @@ def _match_rows(rows: pd.DataFrame, canonical: str | None, made_by: str, name: s
     wanted = list_spellings(name, made_by, dated=dated)
     uncovered = (rows["vendor"] == made_by) & ~rows["provider"].isin(rows["provider"][match != ""])
     for place in np.flatnonzero(uncovered):
-        # a row that names another canonical model is not an offer, whatever its own name
+        # a row whose canonical id is of another model is not an offer, even if its name matches
         names = (rows["model"].iloc[place], rows["canonical"].iloc[place])
         if all(wanted & list_spellings(one, made_by, dated=dated) for one in names if isinstance(one, str)):
             match[place] = "name"

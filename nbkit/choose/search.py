@@ -25,10 +25,10 @@ from nbkit.providers.known_models import load_known_models
 from nbkit.providers.search_index import TEXTS, Rows, WordIndex, hold_all, match_typos
 from nbkit.providers.spelling import split_name
 
-_COLUMNS = frozenset(  # what it needs of the catalog
+_COLUMNS = frozenset(  # columns of the catalog that a search reads
     (*TEXTS, *chain(*COLUMNS_BY_WORD.values()), "deprecated", "release_date", "context", "input_cost", "output_cost")
 )
-_HINT = 0.1  # what it counts that a name says what the model can do: "kimi thinking"
+_HINT = 0.1  # what a name counts that says what the model can do: "kimi thinking"
 
 
 def search(text: str, frame: pd.DataFrame | None = None, limit: int | None = 50) -> pd.DataFrame:
@@ -113,10 +113,10 @@ class Match:
 
     @cached_property
     def why(self) -> str:
-        """Why no row fits: the word that no name holds, or the part of the query without which some would."""
+        """Why no row fits: the word that no name contains, or the part of the query that leaves none."""
         for word, fit in self._fits.items():
             if not fit.any():
-                return f"no name holds {word!r}, nor a word like it"
+                return f"no name contains {word!r} or a word like it"
         for name, mask in self._filters.items():
             if not mask.any():
                 return f"no model fits {name!r}"
@@ -126,7 +126,7 @@ class Match:
         return f"{text}; without {most!r} there are {parts[most]}" if parts[most] else text
 
     def _count(self, without: str) -> int:
-        """How many rows fit all but one part of the query."""
+        """Count the rows that fit all but one part of the query."""
         fits = {word: fit for word, fit in self._fits.items() if word != without}
         return int(hold_all(fits, self._pass_filters(without)).sum())
 
@@ -138,7 +138,7 @@ class Match:
 
 
 def _filter_rows(rows: pd.DataFrame, query: Query) -> Iterator[tuple[str, Rows]]:
-    """Each filter of a query, by its name, and the rows that pass."""
+    """Compute the filters of a query: the name of each, and the mask of the rows that pass."""
     for word, wanted in query.abilities:
         able = np.zeros(len(rows), bool)
         for column in COLUMNS_BY_WORD[word]:
@@ -162,7 +162,7 @@ def _price_rows(rows: pd.DataFrame, which: str) -> Any:
 
 
 def _find_providers(ids: list[str], word: str) -> list[str]:
-    """The provider of that id, else those that have the word in it, else those with a typo."""
+    """Find the provider of that id, else those that have the word in it, else those with a typo."""
     if word in ids:
         return [word]
     if within := [name for name in ids if any(part.startswith(word) for part in split_name(name))]:
@@ -174,10 +174,10 @@ _indexes: list[tuple[weakref.ref[pd.Index], WordIndex]] = []  # of frames that a
 
 
 def _find_index(rows: pd.DataFrame) -> tuple[WordIndex, Rows]:
-    """The index that has the rows, and their places in it.
+    """Find the index that has the rows, and their places in it.
 
-    Rows of the catalog and of the registered providers are in one that all searches share. For other rows one is built;
-    their `index`, which never changes, tells whether that has been done before.
+    All searches share one index of the catalog and the registered providers. Other rows get an index of their own; it
+    is kept with their `index` object, which pandas never changes.
     """
     known = load_known_models()
     places = np.array([known.places.get(model_id, -1) for model_id in rows.index.tolist()], int)

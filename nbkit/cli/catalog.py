@@ -35,7 +35,7 @@ _SHOWN = ("input_cost", "output_cost", "context", "vision", "tools", "reasoning"
 
 
 def _filter(options: argparse.Namespace) -> pd.DataFrame:
-    """The rows of the catalog that the options let pass: ranked by the words, without any the newest first."""
+    """Filter the catalog by the options; rank it by the words, or list the newest first if there are none."""
     frame = nbkit.catalog
     for name, ability in _FLAGS.items():
         if getattr(options, name.replace("-", "_")):
@@ -137,7 +137,7 @@ COMMANDS = (
             },
             "--output-tokens": _tokens(None, "tokens of the answer", required=True),
             "--cached-tokens": _tokens(0, "tokens of the prompt that are read from a cache"),
-            "--reasoning-tokens": _tokens(0, "tokens of thinking, besides those of the answer"),
+            "--reasoning-tokens": _tokens(0, "tokens of reasoning, on top of those of the answer"),
             "--calls": _tokens(1, "how many calls; default: 1"),
             **_JSON,
         },

@@ -50,7 +50,7 @@ def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, 
     """Draw the cost of a workload, in USD, as bars: the cheapest `count` models, the cheapest on top.
 
     `frame` is what `nbkit.estimate` returns. Models whose cost is unknown or 0 (free, or part of a subscription plan)
-    are not drawn, nor those whose context is shorter than the workload. `log` draws a logarithmic axis.
+    are not drawn, and neither are those whose context is shorter than the workload. `log` draws a logarithmic axis.
     """
     require_columns(frame, "cost", "name", "provider", "input_cost", "output_cost", "context")
     priced, left_out = split(frame, _explain_missing_price(frame, "cost"))
@@ -292,14 +292,14 @@ def _explain_missing_price(frame: pd.DataFrame, price: str) -> dict[str, Any]:
 
 
 def _label_price(price: str) -> str:
-    """The axis label of a column of prices, with its unit."""
+    """Make the axis label of a column of prices, with its unit."""
     if price == "cost":
         return "cost of the workload (USD)"
     return f"{price.removesuffix('_cost').replace('_', ' ')} price (USD per million tokens)"
 
 
 def _hover_texts(frame: pd.DataFrame, first: Sequence[str]) -> list[str]:
-    """One hover text for each model, which begins with its item of `first`."""
+    """Make a hover text for each model, which begins with its item of `first`."""
     rows = zip(first, frame.index, frame["input_cost"], frame["output_cost"], frame["context"], strict=True)
     return [
         f"{head}<br>{shorten(str(model), 70)}<br>in {format_rate(prompt)}, out {format_rate(answer)} per million<br>"

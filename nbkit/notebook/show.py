@@ -42,9 +42,9 @@ def show(frame: pd.DataFrame, columns: Sequence[str] | None = None, limit: int =
     """Display rows of the catalog as a table, in their order; outside of IPython print them.
 
     `limit`: how many rows at most. `columns`: names of columns, and "abilities" for a summary of what each model can
-    do. By default these are the columns to choose a model by and, besides, those that the catalog does not have, such
-    as the cost that `nbkit.estimate` adds. Of a frame that lacks columns of the catalog all are shown. Prices are USD
-    per million tokens, lengths tokens.
+    do. By default these are the columns to choose a model by, and any that the catalog does not have, such as the cost
+    that `nbkit.estimate` adds. If the frame lacks columns of the catalog, all that it has are shown. Prices are USD per
+    million tokens, lengths tokens.
 
     Raises ValueError for a column that the frame lacks.
     """
@@ -71,7 +71,7 @@ def table(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def fetch_logos(providers: Iterable[str], arrived: Callable[[Collection[str]], object]) -> None:
-    """Fetch logos of the providers that models.dev lists: it shall not learn about a user's own.
+    """Fetch logos of the providers that models.dev lists. It does not learn about a user's own providers.
 
     `arrived` is called as `logos.fetch_soon` says.
     """
@@ -102,7 +102,7 @@ def _choose_columns(frame: pd.DataFrame, columns: Sequence[str] | None) -> list[
 
 
 def _providers(frame: pd.DataFrame) -> list[str]:
-    """The provider of each row; "" where it is unknown."""
+    """List the provider of each row; "" where it is unknown."""
     return frame["provider"].astype("object").fillna("").tolist() if "provider" in frame else [""] * len(frame)
 
 
@@ -120,7 +120,7 @@ def _caption(frame: pd.DataFrame, limit: int) -> str:
 
 
 def _text(name: str, row: Mapping[Any, Any]) -> str:
-    """A cell as text."""
+    """Format a cell as text."""
     if name == "abilities":
         return ", ".join(ABILITIES[flag].label for flag in SUMMARY if flag in row and _is_true(row[flag]))
     value = row.get("provider_name", row[name]) if name == "provider" else row[name]

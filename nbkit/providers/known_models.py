@@ -51,7 +51,7 @@ class KnownModels:
     def suggest(self, name: str, provider: str | None = None) -> tuple[str, ...]:
         """Suggest ids for a name that no model has: the first models of a search, each at its vendor's own provider.
 
-        `provider`: only of the models that were registered for it. Half of the words will do.
+        `provider`: suggest only models that were registered for it. A name that holds half of the words is enough.
         """
         places = np.arange(len(self.ids))
         if provider is not None:
@@ -69,7 +69,7 @@ class KnownModels:
         quality, score = self.index.rate(fits, places)
         held = hold_all(fits, every)
         order = np.lexsort((self.age[places], -score, self.deprecated[places], ~held))
-        if half:  # but one word must be near: nothing is better than something far
+        if half:  # and one word that is near: no suggestion is better than one that is far from the name
             held = (quality >= 0.5) & (np.max([*fits.values(), 0 * quality], axis=0) > FAR)
         return [int(place) for place in places[order[held[order]]]]
 
@@ -78,7 +78,7 @@ _known: list[tuple[Snapshot, dict[str, RegisteredProvider], Any, KnownModels]] =
 
 
 def load_known_models() -> KnownModels:
-    """The models that have a name now; collected anew when the catalog or the registered providers have changed."""
+    """Return the models that have a name now; collect them if the catalog or the registered providers have changed."""
     for provider, row in table("provider_defaults").items():
         if "module" in row:
             find_registered(provider)  # one that comes with nbkit is loaded on demand
@@ -107,7 +107,7 @@ def _collect(snapshot: Snapshot, registered: Mapping[str, RegisteredProvider]) -
 
 
 def _read_rows(snapshot: Snapshot) -> Iterator[tuple[Any, ...]]:
-    """For each model its id, vendor and name, whether it is deprecated, its day of release, and TEXTS."""
+    """Read of each model its id, vendor and name, whether it is deprecated, its day of release, and TEXTS."""
     names = ("name", "model", "family", "canonical", "provider", "status", "release_date")
     columns = zip(snapshot.ids, *map(snapshot.values, names), strict=True)
     for model_id, name, model, family, canonical, provider, status, released in columns:

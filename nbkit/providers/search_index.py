@@ -64,19 +64,19 @@ class WordIndex:
         return bool(self._near(word)) or bool(parts and all(map(self._near, parts)))
 
     def correct(self, word: str) -> str:
-        """The word itself where names hold it; else the one that it is taken for."""
+        """Return the word itself where names hold it; else the one that it is taken for."""
         near = {} if self.holds(word) else self._typos(word)
         return max(near, key=lambda one: near[one]) if near else word
 
     def has_word(self, word: str) -> Rows:
-        """Whether the own name of each model (not its host's) has the word as it is."""
+        """Mark the models whose own name (not their host's) has the word as it is."""
         return self._spread({word: 1.0} if word in self._held else {}) == 1
 
     def fit_words(self, words: Iterable[str], places: Rows, among: Rows, *, unfinished: str = "") -> dict[str, Rows]:
         """Measure how well the models at these places hold each word, 0 to 1.
 
-        If none of the mask `among` holds all of them, a typo may be a word of other names, and all are corrected.
-        `unfinished` is a word that a person is still typing: whatever it begins will do.
+        A word that names hold is corrected too if none of the mask `among` holds all words: a typo may be a word of
+        other names. `unfinished` is a word that a person is still typing; words that begin with it count.
         """
         for typos in (False, True):
             fits = {word: self._fit(word, typos=typos, unfinished=word == unfinished)[places] for word in words}
@@ -150,7 +150,7 @@ def match_typos(word: str, words: Sequence[str]) -> dict[str, float]:
 
 
 def _group(texts: Sequence[Any]) -> dict[str, list[int]]:
-    """By distinct text, the places where it stands."""
+    """Group the places by the text that stands there."""
     places: dict[str, list[int]] = {}
     for place, text in enumerate(texts):
         if isinstance(text, str):

@@ -116,7 +116,7 @@ def test_the_vendors_own_offer_comes_before_those_of_others():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("opus xyzzyq", "no name holds 'xyzzyq', nor a word like it"),
+        ("opus xyzzyq", "no name contains 'xyzzyq' or a word like it"),
         ("claude on nowhere", "no model fits 'on nowhere'"),
         ("sonnet 999999m", "no model fits '999999m'"),
         ("opus audio-out", "no model fits all of opus, audio-out; without 'audio-out' there are "),

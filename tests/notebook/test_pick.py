@@ -65,7 +65,7 @@ def test_the_demo_models_are_searched_too(models):
     [
         (Query("gemini"), ""),
         (Query("sonet 5 visoin"), "visoin read as vision, sonet read as sonnet"),
-        (Query("qqqq zzzzzz"), "no name holds 'qqqq', nor a word like it"),
+        (Query("qqqq zzzzzz"), "no name contains 'qqqq' or a word like it"),
         (Query("opus on groq"), "no model fits all of opus, on groq"),
         (Query("opus", ceiling=-1), ""),  # the boxes let nothing pass, whatever the words
     ],

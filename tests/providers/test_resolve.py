@@ -32,7 +32,7 @@ def meaning(name, **how):
         ("OpenAI/gpt-6-luna", "openai/gpt-6-luna"),
         ("gpt6 luna", "openai/gpt-6-luna"),
         ("glm-5.2", "zai/glm-5.2"),  # the one of two own providers that is open to everyone
-        ("z-ai/glm-5.2", "zai/glm-5.2"),  # the vendor as hosts spell it, which is no provider
+        ("z-ai/glm-5.2", "zai/glm-5.2"),  # the vendor as hosts spell it, which is not a provider
         ("meta-llama/Llama-3.3-70B-Instruct", "llama/llama-3.3-70b-instruct"),
         ("groq/gpt-oss-120b", "groq/openai/gpt-oss-120b"),
         ("minimax-m2.5", "minimax/MiniMax-M2.5"),

@@ -180,7 +180,7 @@ def pick(frame: pd.DataFrame | None = None, *, value: Sequence[str] = (), limit:
 
 
 def _offer_all() -> pd.DataFrame:
-    """The simulated models, then those with a key, then the newest."""
+    """List the simulated models, then those with a key, then the newest."""
     ranked = catalog().sort_values(["has_key", "release_date"], ascending=False, kind="stable")
     return pd.concat([demo_models(), ranked])
 
