@@ -162,7 +162,7 @@ def _reasoning_control(record: Record | None, rows: list[Mapping[str, Any]]) -> 
         substitutes |= row.get("efforts", {})
     listed = tuple(kind for kind, name in (("effort", "effort"), ("budget", "budget_tokens")) if name in options)
     # The protocol's row, the first one, says what is possible; a provider's or a model's says what is so.
-    if record and not any("reasoning" in row for row in rows[1:]):
+    if record and kinds and not any("reasoning" in row for row in rows[1:]):
         kinds = tuple(kind for kind in kinds if kind in listed) or listed[:1]
     budget = options.get("budget_tokens", {})
     efforts = tuple(value for value in options.get("effort", {}).get("values") or () if isinstance(value, str))
