@@ -120,8 +120,8 @@ def test_several_answers_to_one_prompt(provider):
     assert [choice.text for choice in completion.choices] == ["one", "two"]
 
 
-def test_a_protocol_without_tools_images_and_reasoning_is_never_asked_for_them(provider):
-    """Also for a model that has them all in the catalog."""
+def test_a_protocol_without_tools_images_and_reasoning_refuses_them_before_sending(provider):
+    """Even where the model has them all in the catalog; how much to reason is dropped, and listed."""
     adapter = provider.adapter("openai/gpt-6-luna", protocol="openai-completions")
     for conversation, options, message in (
         ("Hi", {"tools": [{"name": "f"}]}, "does not call tools"),
