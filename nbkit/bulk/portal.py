@@ -91,7 +91,7 @@ def wait(future: Future[T], timeout: float | None = None, stop: Callable[[], obj
 
 
 async def until(future: Future[T], stop: Callable[[], object] = lambda: None) -> T:
-    """Await the work from another loop: `wait` for async cells."""
+    """Await the work from another loop: `wait` for async cells. Cancelling calls `stop`, and then cancels the work."""
     inner = asyncio.wrap_future(future)
     try:
         while not inner.done():
@@ -128,7 +128,13 @@ class Backlog:
         """Block until all work that was submitted before is done."""
         end = None if timeout is None else time.monotonic() + timeout
         for future in tuple(self._futures):
-            wait(future, None if end is None else max(0.0, end - time.monotonic()), self._stop)
+            left = None if end is None else max(0.0, end - time.monotonic())
+            try:
+                wait(future, left, self._stop)
+            except TimeoutError:
+                if future.done():  # raised by the work itself
+                    raise
+                raise TimeoutError(f"not finished after {timeout:g} s") from None
 
     async def until(self) -> None:
         """Await all work that was submitted before, from another loop."""

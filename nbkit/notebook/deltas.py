@@ -55,7 +55,7 @@ def _bisect(most: int, same: Callable[[int], bool]) -> int:
     return low
 
 
-def _units(text: str) -> int:
+def _count_units(text: str) -> int:
     """Count the UTF-16 units of a text: its length in JavaScript."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
@@ -144,12 +144,12 @@ class LiveTurn:
         if now != shown:
             keep, cut = _compare_ends(shown, now)
             self._news |= {
-                "keep": _units(now[:keep]),
-                "cut": _units(now[len(now) - cut :]),
+                "keep": _count_units(now[:keep]),
+                "cut": _count_units(now[len(now) - cut :]),
                 "tail": now[keep : len(now) - cut],
             }
         if closed:
-            self._news["closed"] = _units(closed)
+            self._news["closed"] = _count_units(closed)
         self._html += closed
         self._tail = tail
 
@@ -166,7 +166,7 @@ class LiveTurn:
         if self._think:
             whole["think"] = self._think
         if self._html or self._tail:
-            whole |= {"keep": 0, "cut": 0, "tail": self._html + self._tail, "closed": _units(self._html)}
+            whole |= {"keep": 0, "cut": 0, "tail": self._html + self._tail, "closed": _count_units(self._html)}
         if self._end is not None:
             whole["end"] = self._end
         return whole

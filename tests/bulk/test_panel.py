@@ -97,7 +97,7 @@ def test_asking_returns_at_once_and_a_later_question_waits_for_its_turn():
     panel = Panel([slow, fast]).ask("First").ask("Second")
     wait_for(slow.requested)
     wait_for(fast.requested)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"not finished after 0\.05 s"):
         panel.wait(timeout=0.05)
     assert (len(slow.requests), len(fast.requests), panel.busy) == (1, 1, True)
     gate.set()

@@ -235,3 +235,17 @@ def test_where_outputs_stand_apart_the_twin_is_folded(kernel):
     messages = kernel.run("c = compare('Hi', [Scripted('a')]); c.wait(120); None")
     kernel.run("del os.environ['VSCODE_PID']")
     assert "<details><summary>static copy" in displays(messages, "text/markdown")[0]["text/html"]
+
+
+def test_a_follow_up_from_the_view_belongs_to_the_cell_of_the_comparison(kernel):
+    kernel.run("%load_ext nbkit")
+    kernel.run("c = compare('Hi', [Scripted('a')])")
+    view = View(kernel)
+    view.until(idle)
+    kernel.run("1")
+    view.send(type="ask", text="More")
+    view.until(lambda page: (0, 1) in page.turns and idle(page))
+    kernel.run("from nbkit.billing.total import TOTAL; cells = c._panel.running_total.by_cell()")
+    assert kernel.value("[[one.calls, cell is None] for cell, one in cells.items()]") == [[2, False]]
+    assert kernel.value("[TOTAL.by_cell()[cell].calls for cell in cells]") == [2]
+    kernel.run("%unload_ext nbkit")
