@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from nbkit import settings
-from nbkit.choose.columns import ordered_columns
+from nbkit.choose.columns import list_columns
 from nbkit.choose.coverage import CREDENTIAL_CHAINS, Reach, group_routes, list_reach
 from nbkit.modelsdev.snapshot import BUNDLED, Snapshot, read
 
@@ -65,7 +65,7 @@ def _put(text: str, mark: str, table: str) -> str:
 
 
 def _render_columns() -> str:
-    columns = ordered_columns()
+    columns = list_columns()
     lines = [[f"`{column.name}`", column.dtype, column.doc] for column in columns]
     return _COLUMNS.format(count=len(columns)) + _table(["column", "dtype", ""], lines)
 

@@ -1,25 +1,25 @@
 """Every exception of nbkit.
 
 NbkitError
-├── ConfigError                      a setting, an override or an endpoint's address is wrong
+├── ConfigError                      a setting, a row of the overrides file or an address is wrong
 │   ├── ApiKeyNotFoundError          none of the provider's key variables is set
-│   └── UntrustedEndpointError       the catalog would send a call to a host that nobody has reviewed
+│   └── UntrustedEndpointError       the catalog would send a call to a host that was not reviewed
 ├── CatalogError                     models.dev's data could not be read
-├── ModelNotFoundError               no such model (LookupError); says the nearest names
-├── ProviderNotSupportedError        the provider speaks a protocol that nbkit does not
-├── ConversationError                what was said cannot be understood (ValueError); names the turn
-├── UnsupportedFeatureError          the model cannot do what was asked; raised before anything is sent
-├── AnswerFormatError                the answer is not of the form asked for (ValueError)
-├── ToolLoopError                    a run with tools reached its limit; holds what was said, and what it cost
+├── ModelNotFoundError               no model of that name (LookupError); says the nearest names
+├── ProviderNotSupportedError        nbkit does not speak the provider's protocol; says what to do
+├── ConversationError                a conversation of the wrong form (ValueError); names the turn
+├── UnsupportedFeatureError          the model cannot do what the request needs; raised before it is sent
+├── AnswerFormatError                the answer does not have the requested form (ValueError)
+├── ToolLoopError                    a run with tools reached its limit; holds the conversation and its cost
 └── AdapterError                     a call failed; carries provider, model, status, attempts ...
-    ├── TransportError               no answer: connection, time-out, reset, redirect
+    ├── TransportError               no answer: connection, timeout, reset, redirect
     ├── AuthenticationError          401, 403
     ├── BadRequestError              400, 404, 413, 422 ...
-    │   ├── ContextLengthError       the conversation is longer than the model reads
+    │   ├── ContextLengthError       the conversation is longer than the model's context
     │   └── ContentFilterError       the provider refused the content
-    ├── RateLimitError               429; `retry_after` in seconds where the provider says it
+    ├── RateLimitError               429; `retry_after` in seconds where the provider gives it
     ├── ProviderError                5xx, or an answer that cannot be understood
-    └── StreamError                  a stream broke off; `.partial` is the completion so far
+    └── StreamError                  a stream broke off; `partial` is the completion so far
 
 Errors hold plain data only (no request, header or key), so they are safe to log and to pickle.
 """
@@ -30,22 +30,22 @@ from typing import Any
 
 
 class NbkitError(Exception):
-    """Anything that nbkit raises on purpose."""
+    """The base of every exception that nbkit raises on purpose."""
 
 
 class ConfigError(NbkitError):
-    """A setting, an override or an endpoint's address is wrong."""
+    """A setting, a row of the overrides file or an endpoint's address is wrong."""
 
 
 class ApiKeyNotFoundError(ConfigError):
     """None of the provider's key variables is set.
 
-    `provider` and `variables` say whose key was looked for, and where.
+    `provider`: whose key is missing. `variables`: the environment variables that may hold it.
     """
 
     def __init__(self, provider: str, variables: tuple[str, ...]) -> None:
         self.provider, self.variables = provider, variables
-        where = f"set {' or '.join(variables)}" if variables else "its key variable is not known"
+        where = f"set {' or '.join(variables)}" if variables else "no variable is known to hold it"
         super().__init__(f"no API key for {provider}: {where}, or pass api_key=")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -53,19 +53,19 @@ class ApiKeyNotFoundError(ConfigError):
 
 
 class UntrustedEndpointError(ConfigError):
-    """The catalog would send a call where nothing that came with nbkit does. Raised before anything is sent.
+    """The catalog would send a call to a host, or with a variable, that was not reviewed. Raised before it is sent.
 
-    `host`: where the catalog points to now; `shipped`: the provider's hosts that came with nbkit; `variables`: what the
-    catalog asks for that did not.
+    `host`: where the catalog points to now. `shipped`: the provider's hosts that came with nbkit. `variables`: the
+    environment variables that would be sent there, and were not reviewed.
     """
 
     def __init__(self, provider: str, host: str, shipped: tuple[str, ...], variables: tuple[str, ...] = ()) -> None:
         self.provider, self.host, self.shipped, self.variables = provider, host, shipped, variables
         who = f"{provider} now" if shipped else f"{provider}, which did not come with nbkit,"
-        came = f" (shipped: {', '.join(shipped)})" if shipped else ""
-        asks = f", with {' and '.join(variables)}" if variables else ""
+        hosts = f" (shipped: {', '.join(shipped)})" if shipped else ""
+        names = f", with {' and '.join(variables)}" if variables else ""
         super().__init__(
-            f"{who} points to {host}{came}{asks}; pass base_url= and api_key= yourself, or nbkit.trust({provider!r})"
+            f"{who} points to {host}{hosts}{names}; pass base_url= and api_key= yourself, or nbkit.trust({provider!r})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -77,7 +77,7 @@ class CatalogError(NbkitError):
 
 
 class ModelNotFoundError(NbkitError, LookupError):
-    """No model goes by that name. `name` is what was asked, `nearest` the ids that come close."""
+    """No model, or more than one, has that name. `name`: as it was given; `nearest`: ids that come close."""
 
     def __init__(self, name: str, nearest: tuple[str, ...] = (), why: str = "") -> None:
         self.name, self.nearest, self.why = name, nearest, why
@@ -91,19 +91,19 @@ class ModelNotFoundError(NbkitError, LookupError):
 
 
 class ProviderNotSupportedError(NbkitError):
-    """The provider speaks a protocol that nbkit does not."""
+    """nbkit does not speak the provider's protocol, or does not know its address; the message says what to pass."""
 
 
 class ConversationError(NbkitError, ValueError):
-    """What was said cannot be understood; the message names the turn's index and what was expected."""
+    """A conversation has the wrong form; the message names the turn's index and what was expected."""
 
 
 class UnsupportedFeatureError(NbkitError):
-    """The model cannot do what was asked. Raised before anything is sent."""
+    """The model cannot do what the request needs. Raised before anything is sent."""
 
 
 class AnswerFormatError(NbkitError, ValueError):
-    """The answer is not of the form that was asked for. `text` is the answer."""
+    """The answer does not have the requested form. `text` is the answer."""
 
     def __init__(self, message: str, text: str) -> None:
         super().__init__(message)
@@ -116,7 +116,7 @@ class AnswerFormatError(NbkitError, ValueError):
 class ToolLoopError(NbkitError):
     """A run with tools reached its limit of turns or money before the model was done.
 
-    `conversation`: what was said; it ends with the calls that were not run, so a run of it goes on with them.
+    `conversation`: the turns so far; it ends with the calls that were not run, so a run of it goes on with them.
     `completions`: the answers so far. `cost`: USD of all of them, None where one is unknown.
     """
 
@@ -131,10 +131,10 @@ class ToolLoopError(NbkitError):
 class AdapterError(NbkitError):
     """A call failed.
 
-    `provider`, `model`: whom was asked. `status`: the HTTP status, None where there was none.
+    `provider`, `model`: of the call. `status`: the HTTP status, None without an answer.
     `code`: the provider's own error code. `request_id`: the provider's id of the call.
-    `retry_after`: seconds to wait, where the provider says so. `attempts`: how often it was tried.
-    `body`: the start of the provider's answer, as text, cleaned of the key.
+    `retry_after`: seconds to wait, where the provider gives them. `attempts`: how many requests were sent.
+    `body`: the start of the provider's answer, as text without the key.
     `partial`: the completion so far, where a stream broke off.
     """
 
@@ -159,7 +159,7 @@ class AdapterError(NbkitError):
 
     @property
     def message(self) -> str:
-        """What happened, in the provider's words where it said any."""
+        """What happened, in the provider's words where its answer has any."""
         return str(self.args[0])
 
     @message.setter
@@ -175,8 +175,8 @@ class AdapterError(NbkitError):
             f"retry after {self.retry_after:g} s" if self.retry_after is not None else "",
             f"{self.attempts} attempts" if self.attempts > 1 else "",
         ]
-        said = ", ".join(fact for fact in facts if fact)
-        return (f"{who}: " if who else "") + self.message + (f" ({said})" if said else "")
+        details = ", ".join(fact for fact in facts if fact)
+        return (f"{who}: " if who else "") + self.message + (f" ({details})" if details else "")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, {**vars(self)})
@@ -190,7 +190,7 @@ def _rebuild(kind: type[AdapterError], message: str, state: dict[str, Any]) -> A
 
 
 class TransportError(AdapterError):
-    """No answer arrived: connection refused or lost, time-out, deadline passed, redirect refused."""
+    """No answer arrived: connection refused or lost, timeout, deadline passed, redirect refused."""
 
 
 class AuthenticationError(AdapterError):
@@ -202,7 +202,7 @@ class BadRequestError(AdapterError):
 
 
 class ContextLengthError(BadRequestError):
-    """The conversation is longer than the model reads."""
+    """The conversation is longer than the model's context."""
 
 
 class ContentFilterError(BadRequestError):
@@ -218,4 +218,4 @@ class ProviderError(AdapterError):
 
 
 class StreamError(AdapterError):
-    """A stream broke off before the provider said that the answer is complete; `.partial` holds what came."""
+    """A stream broke off before the provider's sign that the answer is complete; `partial` is the completion so far."""

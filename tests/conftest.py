@@ -74,7 +74,7 @@ def provider(models: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 class ModelsDev:
-    """Answers with what `reply` says, and remembers the headers of each request."""
+    """A server that answers by calling `reply`; `requests` are the headers of each request."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, str]] = []
@@ -178,15 +178,18 @@ def seller() -> Callable[..., dict[str, Any]]:
     return provider
 
 
-# ---- a JSON server on 127.0.0.1 that writes down what it was asked
+# ---- a JSON server on 127.0.0.1 that writes down its requests
 
 
 class JsonServer(ThreadingHTTPServer):
-    """`answers`: path -> body to send as JSON, or (status, body, headers); other paths are a 404."""
+    """`answers`: path -> body to send as JSON, or (status, body, headers); other paths are a 404.
+
+    `requests`: (method, path, headers) of each.
+    """
 
     def __init__(self, answers):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers, self.asked = answers, []
+        self.answers, self.requests = answers, []
         self.port = self.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -194,7 +197,7 @@ class JsonServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         sent = self.rfile.read(int(self.headers.get("content-length") or 0))
-        self.server.asked.append((self.command, self.path, dict(self.headers)))
+        self.server.requests.append((self.command, self.path, dict(self.headers)))
         answer = self.server.answers.get(self.path, (404, {}))
         if callable(answer):
             answer = answer(json.loads(sent))

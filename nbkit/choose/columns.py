@@ -1,4 +1,4 @@
-"""The columns of the catalog, one row each.
+"""The columns of the catalog: how each is computed from a snapshot of models.dev.
 
 To add a column add one `Column` to COLUMNS; if the JSON field is new, read it in `modelsdev/records.py` first. Prices
 are USD per million tokens, lengths are tokens; what models.dev does not say is missing, never False or 0.
@@ -25,8 +25,8 @@ Dtype = Literal["bool", "boolean", "float64", "Int64", "datetime64[s]", "categor
 class Column(NamedTuple):
     """One column of the catalog.
 
-    `doc` names the unit. `values` takes it out of a snapshot: one value a row, None where unknown, or a `Factor`
-    (`Snapshot.derive`), which is cheaper where values repeat. "bool" knows no None, "boolean" does.
+    `doc` names the unit. `values` computes the column from a snapshot: one value for each row, None where unknown, or
+    a `Factor` (`Snapshot.derive`), which is cheaper where values repeat. "bool" has no missing value, "boolean" has.
     """
 
     name: str
@@ -35,51 +35,54 @@ class Column(NamedTuple):
     values: Callable[[Snapshot], Factor | Sequence[Any]]
 
 
-def derived(name: str, dtype: Dtype, doc: str, function: Callable[..., Any], *fields: str) -> Column:
-    """A column computed from fields of `Record`."""
+# Each function below describes a column of one kind.
+
+
+def _derive(name: str, dtype: Dtype, doc: str, function: Callable[..., Any], *fields: str) -> Column:
+    """Compute a column from fields of `Record`."""
     return Column(name, dtype, doc, lambda snapshot: snapshot.derive(function, *fields))
 
 
-def _stored(name: str, dtype: Dtype, doc: str) -> Column:
-    """A field of `Record` as it is."""
+def _field(name: str, dtype: Dtype, doc: str) -> Column:
+    """Take a field of `Record` as it is."""
     return Column(name, dtype, doc, lambda snapshot: snapshot.factor(name))
 
 
 def _modality(name: str, doc: str, word: str, field: str) -> Column:
-    return derived(name, "bool", doc, lambda words: word in words, field)
+    return _derive(name, "bool", doc, lambda words: word in words, field)
 
 
 def _provider(name: str, dtype: Dtype, doc: str, function: Callable[[Provider], Any]) -> Column:
-    return derived(name, dtype, doc, function, "provider")
+    return _derive(name, dtype, doc, function, "provider")
 
 
-def _overridden(name: str, doc: str, dtype: Dtype) -> Column:
-    """A provider's attribute that a model may override."""
-    return derived(
+def _provider_or_own(name: str, dtype: Dtype, doc: str) -> Column:
+    """Take an attribute of the provider, unless the model's record has its own."""
+    return _derive(
         name, dtype, doc, lambda provider, own: own.get(name, getattr(provider, name)), "provider", "overrides"
     )
 
 
 def _rate(rate: str) -> Column:
-    return _stored(f"{rate}_cost", "float64", f"USD per million tokens {_PRICED[rate]}; 0: free or a subscription plan")
+    return _field(f"{rate}_cost", "float64", f"USD per million tokens {_PRICED[rate]}; 0: free or a subscription plan")
 
 
 def _age_days(snapshot: Snapshot) -> Factor:
     today = date.fromisoformat(snapshot.meta.date).toordinal()
 
-    def age(released: str | None) -> int | None:  # "YYYY-MM-DD" or "YYYY-MM"
-        return today - date.fromisoformat(f"{released}-01"[:10]).toordinal() if released else None
+    def age(release_date: str | None) -> int | None:  # "YYYY-MM-DD" or "YYYY-MM"
+        return today - date.fromisoformat(f"{release_date}-01"[:10]).toordinal() if release_date else None
 
     return snapshot.derive(age, "release_date")
 
 
 def _option(name: str, dtype: Dtype, doc: str, kind: str, read: Callable[[Mapping[str, Any]], Any]) -> Column:
-    """What the first reasoning option of this kind says; None where there is none."""
+    """Read the first reasoning option of this kind; None where there is none."""
 
     def value(options: Sequence[Mapping[str, Any]]) -> Any:
         return next((read(option) for option in options if option["type"] == kind), None)
 
-    return derived(name, dtype, doc, value, "reasoning_options")
+    return _derive(name, dtype, doc, value, "reasoning_options")
 
 
 def _efforts(option: Mapping[str, Any]) -> str:
@@ -97,15 +100,15 @@ _PRICED = {
     "output": "of answer",
     "cache_read": "of prompt that are read from the provider's cache",
     "cache_write": "of prompt that are written to the provider's cache",
-    "reasoning": "of reasoning, where they cost other than the answer's",
-    "input_audio": "of audio that it hears",
-    "output_audio": "of audio that it speaks",
+    "reasoning": "of reasoning, where their price differs from that of the answer",
+    "input_audio": "of audio in the prompt",
+    "output_audio": "of audio in the answer",
 }
 
 
 @lru_cache(1)
 def _find_vendors(snapshot: Snapshot, _user_text: str) -> Factor:
-    """The vendor of every model. `_user_text`: the user's patterns; a changed file is read again."""
+    """Find the vendor of every model. `_user_text`: the user's patterns; vendors are found anew when they change."""
     patterns = user_rows("vendors")
     canonical, providers = snapshot.factor("canonical"), snapshot.factor("provider")
     named = [name and name.partition("/")[0] for name in canonical.values]
@@ -143,52 +146,62 @@ def _has_key(snapshot: Snapshot) -> Factor:
 
 
 COLUMNS: tuple[Column, ...] = (
-    _provider("provider", "category", "who serves the model: models.dev's key", lambda provider: provider.id),
-    _stored("model", "str", "the model's name at its provider, as it goes on the wire"),
-    _stored("name", "str", "the model's name for people; not unique"),
+    _provider("provider", "category", "who serves the model: models.dev's id", lambda provider: provider.id),
+    _field("model", "str", "the model's name at its provider, as requests spell it"),
+    _field("name", "str", "the model's name for people; not unique"),
     _modality("vision", "reads images", "image", "inputs"),
-    _stored("tools", "bool", "calls tools"),
-    _stored("reasoning", "bool", "thinks before it answers"),
+    _field("tools", "bool", "calls tools"),
+    _field("reasoning", "bool", "reasons before it answers"),
     *(_rate(rate) for rate in RATES),
-    _stored(
+    _field(
         "tiers", "object", "{size, rates} by size: USD per million tokens where the prompt is longer than size tokens"
     ),
-    _stored("context", "Int64", "tokens of prompt and answer together"),
-    _stored("input_limit", "Int64", "tokens of the prompt alone"),
-    _stored("max_output", "Int64", "tokens of one answer"),
-    _stored("release_date", "datetime64[s]", "day of release; the first where only the month is known"),
+    _field("context", "Int64", "most tokens of prompt and answer together"),
+    _field("input_limit", "Int64", "most tokens of the prompt alone"),
+    _field("max_output", "Int64", "most tokens of one answer"),
+    _field("release_date", "datetime64[s]", "day of release; the first where only the month is known"),
     Column("age_days", "Int64", "days from its release to the catalog's date, `attrs['date']`", _age_days),
-    _stored("last_updated", "datetime64[s]", "day of the last change; the first where only the month is known"),
-    _stored("knowledge", "datetime64[s]", "what it knows ends here; the first where only the month is known"),
-    _stored("family", "category", "models that belong together, as models.dev groups them"),
-    _stored("canonical", "str", "vendor/model, the same for the same model at every provider"),
-    _stored("structured_output", "boolean", "answers in a given JSON schema"),
-    _stored("temperature", "boolean", "takes a temperature"),
-    _stored("attachment", "bool", "takes files, as the provider says; the *_in columns are more exact"),
-    _stored("open_weights", "bool", "its weights are public"),
-    _stored("status", "category", "deprecated, beta, alpha; missing: generally available"),
-    derived("deprecated", "bool", "on its way out", lambda status: status == "deprecated", "status"),
-    _option("efforts", "str", "the reasoning efforts it takes, separated by spaces", "effort", _efforts),
-    derived(
+    _field("last_updated", "datetime64[s]", "day of the last change; the first where only the month is known"),
+    _field("knowledge", "datetime64[s]", "day on which its knowledge ends; the first where only the month is known"),
+    _field("family", "category", "the family that models.dev puts the model in"),
+    _field("canonical", "str", "vendor/model, the same for the same model at every provider"),
+    _field("structured_output", "boolean", "answers in a given JSON schema"),
+    _field("temperature", "boolean", "accepts a temperature"),
+    _field("attachment", "bool", "accepts files, as the provider says; the *_in columns are more exact"),
+    _field("open_weights", "bool", "its weights are public"),
+    _field("status", "category", "deprecated, beta, alpha; missing: generally available"),
+    _derive(
+        "deprecated",
+        "bool",
+        "status is deprecated: the provider will end it",
+        lambda status: status == "deprecated",
+        "status",
+    ),
+    _option("efforts", "str", "the reasoning efforts it accepts, separated by spaces", "effort", _efforts),
+    _derive(
         "toggle",
         "bool",
         "reasoning can be switched off",
         lambda options: any(option["type"] == "toggle" for option in options),
         "reasoning_options",
     ),
-    _option("budget_min", "Int64", "least tokens of reasoning", "budget_tokens", lambda option: option.get("min")),
-    _option("budget_max", "Int64", "most tokens of reasoning", "budget_tokens", lambda option: option.get("max")),
-    _stored("interleaved", "category", "the field that carries reasoning back; true: not named"),
+    _option(
+        "budget_min", "Int64", "fewest tokens of a reasoning budget", "budget_tokens", lambda option: option.get("min")
+    ),
+    _option(
+        "budget_max", "Int64", "most tokens of a reasoning budget", "budget_tokens", lambda option: option.get("max")
+    ),
+    _field("interleaved", "category", "the field that carries reasoning back to the model; true: not named"),
     *(_modality(f"{word}_in", f"reads {word}", word, "inputs") for word in _MODALITIES),
     *(_modality(f"{word}_out", f"writes {word}", word, "outputs") for word in _MODALITIES),
-    _stored("description", "str", "one sentence about the model"),
+    _field("description", "str", "one sentence about the model"),
     _provider("provider_name", "category", "the provider's name for people", lambda provider: provider.name),
-    _overridden("npm", "the npm package that serves it, which tells the protocol", "category"),
-    _overridden("api", "base URL; ${NAMES} stand for variables; missing: the package knows it", "str"),
-    derived(
+    _provider_or_own("npm", "category", "the npm package that calls it, which tells the protocol"),
+    _provider_or_own("api", "str", "base URL; ${NAMES} stand for variables; missing: the package knows it"),
+    _derive(
         "shape",
         "category",
-        "responses or completions, whatever the npm package",
+        "the form of request it wants whatever its npm package: responses or completions",
         lambda own: own.get("shape"),
         "overrides",
     ),
@@ -199,25 +212,25 @@ COLUMNS: tuple[Column, ...] = (
         lambda provider: " ".join(provider.env),
     ),
     _provider("doc", "str", "the provider's documentation", lambda provider: provider.doc),
-    derived(
+    _derive(
         "modes", "str", "its experimental modes (fast, priority, pro), separated by spaces", _modes, "experimental"
     ),
-    _stored(
+    _field(
         "experimental",
         "object",
-        "{modes: {name: {cost, provider}}}: USD per million tokens, the body and headers that ask for it",
+        "{modes: {name: {cost, provider}}}: USD per million tokens, the body and headers that choose the mode",
     ),
-    derived(
+    _derive(
         "headers_body",
         "object",
-        "what every request to this model holds besides",
+        "further fields and headers of every request to this model",
         lambda own: {key: own[key] for key in ("headers", "body") if key in own} or None,
         "overrides",
     ),
     Column(
         "vendor",
         "category",
-        "who made the model: canonical's, else inferred from its name, or unknown",
+        "who made the model: as in canonical, else inferred from its name, or unknown",
         _vendors,
     ),
     Column("path", "str", "provider/vendor/model", _paths),
@@ -243,10 +256,10 @@ ORDER = (
     "protocol",
     "has_key",
 )
-"""What a chooser reads first; the other columns follow in the order of their rows."""
+"""The columns that a chooser reads first; the others follow in the order of COLUMNS."""
 
 
-def ordered_columns() -> list[Column]:
-    """Every column of the catalog, in its order."""
+def list_columns() -> list[Column]:
+    """List every column of the catalog, in its order."""
     rest = {column.name: column for column in COLUMNS}
     return [rest.pop(name) for name in ORDER] + list(rest.values())

@@ -1,9 +1,9 @@
-"""Which catalog to use: a fresh one from models.dev, the cached one or the bundled one.
+"""The choice of the catalog: a fresh one from models.dev, the cached one or the bundled one.
 
-`decide` says what to do, `load` does it. Nothing here surprises: a file younger than the time to live is used as it is;
-otherwise models.dev is asked with the file's ETag, for 5 seconds at most (setting `catalog_timeout`), and whatever goes
-wrong leaves the newer of the cached and the bundled snapshot in place, with the reason in its `meta`. A failed attempt
-is not repeated for ten minutes, in whichever kernel. NBKIT_OFFLINE=1 never asks. The request carries no key and no id.
+`decide` says what to do, `load` does it. A file younger than the time to live is used as it is; otherwise models.dev is
+asked with the file's ETag, for 5 seconds at most (setting `catalog_timeout`), and whatever goes wrong leaves the newer
+of the cached and the bundled snapshot in place, with the reason in its `meta`. A failed attempt is not repeated for ten
+minutes, by any kernel. NBKIT_OFFLINE=1 never asks. The request carries no key and no id.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from urllib.parse import urlsplit
 from nbkit.errors import CatalogError
 from nbkit.files import make_private_directory
 from nbkit.modelsdev.records import CatalogWarning, parse
-from nbkit.modelsdev.snapshot import Meta, Snapshot, build, bundled, read, stamp, with_source, write
-from nbkit.settings import Settings, settings
+from nbkit.modelsdev.snapshot import BUNDLED, Meta, Snapshot, build, read, read_date, with_source, write
+from nbkit.settings import Scoped, Settings, settings
 
 if TYPE_CHECKING:
     import httpx2
 
-MAX_SECONDS = 30.0  # for a download, whatever the settings say
+MAX_SECONDS = 30.0  # of one download, whatever the settings say
 RETRY_AFTER = 600.0  # seconds after a failed attempt
 STALE_DAYS = 14  # models.dev grows by a thousand models a month
 PATIENCE = 1.0  # seconds before progress is shown
@@ -40,14 +40,15 @@ MAX_REDIRECTS = 5
 
 Action = Literal["use", "fetch", "stay"]
 Progress = Callable[[int, int | None], None]
-"""Told the bytes that have arrived and how many are expected (None: unknown); in the end both are the same."""
+"""A function that is called with the bytes so far and in all (None: unknown); in the end both are the same."""
 
-_told_its_age: list[str] = []  # one entry once somebody has been told that the catalog is old
+_stale_reasons: Scoped[list[str]] = Scoped(list, "cache_dir", "catalog_url", "offline")
+"""Not empty once a warning has said that the catalog is old, and why: it is given once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What models.dev said: the file and its ETag. `body` is None where the file has not changed (304)."""
+    """An answer of models.dev: the file and its ETag. `body` is None where the file is the same as before (304)."""
 
     body: bytes | None
     etag: str | None
@@ -56,10 +57,10 @@ class Answer:
 def decide(
     *, refresh: bool, offline: bool, checked: float | None, failed: float | None, ttl: float
 ) -> tuple[Action, str | None]:
-    """What to do, and why not to ask models.dev where the file at hand may be stale.
+    """Decide what to do; the second value says why models.dev is not asked though the file at hand may be stale.
 
     `checked`: seconds since models.dev last confirmed the cached file, None without one.
-    `failed`: seconds since an attempt last failed, None where none did since.
+    `failed`: seconds since the last failed attempt, None where a later one succeeded or there was none.
     """
     if not refresh and checked is not None and checked < ttl:
         return "use", None
@@ -71,68 +72,68 @@ def decide(
 
 
 def load(refresh: bool = False, *, accept: bool = False, progress: Progress | None = None) -> Snapshot:
-    """The catalog to use. `refresh` asks models.dev now, whatever the file's age.
+    """Load the catalog to use. `refresh` asks models.dev now, whatever the file's age.
 
-    `accept` takes the answer even where more than half of the models are gone. `progress` is told how far a fetch is
-    that takes longer than a second; unless given, that is a line in a terminal or a notebook.
+    `accept` takes the answer even where more than half of the models are gone. `progress` is called while a fetch takes
+    longer than a second; unless given, a line in a terminal or a notebook shows it.
 
-    Warns (CatalogWarning) where a refresh that was asked for failed, where an answer was not taken because too many
+    Warns (CatalogWarning) where a refresh that the caller wants failed, where an answer was not taken because too many
     models are gone, and once where models.dev cannot be reached and the catalog is more than 14 days old. Raises
     CatalogError only where the bundled file is broken.
     """
     config, refused = settings(), False
     cache, marker = config.cache_dir / "models.dev.gz", config.cache_dir / "models.dev.failed"
-    held = _held(cache)
-    checked = age(cache) if held.meta.source == "cached" else None
+    kept = _read_newest(cache)
+    checked = file_age(cache) if kept.meta.source == "cached" else None
     action, reason = decide(
-        refresh=refresh, offline=config.offline, checked=checked, failed=age(marker), ttl=config.catalog_ttl
+        refresh=refresh, offline=config.offline, checked=checked, failed=file_age(marker), ttl=config.catalog_ttl
     )
     if action == "fetch":
         try:
-            return _renew(held, cache, marker, config, accept, progress)
+            return _renew(kept, cache, marker, config, accept, progress)
         except CatalogError as problem:
             reason = str(problem)
-            refused = isinstance(problem, _Shrunk)
+            refused = isinstance(problem, _ShrunkError)
             with suppress(OSError):  # where nothing can be kept, the attempt is repeated
                 make_private_directory(cache.parent)
                 marker.touch(mode=0o600)
-    old = held.meta.age_days > STALE_DAYS and not config.offline and not _told_its_age
+    old = kept.meta.age_days > STALE_DAYS and not config.offline and not _stale_reasons()
     if reason and (refresh or refused or old):
-        _told_its_age[:] = ["told"]
-        text = f"the catalog is that of {held.meta.date}, {held.meta.age_days} days old: {reason}"
+        _stale_reasons().append(reason)
+        text = f"the catalog is that of {kept.meta.date}, {kept.meta.age_days} days old: {reason}"
         warnings.warn(text, CatalogWarning, stacklevel=2)
-    return with_source(held, held.meta.source, reason)
+    return with_source(kept, kept.meta.source, reason)
 
 
-class _Shrunk(CatalogError):
+class _ShrunkError(CatalogError):
     """The answer has lost more than half of the models."""
 
 
-def _held(cache: Path) -> Snapshot:
-    """The newer of the cached and the bundled snapshot; a cached file that is broken or another user's counts not."""
-    if stamp(cache) >= stamp(bundled()):
+def _read_newest(cache: Path) -> Snapshot:
+    """Read the newer of the cached and the bundled snapshot; ignore a cached file that is broken or another user's."""
+    if read_date(cache) >= read_date(BUNDLED):
         with suppress(CatalogError, OSError):  # it is fetched again
             make_private_directory(cache.parent)
             return with_source(read(cache), "cached", None)
-    return read(bundled())
+    return read(BUNDLED)
 
 
 def _renew(
-    held: Snapshot, cache: Path, marker: Path, config: Settings, accept: bool, progress: Progress | None
+    kept: Snapshot, cache: Path, marker: Path, config: Settings, accept: bool, progress: Progress | None
 ) -> Snapshot:
-    """Ask models.dev, check and keep what it says. Raises CatalogError."""
-    etag = held.meta.etag if held.meta.source == "cached" else None
-    answer = download(config.catalog_url, etag, seconds=config.catalog_timeout, progress=progress or _line())
+    """Ask models.dev for a newer snapshot than `kept`, check its answer and keep it. Raises CatalogError."""
+    etag = kept.meta.etag if kept.meta.source == "cached" else None
+    answer = download(config.catalog_url, etag, seconds=config.catalog_timeout, progress=progress or _progress_line())
     with suppress(OSError):
         marker.unlink(missing_ok=True)
     if answer.body is None:
         with suppress(OSError):
             os.utime(cache)
-        return held
+        return kept
     fresh = decode(answer.body, url=config.catalog_url, etag=answer.etag)
-    if len(fresh) < len(held) / 2 and not accept:
-        raise _Shrunk(
-            f"{config.catalog_url} has only {len(fresh)} models, the catalog at hand {len(held)};"
+    if len(fresh) < len(kept) / 2 and not accept:
+        raise _ShrunkError(
+            f"{config.catalog_url} has only {len(fresh)} models, the catalog on this machine {len(kept)};"
             " load_catalog(refresh=True, accept=True) takes it all the same"
         )
     try:
@@ -144,7 +145,7 @@ def _renew(
 
 
 def decode(body: bytes, *, url: str, etag: str | None = None, day: str | None = None) -> Snapshot:
-    """An api.json as a snapshot of `day` (YYYY-MM-DD; today by default). Raises CatalogError."""
+    """Read an api.json into a snapshot of `day` (YYYY-MM-DD; today by default). Raises CatalogError."""
     from pydantic_core import from_json  # a fresh file is rare and large; a snapshot is read without it
 
     try:
@@ -162,11 +163,13 @@ def download(
     *,
     seconds: float = MAX_SECONDS,
     progress: Progress | None = None,
+    patience: float = PATIENCE,
     transport: httpx2.BaseTransport | None = None,
 ) -> Answer:
     """GET an api.json: at most 64 MiB decoded, 5 redirects, never from https to http.
 
-    Raises CatalogError, after `seconds` (30 at most) at the latest.
+    `progress` is called when it takes longer than `patience` seconds. Raises CatalogError, after `seconds` (30 at most)
+    at the latest.
     """
     seconds = min(seconds, MAX_SECONDS)
     result: Future[Answer] = Future()
@@ -178,38 +181,40 @@ def download(
         except BaseException as failed:  # noqa: BLE001 - raised where the result is awaited
             result.set_exception(failed)
 
-    # In a thread, because a name look-up knows no time limit of its own.
+    # In a thread, because looking up a host's address has no time limit of its own.
     threading.Thread(target=run, name="nbkit-catalog", daemon=True).start()
-    _wait(result, seconds, arrived, progress)
+    _wait(result, seconds, arrived, progress, patience)
     if result.done():
         return result.result()
-    raise CatalogError(f"{url}: no answer within {seconds:g} s")
+    raise CatalogError(f"{url}: timed out after {seconds:g} s")
 
 
 @dataclass(slots=True)
 class _Arrived:
-    """How far a download is, in bytes as they are sent."""
+    """The bytes of a download so far, as they are sent (compressed)."""
 
     size: int = 0
     expected: int | None = None
 
 
-def _wait(result: Future[Answer], seconds: float, arrived: _Arrived, progress: Progress | None) -> None:
-    """Wait until there is a result or the time is over, and tell `progress` from the second second on."""
-    wait([result], min(seconds, PATIENCE) if progress else seconds)
+def _wait(
+    result: Future[Answer], seconds: float, arrived: _Arrived, progress: Progress | None, patience: float
+) -> None:
+    """Wait until there is a result or the time is over; meanwhile call `progress`, after `patience` seconds."""
+    deadline = time.monotonic() + seconds
+    wait([result], min(seconds, patience) if progress else seconds)
     if result.done() or progress is None:
         return
-    give_up = time.monotonic() + seconds - PATIENCE
     try:
-        while not result.done() and (left := give_up - time.monotonic()) > 0:
+        while not result.done() and (left := deadline - time.monotonic()) > 0:
             progress(arrived.size, arrived.expected)
             wait([result], min(left, 0.2))
     finally:
         progress(arrived.size, arrived.size)
 
 
-def _line() -> Progress | None:
-    """Shows progress in a line that goes away in the end; None where nobody sees it."""
+def _progress_line() -> Progress | None:
+    """Make a progress function that shows a line and removes it in the end; None where nobody would see it."""
     if not (hasattr(sys, "ps1") or (sys.stderr and sys.stderr.isatty())):  # Python's prompt, IPython, a notebook
         return None
 
@@ -225,7 +230,7 @@ def _line() -> Progress | None:
 def _get(
     url: str, etag: str | None, seconds: float, transport: httpx2.BaseTransport | None, arrived: _Arrived
 ) -> Answer:
-    give_up = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     if transport is None:
         _look_up(url)
 
@@ -259,18 +264,20 @@ def _get(
                 arrived.size = response.num_bytes_downloaded
                 if len(body) > MAX_BYTES:
                     raise CatalogError(f"{url}: more than {MAX_BYTES >> 20} MiB")
-                if time.monotonic() > give_up:
+                if time.monotonic() > deadline:
                     break  # nobody waits any more
             else:
                 return Answer(bytes(body), response.headers.get("etag"))
-        problem = f"{url}: too slow"
+        problem = f"{url}: timed out after {seconds:g} s"
+    except httpx2.TimeoutException:
+        problem = f"{url}: timed out after {seconds:g} s"
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as failed:
         problem = f"{url}: {failed or type(failed).__name__}"
     raise CatalogError(problem)
 
 
 def _look_up(url: str) -> None:
-    """Raise CatalogError where the host has no address: without a network that spares loading httpx2 (70 ms of CPU)."""
+    """Raise CatalogError where the host has no address: offline, that saves loading httpx2 (70 ms of CPU)."""
     import socket  # here: most starts fetch nothing
     from urllib.request import getproxies
 
@@ -285,8 +292,8 @@ def _look_up(url: str) -> None:
     raise CatalogError(problem)
 
 
-def age(path: Path) -> float | None:
-    """Seconds since the file was written or touched; None without a file."""
+def file_age(path: Path) -> float | None:
+    """Return the seconds since a file was written or touched; None where it is missing."""
     try:
         return max(0.0, time.time() - path.stat().st_mtime)
     except OSError:

@@ -1,8 +1,9 @@
-"""The providers' logos, as models.dev has them: SVG files kept for 30 days, also where there is none.
+"""The providers' logos from models.dev: SVG files, kept for 30 days; that there is none is kept as well.
 
-Nothing here makes a cell wait: `held` reads what is on disk, `fetch_soon` asks for the rest in the background. What
-comes is a stranger's file as it is; whoever shows it rebuilds it first. The requests carry no key and no id, follow no
-redirect, and stop for ten minutes, in whichever kernel, once models.dev cannot be reached. NBKIT_OFFLINE=1 never asks.
+Nothing here makes a cell wait: `read_logos` reads what is on disk, `fetch_soon` fetches the rest in the background. A
+logo is a stranger's file, kept as it is; whoever shows it rebuilds it first. The requests carry no key and no id,
+follow no redirect, and stop for ten minutes, in every kernel, once models.dev cannot be reached. NBKIT_OFFLINE=1 never
+asks.
 """
 
 from __future__ import annotations
@@ -19,78 +20,83 @@ from urllib.parse import quote, urljoin
 
 from nbkit.errors import CatalogError
 from nbkit.files import make_private_directory, write_atomically
-from nbkit.modelsdev.fetch import RETRY_AFTER, age
+from nbkit.modelsdev.fetch import MAX_SECONDS, RETRY_AFTER, file_age
 from nbkit.settings import Settings, settings
 
 if TYPE_CHECKING:
     import httpx2
 
-KEPT = 30 * 24 * 3600.0  # seconds
-TIME_LIMIT = 5.0  # seconds for one logo
+MAX_AGE = 30 * 24 * 3600.0  # seconds
 MAX_BYTES = 64 << 10
-AT_ONCE = 4
-STANDARD = "default"  # models.dev has a picture for providers without a logo; this name gets it too
+MAX_PARALLEL = 4
+STANDARD = "default"  # models.dev answers with one picture for all providers without a logo, also for this name
 
-_turn = threading.Lock()  # batches run one after another
-
-
-def held(providers: Iterable[str]) -> dict[str, bytes]:
-    """The logos on disk, however old, of those providers that have one."""
-    return _held(providers, settings())
+_batches = threading.Lock()  # batches run one after another
 
 
-def _held(providers: Iterable[str], config: Settings) -> dict[str, bytes]:
-    found = {}
-    with suppress(OSError):  # another user's directory counts not, nor one that cannot be
+def read_logos(providers: Iterable[str]) -> dict[str, bytes]:
+    """Read the logos on disk, however old, of those providers that have one."""
+    return _read_logos(providers, settings())
+
+
+def _read_logos(providers: Iterable[str], config: Settings) -> dict[str, bytes]:
+    logos = {}
+    with suppress(OSError):  # another user's directory, or one that cannot be made: no logos
         make_private_directory(_directory(config))
         for provider in dict.fromkeys(providers):
             with suppress(FileNotFoundError):
-                found[provider] = _path(config, provider).read_bytes()
-    return {provider: logo for provider, logo in found.items() if logo}
+                logos[provider] = _path(config, provider).read_bytes()
+    return {provider: logo for provider, logo in logos.items() if logo}
 
 
 def fetch_soon(providers: Iterable[str], arrived: Callable[[Collection[str]], object]) -> None:
-    """Fetch in the background the logos that were not asked for within 30 days.
+    """Fetch in the background the logos whose answer is older than 30 days, or that nobody asked for so far.
 
-    `arrived` is called once, in another thread, with those providers whose logos have come; not where none has.
+    `arrived` is called once, in another thread, with those of these providers that have a logo now; not where none has.
     """
     config = settings()
-    wanted = _stale(dict.fromkeys(providers), config)
+    wanted = _list_stale(dict.fromkeys(providers), config)
 
     def run() -> None:
-        with _turn:  # the batch before this one may have brought some
-            fetch(_stale(wanted, config), config)
-        if came := _held(wanted, config):
-            arrived(came.keys())
+        with _batches:  # the batch before this one may have fetched some
+            fetch(_list_stale(wanted, config), config)
+        if logos := _read_logos(wanted, config):
+            arrived(logos.keys())
 
     if wanted:
         threading.Thread(target=run, name="nbkit-logos", daemon=True).start()
 
 
 def fetch(providers: Sequence[str], config: Settings) -> None:
-    """Fetch and keep these providers' logos, a few at a time, until models.dev cannot be reached."""
+    """Fetch and keep these providers' logos, four at a time, until models.dev cannot be reached.
+
+    Each takes at most `catalog_timeout` seconds.
+    """
     if not providers:
         return
     import httpx2
+
+    seconds = min(config.catalog_timeout, MAX_SECONDS)
 
     def work(part: Sequence[str]) -> None:
         for provider in part:
             if unreachable:
                 return
             try:
-                logo = _ask(client, _url(config, provider))
+                logo = _download(client, _url(config, provider), seconds)
                 write_atomically(_path(config, provider), b"" if logo == standard else logo)
             except (CatalogError, OSError) as problem:
                 unreachable.append(problem)
 
     unreachable: list[Exception] = []
-    with httpx2.Client(timeout=TIME_LIMIT, headers={"accept-encoding": "gzip"}) as client:
+    with httpx2.Client(timeout=seconds, headers={"accept-encoding": "gzip"}) as client:
         try:
             make_private_directory(_directory(config))
-            standard = _ask(client, _url(config, STANDARD))
+            standard = _download(client, _url(config, STANDARD), seconds)
         except (CatalogError, OSError) as problem:
             unreachable.append(problem)
-        workers = [threading.Thread(target=work, args=[providers[n::AT_ONCE]], daemon=True) for n in range(AT_ONCE)]
+        parts = [providers[first::MAX_PARALLEL] for first in range(MAX_PARALLEL)]
+        workers = [threading.Thread(target=work, args=[part], daemon=True) for part in parts]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -100,11 +106,11 @@ def fetch(providers: Sequence[str], config: Settings) -> None:
             _marker(config).touch(mode=0o600)
 
 
-def _ask(client: httpx2.Client, url: str) -> bytes:
-    """The file there; b"" where there is none, or one too large. Raises CatalogError where nobody can say."""
+def _download(client: httpx2.Client, url: str, seconds: float) -> bytes:
+    """GET a file; b"" where there is none, or one too large. Raises CatalogError where the answer does not tell."""
     import httpx2
 
-    give_up = time.monotonic() + TIME_LIMIT
+    deadline = time.monotonic() + seconds
     try:
         with client.stream("GET", url) as response:
             if response.status_code == 429 or response.status_code >= 500:
@@ -114,21 +120,23 @@ def _ask(client: httpx2.Client, url: str) -> bytes:
                 body += part
                 if len(body) > MAX_BYTES:
                     return b""
-                if time.monotonic() > give_up:
-                    raise CatalogError(f"{url}: too slow")
+                if time.monotonic() > deadline:
+                    raise CatalogError(f"{url}: timed out after {seconds:g} s")
             return bytes(body)
+    except httpx2.TimeoutException:
+        problem = f"{url}: timed out after {seconds:g} s"
     except (httpx2.HTTPError, httpx2.InvalidURL) as failed:
         problem = f"{url}: {failed or type(failed).__name__}"
     raise CatalogError(problem)
 
 
-def _stale(providers: Iterable[str], config: Settings) -> list[str]:
-    """The providers to ask about now."""
-    failed = age(_marker(config))
+def _list_stale(providers: Iterable[str], config: Settings) -> list[str]:
+    """List the providers whose logos should be fetched now."""
+    failed = file_age(_marker(config))
     if config.offline or (failed is not None and failed < RETRY_AFTER):
         return []
-    ages = {provider: age(_path(config, provider)) for provider in providers}
-    return [provider for provider, age in ages.items() if age is None or age > KEPT]
+    ages = {provider: file_age(_path(config, provider)) for provider in providers}
+    return [provider for provider, age in ages.items() if age is None or age > MAX_AGE]
 
 
 def _url(config: Settings, provider: str) -> str:
@@ -144,6 +152,6 @@ def _marker(config: Settings) -> Path:
 
 
 def _path(config: Settings, provider: str) -> Path:
-    """Its file. The digest tells names apart that differ only in case or in what no file name holds."""
+    """Build the path of a logo. The digest tells names apart that differ only in case or in odd characters."""
     readable = re.sub("[^a-z0-9]", "-", provider.lower())[:40]
     return _directory(config) / f"{readable}-{sha256(_url(config, provider).encode()).hexdigest()[:16]}.svg"

@@ -1,9 +1,9 @@
-"""models.dev's api.json, read tolerantly into records.
+"""Records of models, read tolerantly from models.dev's api.json.
 
 `parse` keeps every row that it can trust. A row whose identity, flags, limits or prices are wrong is dropped, and one
-warning names the first of them; a date or an option in a form that nobody knows yet is unknown (None), no reason to
-lose the model. What is missing is unknown, never False and never 0: a limit of 0 and the date 1970-01-01 are how
-models.dev writes "unknown". Of its prices a 0 is a real 0. `context_over_200k` says what `tiers` says, and is not read.
+warning names the first of them; a date or an option in a form that nobody knows yet is unknown (None), which is not a
+reason to lose the model. What is missing is unknown, never False and never 0: a limit of 0 and the date 1970-01-01 are
+how models.dev writes "unknown". A price of 0 is a real 0. `context_over_200k` repeats `tiers`, and is not read.
 
 The shape of the file: https://models.dev (MIT, (c) 2025 models.dev), as it was in September 2026.
 """
@@ -20,19 +20,19 @@ from typing import Any
 from nbkit.errors import CatalogError
 
 RATES = ("input", "output", "cache_read", "cache_write", "reasoning", "input_audio", "output_audio")
-"""The prices of models.dev's `cost` that nbkit reads, in USD per million tokens."""
+"""The prices in models.dev's `cost` that nbkit reads, in USD per million tokens."""
 
 MAX_PROVIDERS, MAX_MODELS = 1_000, 50_000
 _MAX_PRICE = 10_000.0  # USD per million tokens
-_MAX_COUNT = 10**12  # tokens; what is larger is not a limit
-_BOUNDLESS = -1  # tokens of reasoning: as many as it likes
+_MAX_COUNT = 10**12  # tokens; a larger number is not a limit
+_BOUNDLESS = -1  # models.dev's budget of reasoning without a bound
 _MAX_NAME, _MAX_TEXT, _MAX_LIST, _MAX_OBJECT = 200, 2_000, 50, 20_000
 
 # Compiled on first use: reading a snapshot needs none of them.
 _PROVIDER_ID = r"(?a)(?!\.{1,2}$|__)[\w.:@+~-]{1,200}"
 _MODEL_ID = r"(?a)(?!(?:.*/)?\.{1,2}(?:/|$))[\w.:@/+~-]{1,200}"  # no "." or ".." segment
 _ENV_NAME = r"(?a)\w{1,100}"  # "302AI_API_KEY" is one
-_HEADER = (  # but none that says where a request goes
+_HEADER = (  # but not one that decides where a request goes
     r"(?ai)(?!(host|connection|content-length|transfer-encoding|upgrade|forwarded)$|x-forwarded-|proxy-)[\w-]{1,100}"
 )
 _UNSEEN = (  # control characters (not tab and line ends), bidi overrides and isolates, invisible tags
@@ -42,28 +42,31 @@ _DATE = r"(?a)\d{4}-\d\d(-\d\d)?"
 
 
 class CatalogWarning(UserWarning):
-    """Something about the catalog that does not stop it: rows dropped, a refresh that failed."""
+    """A problem of the catalog that does not stop it: rows dropped, a refresh that failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Who serves models. `api` is the base URL, None where only the npm package knows it; it may hold `${NAME}`s."""
+    """A provider, who serves models, as models.dev describes it."""
 
     id: str
     name: str
     npm: str
+    """The npm package that calls it: it tells the protocol."""
     api: str | None
+    """The base URL, which may hold `${NAME}`s of environment variables; None where only the npm package knows it."""
     env: tuple[str, ...]
+    """Environment variables that hold its key, host, account or region."""
     doc: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One model as models.dev describes it. None is unknown."""
+    """One model as models.dev describes it; None: unknown."""
 
     provider: Provider
     model: str
-    """The model's name at its provider, as it goes on the wire; it may hold slashes."""
+    """The model's name at its provider, as requests spell it; it may hold slashes."""
     name: str
     family: str | None
     canonical: str | None
@@ -76,17 +79,17 @@ class Record:
     temperature: bool | None
     open_weights: bool
     inputs: tuple[str, ...]
-    """What it reads: text, image, audio, video, pdf."""
+    """The kinds of content that it reads: text, image, audio, video, pdf."""
     outputs: tuple[str, ...]
-    """What it writes, in the same words."""
+    """The kinds of content that it writes, in the same words."""
     context: int | None
-    """Tokens of prompt and answer together."""
+    """Most tokens of prompt and answer together."""
     input_limit: int | None
-    """Tokens of the prompt alone."""
+    """Most tokens of the prompt alone."""
     max_output: int | None
-    """Tokens of one answer."""
+    """Most tokens of one answer."""
     rates: Mapping[str, float]
-    """USD per million tokens, by the names in RATES; only those that are known."""
+    """USD per million tokens, by the names in RATES; only the known ones."""
     tiers: tuple[Mapping[str, Any], ...]
     """`{"size", "rates"}` by size: the rates of a whole request whose prompt is longer than `size` tokens."""
     knowledge: str | None
@@ -102,16 +105,16 @@ class Record:
     experimental: Mapping[str, Any] | None
     """Modes ("fast", "pro") with their own cost, body and headers, as models.dev has them."""
     overrides: Mapping[str, Any]
-    """What this model has other than its provider: npm, api, shape, body, headers."""
+    """Where this model differs from its provider: npm, api, shape; and what its requests need: body, headers."""
 
     @property
     def id(self) -> str:
-        """The model's address, "provider/model": unique."""
+        """The model id, "provider/model": unique."""
         return f"{self.provider.id}/{self.model}"
 
     @property
     def npm(self) -> str:
-        """The npm package that serves this model: it tells the protocol."""
+        """The npm package that calls this model: it tells the protocol."""
         return str(self.overrides.get("npm", self.provider.npm))
 
     @property
@@ -122,19 +125,19 @@ class Record:
 
     @property
     def shape(self) -> str | None:
-        """ "responses" or "completions" where the model wants that form whatever its npm package."""
+        """The form of request that the model wants, "responses" or "completions", whatever its npm package."""
         shape: str | None = self.overrides.get("shape")
         return shape
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """What every request to this model holds besides."""
+        """Further fields in the body of every request to this model."""
         body: Mapping[str, Any] = self.overrides.get("body", {})
         return body
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers that every request to this model carries."""
+        """Further headers of every request to this model."""
         headers: Mapping[str, str] = self.overrides.get("headers", {})
         return headers
 
@@ -143,18 +146,18 @@ def parse(data: object) -> list[Record]:
     """Read a parsed api.json, rows in its order.
 
     Warns once (CatalogWarning) where rows were dropped. Raises CatalogError where the file as a whole cannot be
-    api.json: no object, nothing usable in it, more than 1,000 providers or 50,000 models.
+    api.json: it is not an object, has no usable model, or more than 1,000 providers or 50,000 models.
     """
     if not isinstance(data, dict) or len(data) > MAX_PROVIDERS:
         raise CatalogError(f"models.dev: expected an object of at most {MAX_PROVIDERS} providers")
     records: list[Record] = []
     dropped: list[str] = []
     for provider_id, raw in data.items():
-        for found in _provider_rows(provider_id, raw):
-            if isinstance(found, Record):
-                records.append(found)
+        for result in _read_provider(provider_id, raw):
+            if isinstance(result, Record):
+                records.append(result)
             else:
-                dropped.append(found)
+                dropped.append(result)
             if len(records) + len(dropped) > MAX_MODELS:
                 raise CatalogError(f"models.dev: more than {MAX_MODELS} models")
     if not records:
@@ -166,8 +169,8 @@ def parse(data: object) -> list[Record]:
     return records
 
 
-def _provider_rows(provider_id: str, raw: object) -> Iterator[Record | str]:
-    """One provider's records; for a bad row what is wrong with it."""
+def _read_provider(provider_id: str, raw: object) -> Iterator[Record | str]:
+    """Read one provider's records; for a bad row, yield what is wrong with it."""
     models = raw.get("models") if isinstance(raw, dict) else None
     if not isinstance(raw, dict) or not isinstance(models, dict):
         yield f"{provider_id[:60]!r} is not a provider"
@@ -240,7 +243,7 @@ def _record(provider: Provider, model: str, raw: object) -> Record:
     )
 
 
-# Each reader takes one field, and raises ValueError with the field's name where it holds what it cannot.
+# Each function below reads one field, and raises ValueError with the field's name where its value is of the wrong form.
 
 
 def _object(raw: dict[str, Any], key: str) -> dict[str, Any]:
@@ -253,7 +256,7 @@ def _object(raw: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _opaque(raw: dict[str, Any], key: str) -> dict[str, Any]:
-    """An object that is kept as it is, unless it is too large."""
+    """Read an object that is kept as it is, unless it is too large."""
     value = _object(raw, key)
     if len(repr(value)) > _MAX_OBJECT:
         raise ValueError(key)
@@ -295,7 +298,7 @@ def _words(raw: dict[str, Any], key: str) -> tuple[str, ...]:
 
 
 def _date(raw: dict[str, Any], key: str) -> str | None:
-    """A day or a month; None where it is neither."""
+    """Read a day or a month; None where it is neither."""
     value = raw.get(key)
     if not isinstance(value, str) or not re.fullmatch(_DATE, value) or value == "1970-01-01":
         return None
@@ -335,12 +338,12 @@ def _options(raw: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
     value = raw.get("reasoning_options")
     options = value[:_MAX_LIST] if isinstance(value, list) else []
     return tuple(
-        {key: told for key, told in option.items() if told != _BOUNDLESS} for option in options if _understood(option)
+        {key: value for key, value in option.items() if value != _BOUNDLESS} for option in options if _is_option(option)
     )
 
 
-def _understood(option: object) -> bool:
-    """Whether it is a reasoning option in a form that columns and protocols can read."""
+def _is_option(option: object) -> bool:
+    """Tell whether it is a reasoning option in a form that columns and protocols can read."""
     if not isinstance(option, dict) or not isinstance(option.get("type"), str):
         return False
     values = option.get("values", [])
@@ -354,10 +357,10 @@ def _understood(option: object) -> bool:
 
 
 def _overrides(raw: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {key: _text(raw, key) for key in ("npm", "api", "shape")}
-    found["body"] = _opaque(raw, "body")
-    found["headers"] = _opaque(raw, "headers")
-    for name, value in found["headers"].items():
+    overrides: dict[str, Any] = {key: _text(raw, key) for key in ("npm", "api", "shape")}
+    overrides["body"] = _opaque(raw, "body")
+    overrides["headers"] = _opaque(raw, "headers")
+    for name, value in overrides["headers"].items():
         if not re.fullmatch(_HEADER, name) or not (isinstance(value, str) and value.isascii() and value.isprintable()):
             raise ValueError("headers")
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in overrides.items() if value}

@@ -45,6 +45,8 @@ _PRICES = {f"{rate}_cost": rate for rate in RATES}
 FIELDS = (*(field.name for field in fields(Record) if field.name != "rates"), *_PRICES)
 """The columns of the file: Record's fields, but each rate by itself, because most of their combinations are unique."""
 _TUPLES = ("inputs", "outputs", "tiers", "reasoning_options")
+BUNDLED = Path(__file__).with_name("snapshot.gz")
+"""The snapshot file that comes with nbkit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +196,7 @@ def build(records: Sequence[Record], meta: Meta) -> Snapshot:
     return Snapshot(meta, {name: Factor.of(getattr(record, name) for record in records) for name in others} | prices)
 
 
-def bundled() -> Path:
-    """Return the path of the snapshot that comes with nbkit."""
-    return Path(__file__).with_name("snapshot.gz")
-
-
-def stamp(path: Path) -> str:
+def read_date(path: Path) -> str:
     """Read the date of a snapshot file from its first bytes; "" where it is missing or not a snapshot."""
     try:
         with path.open("rb") as file:

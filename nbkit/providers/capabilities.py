@@ -89,7 +89,7 @@ class ReasoningControl:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What a model accepts in a request: its capabilities, and the limits of its options."""
+    """Requests that a model accepts: its capabilities, and the limits of its options."""
 
     capabilities: ModelCapabilities = ModelCapabilities()
     reasoning: ReasoningControl | None = ReasoningControl()

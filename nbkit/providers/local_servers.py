@@ -1,6 +1,7 @@
-"""Models that run on this machine: Ollama, LM Studio, llama.cpp and vLLM, asked on their loopback ports.
+"""Servers of models on this machine: Ollama, LM Studio, llama.cpp and vLLM, looked for on their loopback ports.
 
-Lists: https://docs.ollama.com/api/tags and /api/show, https://lmstudio.ai/docs/developer/rest (`/api/v0/models`),
+Their lists of models: https://docs.ollama.com/api/tags and /api/show,
+https://lmstudio.ai/docs/developer/rest (`/api/v0/models`),
 https://github.com/ggml-org/llama.cpp/tree/master/tools/server (`/v1/models`, `/props`),
 https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html (`/v1/models`).
 """
@@ -25,25 +26,25 @@ from nbkit.http.clients import sync_client
 from nbkit.modelsdev.records import Record
 from nbkit.providers.registered import register_provider
 
-_NAME = re.compile(r"[\w.:@/+~-]{1,200}", re.ASCII)  # what can be a model's id in the catalog
+_NAME = re.compile(r"[\w.:@/+~-]{1,200}", re.ASCII)  # the form of a model's name in the catalog
 _Facts = dict[str, Any]  # one model, in the form of models.dev
-_Ask = Callable[..., Any]  # path and body of a request to the server -> its JSON, None where there is none
+_Request = Callable[..., Any]  # path and body of a request to the server -> its JSON, None for an error status
 
 
 def find_local_models(ports: Mapping[str, int], seconds: float) -> list[Record]:
     """Ask the servers of this machine for their models, and register those that answer as providers."""
-    servers = _located(ports)
+    servers = _list_servers(ports)
     with ThreadPoolExecutor(len(servers)) as pool:
-        found = list(pool.map(lambda server: _models(server, seconds), servers))
+        answers = list(pool.map(lambda server: _list_models(server, seconds), servers))
     return [
         record
-        for server, models in zip(servers, found, strict=True)
+        for server, models in zip(servers, answers, strict=True)
         if models
-        for record in register_provider(_provider(server, models), f"{server.root}{server.base}").records
+        for record in register_provider(_describe(server, models), f"{server.root}{server.base}").records
     ]
 
 
-# ---- what each server says
+# ---- reading each server's lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,78 +52,82 @@ class _Server:
     id: str
     name: str
     port: int
-    read: Callable[[_Ask], Iterator[_Facts]]
+    read: Callable[[_Request], Iterator[_Facts]]
     npm: str = "@ai-sdk/openai-compatible"
     base: str = "/v1"
-    """What the base URL of calls ends with."""
+    """The path of the base URL for calls."""
 
     @property
     def root(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
 
-def _ollama(ask: _Ask) -> Iterator[_Facts]:
-    for listed in _objects(ask("/api/tags"), "models"):
+def _read_ollama(request: _Request) -> Iterator[_Facts]:
+    for listed in _objects(request("/api/tags"), "models"):
         name = str(listed.get("model") or listed.get("name") or "")
-        shown = _object(ask("/api/show", {"model": name}))
-        can = _words(shown.get("capabilities")) or ["completion", "tools"]
-        about = _object(shown.get("model_info"))
-        context = next((size for key, size in about.items() if key.endswith(".context_length")), None)
+        shown = _object(request("/api/show", {"model": name}))
+        abilities = _words(shown.get("capabilities")) or ["completion", "tools"]
+        info = _object(shown.get("model_info"))
+        context = next((size for key, size in info.items() if key.endswith(".context_length")), None)
         family = _object(listed.get("details")).get("family")
-        yield _facts(name.removesuffix(":latest"), context, can) | {"family": family}
+        yield _facts(name.removesuffix(":latest"), context, abilities) | {"family": family}
 
 
-def _lmstudio(ask: _Ask) -> Iterator[_Facts]:
-    for listed in _objects(ask("/api/v0/models"), "data"):
-        can = [_LMSTUDIO.get(word, word) for word in (*_words(listed.get("capabilities")), str(listed.get("type")))]
+def _read_lmstudio(request: _Request) -> Iterator[_Facts]:
+    for listed in _objects(request("/api/v0/models"), "data"):
+        abilities = [
+            _LMSTUDIO_ABILITIES.get(word, word)
+            for word in (*_words(listed.get("capabilities")), str(listed.get("type")))
+        ]
         context = listed.get("loaded_context_length") or listed.get("max_context_length")
-        yield _facts(str(listed.get("id") or ""), context, can)
+        yield _facts(str(listed.get("id") or ""), context, abilities)
 
 
-def _llamacpp(ask: _Ask) -> Iterator[_Facts]:
-    props = _object(ask("/props"))
+def _read_llamacpp(request: _Request) -> Iterator[_Facts]:
+    props = _object(request("/props"))
     context = _object(props.get("default_generation_settings")).get("n_ctx")
-    sees = _object(props.get("modalities")).get("vision")
-    for listed in _objects(ask("/v1/models"), "data"):
+    reads_images = _object(props.get("modalities")).get("vision")
+    for listed in _objects(request("/v1/models"), "data"):
         name = str(listed.get("id") or "")
-        if name.endswith(".gguf"):  # the path of the one model that there is; then calls may name it as they like
+        if name.endswith(".gguf"):  # the path of the only model, which calls may name as they like
             name = re.split(r"[/\\]", name)[-1]
         size = context or _object(listed.get("meta")).get("n_ctx_train")
-        yield _facts(name, size, ["tools", "vision"] if sees else ["tools"])
+        yield _facts(name, size, ["tools", "vision"] if reads_images else ["tools"])
 
 
-def _vllm(ask: _Ask) -> Iterator[_Facts]:
-    for listed in _objects(ask("/v1/models"), "data"):
+def _read_vllm(request: _Request) -> Iterator[_Facts]:
+    for listed in _objects(request("/v1/models"), "data"):
         yield _facts(str(listed.get("id") or ""), listed.get("max_model_len"), ["tools"])
 
 
-_LMSTUDIO = {"tool_use": "tools", "vlm": "vision", "llm": "completion", "embeddings": "embedding"}
+_LMSTUDIO_ABILITIES = {"tool_use": "tools", "vlm": "vision", "llm": "completion", "embeddings": "embedding"}
 _SERVERS = (
-    _Server("ollama", "Ollama", 11434, _ollama, "ollama-ai-provider", ""),
-    _Server("lmstudio", "LM Studio", 1234, _lmstudio),
-    _Server("llamacpp", "llama.cpp", 8080, _llamacpp),
-    _Server("vllm", "vLLM", 8000, _vllm),
+    _Server("ollama", "Ollama", 11434, _read_ollama, "ollama-ai-provider", ""),
+    _Server("lmstudio", "LM Studio", 1234, _read_lmstudio),
+    _Server("llamacpp", "llama.cpp", 8080, _read_llamacpp),
+    _Server("vllm", "vLLM", 8000, _read_vllm),
 )
 
 
-def _facts(name: str, context: Any, can: list[str]) -> _Facts:
+def _facts(name: str, context: Any, abilities: list[str]) -> _Facts:
+    """Put what a server's list says of a model into the form of models.dev; a model on this machine costs 0."""
     return {
         "id": name,
         "name": name,
-        "tool_call": "tools" in can,
-        "reasoning": "thinking" in can,
-        "attachment": "vision" in can,
+        "tool_call": "tools" in abilities,
+        "reasoning": "thinking" in abilities,
+        "attachment": "vision" in abilities,
         "open_weights": True,
-        "modalities": {"input": ["text", "image"] if "vision" in can else ["text"], "output": ["text"]},
+        "modalities": {"input": ["text", "image"] if "vision" in abilities else ["text"], "output": ["text"]},
         "limit": {"context": context if isinstance(context, int) else 0},
         "cost": {"input": 0, "output": 0},
     }
 
 
-# ---- asking them
+# ---- asking the servers
 
 
-def _located(ports: Mapping[str, int]) -> list[_Server]:
+def _list_servers(ports: Mapping[str, int]) -> list[_Server]:
     known = {server.id: server for server in _SERVERS}
     for name in ports:
         if name not in known:
@@ -132,34 +137,34 @@ def _located(ports: Mapping[str, int]) -> list[_Server]:
 
 
 def _ollama_port() -> int:
-    """The port of OLLAMA_HOST: `host`, `:port`, `host:port` or a URL."""
-    said = os.environ.get("OLLAMA_HOST", "").strip()
+    """Read the port from OLLAMA_HOST: `host`, `:port`, `host:port` or a URL."""
+    host = os.environ.get("OLLAMA_HOST", "").strip()
     try:
-        port = urlsplit(said if "://" in said else f"//{said}").port
+        port = urlsplit(host if "://" in host else f"//{host}").port
     except ValueError:
         port = -1
     if port == -1:
-        raise ConfigError(f"OLLAMA_HOST: {said!r} has no port that is a number")
+        raise ConfigError(f"OLLAMA_HOST: the port of {host!r} is not a number")
     return port or 11434
 
 
-def _models(server: _Server, seconds: float) -> dict[str, _Facts]:
-    """What a server serves; empty where none listens, or something else does."""
+def _list_models(server: _Server, seconds: float) -> dict[str, _Facts]:
+    """Ask a server for its models, by name; empty where no server listens, or one of another kind does."""
     client = sync_client(server.root, None)
 
-    def ask(path: str, body: Any = None) -> Any:
+    def request(path: str, body: Any = None) -> Any:
         method = "GET" if body is None else "POST"
         with client.stream(method, path, json=body, timeout=seconds) as response:
             text = read_limited(response, time.monotonic() + seconds)
             return from_json(text) if response.is_success else None
 
     try:
-        return {facts["id"]: facts for facts in server.read(ask) if _NAME.fullmatch(facts["id"])}
+        return {facts["id"]: facts for facts in server.read(request) if _NAME.fullmatch(facts["id"])}
     except (httpx2.HTTPError, AdapterError, ValueError):
         return {}
 
 
-def _provider(server: _Server, models: dict[str, _Facts]) -> dict[str, Any]:
+def _describe(server: _Server, models: dict[str, _Facts]) -> dict[str, Any]:
     return {"id": server.id, "name": server.name, "npm": server.npm, "env": [], "models": models}
 
 

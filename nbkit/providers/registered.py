@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from threading import RLock
 from typing import Any
@@ -34,11 +35,21 @@ def register_provider(provider: dict[str, Any], base_url: str | Callable[[], str
     `base_url` may be a function: it is called when the first call is made. Raises CatalogError where the provider has
     no usable model, and warns (CatalogWarning) of models that are not.
     """
-    address = (lambda: base_url) if isinstance(base_url, str) else base_url
-    registered = RegisteredProvider(tuple(parse({provider["id"]: provider})), address)
+    registered = _read(provider, base_url)
     with _lock:
         _providers()[provider["id"]] = registered
     return registered
+
+
+def _read(provider: dict[str, Any], base_url: str | Callable[[], str] | None) -> RegisteredProvider:
+    address = (lambda: base_url) if isinstance(base_url, str) else base_url
+    return RegisteredProvider(tuple(parse({provider["id"]: provider})), address)
+
+
+@cache
+def _load(module: str) -> RegisteredProvider:
+    source = import_module(module)
+    return _read(source.PROVIDER, source.base_url)
 
 
 def find_registered(provider: str) -> RegisteredProvider | None:
@@ -46,8 +57,7 @@ def find_registered(provider: str) -> RegisteredProvider | None:
     with _lock:
         providers = _providers()
         if provider not in providers and (module := table("provider_defaults").get(provider, {}).get("module")):
-            source = import_module(module)
-            return register_provider(source.PROVIDER, source.base_url)
+            providers[provider] = _load(module)
         return providers.get(provider)
 
 

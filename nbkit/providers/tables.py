@@ -34,7 +34,7 @@ def user_rows(kind: str) -> dict[str, Any]:
         changed = path.stat().st_mtime_ns
     except FileNotFoundError:
         return {}
-    from nbkit.providers import overrides  # most users have no file, and need not load what checks it
+    from nbkit.providers import overrides  # most users have no file, and do not load what checks it
 
     rows: dict[str, Any] = overrides.read(path, changed).get(kind, {})
     return rows

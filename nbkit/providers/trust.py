@@ -22,7 +22,7 @@ from nbkit.errors import ConfigError, UntrustedEndpointError
 from nbkit.files import check_owner, write_atomically
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider, Record
-from nbkit.modelsdev.snapshot import Snapshot, bundled, read
+from nbkit.modelsdev.snapshot import BUNDLED, Snapshot, read
 from nbkit.providers.credentials import SECRET, VARIABLE
 from nbkit.providers.registered import list_registered
 from nbkit.providers.routes import Route, find_route
@@ -149,7 +149,7 @@ def _sample_records(snapshot: Snapshot) -> dict[str, list[Record]]:
 
 @cache
 def _sample_bundled_records() -> dict[str, list[Record]]:
-    return _sample_records(read(bundled()))  # 15 ms, when the first adapter is made
+    return _sample_records(read(BUNDLED))  # 15 ms, when the first adapter is made
 
 
 # ---- the user's file

@@ -106,10 +106,10 @@ NOT_LISTED = "a provider of this name was registered in this process, without th
 def route_of_call(model_id):
     """The route by which get_adapter calls a model; None where it does not find one of that id."""
     try:
-        found = resolve_model(model_id)
+        resolved = resolve_model(model_id)
     except ModelNotFoundError:
         return None
-    return find_route(found.provider, found.model, found.record, addressed=found.address is not None)
+    return find_route(resolved.provider, resolved.model, resolved.record, addressed=resolved.address is not None)
 
 
 def test_a_registered_provider_changes_the_rows_of_its_name(unregistered):
@@ -132,7 +132,7 @@ def test_each_row_has_its_vendor_and_path():
         assert (made_by, path) == (vendor(record.canonical, record.model, record.provider), record_path(record))
 
 
-def test_who_cannot_be_called_says_why():
+def test_a_model_that_cannot_be_called_says_why():
     closed = nbkit.catalog[~nbkit.catalog.callable]
     assert set(closed.provider) == {"gitlab", "sap-ai-core", "watsonx"}
     assert set(closed.index) == set(nbkit.catalog.index[nbkit.catalog.why_not.notna()])
@@ -193,7 +193,7 @@ def test_has_key_is_yes_or_no(monkeypatch):
         (None, "TEE/kimi-k3", "moonshotai"),
     ],
 )
-def test_who_made_it(canonical, model, expected):
+def test_the_vendor(canonical, model, expected):
     assert vendor(canonical, model, LAB) == expected
 
 
@@ -208,9 +208,9 @@ def test_few_vendors_are_unknown():
 
 
 def test_the_rules_agree_with_models_dev_where_it_names_the_vendor():
-    told = nbkit.catalog[nbkit.catalog.canonical.notna()]
-    inferred = [vendor(None, model, LAB) for model in told.model]
-    assert (told.vendor.astype(str) == inferred).mean() > 0.99
+    named = nbkit.catalog[nbkit.catalog.canonical.notna()]
+    inferred = [vendor(None, model, LAB) for model in named.model]
+    assert (named.vendor.astype(str) == inferred).mean() > 0.99
 
 
 def test_demo_models_are_rows_of_the_same_columns():

@@ -18,7 +18,7 @@ import pytest
 from nbkit.choose.columns import COLUMNS
 from nbkit.choose.frame import build_frame
 from nbkit.modelsdev.records import parse
-from nbkit.modelsdev.snapshot import Meta, build, bundled, read, write
+from nbkit.modelsdev.snapshot import BUNDLED, Meta, build, read, write
 
 DAY = "2026-09-30"
 PRICES = ("input", "output", "cache_read", "cache_write", "reasoning", "input_audio", "output_audio")
@@ -29,7 +29,7 @@ def expected(day, provider_id, provider, model_id, model):
     """One row as models.dev's JSON has it; None is missing."""
     limit, cost, own = model.get("limit", {}), model.get("cost", {}), model.get("provider", {})
     options = {option["type"]: option for option in model.get("reasoning_options", [])}
-    inputs, outputs = (model.get("modalities", {}).get(way, []) for way in ("input", "output"))
+    inputs, outputs = (model.get("modalities", {}).get(side, []) for side in ("input", "output"))
     interleaved, released = model.get("interleaved"), timestamp(model.get("release_date"))
     budget, modes = options.get("budget_tokens", {}), model.get("experimental", {}).get("modes")
     least, most = (None if budget.get(bound) == -1 else budget.get(bound) for bound in ("min", "max"))
@@ -139,19 +139,19 @@ def differences(built, day, api):
         for model_id, model in provider["models"].items()
     ]
     assert built.index.tolist() == [model_id for model_id, _ in rows]
-    found = []
+    different = []
     for name in built.columns.intersection(list(rows[0][1])):
         cells = built[name].astype(object).where(built[name].notna(), None)
         for (model_id, row), cell in zip(rows, cells.tolist(), strict=True):
             if cell != row[name] or (cell is True or cell is False) != isinstance(row[name], bool):
-                found.append((model_id, name, cell, row[name]))
-    return found
+                different.append((model_id, name, cell, row[name]))
+    return different
 
 
 def test_all_rows_of_the_bundled_file_in_every_column():
-    day, api = unpacked(bundled())
+    day, api = unpacked(BUNDLED)
     assert (len(api), sum(len(provider["models"]) for provider in api.values())) == (225, 8337)
-    built = build_frame(read(bundled()))
+    built = build_frame(read(BUNDLED))
     own = {"vendor", "path", "protocol", "callable", "why_not", "has_key"}  # what nbkit's own tables say
     provider_id, provider = next(iter(api.items()))
     read_again = expected(day, provider_id, provider, *next(iter(provider["models"].items())))

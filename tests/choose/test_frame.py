@@ -9,12 +9,12 @@ import pytest
 from nbkit.choose.columns import COLUMNS
 from nbkit.choose.frame import build_frame
 from nbkit.modelsdev.records import parse
-from nbkit.modelsdev.snapshot import Meta, build, bundled, read
+from nbkit.modelsdev.snapshot import BUNDLED, Meta, build, read
 
 
 @pytest.fixture(scope="module")
 def snapshot():
-    return read(bundled())
+    return read(BUNDLED)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ FULL = {
 }
 
 
-def test_each_column_says_what_the_row_says(small):
+def test_each_column_is_that_of_the_row(small):
     row = small.loc["acme/vendor/alpha:free@v1~x"]
     assert {name: row[name] for name in FULL} == FULL
     assert set(small.columns) - set(FULL) == {"tiers", "max_output", "why_not"}
@@ -96,7 +96,7 @@ def test_each_column_says_what_the_row_says(small):
     assert [tier["size"] for tier in row["tiers"]] == [32_000, 200_000]
 
 
-def test_what_models_dev_does_not_say_is_missing_and_flags_are_false(small):
+def test_unknown_facts_are_missing_and_flags_are_false(small):
     row = small.loc["9.bare/Gamma"]
     flags = {name for name in small.columns if small[name].dtype == bool}
     assert not any(row[name] for name in flags)
@@ -155,16 +155,12 @@ def test_attrs_say_where_the_rows_come_from(catalog, snapshot):
     assert set(catalog.attrs) == {"source", "date", "age_days", "rows", "reason"}
 
 
-@pytest.mark.parametrize("hide", ["", "sys.modules['pyarrow'] = None;"], ids=["as installed", "without pyarrow"])
-def test_it_is_quick_after_pandas(hide):
-    code = f"import sys; {hide} import time, nbkit, pandas, pydantic_core; begun = time.process_time()\n" + (
-        "from nbkit.choose.frame import build_frame; from nbkit.modelsdev.snapshot import bundled, read\n"
-        "built = build_frame(read(bundled())); spent = time.process_time() - begun\n"
-        "assert built.loc['anthropic/claude-sonnet-5-5', 'family'] == 'claude-sonnet'\n"
-        "print(spent)"
+def test_it_is_built_without_pyarrow_too(catalog):
+    code = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from nbkit.choose.frame import build_frame; from nbkit.modelsdev.snapshot import BUNDLED, read\n"
+        "built = build_frame(read(BUNDLED))\n"
+        "print(len(built), built.loc['anthropic/claude-sonnet-5-5', 'family'])"
     )
-
-    def spent():
-        return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-
-    assert any(spent() < 0.08 for _ in range(4))  # CPU seconds; a busy machine gets further chances
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "8337 claude-sonnet\n"

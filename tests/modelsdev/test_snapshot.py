@@ -10,7 +10,7 @@ import pytest
 
 from nbkit.errors import CatalogError
 from nbkit.modelsdev.records import parse
-from nbkit.modelsdev.snapshot import Factor, Meta, build, bundled, read, stamp, write
+from nbkit.modelsdev.snapshot import BUNDLED, Factor, Meta, build, read, read_date, write
 
 META = Meta("https://models.dev/api.json", "2026-09-30", '"tag"')
 
@@ -79,9 +79,9 @@ def test_a_broken_file_is_a_catalog_error(small, tmp_path):
 def test_the_date_is_in_the_first_bytes(small, tmp_path):
     write(tmp_path / "s", small)
     (tmp_path / "other").write_bytes(b"something else")
-    assert stamp(tmp_path / "s") == "2026-09-30"
-    assert stamp(bundled()) == read(bundled()).meta.date
-    assert (stamp(tmp_path / "other"), stamp(tmp_path / "missing"), stamp(tmp_path)) == ("", "", "")
+    assert read_date(tmp_path / "s") == "2026-09-30"
+    assert read_date(BUNDLED) == read(BUNDLED).meta.date
+    assert (read_date(tmp_path / "other"), read_date(tmp_path / "missing"), read_date(tmp_path)) == ("", "", "")
 
 
 def test_age_counts_days():
@@ -90,7 +90,7 @@ def test_age_counts_days():
     assert Meta("", (today + timedelta(days=1)).isoformat()).age_days == 0  # a clock that is wrong
 
 
-def test_a_coded_column_keeps_types_apart():
+def test_a_factor_keeps_types_apart():
     rows = [1, True, 1.0, "1", None, {"a": 1}, 1, [True], [1]] + [f"v{number}" for number in range(300)]
     factor = Factor.of(rows)
     assert [(type(value), value) for value in factor.rows] == [(type(value), value) for value in rows]
@@ -98,20 +98,20 @@ def test_a_coded_column_keeps_types_apart():
     assert len(factor.values) == len(rows) - 1
 
 
-def test_derive_asks_once_for_each_combination(small):
-    asked = []
+def test_derive_calls_the_function_once_for_each_combination(small):
+    calls = []
 
     def npm(provider, overrides):
-        asked.append(provider.id)
+        calls.append(provider.id)
         return overrides.get("npm", provider.npm)
 
     assert small.derive(npm, "provider", "overrides").rows == ["@ai-sdk/anthropic", "@ai-sdk/openai-compatible", ""]
     assert small.derive(len, "tiers").rows == [2, 0, 0]
-    assert asked == ["acme", "acme", "9.bare"]
+    assert calls == ["acme", "acme", "9.bare"]
 
 
-def test_the_bundled_snapshot_knows_what_models_dev_said():
-    snapshot = read(bundled())
+def test_the_bundled_snapshot_has_the_models_of_its_day():
+    snapshot = read(BUNDLED)
     assert len(snapshot) == len(set(snapshot.ids)) == 8337
     assert len(snapshot.distinct("provider")) == 225
     assert snapshot.provenance["source"] == "bundled"
@@ -124,8 +124,8 @@ def test_the_bundled_snapshot_knows_what_models_dev_said():
 
 def test_looking_up_a_record_loads_neither_pandas_nor_http():
     code = (
-        "import sys; from nbkit.modelsdev.snapshot import bundled, read; import nbkit.modelsdev.fetch\n"
-        "assert read(bundled()).record('anthropic/claude-sonnet-5-5').rates['input'] == 2\n"
+        "import sys; from nbkit.modelsdev.snapshot import BUNDLED, read; import nbkit.modelsdev.fetch\n"
+        "assert read(BUNDLED).record('anthropic/claude-sonnet-5-5').rates['input'] == 2\n"
         "print({'pandas', 'numpy', 'httpx2'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -36,7 +36,7 @@ def environment(monkeypatch, tmp_path):
 
 
 def added(auth):
-    """What the credentials put on a request."""
+    """The headers that credentials put on a request."""
     request = httpx2.Request("POST", "https://h.example")
     before = dict(request.headers)
     next(auth.auth_flow(request))
@@ -54,7 +54,7 @@ def added(auth):
         ("google", {"x-goog-api-key": "key-of-this-test"}),
     ],
 )
-def test_a_given_key_is_sent_in_the_way_of_the_scheme(scheme, header):
+def test_a_given_key_is_sent_as_its_scheme_requires(scheme, header):
     assert added(authorize("lab", (), scheme, KEY)) == header
 
 
@@ -101,14 +101,14 @@ def test_vertex_is_served_where_its_location_says(location, host, prefix):
     assert filled == f"https://{host}/v1/projects/p1/locations/{location}"
 
 
-def test_what_is_set_counts_more_than_what_stands_for_it():
+def test_a_variable_counts_more_than_the_one_that_stands_for_it():
     both = {"GOOGLE_VERTEX_LOCATION": "eu", "GOOGLE_CLOUD_LOCATION": "us", "GOOGLE_VERTEX_PROJECT": "p"}
     assert fill(VERTEX, "p", both) == "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu"
     proxy = both | {"GOOGLE_VERTEX_ENDPOINT": "https://proxy.example/"}
     assert fill(VERTEX, "p", proxy) == "https://proxy.example/v1/projects/p/locations/eu"
 
 
-def test_what_has_to_be_set_is_named_once():
+def test_a_missing_variable_is_named_once():
     with pytest.raises(ConfigError, match=r": set GOOGLE_VERTEX_LOCATION and GOOGLE_VERTEX_PROJECT, or pass base_url="):
         fill(VERTEX, "p", {})
 
@@ -120,7 +120,7 @@ def test_the_region_comes_from_either_variable_or_from_the_configuration_file(mo
     (tmp_path / "config").write_text("[default]\nregion = sa-east-1\n")
     assert fill(BEDROCK, "p") == "https://bedrock-runtime.sa-east-1.amazonaws.com"
     with pytest.raises(ConfigError):
-        fill(BEDROCK, "p", {})  # a given environment is the whole of it
+        fill(BEDROCK, "p", {})  # a given environment is complete
     monkeypatch.setenv("AWS_REGION", "us-west-2")
     assert fill(BEDROCK, "p") == "https://bedrock-runtime.us-west-2.amazonaws.com"
 

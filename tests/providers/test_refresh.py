@@ -106,7 +106,7 @@ def test_a_block_that_changes_where_the_catalog_is_from_has_its_own(models_dev, 
         assert inside.vendor.tolist() == ["me"]
 
 
-def test_what_is_registered_in_a_block_is_gone_after_it_and_what_was_before_is_there(unregistered):
+def test_a_provider_that_is_registered_in_a_block_vanishes_with_it_and_earlier_ones_stay(unregistered):
     provider = {"npm": "@ai-sdk/openai-compatible", "models": {"m": {}}}
     nbkit.AdapterFactory.register_provider({"id": "mine", **provider}, "http://127.0.0.1:1/v1")
     with override(demo_tokens_per_second=7):

@@ -3,7 +3,7 @@
 import pytest
 
 from nbkit.modelsdev.records import Provider
-from nbkit.modelsdev.snapshot import bundled, read
+from nbkit.modelsdev.snapshot import BUNDLED, read
 from nbkit.protocols import PROTOCOLS
 from nbkit.providers.endpoints import resolve_endpoint
 from nbkit.providers.resolve import resolve_model
@@ -90,7 +90,7 @@ def test_with_an_address_of_ones_own_nothing_else_has_to_be_known():
 
 def test_every_npm_package_of_models_dev_is_known():
     """A new one in the bundled models fails here: it needs a row in npm_packages.toml."""
-    snapshot = read(bundled())
+    snapshot = read(BUNDLED)
     packages = {record.npm for record in map(snapshot.record, snapshot.ids)}
     assert len(packages) == 29
     assert not {npm for npm in packages if not npm_package(npm)}
@@ -105,7 +105,7 @@ def test_adapters_take_the_same_route(monkeypatch):
     monkeypatch.setenv("DATABRICKS_HOST", "db.example")
     monkeypatch.setenv("NEON_AI_GATEWAY_BASE_URL", "https://neon.example")
     monkeypatch.setenv("GOOGLE_VERTEX_LOCATION", "global")
-    snapshot, resolved = read(bundled()), 0
+    snapshot, resolved = read(BUNDLED), 0
     for record in map(snapshot.record, snapshot.ids):
         route = find_route(record.provider, record.model, record)
         if not route.why_not:

@@ -14,7 +14,7 @@ from nbkit import get_adapter, trust
 from nbkit.errors import ApiKeyNotFoundError, ConfigError, NbkitError, TransportError, UntrustedEndpointError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import CatalogWarning
-from nbkit.modelsdev.snapshot import bundled, read
+from nbkit.modelsdev.snapshot import BUNDLED, read
 from nbkit.providers.credentials import fill
 from nbkit.providers.registered import register_provider
 from nbkit.providers.trust import Trusted, find_host
@@ -28,7 +28,7 @@ NEWCO = {"npm": "@ai-sdk/openai-compatible", "api": "https://api.newco.test/v1",
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, users_file):
     """Every variable that the bundled snapshot knows holds a canary, and the user has no trust file yet."""
-    names = {name for provider in read(bundled()).distinct("provider") for name in provider.env}
+    names = {name for provider in read(BUNDLED).distinct("provider") for name in provider.env}
     for name in {*names, "NEWCO_API_KEY", "GOOGLE_VERTEX_ENDPOINT"}:
         monkeypatch.setenv(name, f"{CANARY}-{name}")
 
@@ -209,7 +209,7 @@ def test_who_names_the_host_may_use_either_key(fetched, json_server):
     here = {"base_url": f"{server.url}/v1", "protocol": "openai-chat"}
     assert get_adapter("openai/m", **here).execute("hi").text == "hello"
     assert get_adapter("newco/m", api_key="given", **here).execute("hi").text == "hello"
-    keys = [headers["Authorization"] for _, _, headers in server.asked]
+    keys = [headers["Authorization"] for _, _, headers in server.requests]
     assert keys == [f"Bearer {CANARY}-OPENAI_API_KEY", "Bearer given"]
     with pytest.raises(ApiKeyNotFoundError):
         get_adapter("newco/m", **here).execute("hi")  # its variable is only what the catalog says
@@ -224,7 +224,7 @@ def test_headers_of_the_catalog_are_sent_as_they_are(fetched, json_server):
             "moved": {"provider": {"headers": {"Host": "evil.test"}}},
         }})  # fmt: skip
     get_adapter("openai/m", base_url=f"{server.url}/v1", protocol="openai-chat").execute("hi")
-    assert server.asked[0][2]["x-mode"] == "${ANTHROPIC_API_KEY}"
+    assert server.requests[0][2]["x-mode"] == "${ANTHROPIC_API_KEY}"
 
 
 # ---- what the user trusts
