@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# The npm packages that name the protocols: each model is called through another one
+# The npm packages whose rows name the protocols: each model speaks another one
 CHAT, RESPONSES, ANTHROPIC = "@ai-sdk/openai-compatible", "@ai-sdk/openai", "@ai-sdk/anthropic"
 GEMINI, COHERE = "@ai-sdk/google", "@ai-sdk/cohere"
 
@@ -12,7 +12,7 @@ _TEXT = {"input": ["text"], "output": ["text"]}
 _VISION = {"input": ["text", "image"], "output": ["text"]}
 
 
-def _model(name: str, description: str, released: str, **facts: Any) -> dict[str, Any]:
+def _describe(name: str, description: str, released: str, **facts: Any) -> dict[str, Any]:
     return {
         "id": name.lower(),
         "name": f"{name} (simulated)",
@@ -31,14 +31,14 @@ def _model(name: str, description: str, released: str, **facts: Any) -> dict[str
 
 
 _MODELS = (
-    _model(
+    _describe(
         "Swift",
         "brief, quick and cheap",
         "2026-03-10",
         limit={"context": 128_000, "output": 16_384},
         cost={"input": 0.1, "output": 0.4, "cache_read": 0.025},
     ),
-    _model(
+    _describe(
         "Sage",
         "thinks before it answers, and takes images",
         "2026-09-15",
@@ -51,7 +51,7 @@ _MODELS = (
         limit={"context": 200_000, "output": 64_000},
         cost={"input": 3, "output": 15, "cache_read": 0.3, "cache_write": 3.75},
     ),
-    _model(
+    _describe(
         "Scholar",
         "long, formal answers with derivations",
         "2026-06-01",
@@ -68,7 +68,7 @@ _MODELS = (
             "tiers": [{"input": 2.5, "output": 15, "cache_read": 0.25, "tier": {"type": "context", "size": 200_000}}],
         },
     ),
-    _model(
+    _describe(
         "Tortoise",
         "explains step by step, at a third of the pace",
         "2025-11-20",
@@ -76,7 +76,7 @@ _MODELS = (
         limit={"context": 64_000, "output": 8_192},
         cost={"input": 0.8, "output": 4, "cache_read": 0.08, "cache_write": 1},
     ),
-    _model(
+    _describe(
         "Brittle",
         "fails when the prompt says fail, rate limit or cut",
         "2026-01-31",

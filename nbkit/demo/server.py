@@ -123,7 +123,7 @@ class _DemoHandler(BaseHTTPRequestHandler):
         form = (answer, request, identity, int(time.time()))
         if request.stream:
             about = {"Content-Type": face.STREAM_TYPE, "Cache-Control": "no-cache"} | headers
-            return self._stream(_split_frames(face.write_events(*form)), due, about, cut=answer.failure == "cut")
+            return self._send_stream(_split_frames(face.write_events(*form)), due, about, cut=answer.failure == "cut")
         _sleep_until(due[-1] if due else arrived)
         self._send(200, face.write_whole(*form), headers, cut=answer.failure == "cut")
 
@@ -144,7 +144,7 @@ class _DemoHandler(BaseHTTPRequestHandler):
         if not LOOPBACK.fullmatch(host):
             raise _DemoRefusal(403, f"not served to the host {host!r}")
 
-    def _head(self, status: int, headers: dict[str, str]) -> None:
+    def _send_head(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -156,23 +156,23 @@ class _DemoHandler(BaseHTTPRequestHandler):
         body = write_json(value)
         self.close_connection |= cut
         about = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        self._head(status, about | (headers or {}))
+        self._send_head(status, about | (headers or {}))
         self.wfile.write(body[: len(body) // 2] if cut else body)
 
-    def _stream(self, frames: list[bytes], due: list[float], headers: dict[str, str], cut: bool) -> None:
+    def _send_stream(self, frames: list[bytes], due: list[float], headers: dict[str, str], cut: bool) -> None:
         """Send the opening at once and each token when it is due; half of them where the stream is cut."""
         if cut:
             self.close_connection = True
             del frames[len(frames) // 2 + 1 :]
-        self._head(200, {"Transfer-Encoding": "chunked"} | headers)
-        self._chunk(frames[0])
+        self._send_head(200, {"Transfer-Encoding": "chunked"} | headers)
+        self._send_chunk(frames[0])
         for moment, together in groupby(zip(due, frames[1:], strict=False), itemgetter(0)):
             _sleep_until(moment)
-            self._chunk(b"".join(frame for _, frame in together))
+            self._send_chunk(b"".join(frame for _, frame in together))
         if not cut:
-            self._chunk(b"")
+            self._send_chunk(b"")
 
-    def _chunk(self, data: bytes) -> None:
+    def _send_chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
 

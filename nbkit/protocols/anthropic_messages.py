@@ -69,7 +69,7 @@ def encode(
 
 
 def _put_thinking(draft: Draft, options: ExecuteOptions) -> bool:
-    """Write `thinking`; return whether the model will think."""
+    """Write `thinking`; return whether it is switched on."""
     if options.reasoning_effort == "none":
         merge(draft.body, draft.dialect.reasoning_off or {"thinking": {"type": "disabled"}})
         return False
@@ -97,7 +97,7 @@ def _put_budget(draft: Draft, budget: int, max_tokens: int | None) -> bool:
 def _put_sampling(draft: Draft, options: ExecuteOptions, thinks: bool) -> None:
     for name in ("temperature", "top_p", "top_k"):
         if thinks and getattr(options, name) is not None:
-            draft.change("dropped", name, "not together with thinking")
+            draft.change("dropped", name, "cannot be combined with thinking")
         else:
             draft.put(name, getattr(options, name))
     draft.put("stop", list(options.stop) if options.stop else None, "stop_sequences")
@@ -110,7 +110,7 @@ def _put_tools(draft: Draft, options: ExecuteOptions, thinks: bool) -> None:
     draft.body["tools"] = [_encode_tool(tool) for tool in options.tools]
     choice = options.tool_choice
     if thinks and choice not in ("auto", "none", None):
-        draft.change("transformed", "tool_choice", "cannot be forced together with thinking: auto")
+        draft.change("transformed", "tool_choice", "cannot be forced while the model thinks: auto")
         choice = "auto"
     encoded: dict[str, Any] = {}
     if choice is not None:

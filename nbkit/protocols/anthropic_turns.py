@@ -32,7 +32,7 @@ def encode_turns(draft: Draft, conversation: Conversation) -> None:
 
 def _encode_system(draft: Draft, turn: AnyTurn) -> str:
     if any(not isinstance(entry, TextEntry) for entry in turn.entries):
-        draft.change("dropped", "image", "the system prompt is text")
+        draft.change("dropped", "image", "the system prompt must be text")
     return turn.text
 
 

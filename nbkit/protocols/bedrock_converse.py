@@ -74,7 +74,7 @@ def encode(
     thinks = _put_reasoning(draft, options)
     for name, key in _SAMPLING.items():
         if thinks and name in dialect.reasoning_excludes and getattr(options, name) is not None:
-            draft.change("dropped", name, "not together with reasoning")
+            draft.change("dropped", name, "cannot be combined with reasoning")
         else:
             draft.put(name, getattr(options, name), key)
     _put_tools(draft, options, thinks)
@@ -86,7 +86,7 @@ def encode(
 
 
 def _put_reasoning(draft: Draft, options: ExecuteOptions) -> bool:
-    """Write how much to reason; return whether the model will reason."""
+    """Write how much to reason; return whether reasoning is switched on."""
     dialect, limit = draft.dialect, options.max_tokens
     if options.reasoning_effort == "none" and dialect.reasoning_off:
         merge(draft.body, dialect.reasoning_off)
@@ -122,7 +122,7 @@ def _put_tools(draft: Draft, options: ExecuteOptions, thinks: bool) -> None:
     if not tools:
         return
     if choice not in ("auto", None) and thinks and "tool_choice" in draft.dialect.reasoning_excludes:
-        draft.change("transformed", "tool_choice", "cannot be forced together with reasoning: auto")
+        draft.change("transformed", "tool_choice", "cannot be forced while the model reasons: auto")
         choice = "auto"
     draft.body["toolConfig"] = {"tools": tools}
     if choice is not None:

@@ -33,7 +33,7 @@ def encode_turns(draft: Draft, conversation: Conversation) -> None:
     """Write `systemInstruction` and `contents`; outputs of parallel calls are one content, with nothing else in it."""
     system, turns = split_system(conversation)
     if any(not isinstance(entry, TextEntry) for turn in system for entry in turn.entries):
-        draft.change("dropped", "image", "the system prompt is text")
+        draft.change("dropped", "image", "the system prompt must be text")
     if parts := [{"text": turn.text} for turn in system if turn.text]:
         draft.body["systemInstruction"] = {"parts": parts}
     contents: list[dict[str, Any]] = []

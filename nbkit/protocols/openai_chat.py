@@ -81,7 +81,7 @@ def _encode_turn(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
     if "name" in message and role not in draft.dialect.names:
         del message["name"]
         if role != "tool":  # the name of a tool is known from its call
-            draft.change("dropped", "name", "the provider takes none")
+            draft.change("dropped", "name", "the provider takes no names")
     for key in ("reasoning_content", "reasoning_details"):
         message.pop(key, None)
     if draft.dialect.short_tool_ids:

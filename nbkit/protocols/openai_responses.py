@@ -169,7 +169,7 @@ class Decoder(BaseDecoder):
                 return []
             item = self._find_item(kind, body, string(given.get("id")), begins=stage == "added")
             return self._take_names(item, given) + (self._fill(item, given) if stage == "done" else [])
-        if stage == "error":  # its code and message stand in the event itself
+        if stage == "error" and not subject:  # its code and message stand in the event itself
             raise read_failure(body)
         self.rest = mapping(body.get("response")) or self.rest
         return self._take_end(stage) if stage in ("completed", "incomplete", "failed") and not subject else []

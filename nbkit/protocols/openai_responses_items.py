@@ -27,7 +27,7 @@ def encode_turn(draft: Draft, turn: AnyTurn) -> None:
         items.append({"type": "function_call_output", "call_id": turn.tool_call_id, "output": output})
         return
     if getattr(turn, "name", None):
-        draft.change("dropped", "name", "the API takes none")
+        draft.change("dropped", "name", "the API takes no names")
     if turn.role == "assistant":
         items += _encode_assistant(draft, turn, len(items))
         return
