@@ -39,12 +39,14 @@ def match_models(context: CompletionContext) -> SimpleMatcherResult:
 def complete(word: str) -> list[str]:
     """List the model ids that fit a word, of which the last letters may not be typed yet.
 
-    First come those that begin with it; among these and among the others, those that can be called without another key.
+    First come those that begin with it, and a word with a slash must stand in the id if it stands in any; among these and among the others, those that can be called without another key.
     Otherwise the order is that of `nbkit.search`; ids that hold the letters only, in no word of a name, come last.
     """
     known, word, registered = load_known_models(), word.lower(), list_registered()
     ranked = [known.ids[place] for place in known.rank(word, unfinished=True)] if word else []
     held = [model for model in known.ids if word in model.lower()]
+    if "/" in word and held:  # an id is being typed, not words
+        ranked = [model for model in ranked if word in model.lower()]
     held.sort(key=lambda model: "" if _provider(model) in registered else model)
     ready = {*registered, *find_keyed_providers()}
 

@@ -156,12 +156,8 @@ def test_completion_goes_past_the_slash(shell):
     models = completions(shell, "%%compare demo/swift anthropic/claude-h")
     begin = [model.startswith("anthropic/claude-h") for model in models]
     assert begin[0]
-    assert begin == sorted(begin, reverse=True)  # those that begin with it, then those whose names have its words
-    assert {model for model in nbkit.catalog.index if "anthropic/claude-h" in model} <= set(models)
-    texts = nbkit.catalog.loc[models, ["name", "provider", "vendor", "provider_name"]].agg(" ".join, axis=1).str.lower()
-    for word in ("anthropic", "claude"):
-        assert all(word in f"{model} {text}" for model, text in texts.items())
-    assert set(models) <= set(nbkit.catalog.index)
+    assert begin == sorted(begin, reverse=True)  # those that begin with it, then those that hold it
+    assert set(models) == {model for model in nbkit.catalog.index if "anthropic/claude-h" in model}
 
 
 @pytest.mark.parametrize(
