@@ -39,7 +39,8 @@ def match_models(context: CompletionContext) -> SimpleMatcherResult:
 def complete(word: str) -> list[str]:
     """List the model ids that fit a word, of which the last letters may not be typed yet.
 
-    First come those that begin with it, and a word with a slash must stand in the id if it stands in any; among these and among the others, those that can be called without another key.
+    First come those that begin with it; among these and among the others, those that can be called without another key.
+    A word with a slash is an id being typed: where ids hold it, only these are listed.
     Otherwise the order is that of `nbkit.search`; ids that hold the letters only, in no word of a name, come last.
     """
     known, word, registered = load_known_models(), word.lower(), list_registered()
