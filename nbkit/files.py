@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Write a file, whole or not at all, making its directory (for this user only) if need be. Raises OSError."""
+    """Write a file, whole or not at all; its directory is made, for this user only, if need be. Raises OSError."""
     import tempfile  # most processes only read
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 
 def check_owner(about: os.stat_result, *, closed: bool = False) -> None:
-    """Raise PermissionError where a file or directory is another user's; with `closed` also where others can write."""
+    """Raise PermissionError where a file or directory is another user's; with `closed`, also where others can write."""
     if not hasattr(os, "getuid"):  # Windows
         return
     if about.st_uid != os.getuid():
@@ -36,7 +36,7 @@ def check_owner(about: os.stat_result, *, closed: bool = False) -> None:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory for this user only. Raises PermissionError where it is another user's, and OSError."""
+    """Make a directory for this user only. Raises PermissionError where it is another user's, and other OSErrors."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         check_owner(path.stat())

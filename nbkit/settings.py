@@ -45,7 +45,7 @@ class Settings:
     base_url_override: str | None = None
     """A base URL that every call goes to, whatever its provider (recording proxies, tests)."""
     offline: bool = False
-    """True: never fetch anything from models.dev."""
+    """Never fetch anything from models.dev."""
     catalog_url: str = "https://models.dev/api.json"
     """The address that the catalog is fetched from."""
     catalog_ttl: float = 24 * 3600.0
@@ -59,7 +59,7 @@ class Settings:
     )
     """A file with your own rows about providers, models and vendors; it may be missing."""
     live: bool | None = None
-    """Live widgets in notebooks: True, False, or None: only where a person is in front of the kernel."""
+    """Live widgets in notebooks; None: only where a person is in front of the kernel."""
     demo_tokens_per_second: float = 60.0
     """Pace of the simulated provider; 0 answers at once."""
 

@@ -25,6 +25,7 @@ def pytest_configure() -> None:
         override(
             offline=True,
             cache_dir=directory / "cache",
+            catalog_timeout=30,  # a busy machine is slow
             retry_wait=0,
             demo_tokens_per_second=0,
             live=False,

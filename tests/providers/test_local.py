@@ -52,10 +52,10 @@ def nobody():
 def look(json_server, nobody):
     """Asks servers that give these answers; the others are not there."""
 
-    def run(seconds=2.0, **answers):
+    def run(**answers):
         ports = dict.fromkeys(SERVERS, nobody)
         servers = {name: json_server(answer) for name, answer in answers.items()}
-        models = nbkit.local_models(ports | {name: server.port for name, server in servers.items()}, seconds=seconds)
+        models = nbkit.local_models(ports | {name: server.port for name, server in servers.items()}, seconds=30)
         return models, servers
 
     return run
@@ -110,11 +110,12 @@ def test_nothing_or_something_else_listens(look, answers):
 
 
 def test_a_silent_server_is_given_up(json_server):
-    """One that accepts the connection and never answers: it would answer as soon as `given_up` is set."""
-    given_up = threading.Event()
+    """One that accepts the connection and does not answer until `given_up` is set."""
+    given_up, requests = threading.Event(), threading.Semaphore(0)
 
     class Silent(dict):
         def get(self, path, default):
+            requests.release()
             given_up.wait(30)
             return super().get(path, default)
 
@@ -122,15 +123,15 @@ def test_a_silent_server_is_given_up(json_server):
     ports = dict(zip(SERVERS, (server.port for server in servers), strict=True))
     assert nbkit.local_models(ports, seconds=0.2).empty
     assert not given_up.is_set()
-    assert all(server.requests for server in servers)  # all were asked, though none answered
+    assert all(requests.acquire(timeout=30) for _ in SERVERS)  # each was asked, though none answered
     given_up.set()
-    assert not nbkit.local_models(ports).empty
+    assert not nbkit.local_models(ports, seconds=30).empty
 
 
 @pytest.mark.parametrize("form", ["127.0.0.1:{}", ":{}", "0.0.0.0:{}", "http://localhost:{}/"])
 def test_ollamas_own_variable(json_server, nobody, monkeypatch, form):
     monkeypatch.setenv("OLLAMA_HOST", form.format(json_server(OLLAMA).port))
-    models = nbkit.local_models(dict.fromkeys(SERVERS[1:], nobody))
+    models = nbkit.local_models(dict.fromkeys(SERVERS[1:], nobody), seconds=30)
     assert set(models.provider) == {"ollama"}
 
 

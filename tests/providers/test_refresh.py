@@ -25,7 +25,7 @@ def models_dev(json_server, tmp_path):
     class Gated(dict):
         def get(self, path, default):
             server.request_seen.set()
-            server.gate.wait(10)
+            server.gate.wait(30)
             return super().get(path, default)
 
     server.answers = Gated({"/api.json": api("old")})
@@ -42,7 +42,7 @@ def test_callers_without_refresh_get_the_catalog_in_force_while_another_one_is_f
 
     async def main():
         refreshing = asyncio.create_task(nbkit.aload_catalog(refresh=True))
-        await asyncio.to_thread(models_dev.request_seen.wait, 10)
+        await asyncio.to_thread(models_dev.request_seen.wait, 30)
         for _ in range(20):  # the event loop goes on, too
             await asyncio.sleep(0)
             assert nbkit.catalog is before
