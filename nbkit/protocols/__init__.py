@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the table is read by the catalog too, which encodes nothing
     from nbkit.protocols.wire import ProtocolModule
 
 
-class Row(NamedTuple):
+class ProtocolRow(NamedTuple):
     """A protocol, as the other rooms know it."""
 
     module: str
@@ -24,15 +24,15 @@ class Row(NamedTuple):
 
 
 PROTOCOLS = {
-    "openai-chat": Row("openai_chat", models="models"),
-    "anthropic-messages": Row("anthropic_messages", models="models"),
-    "gemini-generate": Row("gemini_generate", models="models"),
-    "openai-responses": Row("openai_responses", models="models"),
-    "cohere-v2": Row("cohere_v2", models="../v1/models"),
-    "ollama-chat": Row("ollama_chat", models="api/tags"),
-    "bedrock-converse": Row("bedrock_converse"),
-    "anthropic-vertex": Row("anthropic_vertex"),
-    "openai-completions": Row("openai_completions", models="models"),
+    "openai-chat": ProtocolRow("openai_chat", models="models"),
+    "anthropic-messages": ProtocolRow("anthropic_messages", models="models"),
+    "gemini-generate": ProtocolRow("gemini_generate", models="models"),
+    "openai-responses": ProtocolRow("openai_responses", models="models"),
+    "cohere-v2": ProtocolRow("cohere_v2", models="../v1/models"),
+    "ollama-chat": ProtocolRow("ollama_chat", models="api/tags"),
+    "bedrock-converse": ProtocolRow("bedrock_converse"),
+    "anthropic-vertex": ProtocolRow("anthropic_vertex"),
+    "openai-completions": ProtocolRow("openai_completions", models="models"),
 }
 
 

@@ -213,7 +213,7 @@ class Decoder(BaseDecoder):
         if self._tags.open and text:
             text, thought = self._tags.feed(text)
             reasoning += thought
-        calls = tuple(self._take_call(call) for call in objects(message.get("tool_calls")))
+        calls = tuple(map(self._take_call, objects(message["tool_calls"]))) if "tool_calls" in message else ()
         finish = None
         if body.get("done") is True:
             rest, thought = self._tags.flush()
