@@ -109,7 +109,7 @@ def test_threads_that_come_first_together_share_one_value():
     made = []
 
     def make():
-        made.append(meeting.wait(10))  # every thread has found nothing by now
+        made.append(meeting.wait(60))  # every thread has found nothing by now
         return []
 
     cache = Scoped(make)
@@ -117,7 +117,7 @@ def test_threads_that_come_first_together_share_one_value():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert (sorted(cache()), len(made)) == (list(range(8)), 8)
 
 

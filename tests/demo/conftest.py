@@ -27,7 +27,7 @@ def address():
 
 @pytest.fixture(scope="session")
 def client(address):
-    with httpx2.Client(base_url=address, timeout=20) as client:
+    with httpx2.Client(base_url=address, timeout=120) as client:
         yield client
 
 

@@ -20,7 +20,7 @@ EXPLAIN = {"messages": [{"role": "user", "content": "Explain recursion"}], "stre
 
 
 def connect(address):
-    connection = HTTPConnection(urlsplit(address).netloc, timeout=20)
+    connection = HTTPConnection(urlsplit(address).netloc, timeout=120)
     connection.connect()
     return connection
 
@@ -141,7 +141,7 @@ else:
     raise SystemExit("still served")
 urllib.request.urlopen(provider.base_url() + "/models").close()
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=20)
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=120)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork")
@@ -157,7 +157,7 @@ if not child:
 assert os.waitpid(child, 0)[1] == 0
 assert provider.base_url() == parent
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 def test_the_provider_reads_like_one_of_models_dev():
