@@ -136,6 +136,10 @@ class ChatCompletion:
     usage: Usage | None = None
     reported_cost: float | None = None
     """USD, if the provider reports the price of the call."""
+    service_tier: str | None = None
+    """The lane in which the provider says that it has worked, in its own word: "priority", "flex", "fast" ..."""
+    unpriced: tuple[str, ...] = ()
+    """What was used that the token counts do not explain, e.g. "web_search x 3"."""
     bill: Bill | None = None
     changes: tuple[Change, ...] = ()
     timing: Timing | None = None
