@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from threading import RLock
 
 from nbkit.modelsdev import fetch
@@ -10,11 +9,10 @@ from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.settings import Scoped
 
 
-@dataclass(slots=True)
 class _Current:
-    snapshot: Snapshot | None = None
-    """None: not loaded yet."""
-    loading: RLock = field(default_factory=RLock)
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None  # not loaded yet
+        self.loading = RLock()
 
 
 _current = Scoped(_Current, "cache_dir", "catalog_url", "offline")

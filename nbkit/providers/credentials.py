@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nbkit.http.clients import Authorization
 
 # models.dev lists hosts, account ids and regions beside the keys.
-_KEY = re.compile(r"(KEY|TOKEN|PAT|SECRET|BEDROCK|APIKEY|CREDENTIALS)$")
+_KEY_ENDINGS = ("KEY", "TOKEN", "PAT", "SECRET", "BEDROCK", "CREDENTIALS")
 _NO_HEADER = (
     "AWS_SECRET_ACCESS_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS",
@@ -42,12 +42,12 @@ _SCHEMES = {
 
 def key_variables(env: Iterable[str]) -> tuple[str, ...]:
     """Choose those of a provider's variables that may hold its key: the others hold hosts, accounts and regions."""
-    return tuple(name for name in env if _KEY.search(name) and name not in _NO_HEADER)
+    return tuple(name for name in env if name.endswith(_KEY_ENDINGS) and name not in _NO_HEADER)
 
 
 def has_key(provider: Provider) -> bool:
     """Tell whether a variable with the provider's key or credentials is set: yes or no, never the key."""
-    return is_set(name for name in provider.env if _KEY.search(name))
+    return is_set(name for name in provider.env if name.endswith(_KEY_ENDINGS))
 
 
 def is_set(variables: Iterable[str]) -> bool:
