@@ -90,6 +90,7 @@ def test_type_checkers_know_the_public_names(tmp_path):
     reveal = "\n".join(f"reveal_type(nbkit.{name})" for name in nbkit.__all__)
     program.write_text(f"import nbkit\n{reveal}\nnbkit.Bill\n", "utf-8")
     done = subprocess.run([BIN / "mypy", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "Found 1 error" in done.stdout, done.stdout + done.stderr
     *types, error = [line for line in done.stdout.splitlines() if line.startswith(str(program))]
     assert 'no attribute "Bill"' in error
     assert len(types) == len(nbkit.__all__)
