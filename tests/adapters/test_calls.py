@@ -255,7 +255,7 @@ def test_stream_options_are_not_sent_twice_where_they_are_refused(provider):
     assert ["stream_options" in body for _, _, body in provider.requests] == [True, False, False]
 
 
-def test_an_answer_of_a_registered_provider_is_priced(provider):
+def test_an_answer_of_a_registered_provider_is_priced(provider, unregistered):
     row = {"id": "m", "name": "M", "attachment": False, "reasoning": False, "tool_call": True, "open_weights": False,
            "modalities": {"input": ["text"], "output": ["text"]}, "limit": {"context": 100, "output": 10},
            "cost": {"input": 1000, "output": 2000}}  # fmt: skip
