@@ -133,7 +133,7 @@ def sum_completions(completions: Sequence[ChatCompletion]) -> ChatCompletion | N
     counts = [one.usage for one in completions if one.usage]
     timings = [one.timing for one in completions if one.timing]
     sources = [one.bill.source for one in completions if one.bill]
-    source = next((vague for vague in ("partial", "estimate") if vague in sources), "".join(sources[:1]))
+    source = next((vague for vague in ("unknown", "partial", "estimate") if vague in sources), "".join(sources[:1]))
     first, seconds = timings[0].first_token if timings else None, sum(timing.total for timing in timings)
     return replace(
         completions[-1],

@@ -61,9 +61,11 @@ class BillLine:
 class Bill:
     """Cost of one call, in USD. `total` is None if a required price or the usage is unknown.
 
-    `source` is `provider` (the provider reported the price), `catalog` (rates times usage), `estimate` (a rate or a
-    count had to be assumed) or `partial` (the answer is not complete). `catalog_date` is the date of the prices.
-    `tier` is the prompt size in tokens from which the applied rates are valid.
+    `source` is `provider` (the provider reported the price), `catalog` (models.dev's rates times usage), `user` (the
+    same with rates from the overrides file or from `cost=`), `estimate` (a rate or a count had to be assumed, or
+    something has no known price), `partial` (the answer is not complete) or `unknown` (there is no total).
+    `catalog_date` is the date of the prices. `tier` is the prompt size in tokens from which the applied rates are
+    valid. `notes` say in words why a bill is not exact.
     """
 
     total: float | None
@@ -71,6 +73,7 @@ class Bill:
     lines: tuple[BillLine, ...] = ()
     catalog_date: str | None = None
     tier: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
