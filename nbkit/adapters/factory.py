@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import SecretStr
 
 from nbkit.adapters.adapter import BaseAdapter
+from nbkit.billing.cost import Cost
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.endpoints import resolve_endpoint
 from nbkit.providers.models import find_supported_models, get_model
+from nbkit.providers.overrides import check_cost
+from nbkit.providers.prices import stand_in
 from nbkit.providers.registered import register_provider
 from nbkit.providers.resolve import resolve_model
 
@@ -26,26 +29,36 @@ class AdapterFactory:
         base_url: str | None = None,
         protocol: str | None = None,
         max_retries: int | None = None,
+        cost: Cost | Mapping[str, Any] | None = None,
+        same_as: str | None = None,
     ) -> BaseAdapter:
         """The adapter of a model, by its id (`provider/model`), its path, or its name, which its vendor's own provider
         or a single one serves.
 
         `api_key`: else the provider's environment variables are read when a call is made. `base_url`, `protocol`: win
-        over what the catalog says. A model that the catalog does not know yet is callable, its cost unknown.
+        over what the catalog says. `cost`: what the model costs you, where the catalog is wrong or silent, in USD per
+        million tokens: `{"input": 1.5, "output": 6}`, with the keys of the overrides file. `same_as`: the id of the
+        model that a deployment or a fine-tune is; then its abilities and its price are known. A model that the catalog
+        does not know yet is callable, its cost unknown.
         Raises ModelNotFoundError (with the nearest names), ProviderNotSupportedError and ConfigError.
         """
         secret = None if api_key is None else SecretStr(api_key)
         del api_key  # a traceback may print the locals of the frames that raise
         resolved = resolve_model(model, anywhere=base_url is not None)
+        if cost is not None and not isinstance(cost, Cost):
+            check_cost(cost, "cost=")
+        record, like = stand_in(resolved.provider, resolved.model, resolved.record, same_as)
         endpoint = resolve_endpoint(
             resolved.provider,
             resolved.model,
-            resolved.record,
+            record,
             base_url=base_url,
             protocol=protocol,
             keyed=secret is not None,
             address=resolved.address,
-            catalog_date=current_snapshot().meta.date if resolved.record else None,
+            catalog_date=current_snapshot().meta.date if record else None,
+            cost=cost,
+            like=like,
         )
         name = resolved.record.name if resolved.record else resolved.model
         return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries)

@@ -1,16 +1,24 @@
-"""A decoded answer with its bill, its timing, and the changes that were made for it. Pure."""
+"""A decoded answer with its bill, its timing, and the changes that were made for it."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 from nbkit.adapters.prepare import Prepared
-from nbkit.billing.cost import bill, estimate_tokens
+from nbkit.billing.cost import Lane, bill, estimate_tokens
 from nbkit.conversation.completion import Change, ChatCompletion, Timing, Usage
 from nbkit.providers.endpoints import Endpoint
 
 _LONG_PROMPT = 2000
 """Tokens from which on an estimate is good enough to see that a prompt was cut."""
+_LANE_FIELDS = ("service_tier", "serviceTier", "speed")
+"""The fields of a request that choose a lane: OpenAI and relatives, Google and Bedrock, Anthropic."""
+_CREATED_FIELDS = ("created", "created_at", "createTime")
+_YEAR_2000, _YEAR_3000 = 946_684_800, 32_503_680_000
 
 
 def price_completion(answer: ChatCompletion, prepared: Prepared, endpoint: Endpoint, timing: Timing) -> ChatCompletion:
@@ -25,17 +33,24 @@ def price_partial(so_far: ChatCompletion, prepared: Prepared, endpoint: Endpoint
     The cost is an estimate until the provider counts the tokens; it is 0 where nothing was sent, and unknown where the
     answer was to come in one piece.
     """
-    usage = so_far.usage
+    usage, notes = so_far.usage, list[str]()
     if not timing.attempts:
         usage = Usage()
     elif prepared.stream and (usage is None or not usage.completion_tokens):
         prompt = usage or Usage(input=estimate_tokens(prepared.conversation.text))
         usage = replace(prompt, output=estimate_tokens(so_far.text), reasoning=estimate_tokens(so_far.reasoning))
-    return _complete(replace(so_far, usage=usage), prepared, endpoint, timing, partial=True)
+        notes.append("token counts are estimated: the provider had not counted them yet")
+    return _complete(replace(so_far, usage=usage), prepared, endpoint, timing, partial=True, notes=notes)
 
 
 def _complete(
-    answer: ChatCompletion, prepared: Prepared, endpoint: Endpoint, timing: Timing, *, partial: bool
+    answer: ChatCompletion,
+    prepared: Prepared,
+    endpoint: Endpoint,
+    timing: Timing,
+    *,
+    partial: bool,
+    notes: Sequence[str] = (),
 ) -> ChatCompletion:
     priced = bill(
         answer.usage,
@@ -43,10 +58,39 @@ def _complete(
         reported=answer.reported_cost,
         catalog_date=endpoint.catalog_date,
         partial=partial,
+        lane=_find_lane(answer, prepared),
+        notes=(*notes, *(f"{use}: not in the price" for use in answer.unpriced)),
     )
     kind, changes = prepared.options.answer_type, prepared.changes + answer.changes
     choices = tuple(replace(choice, answer_type=kind) for choice in answer.choices)
-    return replace(answer, bill=priced, timing=timing, changes=changes, answer_type=kind, choices=choices)
+    created = answer.created or _read_created(answer.raw) or int(time.time())
+    return replace(
+        answer, created=created, bill=priced, timing=timing, changes=changes, answer_type=kind, choices=choices
+    )
+
+
+def _find_lane(answer: ChatCompletion, prepared: Prepared) -> Lane | None:
+    """Find the lane that served the answer: the one that the provider names, else the one that was requested."""
+    if answer.service_tier:
+        return Lane(answer.service_tier)
+    for name in _LANE_FIELDS:
+        value = prepared.request.body.get(name)
+        lane = value.get("type") if isinstance(value, dict) else value  # Bedrock: {"type": "priority"}
+        if isinstance(lane, str):
+            return Lane(lane, requested=True)
+    return None
+
+
+def _read_created(raw: Any) -> int | None:
+    """Read when the answer was made, in seconds since 1970, where the provider says it."""
+    body: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
+    value = next((body[name] for name in _CREATED_FIELDS if body.get(name)), None)
+    if isinstance(value, str):  # Ollama and Google write a day and a time
+        try:
+            value = datetime.fromisoformat(value).timestamp()
+        except ValueError:
+            return None
+    return int(value) if isinstance(value, int | float) and _YEAR_2000 < value < _YEAR_3000 else None
 
 
 def _report_cut(usage: Usage | None, prepared: Prepared) -> tuple[Change, ...]:

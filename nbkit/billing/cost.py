@@ -107,12 +107,12 @@ def bill(
     catalog_date: str | None = None,
     partial: bool = False,
     lane: Lane | None = None,
-    unpriced: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Bill:
     """Price one usage.
 
-    `reported` is the price that the provider itself named: it wins. `partial`: the answer broke off. `unpriced` is what
-    was used besides that tokens do not explain, such as web searches.
+    `reported` is the price that the provider itself named: it wins. `partial`: the answer broke off. `notes` say what
+    else makes the bill inexact: searches that tokens do not explain, counts that were estimated.
     """
     price = _find_rates(usage, cost, lane)
     free = cost is not None and cost.is_free
@@ -123,13 +123,9 @@ def bill(
     if reported is not None:
         return Bill(reported, "provider", lines, catalog_date, price.tier)
     total = sum_usd((cost.request, *(line.usd for line in lines))) if cost and (usage or free) else None
-    notes = (
-        *(() if free else price.notes),
-        *(note for _, note in priced if note),
-        *(f"{use} not priced" for use in unpriced),
-    )
-    source = _find_source(total, cost, exact=not notes, partial=partial)
-    return Bill(total, source, lines, catalog_date, price.tier, notes)
+    every = (*(() if free else price.notes), *(note for _, note in priced if note), *notes)
+    source = _find_source(total, cost, exact=not every, partial=partial)
+    return Bill(total, source, lines, catalog_date, price.tier, every)
 
 
 def _find_source(total: float | None, cost: Cost | None, *, exact: bool, partial: bool) -> str:

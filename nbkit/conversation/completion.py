@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from nbkit.conversation.content import Reasoning
 from nbkit.conversation.formats import parse_answer
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import ToolsCallTurn, Turn
+from nbkit.errors import ConversationError
+
+
+_set = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,17 @@ class ChatCompletionChunk:
     reasoning: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str | None = None
+    index: int = 0
+    """Which of `n` answers this is a piece of: the first one, always, so that the chunks join to one text."""
+    id: str = field(default="", compare=False)
+    """The answer's id; "" until the provider has said it."""
+    model: str = field(default="", compare=False)
+    """The model that answers, as the provider names it; "" until it has."""
+
+    def label(self, answer_id: str, model: str) -> None:
+        """Put the answer's id and model on a chunk that was just made. A copy for each chunk would cost four times."""
+        _set(self, "id", answer_id)
+        _set(self, "model", model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +148,8 @@ class ChatCompletion:
     model: str = ""
     """The model that answered, as the provider names it."""
     id: str = ""
+    created: int | None = None
+    """When it was made, in seconds since 1970: as the provider says, else when it was complete here."""
     finish_reason: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning_blocks: tuple[Reasoning, ...] = ()
@@ -150,6 +171,29 @@ class ChatCompletion:
     """The provider's own response: the JSON body; for a stream, the contents of its last events."""
     answer_type: Any = field(default=None, repr=False, compare=False)
     """The type of `parsed`, from the option `response_format`: a type, Any for any JSON, None for plain text."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the completion as plain data that JSON can hold; `from_dict` reads it back.
+
+        The type of `parsed` is not kept: where there was one, it is any JSON afterwards.
+        """
+        untyped = replace(self, answer_type=None, choices=_with_type(self.choices, None))
+        plain: dict[str, Any] = _adapter().dump_python(untyped, mode="json", fallback=str)
+        return plain | {"answer_type": None if self.answer_type is None else "json"}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> ChatCompletion:
+        """Read what `to_dict` wrote, also through JSON: the same completion. Raises ConversationError."""
+        problem = "expected the dict that to_dict() returns"
+        if isinstance(plain, Mapping):
+            answer_type = Any if plain.get("answer_type") else None
+            try:
+                read: ChatCompletion = _adapter().validate_python(dict(plain))
+                return replace(read, answer_type=answer_type, choices=_with_type(read.choices, answer_type))
+            except ValidationError as invalid:
+                first = invalid.errors(include_url=False)[0]
+                problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ConversationError(f"not a completion: {problem}")
 
     @property
     def parsed(self) -> Any:
@@ -181,3 +225,13 @@ class ChatCompletion:
 
     def __str__(self) -> str:
         return self.text
+
+
+@cache
+def _adapter() -> TypeAdapter[ChatCompletion]:
+    """Build what reads and writes completions, on first use: it takes some milliseconds."""
+    return TypeAdapter(ChatCompletion)
+
+
+def _with_type(choices: tuple[ChatCompletion, ...], answer_type: Any) -> tuple[ChatCompletion, ...]:
+    return tuple(replace(choice, answer_type=answer_type) for choice in choices)

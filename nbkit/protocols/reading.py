@@ -99,13 +99,17 @@ def first_count(*values: Any) -> int:
 
 def read_cost(body: Any, path: str, unit: float) -> float | None:
     """Read the price of the call in USD, where the provider reports it at the dotted `path`, in `unit` USD."""
-    if not path:
-        return None
-    for key in path.split("."):
-        body = mapping(body).get(key)
+    body = find_value(body, path)
     if isinstance(body, bool) or not isinstance(body, int | float) or not isfinite(body) or body < 0:
         return None
     return body * unit
+
+
+def find_value(body: Any, path: str) -> Any:
+    """Return what stands at the dotted `path` of a JSON object; None where nothing does, or the path is empty."""
+    for key in path.split(".") if path else ():
+        body = mapping(body).get(key)
+    return body if path else None
 
 
 class ThinkTags:

@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk, Usage
 from nbkit.conversation.content import Reasoning
 from nbkit.conversation.options import ExecuteOptions
@@ -30,7 +31,7 @@ from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import AdapterError, StreamError
 from nbkit.protocols.failures import read_failure
-from nbkit.protocols.reading import parse_object, read_cost
+from nbkit.protocols.reading import find_value, parse_object, read_cost
 
 Chunks = list[ChatCompletionChunk]
 
@@ -57,6 +58,11 @@ class Dialect:
     """Dotted path in the body of the price of the call, as the provider reports it."""
     reported_cost_unit: float = 1.0
     """USD per unit of `reported_cost`."""
+    own_key_cost: str = ""
+    """Dotted path of what a call costs at the provider behind a gateway, where `own_key` says that it was made with the
+    caller's own key there: it is paid on top of `reported_cost`, the gateway's fee."""
+    own_key: str = ""
+    """Dotted path of the truth value that says so."""
     reasoning_off: dict[str, Any] = field(default_factory=dict)
     """Keys that switch reasoning off, merged into the body, where the protocol's own word for it does not."""
 
@@ -80,6 +86,8 @@ class Dialect:
     continues: str = ""
     """The flag of a last assistant message that the answer is to continue: `prefix` (Mistral), `partial` (Moonshot);
     "" where none is needed."""
+    json_schema: str = "json_schema"
+    """How `response_format` holds a schema: `json_schema`, as OpenAI has it, or `json_object+schema` (llama.cpp)."""
     tool_choice_required: str = "required"
     """The word for "call some tool"; Mistral's is `any`."""
 
@@ -145,7 +153,10 @@ class BaseDecoder:
         body = parse_object(data)
         if event == "error" or body.get("error"):
             raise self.read_failure(body)
-        return self.take(body)
+        chunks = self.take(body)
+        for chunk in chunks:
+            chunk.label(self.id, self.model)
+        return chunks
 
     def finish(self) -> ChatCompletion:
         """Build the completion. Raises StreamError, with the partial one on it, where the answer is not complete."""
@@ -208,7 +219,11 @@ class BaseDecoder:
 
     def read_cost(self) -> float | None:
         """Read the price of the call in USD; None where the provider reports none."""
-        return read_cost(self.rest, self.dialect.reported_cost, self.dialect.reported_cost_unit)
+        dialect = self.dialect
+        cost = read_cost(self.rest, dialect.reported_cost, dialect.reported_cost_unit)
+        if find_value(self.rest, dialect.own_key) is True:
+            return sum_usd((cost, read_cost(self.rest, dialect.own_key_cost, dialect.reported_cost_unit)))
+        return cost
 
     def read_raw(self) -> Any:
         """Return the completion's `raw` for an answer that came in events."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -15,8 +16,9 @@ from nbkit.protocols import PROTOCOLS
 from nbkit.protocols.wire import Dialect
 from nbkit.providers.capabilities import Tolerance, tolerance_of
 from nbkit.providers.credentials import fill, is_set
+from nbkit.providers.prices import find_cost
 from nbkit.providers.routes import USUAL_PROTOCOL, Route, find_route
-from nbkit.providers.tables import collect_rows
+from nbkit.providers.tables import collect_rows, npm_package
 from nbkit.providers.trust import find_host, restrict_route
 from nbkit.settings import settings
 
@@ -49,6 +51,8 @@ class Endpoint:
     """Headers of every request, besides the key's."""
     body: dict[str, Any] = field(default_factory=dict)
     """What the body of every request holds besides."""
+    others: tuple[Endpoint, ...] = ()
+    """The same model by other protocols, for calls with options that this one does not have."""
 
     @property
     def id(self) -> str:
@@ -66,23 +70,29 @@ def resolve_endpoint(
     keyed: bool = False,
     address: Callable[[], str] | None = None,
     catalog_date: str | None = None,
+    cost: Cost | Mapping[str, Any] | None = None,
+    like: str = "",
 ) -> Endpoint:
     """Resolve a model; `record` is None for one that the catalog does not list (it is callable, its cost unknown).
+
+    `cost` is what the caller says of its price; `like` the name of the model that it is a deployment of.
 
     `base_url` and `protocol` win over what the tables say; `keyed`: the caller passes a key; `address` is a registered
     provider's own. Raises ProviderNotSupportedError, UntrustedEndpointError and ConfigError, which say what to do.
     """
     given = bool(base_url or settings().base_url_override or address)
-    route = find_route(provider, model, record, addressed=given)
+    route = find_route(provider, model, record, addressed=given, like=like)
     if route.why_not and (protocol is None or not (route.address or given)):
         raise ProviderNotSupportedError(f"{provider.id}/{model}: {route.why_not}")
     spoken = protocol or route.protocol or USUAL_PROTOCOL
     if spoken not in PROTOCOLS:
         raise ProviderNotSupportedError(f"unknown protocol {spoken!r}; there are {', '.join(PROTOCOLS)}")
-    safe = restrict_route(provider.id, route, given=given, keyed=keyed)
-    rows = collect_rows(spoken, provider.id, model)
+    safe = restrict_route(provider.id, model, route, given=given, keyed=keyed)
+    rows = collect_rows(spoken, provider.id, model, like)
+    if given and not route.variables:
+        rows.insert(1, rows[0].get("own_server", {}))
     tolerance = tolerance_of(record, rows)
-    return Endpoint(
+    endpoint = Endpoint(
         provider=provider.id,
         model=model,
         protocol=spoken,
@@ -93,20 +103,33 @@ def resolve_endpoint(
         dialect=_build_dialect(
             rows,
             max_output=tolerance.max_output,
-            encrypted_reasoning=tolerance.reasoning is not None,
+            # A model that does not reason refuses the request for it, and of an unknown one nobody knows.
+            encrypted_reasoning=record is not None and tolerance.reasoning is not None,
             replay_reasoning=record.interleaved if record and record.interleaved in _REPLAYED else "",
         ),
         tolerance=tolerance,
-        cost=_read_cost(record) if record else None,
-        catalog_date=catalog_date,
+        cost=find_cost(record, rows, cost),
+        catalog_date=catalog_date if record else None,
         headers=_fill_headers(provider.id, route, record),
         body=route.body,
     )
+    others = _list_others(provider, record, rows, spoken) if protocol is None else []
+    if not others:
+        return endpoint
+    again = partial(resolve_endpoint, provider, model, record, base_url=base_url, keyed=keyed, address=address)
+    more = [again(protocol=name, catalog_date=catalog_date, cost=cost, like=like) for name in others]
+    return replace(endpoint, others=tuple(more))
 
 
-def _read_cost(record: Record) -> Cost | None:
-    tiers = tuple((tier["size"], tier["rates"]) for tier in record.tiers)
-    return Cost(record.rates, tiers) if record.rates else None
+def _list_others(provider: Provider, record: Record | None, rows: list[dict[str, Any]], spoken: str) -> list[str]:
+    """List the further protocols of a model; a model whose record or rows name its protocol speaks that alone."""
+    overrides = record.overrides if record else {}
+    if "shape" in overrides or any("protocol" in row for row in rows):
+        return []
+    also = npm_package(overrides.get("npm", provider.npm)).get("also", [])
+    for row in rows:
+        also = row.get("also", also)
+    return [name for name in also if name != spoken]
 
 
 def _choose_base_url(

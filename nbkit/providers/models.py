@@ -10,26 +10,17 @@ from nbkit.billing.cost import Cost
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
+from nbkit.modelsdev.snapshot import Meta, Snapshot, build
 from nbkit.providers.capabilities import ModelCapabilities, capabilities_of
-from nbkit.providers.registered import find_registered, list_registered
-from nbkit.providers.resolve import resolve_model
-from nbkit.providers.routes import Route, find_route, find_routes
-from nbkit.providers.tables import collect_rows
-from nbkit.providers.vendors import is_chinese, path_of, vendor
-
-
-@dataclass(frozen=True, slots=True)
-class ModelProperties:
-    """Properties of a model; None: not known."""
-
-    open_source: bool | None = None
-    """The weights are public."""
-    chinese: bool | None = None
-    """The vendor is Chinese, whichever provider serves the model."""
-    gdpr_compliant: bool | None = None
-    """The provider offers a data processing agreement under the GDPR to every customer."""
-    is_nsfw: bool = False
-    """The model is made to write what other models refuse to write."""
+from nbkit.providers.known import known_snapshot
+from nbkit.providers.prices import find_cost, stand_in
+from nbkit.providers.properties import ModelProperties, read_properties
+from nbkit.providers.registered import find_registered, list_registered_models
+from nbkit.providers.resolve import resolve_model, vendor_of
+from nbkit.providers.routes import find_route
+from nbkit.providers.tables import Row, collect_rows, model_overrides
+from nbkit.providers.trust import find_safe_routes
+from nbkit.providers.vendors import find_vendors, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,66 +78,73 @@ def get_model(path: str) -> Model:
     Raises ModelNotFoundError, with the nearest names, also for a model that the catalog does not list.
     """
     resolved = resolve_model(path)
-    record = resolved.record
+    record, like = stand_in(resolved.provider, resolved.model, resolved.record)
     if record is None:
-        raise ModelNotFoundError(path, why=f"the catalog does not list {path!r}; get_adapter() may still call it")
-    route = find_route(record.provider, record.model, record, addressed=resolved.address is not None)
-    rows = collect_rows(route.protocol or "", record.provider.id, record.model)
-    return _describe(record, rows, capabilities_of(record, rows))
+        why = f"the catalog does not list {path!r}; get_adapter() may still call it"
+        raise ModelNotFoundError(path, resolved.nearest, why=why)
+    route = find_route(record.provider, record.model, record, addressed=resolved.address is not None, like=like)
+    rows = collect_rows(route.protocol or "", record.provider.id, record.model, like)
+    made_by = vendor_of(record)
+    properties = read_properties(record.open_weights, made_by, rows)
+    return _describe(record, made_by, rows, capabilities_of(record, rows), properties)
 
 
 def find_supported_models(wanted: ModelFilter | None = None) -> list[Model]:
-    """Find the models that `get_adapter` can call: those of the catalog, and of the providers registered by now.
+    """Find the models that `get_adapter` can call: those of the catalog, and those registered by now.
 
-    All 8,000 take about half a second, those of one provider a few milliseconds.
+    All 8,000 take a tenth of a second, those of one provider a few milliseconds.
     """
     wanted = wanted or ModelFilter()
-    models = []
-    for record, route in _find_records(wanted.provider):
-        if not route.why_not:
-            rows = collect_rows(route.protocol or "", record.provider.id, record.model)
-            capabilities = capabilities_of(record, rows)
-            if wanted.allows(capabilities):  # before what takes longer
-                models.append(_describe(record, rows, capabilities))
-    return models
+    if wanted.provider:
+        find_registered(wanted.provider)  # one that comes with nbkit is loaded on demand
+    shipped = [model.record for model in list_registered_models() if model.source == "shipped"]
+    snapshots = (build(shipped, Meta("", current_snapshot().meta.date)), known_snapshot())
+    return [model for snapshot in snapshots for model in _find_supported(snapshot, wanted)]
 
 
-def _find_records(provider: str | None) -> Iterator[tuple[Record, Route]]:
-    """Every model, or those of one provider, with the route to it; a registered provider replaces models.dev's."""
-    if provider:
-        find_registered(provider)  # one that comes with nbkit is loaded on demand
-    registered = list_registered()
-    for name, own in registered.items():
-        if provider in (None, name):
-            for record in own.records:
-                yield record, find_route(record.provider, record.model, record, addressed=own.address is not None)
-    snapshot = current_snapshot()
-    for model_id, route in zip(snapshot.ids, find_routes(snapshot).rows, strict=True):
-        name = model_id.partition("/")[0]
-        if name not in registered and provider in (None, name) and (listed := snapshot.record(model_id)):
-            yield listed, route
+_FACTS = ("provider", "inputs", "tools", "temperature", "structured_output", "open_weights")
+"""What capabilities and properties are read from, besides the rows about a model."""
 
 
-def _describe(record: Record, rows: Iterable[Mapping[str, Any]], capabilities: ModelCapabilities) -> Model:
-    vendor_name = vendor(record.canonical, record.model, record.provider)
-    tiers = tuple((tier["size"], tier["rates"]) for tier in record.tiers)
+def _find_supported(snapshot: Snapshot, wanted: ModelFilter) -> Iterator[Model]:
+    """Find the models of a snapshot that are callable and wanted; those of the same facts are described once."""
+    shared: dict[tuple[Any, ...], tuple[list[Row], ModelCapabilities, ModelProperties]] = {}
+    facts = zip(find_vendors(snapshot).codes, *(snapshot.factor(name).codes for name in _FACTS), strict=True)
+    rows = zip(snapshot.ids, find_safe_routes(snapshot).rows, find_vendors(snapshot).rows, facts, strict=True)
+    prefix = f"{wanted.provider}/" if wanted.provider else ""
+    for model_id, route, made_by, fact in rows:
+        record = None if route.why_not or not model_id.startswith(prefix) else snapshot.record(model_id)
+        if record is None:
+            continue
+        own, like = model_overrides(model_id), ""
+        if any("same_as" in row for row in own):
+            record, like = stand_in(record.provider, record.model, record)
+        key = (route.protocol, *fact, *map(id, own))
+        if record and key not in shared:
+            about = collect_rows(route.protocol or "", record.provider.id, record.model, like)
+            properties = read_properties(record.open_weights, made_by, about)
+            shared[key] = about, capabilities_of(record, about), properties
+        if record and wanted.allows(shared[key][1]):
+            yield _describe(record, made_by, *shared[key])
+
+
+def _describe(
+    record: Record,
+    made_by: str,
+    rows: Iterable[Mapping[str, Any]],
+    capabilities: ModelCapabilities,
+    properties: ModelProperties,
+) -> Model:
     return Model(
         name=record.model,
-        vendor_name=vendor_name,
+        vendor_name=made_by,
         provider_name=record.provider.id,
-        cost=Cost(record.rates, tiers) if record.rates else None,
+        cost=find_cost(record, rows),
         context_length=record.context,
         completion_length=record.max_output,
         capabilities=capabilities,
-        properties=_find_properties(record, vendor_name, rows),
+        properties=properties,
         knowledge_cutoff=record.knowledge,
         release_date=record.release_date,
         last_updated=record.last_updated,
     )
-
-
-def _find_properties(record: Record, vendor_name: str, rows: Iterable[Mapping[str, Any]]) -> ModelProperties:
-    properties: dict[str, bool | None] = {"open_source": record.open_weights, "chinese": is_chinese(vendor_name)}
-    for row in rows:
-        properties |= row.get("properties", {})
-    return ModelProperties(**properties)  # type: ignore[arg-type]

@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
+from nbkit.billing.cost import BUCKETS
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.errors import ConfigError
 from nbkit.protocols import PROTOCOLS
@@ -34,6 +37,13 @@ _ROW = {  # key -> what its value must be
     "efforts": "a table",
     "reasoning": 'a list of "effort" and "budget"',
     "schema_drop": "a list of keywords",
+    "also": "a list of protocols",
+    "assume": "a table",
+    "media_types": "a list of media types",
+    "stop_max": "a number",
+    "tool_names": "text",
+    "budget_min": "a number",
+    "budget_apart": "true or false",
     "max_output": "a number",
     "temperature_max": "a number",
     "temperature_scale": "a number",
@@ -44,23 +54,30 @@ _ROW = {  # key -> what its value must be
     "capabilities": "a table",
     "properties": "a table",
     "dialect": "a table",
+    "cost": "a table of USD per million tokens",
+    "lanes": "a table",
+    "derived": "a table",
 }
 KEYS = {
-    "models": _ROW,
+    "models": _ROW | {"same_as": "text"},
     "providers": _ROW | {"base_url": "text", "auth": "text", "env": "a list of variables", "health": "text"},
 }
 _SECRETS = {"api_key", "key", "token", "authorization", "x-api-key", "api-key", "x-goog-api-key"}
-_KINDS: dict[str, type | tuple[type, ...]] = {"a list": list, "a table": dict, "a number": (int, float), "text": str}
+_KINDS: dict[str, type | tuple[type, ...]] = {"a list": list, "a table": dict, "a number": (int, float), "text": str, "true": bool}
 _WORDS: dict[str, tuple[str, ...]] = {  # key -> the words that may stand in its value
     "drop": tuple(ExecuteOptions.model_fields),
     "take": tuple(ExecuteOptions.model_fields),
     "reasoning": ("effort", "budget"),
     "protocol": tuple(PROTOCOLS),
+    "also": tuple(PROTOCOLS),
+    "assume": ("json_schema",),
     "auth": ("bearer", "x-api-key", "api-key", "x-goog-api-key", "aws", "google", "none"),
     "capabilities": tuple(field.name.removeprefix("supports_") for field in fields(ModelCapabilities)),
     "properties": ("open_source", "chinese", "gdpr_compliant", "is_nsfw"),
     "dialect": tuple(field.name for field in fields(Dialect)),
+    "derived": BUCKETS,
 }
+_COST = (*BUCKETS, "request", "tiers")
 
 
 @lru_cache(2)
@@ -97,7 +114,7 @@ def check(data: dict[str, Any], where: str) -> None:
             raise ConfigError(problem)
 
 
-def check_row(row: dict[str, Any], allowed: dict[str, str], where: str) -> None:
+def check_row(row: Mapping[str, Any], allowed: dict[str, str], where: str) -> None:
     """Raise ConfigError for the first key of a provider's or a model's row that is wrong."""
     if _SECRETS & {name.lower() for name in (*row, *_table(row.get("headers", {}), where))}:
         raise ConfigError(f"{where}: an API key must not be in this file: set its variable, or pass api_key=")
@@ -106,18 +123,43 @@ def check_row(row: dict[str, Any], allowed: dict[str, str], where: str) -> None:
         expected = allowed[key]
         if not isinstance(value, next(kind for start, kind in _KINDS.items() if expected.startswith(start))):
             raise ConfigError(f"{where}: {key}: expected {expected}, got {value!r}")
+    if "cost" in row:
+        check_cost(row["cost"], f"{where}: cost")
+    for name, factor in row.get("lanes", {}).items():
+        _check_number(factor, f"{where}: lanes: {name}")
     for key, words in _WORDS.items():
         value = row.get(key, ())  # "aws:bedrock-mantle" is the scheme aws
         _check_known([value.partition(":")[0]] if isinstance(value, str) else value, words, f"{where}: {key}")
 
 
-def _tables(data: dict[str, Any], kind: str, where: str) -> list[tuple[str, dict[str, Any]]]:
+def check_cost(cost: Any, where: str) -> None:
+    """Raise ConfigError for the first thing that is wrong in a table of prices; `where` names it."""
+    cost = _table(cost, where)
+    _check_known(cost, _COST, where)
+    tiers = cost.get("tiers", [])
+    if not isinstance(tiers, list | tuple):
+        raise ConfigError(f"{where}: tiers: expected a list of tables with size and prices, got {tiers!r}")
+    for tier in tiers:
+        _check_known(_table(tier, f"{where}: tiers"), ("size", *BUCKETS), f"{where}: tiers")
+        if type(tier.get("size")) is not int or tier["size"] < 0:
+            raise ConfigError(f"{where}: tiers: size: expected a number of tokens, got {tier.get('size')!r}")
+    for key, price in [item for part in (cost, *tiers) for item in part.items() if item[0] not in ("tiers", "size")]:
+        _check_number(price, f"{where}: {key}")
+
+
+def _check_number(value: Any, where: str) -> None:
+    """Refuse what is not a price: text, a truth value, a negative or infinite number."""
+    if type(value) not in (int, float) or not 0 <= value < inf:
+        raise ConfigError(f"{where}: expected a number that is not negative, got {value!r}")
+
+
+def _tables(data: dict[str, Any], kind: str, where: str) -> list[tuple[str, Mapping[str, Any]]]:
     table = _table(data.get(kind, {}), f"{where}: [{kind}]")
     return [(name, _table(row, f"{where}: [{kind}.{name!r}]")) for name, row in table.items()]
 
 
-def _table(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: expected a table, got {value!r}")
     return value
 

@@ -18,16 +18,15 @@ from nbkit.modelsdev.records import Provider, Record
 from nbkit.modelsdev.snapshot import Factor, Snapshot
 from nbkit.protocols import PROTOCOLS
 from nbkit.providers.credentials import key_variables
-from nbkit.providers.registered import RegisteredProvider, list_registered
+from nbkit.providers.registered import RegisteredModel, list_registered_models
 from nbkit.providers.tables import (
     Row,
     all_model_overrides,
     all_provider_defaults,
     choose_protocol,
+    collect_rows,
     combine_rows,
-    model_overrides,
     npm_package,
-    provider_defaults,
     user_rows,
 )
 
@@ -94,25 +93,30 @@ def _find_obstacle(npm: str, protocol: str | None, has_address: bool) -> str:
     return "" if has_address else "nbkit does not know its address: pass base_url="
 
 
-def find_route(provider: Provider, model: str, record: Record | None, *, addressed: bool = False) -> Route:
-    """Find the route to one model; `record` is None for a model that the catalog does not list."""
-    row = combine_rows(provider_defaults(provider.id), *model_overrides(f"{provider.id}/{model}"))
+def find_route(
+    provider: Provider, model: str, record: Record | None, *, addressed: bool = False, like: str = ""
+) -> Route:
+    """Find the route to one model.
+
+    `record` is None for a model that the catalog does not list; `like` is the model that it is a deployment of.
+    """
+    row = combine_rows(*collect_rows("", provider.id, model, like))
     return decide_route(provider, record.overrides if record else {}, row, addressed=addressed)
 
 
 def find_routes(snapshot: Snapshot) -> Factor:
     """Find the route to every model of a snapshot, in the order of its rows, as a call would take it.
 
-    A registered provider takes the place of models.dev's of the same id, for all of its models. The same as
-    `find_route` for each row, in a hundredth of the time: models of one provider and the same overrides share a route,
-    unless a row of model_overrides.toml or of the user's file is about them.
+    A registered model takes the place of models.dev's of the same id. The same as `find_route` for each row, in a
+    hundredth of the time: models of one provider and the same overrides share a route, unless a row of
+    model_overrides.toml or of the user's file is about them.
     """
-    return _find_routes(snapshot, _user_text(), tuple(list_registered().items()))
+    return _find_routes(snapshot, _user_text(), tuple(list_registered_models()))
 
 
 @lru_cache(1)
-def _find_routes(snapshot: Snapshot, _user_text: str, registered: tuple[tuple[str, RegisteredProvider], ...]) -> Factor:
-    defaults, own = all_provider_defaults(), dict(registered)
+def _find_routes(snapshot: Snapshot, _user_text: str, registered: tuple[RegisteredModel, ...]) -> Factor:
+    defaults, own = all_provider_defaults(), {model.record.id: model for model in registered}
 
     def decide(provider: Provider, overrides: Mapping[str, Any], *rows: Row) -> Route:
         row = defaults.get(provider.id, {})
@@ -122,25 +126,19 @@ def _find_routes(snapshot: Snapshot, _user_text: str, registered: tuple[tuple[st
     routes, codes = list(shared.values), array("H", shared.codes)
     providers, overrides = snapshot.factor("provider"), snapshot.factor("overrides")
     deciding = {pattern: row for pattern, row in all_model_overrides() if _DECIDING & row.keys()}
-    starts = (*(re.split(r"[*?[]", pattern)[0] for pattern in deciding), *(f"{name}/" for name in own))
+    starts = (*(re.split(r"[*?[]", pattern)[0] for pattern in deciding), *own)
     for number, model_id in enumerate(snapshot.ids):
         if not model_id.startswith(starts):  # most models
             continue
-        if registered_provider := own.get(providers[number].id):
-            routes.append(_find_registered_route(registered_provider, model_id))
+        if model := own.get(model_id):
+            record = model.record
+            routes.append(find_route(record.provider, record.model, record, addressed=model.address is not None))
         elif rows := [row for pattern, row in deciding.items() if fnmatchcase(model_id, pattern)]:
             routes.append(decide(providers[number], overrides[number], *rows))
         else:
             continue
         codes[number] = len(routes) - 1
     return Factor(routes, codes)
-
-
-def _find_registered_route(own: RegisteredProvider, model_id: str) -> Route:
-    record = next((record for record in own.records if record.id == model_id), None)
-    if record is None:
-        return Route(None, None, why_not="a provider of this name was registered in this process, without this model")
-    return find_route(record.provider, record.model, record, addressed=own.address is not None)
 
 
 def _user_text() -> str:

@@ -1,0 +1,151 @@
+"""What a model costs: models.dev's prices, the provider's own rules for what models.dev does not list, and over both
+the prices of the user, from the overrides file (`cost`) or from `get_adapter(..., cost=)`.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
+
+from nbkit.billing.cost import BUCKETS, Cost
+from nbkit.errors import ModelNotFoundError
+from nbkit.modelsdev.current import current_snapshot
+from nbkit.modelsdev.records import RATES, Provider, Record
+from nbkit.modelsdev.snapshot import Factor, Snapshot
+from nbkit.providers.tables import Row, all_model_overrides, collect_rows, model_overrides, user_rows
+
+_LANES = ("service_tier", "speed")
+"""The fields of a request that choose a lane, at OpenAI and its relatives and at Anthropic."""
+_PRICING = {"cost", "same_as"}
+"""The keys of a model's row that change its columns of prices."""
+
+
+def find_cost(record: Record | None, rows: Iterable[Mapping[str, Any]], given: Cost | Mapping[str, Any] | None = None) -> Cost | None:
+    """Find what a model costs; None where nothing says it.
+
+    `rows` are those of `collect_rows`, the last one wins; `given` wins over all of them. A rate of the user is the
+    price whatever the size of the prompt, unless the user gives `tiers` too.
+    """
+    if isinstance(given, Cost):
+        return given
+    own: dict[str, Any] = {}
+    factors: dict[str, float] = {}
+    derived: dict[str, Mapping[str, float]] = {}
+    for row in rows:
+        own |= row.get("cost", {})
+        factors |= row.get("lanes", {})
+        derived |= row.get("derived", {})
+    own |= given or {}
+    rates = {bucket: float(own[bucket]) for bucket in BUCKETS if bucket in own}
+    listed = record.rates if record else {}
+    if not own and not listed:
+        return None
+    return Cost(
+        rates={**listed, **rates},
+        tiers=_find_tiers(record, own),
+        request=float(own.get("request", 0)),
+        lanes={} if rates or record is None else _read_lanes(record),
+        lane_factors=factors,
+        derived=derived,
+        source="user" if own else "catalog",
+    )
+
+
+def _find_tiers(record: Record | None, own: Mapping[str, Any]) -> tuple[tuple[int, Mapping[str, float]], ...]:
+    if "tiers" in own:
+        return tuple((tier["size"], {key: float(tier[key]) for key in BUCKETS if key in tier}) for tier in own["tiers"])
+    listed = record.tiers if record else ()
+    tiers = ((tier["size"], {key: tier["rates"][key] for key in tier["rates"] if key not in own}) for tier in listed)
+    return tuple((size, rates) for size, rates in tiers if rates)
+
+
+def _read_lanes(record: Record) -> dict[str, dict[str, float]]:
+    """Read the rates of models.dev's modes, by the lane that a request for the mode names."""
+    modes = (record.experimental or {}).get("modes")
+    lanes: dict[str, dict[str, float]] = {}
+    for mode in modes.values() if isinstance(modes, dict) else ():
+        cost, body = _walk(mode, "cost"), _walk(mode, "provider", "body")
+        name = next((body[key] for key in _LANES if isinstance(body.get(key), str)), None)
+        rates = {rate: float(cost[rate]) for rate in RATES if type(cost.get(rate)) in (int, float) and cost[rate] >= 0}
+        if name and rates:
+            lanes[name.lower()] = rates
+    return lanes
+
+
+def _walk(value: Any, *keys: str) -> dict[str, Any]:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+# ---- deployments and fine-tunes
+
+
+def stand_in(
+    provider: Provider, model: str, record: Record | None, same_as: str | None = None
+) -> tuple[Record | None, str]:
+    """Return the record that counts for a model, and the name of the model that it is a deployment or fine-tune of.
+
+    The name is "" for most models, whose own record counts. `same_as` is a model id, and wins over the user's rows.
+    Raises ModelNotFoundError where the catalog does not list that one.
+    """
+    twin = find_twin(model_overrides(f"{provider.id}/{model}"), same_as)
+    if twin is None:
+        return record, ""
+    overrides = twin.overrides if twin.provider.id == provider.id else {}  # they say how the twin's provider is called
+    return replace(twin, provider=provider, model=model, overrides=overrides), twin.model
+
+
+def find_twin(rows: Iterable[Row], given: str | None = None) -> Record | None:
+    """Find the listed model that one is the same as; None where no row says it. Raises ModelNotFoundError."""
+    name = given or next((row["same_as"] for row in reversed(list(rows)) if "same_as" in row), None)
+    if name is None:
+        return None
+    if twin := current_snapshot().record(name):
+        return twin
+    from nbkit.providers.known_models import load_known_models  # needs numpy; a call does without
+
+    why = f"same_as: the catalog does not list {name!r}; give a model id, provider/model"
+    raise ModelNotFoundError(name, load_known_models().suggest(name), why=why)
+
+
+# ---- the catalog's columns
+
+
+def find_prices(snapshot: Snapshot, name: str) -> Factor:
+    """Return a column of prices (`input_cost`, `tiers` ...) of a snapshot with the user's corrections in it."""
+    column, corrected = (
+        snapshot.factor(name),
+        _find_corrected(snapshot, repr([user_rows(k) for k in ("providers", "models")])),
+    )
+    if not corrected:
+        return column
+    values, codes = list(column.values), array("H", column.codes)
+    for place, cost in corrected.items():
+        if name == "tiers":
+            values.append(tuple({"size": size, "rates": dict(rates)} for size, rates in cost.tiers))
+        else:
+            values.append(cost.rates.get(name.removesuffix("_cost")))
+        codes[place] = len(values) - 1
+    return Factor(values, codes)
+
+
+@lru_cache(2)
+def _find_corrected(snapshot: Snapshot, _user_text: str) -> dict[int, Cost]:
+    """Find the prices of the models that a row is about, by their places in the snapshot."""
+    patterns = [pattern for pattern, row in all_model_overrides() if _PRICING & row.keys()]
+    patterns += [f"{provider}/*" for provider, row in user_rows("providers").items() if "cost" in row]
+    starts = tuple(re.split(r"[*?[]", pattern)[0] for pattern in patterns)
+    corrected = {}
+    for place, model_id in enumerate(snapshot.ids if patterns else ()):
+        if model_id.startswith(starts) and any(fnmatchcase(model_id, pattern) for pattern in patterns):
+            record, (provider, _, model) = snapshot.record(model_id), model_id.partition("/")
+            rows = collect_rows("", provider, model)
+            if cost := find_cost(find_twin(rows) or record, rows):
+                corrected[place] = cost
+    return corrected
