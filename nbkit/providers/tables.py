@@ -6,8 +6,10 @@ one wins: protocol, provider, model, and at each step the user's own after nbkit
 
 from __future__ import annotations
 
+import re
 import tomllib
-from fnmatch import fnmatchcase
+from collections.abc import Callable
+from fnmatch import fnmatchcase, translate
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,9 +74,36 @@ def _combine_provider_rows(provider: str, own: dict[str, Row]) -> Row:
     return combine_rows(shipped.get(row.get("like", ""), {}), row, own.get(provider, {}))
 
 
-def model_overrides(model_id: str) -> list[Row]:
-    """Return the rows whose pattern matches a model id (`provider/model`): nbkit's, then the user's."""
-    return [row for pattern, row in all_model_overrides() if fnmatchcase(model_id, pattern)]
+def model_overrides(model_id: str, own: dict[str, Row] | None = None) -> list[Row]:
+    """Return the rows whose pattern matches a model id (`provider/model`): nbkit's, then the user's.
+
+    `own`: the user's rows, where they are at hand.
+    """
+    shipped = _list_patterns(model_id.partition("/")[0])
+    rows = [row for literal, matches, row in shipped if literal in model_id and matches(model_id)]
+    own = user_rows("models") if own is None else own
+    return rows + [row for pattern, row in own.items() if fnmatchcase(model_id, pattern)]
+
+
+@cache
+def _list_patterns(provider: str) -> list[tuple[str, Callable[[str], object], Row]]:
+    """List nbkit's patterns that models of this provider may match: text that they must hold, the match, the row."""
+    prefix = f"{provider}/"
+    return [
+        (literal, matches, row)
+        for head, literal, matches, row in _read_patterns()
+        if head.startswith(prefix) or prefix.startswith(head)
+    ]
+
+
+@cache
+def _read_patterns() -> list[tuple[str, str, Callable[[str], object], Row]]:
+    """Read nbkit's patterns: how an id begins, the longest text in it, what matches it, and the row."""
+    pieces = {pattern: re.split(r"[*?]|\[.*?\]", pattern) for pattern in table("model_overrides")}
+    return [
+        (pieces[pattern][0], max(pieces[pattern], key=len), re.compile(translate(pattern)).match, row)
+        for pattern, row in table("model_overrides").items()
+    ]
 
 
 def all_model_overrides() -> list[tuple[str, Row]]:
@@ -82,11 +111,12 @@ def all_model_overrides() -> list[tuple[str, Row]]:
     return [*table("model_overrides").items(), *user_rows("models").items()]
 
 
-def collect_rows(protocol: str, provider: str, model: str) -> list[Row]:
-    """Collect all rows about a model, the more particular the later."""
+def collect_rows(protocol: str, provider: str, model: str, like: str = "") -> list[Row]:
+    """Collect all rows about a model, the more particular the later; `like` is the model that it is a deployment of."""
     return [
         protocol_defaults(protocol),
         provider_defaults(provider),
+        *(model_overrides(f"{provider}/{like}") if like else ()),
         *model_overrides(f"{provider}/{model}"),
     ]
 
