@@ -29,7 +29,9 @@ class Settings:
     """Settings with their defaults and units; each is read from the variable NBKIT_<NAME>."""
 
     http_timeout: float = 60.0
-    """Seconds without data before a call times out."""
+    """Seconds without data before a stream times out, or a request that the server does not take."""
+    http_answer_timeout: float = 600.0
+    """Seconds without data before an answer that is not streamed times out: all of it is made before its first byte."""
     http_connect_timeout: float = 5.0
     """Seconds to wait for a connection."""
     http_deadline: float = 600.0
@@ -73,6 +75,7 @@ class Settings:
 
 _LEAST = {
     "http_timeout": 0.001,
+    "http_answer_timeout": 0.001,
     "http_connect_timeout": 0.001,
     "http_deadline": 0.001,
     "catalog_timeout": 0.001,

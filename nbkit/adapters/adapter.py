@@ -50,8 +50,8 @@ class BaseAdapter:
         raise TypeError("an adapter may hold a key and is not pickled; call get_adapter() where it is needed")
 
     def _call(self, conversation: Any, options: dict[str, Any], stream: bool) -> Call:
-        endpoint = self.endpoint
-        prepared = prepare(conversation, options, endpoint, stream)
+        prepared = prepare(conversation, options, self.endpoint, stream)
+        endpoint = prepared.endpoint
         auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, self._api_key)
         return Call(endpoint, prepared, auth, self.max_retries)
 
@@ -65,6 +65,7 @@ class BaseAdapter:
             client = sync_client(self.endpoint.base_url, call.auth)
             while True:
                 with call.attempt() as attempt, client.stream(**call.request()) as response:
+                    call.response = response
                     return call.read(response, read_limited(response, call.deadline))
                 time.sleep(attempt.wait())
 
@@ -79,6 +80,7 @@ class BaseAdapter:
             while True:
                 with call.attempt() as attempt:
                     async with client.stream(**call.request()) as response:
+                        call.response = response
                         return call.read(response, await aread_limited(response, call.deadline))
                 await asyncio.sleep(attempt.wait())
 

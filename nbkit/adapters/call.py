@@ -10,24 +10,29 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 from pydantic_core import to_json
 
+from nbkit.adapters.fit_tools import restore_chunk
 from nbkit.adapters.observers import begin_call, end_call
 from nbkit.adapters.prepare import Prepared, supply_media
 from nbkit.adapters.price import price_completion, price_partial
-from nbkit.adapters.retries import Retries, explain_failure, without_stream_options
+from nbkit.adapters.retries import Retries, explain_failure, read_event_body, without_stream_options
 from nbkit.billing.entry import CallFacts, running_cell
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
-from nbkit.errors import AdapterError, NbkitError
+from nbkit.errors import AdapterError, NbkitError, ProviderError, StreamError
+from nbkit.http.addresses import join_path
 from nbkit.http.clients import Authorization
+from nbkit.http.exchange import Exchange
 from nbkit.http.failures import FAILURES, redirect_error
 from nbkit.http.framing import FRAMINGS
 from nbkit.protocols import protocol
+from nbkit.protocols.failures import read_failure
 from nbkit.protocols.reading import parse
 from nbkit.providers.endpoints import Endpoint
 from nbkit.settings import settings
@@ -41,7 +46,7 @@ class Call:
         self.completion: ChatCompletion | None = None
         self.outcome: ChatCompletion | None = None
         self.attempts = 0
-        self.delivered = False
+        self.delivered = self.begun = False
         self.started = time.monotonic()
         self.deadline = self.started + settings().http_deadline
         self._first_token: float | None = None
@@ -53,6 +58,7 @@ class Call:
     # Begin and end
 
     def __enter__(self) -> Self:
+        self.begun = True
         self.started = time.monotonic()
         self.deadline = self.started + settings().http_deadline
         endpoint = self.endpoint
@@ -92,6 +98,11 @@ class Call:
         end_call(facts, completion, error)
 
     @property
+    def ended(self) -> bool:
+        """Whether the call is over: answered, failed or left."""
+        return self.begun and self._facts is None
+
+    @property
     def content(self) -> bytes:
         """The request's body."""
         body = self.prepared.request.body
@@ -99,21 +110,17 @@ class Call:
             body = {key: value for key, value in body.items() if key != "stream_options"}
         return to_json(body)
 
-    @property
-    def timeout(self) -> httpx2.Timeout:
-        """Seconds without a byte, never past the deadline."""
-        left = max(self.deadline - time.monotonic(), 0.001)
-        silence = min(self.prepared.options.timeout or settings().http_timeout, left)
-        return httpx2.Timeout(silence, connect=min(settings().http_connect_timeout, left))
-
     def request(self) -> dict[str, Any]:
         """Build the arguments of a client's `stream()` for this attempt."""
+        now, chosen = settings(), self.prepared.options.timeout
+        quiet = chosen or now.http_timeout
+        answer = quiet if self.prepared.stream else chosen or now.http_answer_timeout
         return {
             "method": "POST",
-            "url": self.endpoint.base_url + self.prepared.request.path,
+            "url": join_path(self.endpoint.base_url, self.prepared.request.path),
             "content": self.content,
             "headers": {"content-type": "application/json", **self.prepared.request.headers},
-            "timeout": self.timeout,
+            "timeout": self._exchange.timeout(connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet),
         }
 
     @property
@@ -135,6 +142,7 @@ class Call:
     def _start_over(self) -> None:
         self._events = FRAMINGS[self._protocol.FRAMING]()
         self._decoder = self._protocol.Decoder(self.endpoint.dialect)
+        self._exchange = Exchange(self.deadline)
         self._seen = False
         self.response: httpx2.Response | None = None
 
@@ -153,7 +161,7 @@ class Call:
         self.response = response
         if response.is_redirect:
             return redirect_error(response)
-        return self._protocol.error(response.status_code, body, self.endpoint.dialect)
+        return self._protocol.error(response.status_code, read_event_body(body), self.endpoint.dialect)
 
     def _decode(self, body: bytes) -> ChatCompletion:
         return self._protocol.decode(parse(body), self.endpoint.dialect)
@@ -164,15 +172,28 @@ class Call:
         """Take bytes of a stream, yield the pieces of the answer that they complete."""
         return self._take_events(self._events.feed(data))
 
+    def is_over(self) -> bool:
+        """Tell whether the provider has said that the answer is complete: what happens afterwards is no failure."""
+        return getattr(self._decoder, "done", False) is True
+
     def end(self) -> Iterator[ChatCompletionChunk]:
         """The stream has ended: complete the answer. Raises StreamError where its finish signal did not come."""
         yield from self._take_events(self._events.finish())
-        if self._seen:
-            self.completion = self._price(self._decoder.finish())
-        else:  # the server ignored the wish for a stream and sent a whole answer
+        if not self._seen:  # the server ignored the wish for a stream and sent a whole answer
             self.completion = self._price(self._decode(self._events.stray))
             self.delivered = True
             yield self.whole_chunk(self.completion)
+            return
+        try:
+            self.completion = self._price(self._decoder.finish())
+        except StreamError as failure:
+            broken = failure
+        else:
+            return
+        answer = read_stray(self._events.stray.strip(), broken, self._decode)
+        self.completion = self._price(answer)
+        rest = answer.text.removeprefix(self._decoder.partial().text)
+        yield replace(self.whole_chunk(self.completion), text=rest)
 
     @staticmethod
     def whole_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
@@ -182,11 +203,17 @@ class Call:
     def _take_events(self, events: list[tuple[str, bytes]]) -> Iterator[ChatCompletionChunk]:
         for name, data in events:
             self._seen = True
-            for chunk in self._decoder.feed(name, data):
+            try:
+                chunks = self._decoder.feed(name, data)
+            except AdapterError:
+                if self.is_over():
+                    return
+                raise
+            for chunk in chunks:
                 if not self.delivered:
                     self.delivered = True
                     self._first_token = time.monotonic() - self.started
-                yield chunk
+                yield restore_chunk(chunk, self.prepared.names)
 
     # What it costs
 
@@ -210,14 +237,43 @@ class Call:
         )
         seconds = None
         if not self.delivered:  # nothing is repeated after the first text
-            remaining = self.deadline - time.monotonic()
             seconds = self._retries.plan(
-                failure, error, response=self.response, attempts=self.attempts, remaining=remaining
+                failure,
+                error,
+                response=self.response,
+                received=self._exchange.received,
+                attempts=self.attempts,
+                remaining=self.deadline - time.monotonic(),
             )
+            if error.partial is not None:  # an answer without text, or an error that was billed
+                error.partial = price_partial(error.partial, self.prepared, self.endpoint, self._timing())
         del failure  # it holds the request, and with it the key
         if seconds is None:
             raise error.with_traceback(None)
         return seconds
+
+
+def read_stray(stray: bytes, broken: StreamError, decode: Callable[[bytes], ChatCompletion]) -> ChatCompletion:
+    """Read what came beside the events of a stream that is `broken`: a whole answer, or the error behind it.
+
+    Raises that error, and `broken` itself where nothing came, or nothing that belongs to this answer.
+    """
+    error: AdapterError = broken
+    try:
+        parse(stray)
+    except ProviderError:  # the HTML of a proxy, or plain text
+        if stray:
+            error = read_failure(stray)
+            error.message = f"{broken.message}: {error.message}"
+        raise error from None
+    try:
+        answer = decode(stray)
+    except AdapterError as failure:
+        error = failure if failure.body else broken
+    else:
+        if answer.text.startswith(broken.partial.text):
+            return answer
+    raise error
 
 
 class Attempt:

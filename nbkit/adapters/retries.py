@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable
 from random import random
 
 import httpx2
 
 from nbkit.conversation.completion import ChatCompletion
-from nbkit.errors import AdapterError, BadRequestError, ProviderError, RateLimitError, StreamError, TransportError
+from nbkit.errors import AdapterError, BadRequestError, ProviderError, RateLimitError, StreamError
 from nbkit.http import retry
 from nbkit.http.clients import Authorization
-from nbkit.http.failures import scrub, transport_error
+from nbkit.http.events import EventDecoder
+from nbkit.http.failures import find_stage, scrub, transport_error
+from nbkit.http.recent import Recent
+from nbkit.protocols.reading import mapping, parse
 from nbkit.providers.endpoints import Endpoint
 from nbkit.settings import Scoped, settings
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
-_Budgets = defaultdict[tuple[str, Authorization | None], retry.RetryBudget]
+_MAX_CODE = 100
+_MAX_REQUEST_ID = 200
+"""Characters."""
+_Budgets = Recent[tuple[str, Authorization | None], retry.RetryBudget]
+
+# A path that the server does not know, in the words of FastAPI, nginx, Go, Express, OpenAI ...
+_NO_PATH = re.compile(r"not.?found|without a message|not allowed|cannot post|invalid url|no route", re.IGNORECASE)
 
 without_stream_options: Scoped[set[str]] = Scoped(set)
 """Base URLs that refused `stream_options`: it is not sent there again. Usage is then what the server sends unasked."""
 
-_budgets: Scoped[_Budgets] = Scoped(lambda: defaultdict(retry.RetryBudget))  # by base URL and key
+_budgets: Scoped[_Budgets] = Scoped(lambda: Recent(256))  # by base URL and key
 
 
 def explain_failure(
@@ -39,7 +48,7 @@ def explain_failure(
 
     `response` is None where no answer began; `partial` is what was delivered of one.
     """
-    host = httpx2.URL(endpoint.base_url).host
+    host = httpx2.URL(endpoint.base_url).netloc.decode()
     error = failure if isinstance(failure, AdapterError) else transport_error(failure, host)
     if partial is not None:
         if not isinstance(error, StreamError):
@@ -51,10 +60,34 @@ def explain_failure(
         error.request_id = next((response.headers[name] for name in _REQUEST_IDS if name in response.headers), None)
         seconds = retry.read_retry_after(response.headers, time.time())
         error.retry_after = error.retry_after if seconds is None else seconds
-    secrets = auth.secrets if auth else ()
-    error.message = scrub(error.message, secrets)
-    error.body = None if error.body is None else scrub(error.body, secrets, limit=len(error.body))
+        if error.status in (404, 405) and _NO_PATH.search(error.message) and "model" not in error.message.lower():
+            error.message = f"{error.message}: {_describe_path(response.request.url)}"
+    _clean(error, auth.secrets if auth else ())
     return error
+
+
+def _describe_path(url: httpx2.URL) -> str:
+    """Say which address a server does not know, and what is often wrong with it."""
+    hint = "check the base URL" if re.search(r"/v\d", url.path) else "is /v1 missing at the end of the base URL?"
+    return f"the server has nothing at {url.copy_with(query=None, fragment=None)}; {hint}"
+
+
+def _clean(error: AdapterError, secrets: Iterable[str]) -> None:
+    """Remove secrets and control characters from every text of an error, then cut those that people read."""
+    secrets = tuple(secrets)
+    error.message = scrub(error.message, secrets)
+    error.code = error.code and scrub(error.code, secrets, limit=_MAX_CODE)
+    error.request_id = error.request_id and scrub(error.request_id, secrets, limit=_MAX_REQUEST_ID)
+    error.body = error.body and scrub(error.body, secrets, limit=len(error.body))
+
+
+def read_event_body(body: bytes) -> bytes:
+    """Return the data of an error's body that is framed as server-sent events; any other body as it is."""
+    if not body.lstrip().startswith((b"data:", b"event:")):
+        return body
+    decoder = EventDecoder()
+    events = decoder.feed(body) + decoder.finish()
+    return events[0][1] if events else body
 
 
 class Retries:
@@ -62,7 +95,7 @@ class Retries:
 
     def __init__(self, base_url: str, auth: Authorization | None, most: int) -> None:
         self._base_url, self._most = base_url, most
-        self._budget, self._spent = _budgets()[base_url, auth], 0
+        self._budget, self._spent = _budgets().get((base_url, auth), retry.RetryBudget), 0
 
     def plan(
         self,
@@ -70,18 +103,20 @@ class Retries:
         error: AdapterError,
         *,
         response: httpx2.Response | None,
+        received: bool,
         attempts: int,
         remaining: float,
     ) -> float | None:
-        """Decide about another attempt: seconds to wait before it, or None. `remaining`: seconds to the deadline."""
+        """Decide about another attempt: seconds to wait before it, or None.
+
+        `received`: the server has sent something in this attempt; `remaining`: seconds to the deadline.
+        """
         if "stream_options" in error.message and isinstance(error, BadRequestError):
             # some servers refuse this option of OpenAI's: once more without it
             known = self._base_url in without_stream_options()
             without_stream_options().add(self._base_url)
             return None if known else 0.0
-        headers: Mapping[str, str] = response.headers if response is not None else {}
-        status = _deciding_status(failure, response)
-        if attempts > self._most or not retry.is_retryable(status, headers, error.code):
+        if attempts > self._most or not _may_repeat(failure, error.code, response, received):
             return None
         seconds = retry.compute_wait(
             attempts - 1,
@@ -100,10 +135,22 @@ class Retries:
         self._budget.give_back(self._spent)
 
 
-def _deciding_status(failure: Exception, response: httpx2.Response | None) -> int | None:
-    """Find the status that decides about a retry: an error inside an answer of 200 counts as what it reports."""
-    if response is None or not isinstance(failure, AdapterError) or isinstance(failure, TransportError):
-        return failure.status if isinstance(failure, AdapterError) else None
-    if response.is_success and failure.body is not None:
-        return {RateLimitError: 429, ProviderError: 500}.get(type(failure), 400)
-    return response.status_code
+def _may_repeat(failure: Exception, code: str | None, response: httpx2.Response | None, received: bool) -> bool:
+    """Tell whether the request may be sent again: the rules and their reasons are in `nbkit.http.retry`."""
+    if not isinstance(failure, AdapterError):
+        return find_stage(failure, received=received or response is not None).retried
+    if response is None:  # a token server that did not answer: the request was not sent
+        return True
+    status = response.status_code
+    if response.is_success and _is_reported(failure):
+        status = {RateLimitError: 429, ProviderError: 500}.get(type(failure), 400)
+    return retry.is_retryable(status, response.headers, code)
+
+
+def _is_reported(failure: AdapterError) -> bool:
+    """Tell whether an error in an answer of 200 is one that the server reports, not a body that nobody understands."""
+    try:
+        body = mapping(parse((failure.body or "").encode()))
+    except ProviderError:
+        return False
+    return bool(body.get("error") or body.get("type") == "error" or str(body.get("code")).endswith("Exception"))

@@ -1,7 +1,7 @@
 """Streamed answers, sync and async side by side: both only pump bytes through a Call.
 
-Leaving the `with`, breaking out of the loop inside it, or an interrupt closes the socket and ends the call;
-`completion` is then what arrived until there, its bill marked as partial.
+Leaving the `with`, breaking out of the loop inside it, dropping the stream, or an interrupt closes the socket and ends
+the call; `completion` is then what arrived until there, its bill marked as partial.
 """
 
 from __future__ import annotations
@@ -11,23 +11,85 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from nbkit.adapters.call import Call
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
+from nbkit.errors import StreamError
 from nbkit.http.bounded import araw_chunks, aread_limited, raw_chunks, read_limited
 from nbkit.http.clients import async_client, sync_client
 from nbkit.http.media import afetch_media, fetch_media
+
+# The generators are functions, not methods: one that held its stream would be a cycle, and a stream that is dropped
+# would keep its socket open until the cyclic collector runs.
+
+
+def _pump(call: Call) -> Generator[ChatCompletionChunk]:
+    with call:
+        if call.completion:
+            yield call.whole_chunk(call.completion)
+            return
+        if call.wanted:
+            call.supply([fetch_media(url) for url in call.wanted])
+        client = sync_client(call.endpoint.base_url, call.auth)
+        while True:
+            with call.attempt() as attempt, client.stream(**call.request()) as response:
+                call.response = response
+                if not response.is_success:
+                    raise call.refusal(response, read_limited(response, call.deadline))
+                for data in raw_chunks(response, call.deadline, call.is_over):
+                    yield from call.feed(data)
+                yield from call.end()
+                return
+            time.sleep(attempt.wait())
+
+
+async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
+    with call:
+        if call.completion:
+            yield call.whole_chunk(call.completion)
+            return
+        if call.wanted:
+            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
+        client = async_client(call.endpoint.base_url, call.auth)
+        while True:
+            with call.attempt() as attempt:
+                async with client.stream(**call.request()) as response:
+                    call.response = response
+                    if not response.is_success:
+                        raise call.refusal(response, await aread_limited(response, call.deadline))
+                    async with aclosing(araw_chunks(response, call.deadline, call.is_over)) as pieces:
+                        async for data in pieces:
+                            for chunk in call.feed(data):
+                                yield chunk
+                    for chunk in call.end():
+                        yield chunk
+                    return
+            await asyncio.sleep(attempt.wait())
 
 
 class _Streamed:
     def __init__(self, call: Call) -> None:
         self._call = call
+        self._closed = False
 
     @property
-    def completion(self) -> ChatCompletion:
-        """The complete answer with usage and cost; before its end, and after an early one, what arrived so far."""
+    def _unread(self) -> bool:
+        return not (self._call.begun or self._closed)
+
+    def _get_completion(self) -> ChatCompletion:
         return self._call.outcome or self._call.completion or self._call.partial()
+
+    def _check_unread(self) -> None:
+        """Raise StreamError for a stream that has nothing more to give: a loop over it would be silently empty."""
+        if self._closed or self._call.ended:
+            raise self._explain(
+                "the stream was read or closed before: its answer is in .completion; ask again to repeat"
+            )
+
+    def _explain(self, problem: str) -> StreamError:
+        endpoint = self._call.endpoint
+        return StreamError(problem, provider=endpoint.provider, model=endpoint.model, attempts=self._call.attempts)
 
 
 class Stream(_Streamed):
@@ -35,32 +97,26 @@ class Stream(_Streamed):
 
     def __init__(self, call: Call) -> None:
         super().__init__(call)
-        self._chunks = self._run(call)
+        self._chunks = _pump(call)
 
-    def _run(self, call: Call) -> Generator[ChatCompletionChunk]:
-        with call:
-            if call.completion:
-                yield call.whole_chunk(call.completion)
-                return
-            if call.wanted:
-                call.supply([fetch_media(url) for url in call.wanted])
-            client = sync_client(call.endpoint.base_url, call.auth)
-            while True:
-                with call.attempt() as attempt, client.stream(**call.request()) as response:
-                    if not response.is_success:
-                        raise call.refusal(response, read_limited(response, call.deadline))
-                    call.response = response
-                    for data in raw_chunks(response, call.deadline):
-                        yield from call.feed(data)
-                    yield from call.end()
-                    return
-                time.sleep(attempt.wait())
+    @property
+    def completion(self) -> ChatCompletion:
+        """The complete answer with usage and cost; while it is read, and after an early end, what arrived so far.
+
+        Before anything was read, the whole answer is waited for.
+        """
+        if self._unread:
+            for _ in self._chunks:
+                pass
+        return self._get_completion()
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
+        self._check_unread()
         return self._chunks
 
     def close(self) -> None:
         """Stop reading and close the socket."""
+        self._closed = True
         self._chunks.close()
 
     def __enter__(self) -> Self:
@@ -73,40 +129,37 @@ class Stream(_Streamed):
 
 
 class AsyncStream(_Streamed):
-    """The pieces of one answer, read once."""
+    """The pieces of one answer, read once. `await stream` reads them all and gives the completion."""
 
     def __init__(self, call: Call) -> None:
         super().__init__(call)
-        self._chunks = self._run(call)
+        self._chunks = _apump(call)
 
-    async def _run(self, call: Call) -> AsyncGenerator[ChatCompletionChunk]:
-        with call:
-            if call.completion:
-                yield call.whole_chunk(call.completion)
-                return
-            if call.wanted:
-                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
-            client = async_client(call.endpoint.base_url, call.auth)
-            while True:
-                with call.attempt() as attempt:
-                    async with client.stream(**call.request()) as response:
-                        if not response.is_success:
-                            raise call.refusal(response, await aread_limited(response, call.deadline))
-                        call.response = response
-                        async with aclosing(araw_chunks(response, call.deadline)) as pieces:
-                            async for data in pieces:
-                                for chunk in call.feed(data):
-                                    yield chunk
-                        for chunk in call.end():
-                            yield chunk
-                        return
-                await asyncio.sleep(attempt.wait())
+    @property
+    def completion(self) -> ChatCompletion:
+        """The complete answer with usage and cost; while it is read, and after an early end, what arrived so far.
+
+        Raises StreamError before anything was read: only `await` can wait for it.
+        """
+        if self._unread:
+            raise self._explain("nothing was read yet: `await` the stream, or loop over it with `async for`")
+        return self._get_completion()
+
+    def __await__(self) -> Generator[Any, None, ChatCompletion]:
+        return self._finish().__await__()
+
+    async def _finish(self) -> ChatCompletion:
+        async for _ in self._chunks:
+            pass
+        return self._get_completion()
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        self._check_unread()
         return self._chunks
 
     async def aclose(self) -> None:
         """Stop reading and close the socket."""
+        self._closed = True
         await self._chunks.aclose()
 
     async def __aenter__(self) -> Self:

@@ -1,8 +1,10 @@
 """HTTP clients, cached and shared: one per base URL and credentials; asynchronous ones per event loop, too.
 
 A client keeps its connections open for the next request. All clients share one SSL context, because loading the
-certificates takes about 40 ms. An asynchronous client belongs to the event loop that opened its connections. It is
-closed when that loop shuts down its asynchronous generators, as `asyncio.run` does before it closes a loop.
+certificates takes about 40 ms. A client is for one server: `base_url` says which, and proxies and certificates are
+those that the environment names when the client is asked for. Of clients that nobody asks for any more, the last 64 are
+kept. An asynchronous client belongs to the event loop that opened its connections. It is closed when that loop shuts
+down its asynchronous generators, as `asyncio.run` does before it closes a loop.
 """
 
 from __future__ import annotations
@@ -10,20 +12,24 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-import ssl
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator
 from concurrent import futures
 from contextlib import suppress
-from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
 import httpx2
 from pydantic import SecretStr
 
 from nbkit.errors import ConfigError
+from nbkit.http.environment import find_proxy, read_environment, ssl_context
+from nbkit.http.exchange import AsyncTransport, Transport
+from nbkit.http.recent import Recent
 from nbkit.settings import settings
+
+MAX_CLIENTS = 64
+"""Clients kept for calls from threads, and as many for each event loop."""
 
 
 class Authorization(httpx2.Auth, ABC):
@@ -84,18 +90,18 @@ class KeyAuth(Authorization):
         return f"KeyAuth({self._header!r}, '...{self.key[-4:] if len(self.key) >= 20 else ''}')"
 
 
-_Key = tuple[str | float | Authorization | None, ...]
+_Key = tuple[Any, ...]
 
 
 class _Loop(NamedTuple):
-    clients: dict[_Key, httpx2.AsyncClient]
+    clients: Recent[_Key, httpx2.AsyncClient]
     keeper: AsyncGenerator[None, None]
 
 
 class _Cache:
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.clients: dict[_Key, httpx2.Client] = {}
+        self.clients: Recent[_Key, httpx2.Client] = Recent(MAX_CLIENTS)
         self.loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
 
 
@@ -104,29 +110,34 @@ _inherited: list[_Cache] = []
 
 
 def sync_client(base_url: str, auth: Authorization | None) -> httpx2.Client:
-    """Return the shared client, for any thread; with `auth` None it sends no key. Raises httpx2.InvalidURL."""
-    key = _make_key(base_url, auth)
-    with _cache.lock:
-        if key not in _cache.clients:
-            _cache.clients[key] = httpx2.Client(**_make_arguments(base_url, auth))
-        return _cache.clients[key]
+    """Return the shared client, for any thread; with `auth` None it sends no key.
+
+    Raises httpx2.InvalidURL, and ConfigError where a proxy or certificates of the environment cannot be used.
+    """
+
+    def make() -> httpx2.Client:
+        return httpx2.Client(transport=Transport(**_describe_connections(base_url)), **_make_arguments(base_url, auth))
+
+    return _cache.clients.get(_make_key(base_url, auth), make)
 
 
 def async_client(base_url: str, auth: Authorization | None) -> httpx2.AsyncClient:
-    """Return the client of the running event loop. Raises httpx2.InvalidURL, and RuntimeError outside a loop."""
-    key = _make_key(base_url, auth)
+    """Return the client of the running event loop. Raises as `sync_client` does, and RuntimeError outside a loop."""
+
+    def make() -> httpx2.AsyncClient:
+        transport = AsyncTransport(**_describe_connections(base_url))
+        return httpx2.AsyncClient(transport=transport, **_make_arguments(base_url, auth))
+
     loop = asyncio.get_running_loop()
     with _cache.lock:
         ended = [_cache.loops.pop(other) for other in list(_cache.loops) if other.is_closed()]
         if loop not in _cache.loops:
-            _cache.loops[loop] = _Loop({}, _keep(loop))
+            _cache.loops[loop] = _Loop(Recent(MAX_CLIENTS), _keep(loop))
             with suppress(StopIteration):  # run it up to its yield: this registers it with the loop
                 _cache.loops[loop].keeper.asend(None).send(None)
         clients = _cache.loops[loop].clients
-        if key not in clients:
-            clients[key] = httpx2.AsyncClient(**_make_arguments(base_url, auth))
     del ended  # after the lock is released: a keeper takes the lock when it is finalized
-    return clients[key]
+    return clients.get(_make_key(base_url, auth), make)
 
 
 async def _keep(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
@@ -136,16 +147,15 @@ async def _keep(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
     finally:
         with _cache.lock:
             ended = _cache.loops.pop(loop, None)
-        for client in ended.clients.values() if ended else ():
+        for client in ended.clients.take_all() if ended else ():
             await client.aclose()
 
 
 def close_all() -> None:
     """Close every client; runs at exit. Call it outside of coroutines: a running loop closes its own clients."""
     with _cache.lock:
-        clients, loops = list(_cache.clients.values()), list(_cache.loops.items())
-        _cache.clients.clear()
-    for client in clients:
+        loops = list(_cache.loops.items())
+    for client in _cache.clients.take_all():
         client.close()
     pending = [
         asyncio.run_coroutine_threadsafe(entry.keeper.aclose(), loop) for loop, entry in loops if loop.is_running()
@@ -156,7 +166,7 @@ def close_all() -> None:
 def _make_key(base_url: str, auth: Authorization | None) -> _Key:
     now = settings()
     times = now.http_timeout, now.http_connect_timeout
-    return base_url, auth, *times, now.max_connections, now.max_keepalive_connections
+    return base_url, auth, *times, now.max_connections, now.max_keepalive_connections, read_environment()
 
 
 def _make_arguments(base_url: str, auth: Authorization | None) -> dict[str, Any]:
@@ -167,18 +177,20 @@ def _make_arguments(base_url: str, auth: Authorization | None) -> dict[str, Any]
         # A proxy that compresses a stream holds text back until it has a full block, and responses are small.
         "headers": {"accept-encoding": "identity"},
         "timeout": httpx2.Timeout(now.http_timeout, connect=now.http_connect_timeout),
-        "limits": httpx2.Limits(
-            max_connections=now.max_connections, max_keepalive_connections=now.max_keepalive_connections
-        ),
-        "verify": ssl_context(),
         "follow_redirects": False,  # a redirect would send key and prompt to another host
     }
 
 
-@cache
-def ssl_context() -> ssl.SSLContext:
-    """Return the SSL context that all clients share, because making one is slow."""
-    return httpx2.create_ssl_context()
+def _describe_connections(base_url: str) -> dict[str, Any]:
+    """Build the arguments of a transport."""
+    now, proxy = settings(), find_proxy(httpx2.URL(base_url))
+    return {
+        "verify": ssl_context(),
+        "proxy": proxy.settings if proxy else None,
+        "limits": httpx2.Limits(
+            max_connections=now.max_connections, max_keepalive_connections=now.max_keepalive_connections
+        ),
+    }
 
 
 def _start_anew() -> None:

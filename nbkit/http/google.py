@@ -93,7 +93,7 @@ def _send(
     from google.auth import exceptions
 
     try:
-        client = sync_client("", None)
+        client = sync_client(str(httpx2.URL(url).copy_with(raw_path=b"/")), None)
         return _Response(client.request(method, url, content=body, headers=headers, timeout=timeout or _TIMEOUT))
     except FAILURES as failed:
         raise exceptions.TransportError(transport_error(failed, httpx2.URL(url).host).message) from None

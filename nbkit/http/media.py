@@ -21,7 +21,7 @@ import httpx2
 from nbkit.conversation.media import MAX_BYTES, data_url, inspect
 from nbkit.errors import ConversationError, TransportError
 from nbkit.http.bounded import raw_chunks
-from nbkit.http.clients import ssl_context
+from nbkit.http.environment import ssl_context
 from nbkit.http.failures import FAILURES, scrub, transport_error
 
 MAX_REDIRECTS = 5
@@ -136,7 +136,7 @@ def _get(url: httpx2.URL, address: Address, deadline: float) -> bytes | httpx2.U
         failed.message = f"{_name(url)}: {failed.message}"
         raise
     except FAILURES as exc:
-        error = transport_error(exc, scrub(_host(url), limit=100))
+        error = transport_error(exc, scrub(_host(url), limit=100), proxied=False)
     raise error
 
 

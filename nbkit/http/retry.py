@@ -1,9 +1,12 @@
 """Retries: whether a failed call is sent again and after how long, as pure decisions, and the budget that limits them.
 
+Nothing is paid twice: after a request was sent whole, it is sent again only where the server's status says that no
+answer was made, or where the connection closed before the first byte of one. Everything else may have been billed.
+
 The current time and random numbers are arguments. A caller, after a failure that delivered nothing to the user:
 
     requested = read_retry_after(headers, time.time())
-    if attempt < max_retries and is_retryable(status, headers, code):
+    if attempt < max_retries and (stage.retried if status is None else is_retryable(status, headers, code)):
         remaining = deadline - time.monotonic()
         seconds = compute_wait(attempt, requested, base=..., rand=random.random(), remaining=remaining)
         if seconds is not None and (spent := budget.take(throttled=status == 429)):
@@ -17,13 +20,43 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from enum import Enum
 
 MAX_BACKOFF = 8.0
 """Seconds."""
 MAX_RETRY_AFTER = 60.0
 """Seconds; if a provider demands a longer wait, the call fails and the error says how long to wait."""
 
-_RETRIED = frozenset({408, 409, 425, 429})  # and every 5xx, also Anthropic's 529 "overloaded"
+
+class Stage(Enum):
+    """How far a request came that got no status, whether it is sent again, and why."""
+
+    QUEUED = True, "all connections are in use: nothing was sent"
+    CONNECTING = True, "no connection, no answer of a name server, or a proxy that failed: nothing was sent"
+    REFUSED = False, "TLS refused the certificate, or a proxy the request: it will do so again"
+    WRITING = True, "the server took only a part of the request, and cannot have answered it"
+    CLOSED = True, "reset or closed before the first byte of an answer: above all a kept connection that had gone stale"
+    SILENCE = False, "the request was sent, and the read timed out: the answer may be on its way, and billed"
+    BROKEN = False, "the connection broke, or what came is not HTTP, after the first byte: the answer may be billed"
+    UNFIT = False, "the request or the answer is wrong in itself: a URL, a header, a compression"
+
+    def __init__(self, retried: bool, reason: str) -> None:
+        self.retried = retried
+        self.reason = reason
+
+
+STATUSES: dict[int, str] = {
+    408: "the server gave up waiting for the request",
+    409: "another request was in the way (OpenAI: a lock)",
+    425: "the server does not take early data",
+    429: "refused before it was worked on: the rate limit",
+}
+"""Statuses below 500 that are asked again, and why no answer was made.
+
+So is every 5xx, also Anthropic's 529 "overloaded": providers bill answers, and it says that there is none. So is an
+error that the server reports inside of a stream of 200 before any text, by the status that its kind would have. A
+status below 400 is never asked again otherwise, however broken its body: it is an answer, and was billed.
+"""
 
 # Error codes that come with a temporary status (mostly 429) but last until somebody pays.
 _UNPAID = frozenset(
@@ -39,22 +72,18 @@ _UNPAID = frozenset(
 )
 
 
-def is_retryable(status: int | None, headers: Mapping[str, str], code: str | None = None) -> bool:
-    """Tell whether the same request may succeed when it is sent again. Status None: no response arrived.
+def is_retryable(status: int, headers: Mapping[str, str], code: str | None = None) -> bool:
+    """Tell whether the same request may succeed when it is sent again, by the status of its answer.
 
     The header `x-should-retry` (OpenAI, Anthropic) overrules the status of an error. `code` is the provider's own
-    error code. A response with a status below 400 is never requested again, however broken it is: it was paid.
+    error code.
     """
-    if code is not None and code.lower() in _UNPAID:
-        return False
-    if status is None:
-        return True
-    if status < 400:
+    if status < 400 or (code is not None and code.lower() in _UNPAID):
         return False
     hint = headers.get("x-should-retry", "").strip().lower()
     if hint in ("true", "false"):
         return hint == "true"
-    return status in _RETRIED or status >= 500
+    return status in STATUSES or status >= 500
 
 
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -11,6 +11,7 @@ import httpx2
 
 from nbkit.billing.cost import Cost
 from nbkit.errors import ConfigError, ProviderNotSupportedError
+from nbkit.http.addresses import read_base_url
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.protocols import PROTOCOLS
 from nbkit.protocols.wire import Dialect
@@ -77,9 +78,13 @@ def resolve_endpoint(
 
     `cost` is what the caller says of its price; `like` the name of the model that it is a deployment of.
 
-    `base_url` and `protocol` win over what the tables say; `keyed`: the caller passes a key; `address` is a registered
+    `base_url` and `protocol` win over what the tables say, and so does the protocol of the endpoint that a `base_url`
+    ends with (`.../chat/completions`); `keyed`: the caller passes a key; `address` is a registered
     provider's own. Raises ProviderNotSupportedError, UntrustedEndpointError and ConfigError, which say what to do.
     """
+    if base_url:
+        base_url, pasted = read_base_url(base_url)
+        protocol = protocol or pasted
     given = bool(base_url or settings().base_url_override or address)
     route = find_route(provider, model, record, addressed=given, like=like)
     if route.why_not and (protocol is None or not (route.address or given)):
@@ -135,7 +140,8 @@ def _list_others(provider: Provider, record: Record | None, rows: list[dict[str,
 def _choose_base_url(
     provider: str, route: Route, given: str | None, address: Callable[[], str] | None, keyed: bool
 ) -> str:
-    chosen = settings().base_url_override or given or (address() if address else None)
+    override = settings().base_url_override
+    chosen = read_base_url(override)[0] if override else given or (address() if address else None)
     if chosen is None:
         try:
             chosen = fill(route.address or "", provider)

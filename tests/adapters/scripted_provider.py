@@ -28,7 +28,10 @@ WHOLE = {
 
 @dataclass
 class Answer:
-    """One scripted answer. `cut` closes the connection in the middle; `hold` waits for the test's word first."""
+    """One scripted answer. `cut` closes the connection in the middle; `hold` waits for the test's word first.
+
+    Status 0 closes the connection without a byte.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -64,6 +67,9 @@ class Provider:
                     self.close_connection = True
 
             def answer(self, answer):
+                if not answer.status:
+                    self.close_connection = True
+                    return
                 self.send_response(answer.status)
                 self.send_header("content-type", answer.kind)
                 self.send_header("content-length", str(len(answer.body) + (10**6 if answer.cut or answer.hold else 0)))

@@ -124,10 +124,17 @@ def test_retry_after_is_waited_for_or_reported(provider):
 
 @four
 def test_a_lost_connection_before_the_answer_is_tried_again(provider, call, good):
-    provider.says(
-        Answer(200, b"", cut=True, kind="text/event-stream" if good is streamed else "application/json"), good()
-    )
-    assert call(provider.adapter(), "Hi").text == "Hello"
+    provider.says(Answer(0), Answer(0), good())
+    assert call(provider.adapter(), "Hi").timing.attempts == 3
+
+
+@four
+def test_an_answer_that_began_and_broke_off_is_not_asked_for_again(provider, call, good):
+    kind = "text/event-stream" if good is streamed else "application/json"
+    provider.says(Answer(200, b"", cut=True, kind=kind), good())
+    with pytest.raises(errors.TransportError, match="lost the connection to 127"):
+        call(provider.adapter(), "Hi")
+    assert len(provider.requests) == 1  # it may have been billed
 
 
 @pytest.mark.parametrize("call", [stream, astream])

@@ -94,7 +94,7 @@ def test_a_server_that_sends_nothing_more(serve, fail, answer):
     [
         ("ftp://x/", "cannot send to api.test: "),
         ("http://x:port/", "cannot send to api.test: "),
-        ("http://127.0.0.1:9/", "could not connect to api.test: "),
+        ("http://127.0.0.1:9/", "could not connect to api.test:9: "),
     ],
 )
 def test_requests_that_cannot_be_sent(fail, url, sentence):
@@ -112,9 +112,13 @@ def test_a_header_that_cannot_be_sent_is_not_quoted(serve):
 @pytest.mark.parametrize(
     ("exc", "sentence"),
     [
-        (httpx2.ConnectTimeout, "could not connect to h: timed out after 2 s"),
+        (httpx2.ConnectTimeout, "could not connect to h:80: timed out after 2 s"),
         (httpx2.WriteTimeout, "timed out after 3 s in which h accepted no data of the request"),
-        (httpx2.PoolTimeout, "timed out after 4 s of waiting for a free connection to h"),
+        (
+            httpx2.PoolTimeout,
+            "timed out after 4 s of waiting for a free connection to h: all are in use, and NBKIT_MAX_CONNECTIONS says "
+            "how many there may be",
+        ),
     ],
 )
 def test_other_time_outs(exc, sentence):
@@ -130,12 +134,12 @@ def test_a_failure_without_a_message_is_named():
 @pytest.mark.parametrize(
     ("location", "where"),
     [
-        ("https://evil.test/v1?key=1", "https://evil.test/v1"),
-        ("https://user:pass@evil.test:8443/", "https://evil.test:8443/"),
-        ("https://аpi.test/", "https://xn--pi-6kc.test/"),  # a Cyrillic letter
-        ("/other", "http://api.test/other"),
-        ("http://x:port/", "nowhere"),
-        (None, "nowhere"),
+        ("https://evil.test/v1?key=1", "redirects to https://evil.test/v1"),
+        ("https://user:pass@evil.test:8443/", "redirects to https://evil.test:8443/"),
+        ("https://аpi.test/", "redirects to https://xn--pi-6kc.test/"),  # a Cyrillic letter
+        ("/other", "redirects to http://api.test/other"),
+        ("http://x:port/", "answers with a redirect (HTTP 307) that names no usable address"),
+        (None, "answers with a redirect (HTTP 307) that names no usable address"),
     ],
 )
 def test_a_redirect_names_both_hosts(location, where):
@@ -147,7 +151,7 @@ def test_a_redirect_names_both_hosts(location, where):
 
     with httpx2.Client(transport=httpx2.MockTransport(answer)) as client:
         error = redirect_error(client.post("http://api.test/v1"))
-    assert error.message == f"api.test redirects to {where}; nbkit does not follow redirects: check the base URL"
+    assert error.message == f"api.test {where}; nbkit does not follow redirects: check the base URL"
     assert (error.status, seen) == (307, ["api.test"])
 
 

@@ -258,7 +258,7 @@ def test_a_silent_server_is_left(serve):
 
 def test_hosts_that_do_not_respond():
     for url, what in (
-        ("http://127.0.0.1:9/cat?key=secret", "could not connect to 127.0.0.1: "),
+        ("http://127.0.0.1:9/cat?key=secret", "could not connect to 127.0.0.1:9: "),
         ("http://nobody.invalid/cat?key=secret", "the image at nobody.invalid: unknown host"),
         (f"http://{'a' * 300}.test/?key=secret", "unknown host"),
     ):
