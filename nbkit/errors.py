@@ -2,6 +2,7 @@
 
 NbkitError
 ├── ConfigError                      a setting, a row of the overrides file or an address is wrong
+│   ├── ArgumentError                an argument of the wrong type (TypeError); says what was expected
 │   ├── ApiKeyNotFoundError          none of the provider's key variables is set
 │   └── UntrustedEndpointError       the catalog would send a call to a host that was not reviewed
 ├── CatalogError                     models.dev's data could not be read
@@ -35,6 +36,10 @@ class NbkitError(Exception):
 
 class ConfigError(NbkitError):
     """A setting, a row of the overrides file or an endpoint's address is wrong."""
+
+
+class ArgumentError(ConfigError, TypeError):
+    """An argument of a public function has the wrong type; the message says what was expected and what was given."""
 
 
 class ApiKeyNotFoundError(ConfigError):
@@ -99,7 +104,18 @@ class ConversationError(NbkitError, ValueError):
 
 
 class UnsupportedFeatureError(NbkitError):
-    """The model cannot do what the request needs. Raised before anything is sent."""
+    """The model cannot do what the request needs. Raised before anything is sent.
+
+    `model`: the model id. `feature`: what it lacks, as the capability is called (`vision`, `tools`), the media type
+    that it does not read, or `strict` for a request that would have to be changed; "" where it has no name.
+    """
+
+    def __init__(self, message: str, *, model: str = "", feature: str = "") -> None:
+        super().__init__(message)
+        self.model, self.feature = model, feature
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self), {**vars(self)})
 
 
 class AnswerFormatError(NbkitError, ValueError):
@@ -182,8 +198,8 @@ class AdapterError(NbkitError):
         return _rebuild, (type(self), self.message, {**vars(self)})
 
 
-def _rebuild(kind: type[AdapterError], message: str, state: dict[str, Any]) -> AdapterError:
-    """Unpickle an AdapterError: keyword arguments do not survive Exception's own __reduce__."""
+def _rebuild(kind: type[NbkitError], message: str, state: dict[str, Any]) -> NbkitError:
+    """Unpickle an error: keyword arguments do not survive Exception's own __reduce__."""
     error = kind(message)
     vars(error).update(state)
     return error

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from nbkit.arguments import describe as describe_value
 from nbkit.choose.frame import build_frame, catalog
-from nbkit.errors import CatalogError
+from nbkit.errors import ArgumentError, CatalogError
 from nbkit.modelsdev.fetch import MAX_BYTES, decode
 from nbkit.modelsdev.records import RATES
 from nbkit.modelsdev.snapshot import BUNDLED, Snapshot, read
@@ -114,6 +115,9 @@ def _describe(source: Source, rows: pd.DataFrame) -> dict[str, Any]:
 def _read(source: Source) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
         return source
+    if not isinstance(source, str | Path):
+        expected = '"current", "bundled", "cached", a path or a DataFrame of the catalog'
+        raise ArgumentError(f"changes(): expected {expected}, got {describe_value(source)}")
     if source == "current":
         return catalog()
     if source == "bundled":

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from nbkit.arguments import check_arguments
 from nbkit.choose.frame import build_frame
 from nbkit.modelsdev.snapshot import Meta, build
 from nbkit.providers.local_servers import find_local_models
 
 
+@check_arguments
 def local_models(ports: Mapping[str, int] | None = None, *, seconds: float = 1.0) -> pd.DataFrame:
     """Find the models that Ollama, LM Studio, llama.cpp and vLLM serve on this machine: catalog rows of cost 0.
 

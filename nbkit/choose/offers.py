@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.arguments import read_model
 from nbkit.billing.money import blend_prices
 from nbkit.choose.frame import catalog
 from nbkit.errors import ModelNotFoundError
@@ -38,7 +39,7 @@ def offers(model: str) -> pd.DataFrame:
 
     Raises ModelNotFoundError where the catalog has no model of this name, or several.
     """
-    canonical, made_by, name = _identify(model)
+    canonical, made_by, name = _identify(read_model(model))
     rows = catalog()
     match = _match_rows(rows, canonical, made_by, name)
     offered = rows[match != ""].assign(match=match[match != ""])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.arguments import check_arguments
 from nbkit.billing.money import blend_prices
 from nbkit.choose.abilities import COLUMNS_BY_WORD
 from nbkit.choose.frame import catalog
@@ -31,6 +32,7 @@ _COLUMNS = frozenset(  # columns of the catalog that a search reads
 _HINT = 0.1  # what a name counts that says what the model can do: "kimi thinking"
 
 
+@check_arguments
 def search(text: str, frame: pd.DataFrame | None = None, limit: int | None = 50) -> pd.DataFrame:
     """Search the rows of the catalog, or of `frame`, for a description in words.
 

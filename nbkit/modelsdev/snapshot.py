@@ -149,7 +149,7 @@ class Snapshot:
         row = self._row.get(model_id)
         if row is None:
             return None
-        fields = {name: column[row] for name, column in self._columns.items()}
+        fields = {name: column.values[column.codes[row]] for name, column in self._columns.items()}
         rates = {rate: price for name, rate in _PRICES.items() if (price := fields.pop(name)) is not None}
         return Record(rates=rates, **fields)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from nbkit.arguments import check_arguments
 from nbkit.billing.money import format_usd
 from nbkit.choose.abilities import ABILITIES
 from nbkit.choose.estimate import estimate
@@ -46,6 +47,7 @@ _CAPABILITIES = (
 )
 
 
+@check_arguments
 def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, log: bool = False) -> Chart:
     """Draw the cost of a workload, in USD, as bars: the cheapest `count` models, the cheapest on top.
 
@@ -80,6 +82,7 @@ def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, 
     )
 
 
+@check_arguments
 def prices(frame: pd.DataFrame, title: str | None = None, *, by: str = "vendor", by_context: bool = True) -> Chart:
     """Draw input price against output price, in USD per million tokens, on logarithmic axes.
 
@@ -106,6 +109,7 @@ def prices(frame: pd.DataFrame, title: str | None = None, *, by: str = "vendor",
     )
 
 
+@check_arguments
 def history(frame: pd.DataFrame, title: str | None = None, *, price: str = "input_cost", by: str = "family") -> Chart:
     """Draw price against release date, with a line along the cheapest price so far.
 
@@ -115,6 +119,7 @@ def history(frame: pd.DataFrame, title: str | None = None, *, price: str = "inpu
     return _draw_frontier(frame, "release_date", price, by, title)
 
 
+@check_arguments
 def context(frame: pd.DataFrame, title: str | None = None, *, price: str = "input_cost", by: str = "vendor") -> Chart:
     """Draw price against context, with a line along the cheapest model that has at least that much context.
 
@@ -124,6 +129,7 @@ def context(frame: pd.DataFrame, title: str | None = None, *, price: str = "inpu
     return _draw_frontier(frame, "context", price, by, title)
 
 
+@check_arguments
 def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 30) -> Chart:
     """Draw the abilities of the first `count` models: a dot is yes, a dash no, ? where models.dev does not say."""
     require_columns(frame, "name", "provider", *_CAPABILITIES)
@@ -161,6 +167,7 @@ def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 
     )
 
 
+@check_arguments
 def conversation(
     frame: pd.DataFrame,
     turns: int = 10,
@@ -287,8 +294,9 @@ def _explain_missing_price(frame: pd.DataFrame, price: str) -> dict[str, Any]:
     """Mark the rows without a price to draw, by reason; a workload that a model cannot read has a cost nevertheless."""
     if price != "cost" or "note" not in frame.columns:
         return mark_unpriced(frame, price)
-    too_long = frame["note"].astype("str").str.startswith("longer")  # as `nbkit.estimate` words it
-    return {"that read less than the prompt": too_long.fillna(False)} | mark_unpriced(frame, price)
+    notes = frame["note"].astype("str").fillna("")  # as `nbkit.estimate` words them
+    reasons = {"that read less than the prompt": "longer", "that do not read and write text": "does not read"}
+    return {reason: notes.str.startswith(note) for reason, note in reasons.items()} | mark_unpriced(frame, price)
 
 
 def _label_price(price: str) -> str:

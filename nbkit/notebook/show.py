@@ -15,6 +15,7 @@ import pandas as pd
 from IPython import get_ipython
 from IPython.display import display, update_display
 
+from nbkit.arguments import check_arguments
 from nbkit.billing.money import format_usd
 from nbkit.choose.abilities import ABILITIES, SUMMARY
 from nbkit.choose.columns import COLUMNS
@@ -28,6 +29,8 @@ _COLUMNS = ("name", "provider", "input_cost", "output_cost", "context", "abiliti
 _HEADINGS = {"name": "model", "release_date": "released"}
 _CATALOG = {column.name for column in COLUMNS}
 _MOST = 120  # characters of a cell
+_NONE = ("status", "tiers", "modes", "experimental", "why_not")
+"""Columns in which a missing value says that there is none; without a status a model is generally available."""
 # Without the style, commas part the labels; with it, borders do, and the commas are for screen readers.
 _STYLE = (
     "<style>.nbk-table td{white-space:nowrap}"
@@ -38,6 +41,7 @@ _STYLE = (
 _NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or two prices in a line become a formula
 
 
+@check_arguments
 def show(frame: pd.DataFrame, columns: Sequence[str] | None = None, limit: int = 50) -> None:
     """Display rows of the catalog as a table, in their order; outside of IPython print them.
 
@@ -125,7 +129,7 @@ def _text(name: str, row: Mapping[Any, Any]) -> str:
         return ", ".join(ABILITIES[flag].label for flag in SUMMARY if flag in row and _is_true(row[flag]))
     value = row.get("provider_name", row[name]) if name == "provider" else row[name]
     if pd.api.types.is_scalar(value) and pd.isna(value):
-        return "" if name == "status" else "unknown"  # without a status it is generally available
+        return "" if name in _NONE else "unknown"
     return _format(name, value) if pd.api.types.is_scalar(value) or value else ""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nbkit.errors import ApiKeyNotFoundError, ConfigError
 from nbkit.modelsdev.records import Provider
 from nbkit.providers.tables import table
+from nbkit.settings import Scoped
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -40,6 +41,10 @@ _SCHEMES = {
 }
 
 
+_loaded: Scoped[dict[str, tuple[str, bool]]] = Scoped(dict, copy=dict)
+"""The variables of a `.env` file that was loaded: the value, and whether it wins over the environment's."""
+
+
 def key_variables(env: Iterable[str]) -> tuple[str, ...]:
     """Choose those of a provider's variables that may hold its key: the others hold hosts, accounts and regions."""
     return tuple(name for name in env if name.endswith(_KEY_ENDINGS) and name not in _NO_HEADER)
@@ -52,7 +57,18 @@ def has_key(provider: Provider) -> bool:
 
 def is_set(variables: Iterable[str]) -> bool:
     """Tell whether one of the environment variables is set."""
-    return any(os.environ.get(name) for name in variables)
+    return any(read_variable(name) for name in variables)
+
+
+def read_variable(name: str) -> str:
+    """Return the value of a variable: that of the environment, else the one that `load_env` read; "" without any."""
+    value, wins = _loaded().get(name, ("", False))
+    return value if wins else os.environ.get(name, "") or value
+
+
+def remember_variables(values: Mapping[str, str], *, override: bool) -> None:
+    """Keep variables of a file for this process; with `override` they win over the environment's."""
+    _loaded().update({name: (value, override) for name, value in values.items()})
 
 
 def authorize(
@@ -70,7 +86,7 @@ def authorize(
 
     if api_key is None and scheme == "none":
         return None
-    key = api_key or next((SecretStr(os.environ[name]) for name in variables if os.environ.get(name)), None)
+    key = api_key or next((SecretStr(value) for name in variables if (value := read_variable(name))), None)
     scheme, _, service = scheme.partition(":")
     if not key and scheme == "aws":
         from nbkit.http.signing import aws_auth
@@ -97,8 +113,9 @@ def fill(template: str, provider: str, environment: Mapping[str, str] | None = N
     names = dict.fromkeys(VARIABLE.findall(template))
     if secrets := [name for name in names if SECRET.search(name)]:
         raise ConfigError(f"{provider}: {' and '.join(secrets)} is a secret and is not filled in: {template}")
-    known = {**os.environ, **_read_configured(names)} if environment is None else environment
-    values = {name: _find_value(name, known) for name in names}
+    configured = _read_configured(names)
+    look = (lambda name: configured.get(name) or read_variable(name)) if environment is None else environment.get
+    values = {name: _find_value(name, look) for name in names}
     if missing := dict.fromkeys(_find_source(name) for name in names if not values[name]):
         raise ConfigError(f"{provider}: its address is {template}: set {' and '.join(missing)}, or pass base_url=")
     whole = template.startswith("${")  # the variable holds the scheme too
@@ -118,12 +135,12 @@ def _read_configured(names: Iterable[str]) -> dict[str, str]:
     return {"AWS_REGION": read_region() or ""}
 
 
-def _find_value(name: str, environment: Mapping[str, str]) -> str:
+def _find_value(name: str, look: Callable[[str], str | None]) -> str:
     """Find the value of a variable, of one that stands for it, or what follows from another; "" where none is set."""
     row = table("variables").get(name, {})
-    if value := next((environment[one] for one in (name, *row.get("instead", ())) if environment.get(one)), None):
+    if value := next((value for one in (name, *row.get("instead", ())) if (value := look(one))), None):
         return value.strip().removeprefix("https://").rstrip("/")
-    source = _find_value(row["of"], environment) if "of" in row else ""
+    source = _find_value(row["of"], look) if "of" in row else ""
     return row["values"].get(source) or row["otherwise"].format(source) if source else ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from nbkit.arguments import check_arguments
 from nbkit.errors import AdapterError, ConfigError, ProviderNotSupportedError
 from nbkit.http.bounded import read_limited
 from nbkit.http.clients import sync_client
@@ -18,7 +18,7 @@ from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
 from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.protocols import PROTOCOLS
-from nbkit.providers.credentials import authorize, key_variables
+from nbkit.providers.credentials import authorize, read_variable, key_variables
 from nbkit.providers.endpoints import Endpoint, resolve_endpoint
 from nbkit.providers.registered import find_registered, list_registered
 from nbkit.providers.routes import find_route
@@ -42,6 +42,7 @@ class _Result:
     detail: str
 
 
+@check_arguments
 def health(providers: Iterable[str] | None = None, *, seconds: float = 5.0) -> pd.DataFrame:
     """Ask the providers that have a key, or need none, for the list of their models, which is free.
 
@@ -86,7 +87,9 @@ def _list_endpoints(chosen: list[str] | None) -> Iterator[Endpoint | _Result]:
 def _list_models(snapshot: Snapshot) -> Iterator[tuple[Record, Callable[[], str] | None]]:
     """List one model of each provider, and its registered address; the first whose endpoint has a list, if any has."""
     own = list_registered()
-    yield from ((registered.records[0], registered.address) for registered in own.values())
+    for registered in own.values():
+        first = next(iter(registered.models.values()))
+        yield first.record, first.address
     chosen: dict[str, tuple[Record, bool]] = {}
     for model_id in snapshot.ids:
         provider = model_id.partition("/")[0]
@@ -130,7 +133,8 @@ def _check(endpoint: Endpoint | _Result, seconds: float) -> _Result:
 
 def _ask(endpoint: Endpoint, path: str, seconds: float) -> tuple[str, str]:
     auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, None)
-    client, url = sync_client(endpoint.base_url, auth), urljoin(f"{endpoint.base_url}/", path)
+    base, _, query = endpoint.base_url.partition("?")
+    client, url = sync_client(endpoint.base_url, auth), urljoin(f"{base}/", path) + (query and f"?{query}")
     with client.stream("GET", url, headers=_VERSION | endpoint.headers, timeout=seconds) as response:
         read_limited(response, time.monotonic() + seconds)
     if response.is_success:
@@ -141,4 +145,4 @@ def _ask(endpoint: Endpoint, path: str, seconds: float) -> tuple[str, str]:
 
 
 def _find_variable(names: Iterable[str]) -> str | None:
-    return next((name for name in names if os.environ.get(name)), None)
+    return next((name for name in names if read_variable(name)), None)

@@ -39,7 +39,7 @@ class KnownModels:
     """The texts of the index."""
     index: WordIndex
     places: Mapping[str, int]
-    """By id; the snapshot's where both have it."""
+    """By id."""
 
     def rank(self, text: str, *, unfinished: bool = False) -> list[int]:
         """List the places of the models whose names hold all words of `text`, in the order of `nbkit.search`.
@@ -90,7 +90,8 @@ def load_known_models() -> KnownModels:
 
 def _collect(snapshot: Snapshot, registered: Mapping[str, RegisteredProvider]) -> KnownModels:
     own = build([record for provider in registered.values() for record in provider.records], Meta(url="", date=""))
-    rows = [*_read_rows(own), *_read_rows(snapshot)]
+    replaced = {*own.ids}
+    rows = [*_read_rows(own), *(row for row in _read_rows(snapshot) if row[0] not in replaced)]
     ids, models, deprecated, released, *texts = zip(*rows, strict=True)
     columns = dict(zip(TEXTS, texts, strict=True))
     days = np.array(released, "datetime64[D]")

@@ -40,7 +40,9 @@ def find_local_models(ports: Mapping[str, int], seconds: float) -> list[Record]:
         record
         for server, models in zip(servers, answers, strict=True)
         if models
-        for record in register_provider(_describe(server, models), f"{server.root}{server.base}").records
+        for record in register_provider(
+            _describe(server, models), f"{server.root}{server.base}", source="local"
+        ).records
     ]
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from nbkit.arguments import check_arguments, read_model, read_text, read_truth
 from nbkit.billing.cost import Cost
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
-from nbkit.modelsdev.records import Record
+from nbkit.modelsdev.records import RATES, Record
 from nbkit.modelsdev.snapshot import Meta, Snapshot, build
 from nbkit.providers.capabilities import ModelCapabilities, capabilities_of
 from nbkit.providers.known import known_snapshot
@@ -18,7 +19,7 @@ from nbkit.providers.properties import ModelProperties, read_properties
 from nbkit.providers.registered import find_registered, list_registered_models
 from nbkit.providers.resolve import resolve_model, vendor_of
 from nbkit.providers.routes import find_route
-from nbkit.providers.tables import Row, collect_rows, model_overrides
+from nbkit.providers.tables import Row, collect_rows, model_overrides, protocol_defaults, provider_defaults, user_rows
 from nbkit.providers.trust import find_safe_routes
 from nbkit.providers.vendors import find_vendors, path_of
 
@@ -62,6 +63,13 @@ class ModelFilter:
     provider: str | None = None
     """Who serves the model, by models.dev's id."""
 
+    def __post_init__(self) -> None:
+        if self.provider is not None:
+            read_text(self.provider, "ModelFilter(): provider")
+        for name in ("streaming", "vision", "tools", "temperature"):
+            if (value := getattr(self, f"supports_{name}")) is not None:
+                read_truth(value, f"ModelFilter(): supports_{name}")
+
     def allows(self, capabilities: ModelCapabilities) -> bool:
         """Tell whether a model with these capabilities is wanted; its provider is not looked at."""
         return (
@@ -77,6 +85,7 @@ def get_model(path: str) -> Model:
 
     Raises ModelNotFoundError, with the nearest names, also for a model that the catalog does not list.
     """
+    path = read_model(path)
     resolved = resolve_model(path)
     record, like = stand_in(resolved.provider, resolved.model, resolved.record)
     if record is None:
@@ -84,11 +93,10 @@ def get_model(path: str) -> Model:
         raise ModelNotFoundError(path, resolved.nearest, why=why)
     route = find_route(record.provider, record.model, record, addressed=resolved.address is not None, like=like)
     rows = collect_rows(route.protocol or "", record.provider.id, record.model, like)
-    made_by = vendor_of(record)
-    properties = read_properties(record.open_weights, made_by, rows)
-    return _describe(record, made_by, rows, capabilities_of(record, rows), properties)
+    return _describe(record, rows)
 
 
+@check_arguments
 def find_supported_models(wanted: ModelFilter | None = None) -> list[Model]:
     """Find the models that `get_adapter` can call: those of the catalog, and those registered by now.
 
@@ -102,39 +110,79 @@ def find_supported_models(wanted: ModelFilter | None = None) -> list[Model]:
     return [model for snapshot in snapshots for model in _find_supported(snapshot, wanted)]
 
 
-_FACTS = ("provider", "inputs", "tools", "temperature", "structured_output", "open_weights")
-"""What capabilities and properties are read from, besides the rows about a model."""
+_ABILITIES = ("inputs", "tools", "temperature", "structured_output")
+_PRICES = (*(f"{rate}_cost" for rate in RATES), "tiers", "experimental")
+_ABOUT = ({"capabilities", "assume"}, {"cost", "lanes", "derived"}, {"properties"})
+"""The keys of rows that abilities, price and properties are read from."""
+_OTHERS = ("model", "open_weights", "context", "max_output", "knowledge", "release_date", "last_updated")
 
 
 def _find_supported(snapshot: Snapshot, wanted: ModelFilter) -> Iterator[Model]:
-    """Find the models of a snapshot that are callable and wanted; those of the same facts are described once."""
-    shared: dict[tuple[Any, ...], tuple[list[Row], ModelCapabilities, ModelProperties]] = {}
-    facts = zip(find_vendors(snapshot).codes, *(snapshot.factor(name).codes for name in _FACTS), strict=True)
-    rows = zip(snapshot.ids, find_safe_routes(snapshot).rows, find_vendors(snapshot).rows, facts, strict=True)
+    """Find the models of a snapshot that are callable and wanted.
+
+    What follows from the same facts and the same rows of the tables is computed once, and shared.
+    """
+    shared: dict[Any, Any] = {}
+    about = _Rows()
     prefix = f"{wanted.provider}/" if wanted.provider else ""
-    for model_id, route, made_by, fact in rows:
-        record = None if route.why_not or not model_id.startswith(prefix) else snapshot.record(model_id)
-        if record is None:
+    columns = zip(
+        *(snapshot.ids, find_safe_routes(snapshot).rows, find_vendors(snapshot).rows),
+        *(_list_codes(snapshot, _ABILITIES), _list_codes(snapshot, _PRICES)),
+        *(snapshot.values(name) for name in _OTHERS),
+        strict=True,
+    )
+    for model_id, route, made_by, abilities, prices, model, public, context, longest, *days in columns:
+        if route.why_not or not model_id.startswith(prefix):
             continue
-        own, like = model_overrides(model_id), ""
-        if any("same_as" in row for row in own):
-            record, like = stand_in(record.provider, record.model, record)
-        key = (route.protocol, *fact, *map(id, own))
-        if record and key not in shared:
-            about = collect_rows(route.protocol or "", record.provider.id, record.model, like)
-            properties = read_properties(record.open_weights, made_by, about)
-            shared[key] = about, capabilities_of(record, about), properties
-        if record and wanted.allows(shared[key][1]):
-            yield _describe(record, made_by, *shared[key])
+        rows, able, priced, own, twin = about.find(route.protocol or "", model_id)
+        if twin:
+            if wanted.allows((described := get_model(model_id)).capabilities):
+                yield described
+            continue
+        if (ability := (abilities, able)) not in shared:
+            shared[ability] = capabilities_of(snapshot.record(model_id), rows)
+        if not wanted.allows(shared[ability]):
+            continue
+        if (price := (prices, priced)) not in shared:
+            shared[price] = find_cost(snapshot.record(model_id), rows)
+        if (kind := (public, made_by, own)) not in shared:
+            shared[kind] = read_properties(public, made_by, rows)
+        provider = model_id.partition("/")[0]
+        yield Model(model, made_by, provider, shared[price], context, longest, shared[ability], shared[kind], *days)
 
 
-def _describe(
-    record: Record,
-    made_by: str,
-    rows: Iterable[Mapping[str, Any]],
-    capabilities: ModelCapabilities,
-    properties: ModelProperties,
-) -> Model:
+def _list_codes(snapshot: Snapshot, names: Iterable[str]) -> Iterator[tuple[int, ...]]:
+    """List, for each model, the positions of its values in these columns: the same ones for the same values."""
+    return zip(*(snapshot.factor(name).codes for name in names), strict=True)
+
+
+class _Rows:
+    """The rows of the tables about a model, and which of them say something of its abilities, its price and itself."""
+
+    def __init__(self) -> None:
+        self._common: dict[tuple[str, str], list[Row]] = {}
+        self._protocols: dict[str, Row] = {}
+        self._user = user_rows("models")
+        self._known: dict[tuple[int, ...], tuple[Any, ...]] = {}
+
+    def find(self, protocol: str, model_id: str) -> tuple[Any, ...]:
+        """Find the rows that say something, as `collect_rows` does; keys of those that are about abilities, price and
+        properties; and whether one says that the model is the same as another.
+        """
+        provider = model_id.partition("/")[0]
+        if (protocol, provider) not in self._common:
+            spoken = self._protocols.setdefault(protocol, protocol_defaults(protocol))
+            self._common[protocol, provider] = [row for row in (spoken, provider_defaults(provider)) if row]
+        rows = self._common[protocol, provider] + model_overrides(model_id, self._user)
+        key = tuple(map(id, rows))
+        if key not in self._known:
+            about = (tuple(id(row) for row in rows if keys & row.keys()) for keys in _ABOUT)
+            self._known[key] = (rows, *about, any("same_as" in row for row in rows))
+        return self._known[key]
+
+
+def _describe(record: Record, rows: list[Row]) -> Model:
+    made_by = vendor_of(record)
     return Model(
         name=record.model,
         vendor_name=made_by,
@@ -142,8 +190,8 @@ def _describe(
         cost=find_cost(record, rows),
         context_length=record.context,
         completion_length=record.max_output,
-        capabilities=capabilities,
-        properties=properties,
+        capabilities=capabilities_of(record, rows),
+        properties=read_properties(record.open_weights, made_by, rows),
         knowledge_cutoff=record.knowledge,
         release_date=record.release_date,
         last_updated=record.last_updated,

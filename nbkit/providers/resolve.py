@@ -1,20 +1,26 @@
-"""From a model's name to its record: models.dev's ids, the seed's paths, bare model names, and registered providers."""
+"""From a model's name to its record: models.dev's ids, the seed's paths, bare model names, registered models, and the
+names that other libraries have for providers (`aliases.toml`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf
 
+from nbkit.arguments import read_model
 from nbkit.billing.money import blend_prices
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
-from nbkit.modelsdev.records import Provider, Record
+from nbkit.modelsdev.records import CatalogWarning, Provider, Record
 from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.providers.credentials import has_key
+from nbkit.providers.known import known_snapshot
 from nbkit.providers.registered import RegisteredProvider, find_registered
 from nbkit.providers.spelling import find_own_providers, find_vendor, normalize
+from nbkit.providers.tables import table
 from nbkit.providers.vendors import record_path, vendor
 
 
@@ -28,7 +34,15 @@ class ResolvedModel:
     record: Record | None
     """None for a model that the catalog does not know."""
     address: Callable[[], str] | None = None
-    """The base URL of a provider that was registered with one."""
+    """The base URL of a model that was registered with one."""
+    nearest: tuple[str, ...] = ()
+    """For a name that its provider does not list, the ids of the listed models of which it may be a misspelling."""
+
+    def warn_of_typo(self) -> None:
+        """Warn (CatalogWarning) where the name is so near to listed ones that it is likely a misspelling."""
+        if self.nearest:
+            text = f"{self.provider.id} lists no model {self.model!r}; did you mean {', '.join(self.nearest)}?"
+            warnings.warn(f"{text} It is called as it is written.", CatalogWarning, stacklevel=3)
 
 
 _FEW = 6  # names in an error
@@ -37,41 +51,70 @@ _FEW = 6  # names in an error
 def resolve_model(name: str, *, anywhere: bool = False) -> ResolvedModel:
     """Find the model that `name` means: an id, a path, or a bare model, which its own vendor serves or one provider.
 
-    Case and separators count only where they tell two models apart. An id comes before a path of the same letters. A
-    model that models.dev does not list at its provider is resolved all the same, without a record; so is one of an
-    unknown provider with `anywhere` (a base URL is given), where names are taken as they are written. Raises
-    ModelNotFoundError with the nearest names, or with those among which the name does not decide.
+    Case and separators count only where they tell two models apart. A registered model comes before models.dev's, an id
+    before a path of the same letters. A model that models.dev does not list at its provider is resolved all the same,
+    without a record; so is one of an unknown provider with `anywhere` (a base URL is given), where names are taken as
+    they are written. Raises ModelNotFoundError with the nearest names, or with those among which the name does not
+    decide.
     """
+    snapshot, name = current_snapshot(), _replace_alias(read_model(name))
     provider_id, _, model = name.partition("/")
     own = find_registered(provider_id)
-    if own is not None and model:
-        return _resolve_registered(name, own)
-    snapshot = current_snapshot()
+    if registered := _find_own(name, own):
+        return registered
+    if own is not None and model and not anywhere and provider_id not in snapshot.providers:
+        raise _not_found(name, provider_id)  # a provider of one's own lists all that it has
     if exact := snapshot.record(name):
-        return ResolvedModel(exact.provider, exact.model, exact)
+        return _as_listed(exact)
     by_path = snapshot.record(f"{provider_id}/{model.partition('/')[2]}")
     if by_path and record_path(by_path) == name:
-        return ResolvedModel(by_path.provider, by_path.model, by_path)
+        return _as_listed(by_path)
     listed = (provider for provider in snapshot.distinct("provider") if provider.id == provider_id.strip().lower())
     if model and (provider := next(listed, None)):
-        record = None if anywhere else _find_similar(provider, model, snapshot)
-        return ResolvedModel(provider, record.model if record else model, record)
+        record = None if anywhere else _find_similar(provider.id, model, _find_by_last_part(model, snapshot))
+        near = () if record or anywhere else find_nearest(f"{provider.id}/{model}")
+        return ResolvedModel(provider, record.model if record else model, record, nearest=near)
     if anywhere and model:
         unlisted = Provider(provider_id, provider_id, "@ai-sdk/openai-compatible", None, (), None)
         return ResolvedModel(unlisted, model, None)
     record = _choose_offer(name)
-    return ResolvedModel(record.provider, record.model, record)
+    return _find_own(record.id, find_registered(record.provider.id)) or _as_listed(record)
 
 
-def find_candidates(name: str) -> list[Record]:
-    """Find the models that a bare name, or one with its vendor before it, may mean, at every provider."""
+def find_candidates(name: str, snapshot: Snapshot | None = None) -> list[Record]:
+    """Find the models that a bare name, or one with its vendor before it, may mean, at every provider.
+
+    `snapshot`: where to look; by default at models.dev's models and the registered ones.
+    """
     prefix, _, _ = name.strip().rpartition("/")
     made_by = find_vendor(prefix)
     return [
         record
-        for record in _find_by_last_part(name, current_snapshot())
+        for record in _find_by_last_part(name, snapshot or known_snapshot())
         if not prefix or normalize(record.model) == normalize(name) or vendor_of(record) == made_by
     ]
+
+
+def find_nearest(model_id: str) -> tuple[str, ...]:
+    """Find the listed models of the same provider of which an id may be a misspelling, the nearest first.
+
+    At most 3: the names differ by one or two letters, and have the same digits, as another version is no misspelling.
+    """
+    from rapidfuzz.distance import OSA  # a name that is listed does without
+
+    provider, _, model = model_id.partition("/")
+    wanted, digits = normalize(model), _list_digits(model)
+    allowed = 2 if len(wanted) >= 8 else 1
+    near = []
+    for listed in known_snapshot().ids:
+        if listed.startswith(f"{provider}/") and _list_digits(listed[len(provider) + 1 :]) == digits:
+            distance = OSA.distance(wanted, normalize(listed[len(provider) + 1 :]), score_cutoff=allowed)
+            near += [(distance, listed)] if 0 < distance <= allowed else []
+    return tuple(listed for _, listed in sorted(near)[:3])
+
+
+def _list_digits(name: str) -> str:
+    return "".join(filter(str.isdigit, name))
 
 
 def vendor_of(record: Record) -> str:
@@ -79,36 +122,65 @@ def vendor_of(record: Record) -> str:
     return vendor(record.canonical, record.model, record.provider)
 
 
-def _resolve_registered(name: str, own: RegisteredProvider) -> ResolvedModel:
-    """Find a model of a registered provider, which lists all that it has."""
+def _replace_alias(name: str) -> str:
+    """Replace another library's name for a provider, and for a vendor behind it, by models.dev's.
+
+    A provider that models.dev lists or that was registered keeps its name.
+    """
+    provider, slash, model = name.partition("/")
+    alias = table("aliases")["providers"].get(provider.strip().lower())
+    if not slash or alias is None or provider in current_snapshot().providers or find_registered(provider):
+        return name
+    vendor, slash, rest = model.partition("/")
+    return f"{alias}/{table('aliases')['vendors'].get(vendor, vendor)}{slash}{rest}"
+
+
+def _as_listed(record: Record) -> ResolvedModel:
+    return ResolvedModel(record.provider, record.model, record)
+
+
+def _find_own(name: str, own: RegisteredProvider | None) -> ResolvedModel | None:
+    """Find a registered model: by its id, by its path, else one whose name is the same but for case and separators."""
+    if own is None:
+        return None
     provider, _, model = name.partition("/")
-    for record in own.records:
-        if model == record.model or name == record_path(record):
-            return ResolvedModel(record.provider, record.model, record, own.address)
-    raise _not_found(name, provider)
+    record = own.models[model].record if model in own.models else None
+    record = record or next((record for record in own.records if record_path(record) == name), None)
+    if record is None and current_snapshot().record(name) is None:
+        record = _find_similar(provider, model, own.records)
+    return replace(_as_listed(record), address=own.models[record.model].address) if record else None
 
 
-def _find_similar(provider: Provider, model: str, snapshot: Snapshot) -> Record | None:
-    """Find the one model of a provider whose name differs in case, separators or a prefix that is left out only."""
-    wanted = normalize(model)
+def _find_similar(provider: str, model: str, records: Iterable[Record]) -> Record | None:
+    """Find the one model of a provider whose name differs in case, separators, or a prefix that is left out or stands
+    for its vendor, only.
+    """
+    wanted, (prefix, _, last) = normalize(model), model.rpartition("/")
     records = [
         record
-        for record in _find_by_last_part(model, snapshot)
-        if record.provider.id == provider.id
-        and wanted
-        in (normalize(record.model), _last_part(record.model), normalize(record_path(record)).partition("/")[2])
+        for record in records
+        if record.provider.id == provider
+        and (
+            wanted in (normalize(record.model), _last_part(record.model), _normal_path(record))
+            or (find_vendor(prefix) == vendor_of(record) and normalize(last) == _last_part(record.model))
+        )
     ]
     records = [record for record in records if normalize(record.model) == wanted] or records
     if len(records) > 1:
         few = ", ".join(record.id for record in records[:_FEW])
-        why = f"{len(records)} models of {provider.id} go by {model!r}: name one of {few}"
+        why = f"{len(records)} models of {provider} go by {model!r}: name one of {few}"
         raise ModelNotFoundError(model, why=why)
     return next(iter(records), None)
 
 
+def _normal_path(record: Record) -> str:
+    return normalize(record_path(record)).partition("/")[2]
+
+
 def _choose_offer(name: str) -> Record:
     """Choose what a bare name means: the vendor's own offer, or the only one."""
-    candidates = find_candidates(name)
+    # what was registered is looked at last, so that it does not change what a name meant before
+    candidates = find_candidates(name, current_snapshot()) or find_candidates(name)
     own: dict[str, list[tuple[int, Record]]] = {}
     for record in candidates:
         made_by = vendor_of(record)
@@ -158,7 +230,7 @@ def _find_by_last_part(name: str, snapshot: Snapshot) -> list[Record]:
     return [record for record in records if record is not None]
 
 
-@lru_cache(1)
+@lru_cache(2)
 def _rows_by_last_part(snapshot: Snapshot) -> dict[str, list[int]]:
     models = snapshot.factor("model")
     names = [_last_part(model) for model in models.values]

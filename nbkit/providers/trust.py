@@ -12,22 +12,26 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
+from nbkit.arguments import check_arguments
 from nbkit.errors import ConfigError, UntrustedEndpointError
 from nbkit.files import check_owner, write_atomically
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider, Record
-from nbkit.modelsdev.snapshot import BUNDLED, Snapshot, read
+from nbkit.modelsdev.snapshot import BUNDLED, Factor, Snapshot, read
 from nbkit.providers.credentials import SECRET, VARIABLE
-from nbkit.providers.registered import list_registered
-from nbkit.providers.routes import Route, find_route
+from nbkit.providers.registered import is_registered, list_registered_models
+from nbkit.providers.routes import Route, find_route, find_routes
+from nbkit.providers.tables import user_rows
 from nbkit.settings import settings
 
+_LABEL = r"(?:[a-z0-9-]|\$\{[A-Z0-9_]+\})+"
+_PLAIN = re.compile(
+    rf"https://((?!.*xn--){_LABEL}(?:\.{_LABEL})*\.[a-z]+)(?:/(?:[a-zA-Z0-9_~/.-]|\$\{{[A-Z0-9_]+\}})*)?"
+)
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 _CREDENTIALS = {"aws": "AWS credentials", "google": "Google credentials"}  # what a scheme uses where no key is set
 _KEY_SCHEMES = {"aws": "bearer", "google": "x-goog-api-key"}  # the same provider's scheme for a key alone
@@ -42,6 +46,7 @@ class Trusted:
     variables: tuple[str, ...] = ()
 
 
+@check_arguments
 def trust(provider: str, *, forget: bool = False) -> Trusted:
     """Let a provider that is not as it came with nbkit have your calls and key at the hosts that the catalog names now.
 
@@ -63,17 +68,16 @@ def trust(provider: str, *, forget: bool = False) -> Trusted:
     return trusted
 
 
-def restrict_route(provider: str, route: Route, *, given: bool, keyed: bool) -> Route:
+def restrict_route(provider: str, model: str, route: Route, *, given: bool, keyed: bool) -> Route:
     """Keep only those variables and credentials of a route that may be sent to its host. Raises UntrustedEndpointError.
 
     `given`: the caller names the host. `keyed`: the caller passes a key; it may go to the same hosts only, because such
     a key often comes from the environment too. A provider that needs no key is checked as well: otherwise it could get
-    what is meant for a server on this machine. A registered provider is the user's own and may have everything.
+    what is meant for a server on this machine. A registered model is the user's own and may have everything.
     """
-    if provider in list_registered():
+    if is_registered(provider, model):
         return route
-    reviewed = list(_list_routes(provider, _sample_bundled_records().get(provider, ())))
-    hosts, names = _list_hosts(reviewed), _list_names(reviewed)
+    hosts, names = _review(provider, _user_text())
     own = _read_file().get(provider, Trusted(provider))
     host = find_host(route.address or "")
     allowed = (names if given or host in hosts else set()) | set(own.variables if given or host in own.hosts else ())
@@ -92,6 +96,66 @@ def restrict_route(provider: str, route: Route, *, given: bool, keyed: bool) -> 
     return replace(route, variables=variables, auth=auth)
 
 
+def find_safe_routes(snapshot: Snapshot) -> Factor:
+    """Find the route to every model of a snapshot; where a call would raise UntrustedEndpointError, `why_not` says so.
+
+    The bundled snapshot is the one that was reviewed.
+    """
+    if snapshot.meta.source == "bundled":
+        return find_routes(snapshot)
+    return _find_safe_routes(snapshot, (_user_text(), tuple(list_registered_models()), _stamp()))
+
+
+@lru_cache(1)
+def _find_safe_routes(snapshot: Snapshot, made_of: tuple[str, object, float]) -> Factor:
+    routes = find_routes(snapshot)
+    first_rows: dict[int, int] = {}
+    for row, code in enumerate(routes.codes):
+        first_rows.setdefault(code, row)
+    safe = list(routes.values)
+    for code, row in first_rows.items():
+        provider, _, model = snapshot.ids[row].partition("/")
+        if not safe[code].why_not and safe[code] not in _list_reviewed(provider, made_of[0]):
+            try:
+                restrict_route(provider, model, safe[code], given=False, keyed=False)
+            except UntrustedEndpointError as untrusted:
+                safe[code] = replace(safe[code], why_not=_explain(untrusted))
+            except ConfigError as broken:  # the user's file: a call says so, too
+                safe[code] = replace(safe[code], why_not=str(broken))
+    return Factor(safe, routes.codes)
+
+
+def _explain(untrusted: UntrustedEndpointError) -> str:
+    """Say in one sentence why a model is not called until its provider is trusted."""
+    if not untrusted.shipped:
+        news = "new"
+    elif untrusted.host in untrusted.shipped:
+        news = f"wants {' and '.join(untrusted.variables) or 'other credentials'}"
+    else:
+        news = f"moved to {untrusted.host}"
+    return (
+        f"{news} since this release: nbkit.trust({untrusted.provider!r}) lets calls and your key go to {untrusted.host}"
+    )
+
+
+def _stamp() -> float:
+    """Return the time of the last change of the user's file; 0 without one."""
+    try:
+        return _path().stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def list_news(snapshot: Snapshot) -> tuple[list[str], list[str]]:
+    """List the providers that came since this release of nbkit, and those that moved: none of them is called yet."""
+    closed = {}
+    for model_id, route in zip(snapshot.ids, find_safe_routes(snapshot).rows, strict=True):
+        if "nbkit.trust(" in route.why_not:
+            closed[model_id.partition("/")[0]] = True
+    shipped = _sample_bundled_records()
+    return [name for name in closed if name not in shipped], [name for name in closed if name in shipped]
+
+
 def find_host(address: str) -> str | None:
     """Find the host of a base URL, in the form in which hosts are compared; None where no key may be sent there.
 
@@ -99,19 +163,40 @@ def find_host(address: str) -> str | None:
     with `http://` in front), and to no address with a user, query or fragment. `${NAME}` stays as it is; one that
     stands for the whole URL is the host.
     """
+    if plain := _PLAIN.fullmatch(address):  # most of them: httpx2, 70 ms of CPU, is not needed to read these
+        return plain[1].lower()
+    import httpx2
+
     whole = re.match(r"\$\{\w+\}(?=/|$)", address, re.ASCII)
     try:
         url = httpx2.URL(f"https://host{address[whole.end() :]}" if whole else address)
     except httpx2.InvalidURL:
         return None
-    plain = url.scheme == "http" and _LOOPBACK.fullmatch(url.host)
-    if not url.host or url.userinfo or set("?#\\") & set(address) or not (url.scheme == "https" or plain):
+    local = url.scheme == "http" and _LOOPBACK.fullmatch(url.host)
+    if not url.host or url.userinfo or set("?#\\") & set(address) or not (url.scheme == "https" or local):
         return None
     host = url.netloc.decode("ascii")
-    return whole[0] if whole else f"http://{host}" if plain else host
+    return whole[0] if whole else f"http://{host}" if local else host
 
 
 # ---- what is reviewed
+
+
+@lru_cache(512)
+def _review(provider: str, user_text: str) -> tuple[set[str], set[str]]:
+    """Collect the hosts of a provider that were reviewed, and what may be sent there."""
+    routes = _list_reviewed(provider, user_text)
+    return _list_hosts(routes), _list_names(routes)
+
+
+@lru_cache(512)
+def _list_reviewed(provider: str, _user_text: str) -> list[Route]:
+    """List the routes to a provider's models that were reviewed; anew where the user's rows have changed."""
+    return list(_list_routes(provider, _sample_bundled_records().get(provider, ())))
+
+
+def _user_text() -> str:
+    return repr([user_rows("providers"), user_rows("models")])
 
 
 def _list_routes(provider: str, records: Sequence[Record]) -> Iterator[Route]:

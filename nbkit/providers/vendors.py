@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from nbkit.modelsdev.records import Provider, Record
+from nbkit.modelsdev.snapshot import Factor, Snapshot
 from nbkit.providers.tables import table, user_rows
 
 
@@ -38,9 +39,18 @@ def _infer(model: str) -> str | None:
     prefix, slash, _ = model.partition("/")
     if slash and (vendor := rules["spelling"].get(prefix)):
         return str(vendor)
-    if match := _pattern().search(model.rpartition("/")[2]):
-        return str(list(rules["patterns"].values())[int((match.lastgroup or "v0")[1:])])
+    if vendor := _match_shipped(model.rpartition("/")[2]):
+        return vendor
     return prefix if slash and prefix not in rules["hosts"]["names"] else None
+
+
+@cache
+def _match_shipped(name: str) -> str | None:
+    """Find the vendor by nbkit's patterns; hosts put many things before the same name."""
+    match = _pattern().search(name)
+    return (
+        str(list(table("vendor_mappings")["patterns"].values())[int((match.lastgroup or "v0")[1:])]) if match else None
+    )
 
 
 @cache
@@ -51,9 +61,29 @@ def _pattern() -> re.Pattern[str]:
     return re.compile(f"(?<![a-z])(?:{'|'.join(groups)})")
 
 
+def find_vendors(snapshot: Snapshot) -> Factor:
+    """Find the vendor of every model of a snapshot: the same as `vendor` for each."""
+    patterns = user_rows("vendors")
+    return _find_vendors(snapshot, tuple(patterns.items()))
+
+
+@lru_cache(2)
+def _find_vendors(snapshot: Snapshot, patterns: tuple[tuple[str, str], ...]) -> Factor:
+    canonical, providers = snapshot.factor("canonical"), snapshot.factor("provider")
+    named = [name and name.partition("/")[0] for name in canonical.values]
+    vendors = (
+        (patterns and match_vendor(model, dict(patterns))) or named[code] or infer_vendor(model, providers.values[host])
+        for code, model, host in zip(canonical.codes, snapshot.values("model"), providers.codes, strict=True)
+    )
+    positions: dict[str, int] = {}
+    codes = [positions.setdefault(vendor, len(positions)) for vendor in vendors]
+    return Factor(list(positions), codes)
+
+
 def is_chinese(made_by: str) -> bool | None:
-    """Tell whether a vendor is a Chinese one; None where the vendor is not known."""
-    return None if made_by == "unknown" else made_by in table("vendor_mappings")["countries"]["china"]
+    """Tell whether a vendor is a Chinese one; None where the tables do not say where it is."""
+    countries = table("vendor_mappings")["countries"]
+    return True if made_by in countries["china"] else False if made_by in countries["elsewhere"] else None
 
 
 def path_of(provider: str, made_by: str, model: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 import nbkit
 from nbkit.choose.frame import build_frame
-from nbkit.errors import ModelNotFoundError, ProviderNotSupportedError
+from nbkit.errors import ProviderNotSupportedError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider
 from nbkit.modelsdev.snapshot import Meta, build
@@ -85,44 +85,46 @@ def test_each_row_has_the_route_of_the_call(users, registered, users_file, unreg
         own = register_provider(provider, "http://127.0.0.1:1/v1" if addressed else None)
         frames.append(build_frame(build(own.records, Meta("", "2026-09-30"))))
     frames[0] = nbkit.load_catalog()
+    assert set(frames[0].index) >= {model_id for frame in frames for model_id in frame.index}
     callable_ids = []
     for frame in frames:
         facts = frame[["protocol", "callable", "why_not"]].astype(object).where(frame.notna(), None)
         for row in facts.itertuples():
             route = route_of_call(row.Index)
-            expected = (
-                (route.protocol, not route.why_not, route.why_not or None) if route else (None, False, NOT_LISTED)
-            )
-            assert tuple(row) == (row.Index, *expected)
+            assert tuple(row) == (row.Index, route.protocol, not route.why_not, route.why_not or None)
             callable_ids += [row.Index] if row.callable else []
     supported = [f"{model.provider_name}/{model.name}" for model in nbkit.AdapterFactory.get_supported_models()]
     assert set(supported) - set(nbkit.demo_models().index) == set(callable_ids)
-    assert (len(set(supported)), len(frames[0])) == (len(supported), 8337)
-
-
-NOT_LISTED = "a provider of this name was registered in this process, without this model"
+    assert len(set(supported)) == len(supported)
+    assert len(frames[0]) == 8337 + (10 if registered else 0)  # two of the twelve are models.dev's, too
 
 
 def route_of_call(model_id):
-    """The route by which get_adapter calls a model; None where it does not find one of that id."""
-    try:
-        resolved = resolve_model(model_id)
-    except ModelNotFoundError:
-        return None
+    """The route by which get_adapter calls a model."""
+    resolved = resolve_model(model_id)
     return find_route(resolved.provider, resolved.model, resolved.record, addressed=resolved.address is not None)
 
 
-def test_a_registered_provider_changes_the_rows_of_its_name(unregistered):
+def test_registered_models_are_rows_beside_those_of_models_dev(unregistered):
+    """S4: registering adds; it hides nothing."""
     before = nbkit.catalog
     register_provider(REGISTERED[0][0], "http://127.0.0.1:1/v1")
-    assert nbkit.catalog is before  # models.dev does not list it
     register_provider(REGISTERED[3][0], "http://127.0.0.1:1/v1")
     after = nbkit.catalog
-    assert nbkit.catalog is after
-    rows = after[after.provider == "groq"]
-    assert rows.index[rows.callable].tolist() == ["groq/openai/gpt-oss-120b"]
-    assert set(rows.why_not.dropna()) == {NOT_LISTED}
-    assert before[before.provider == "groq"].callable.all()
+    assert nbkit.catalog is after is not before
+    assert after.index.is_unique
+    assert set(after.index) == {*before.index, "newco/m", "newco/own", "groq/m", "groq/own"}
+    assert after[after.provider == "groq"].callable.all()
+    assert after.attrs["registered"] == {"newco": "registered", "groq": "registered"}
+    assert "registered" not in before.attrs
+    assert nbkit.get_adapter("groq/m").endpoint.base_url == "http://127.0.0.1:1/v1"
+    assert nbkit.get_adapter("groq/llama-3.3-70b-versatile").endpoint.base_url == "https://api.groq.com/openai/v1"
+    register_provider({"id": "newco", "models": {"n": {"tool_call": True}}}, "http://127.0.0.1:2/v1")
+    addresses = [nbkit.get_adapter(name).endpoint.base_url for name in ("newco/m", "newco/n")]
+    assert addresses == ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"]
+    for name in ("newco/m", "groq/own", "groq/openai/gpt-oss-120b"):
+        assert name in nbkit.search(name.replace("/", " "), limit=None).index
+        assert name in set(nbkit.load_catalog().index)
 
 
 def test_each_row_has_its_vendor_and_path():

@@ -89,7 +89,7 @@ def test_every_kind_of_change(files):
         ("acme/free", "repriced", "input_cost", 0.0, 1.0, None),
         ("acme/priced", "repriced", "input_cost", None, 1.0, None),
         ("acme/priced", "repriced", "output_cost", None, 2.0, None),
-        ("acme/tiered", "repriced", "tiers", (), (tier,), None),
+        ("acme/tiered", "repriced", "tiers", None, json.dumps([tier]), None),
         ("acme/smarter", "changed", "status", None, "beta", None),
         ("acme/smarter", "changed", "context", 200_000, 400_000, 100.0),
         ("acme/smarter", "changed", "max_output", 64_000, None, None),

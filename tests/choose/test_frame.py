@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -59,7 +60,6 @@ FULL = {
     "toggle": True,
     "budget_min": 0,
     "budget_max": 32_768,
-    "interleaved": "reasoning_content",
     "text_in": True,
     "image_in": True,
     "audio_in": False,
@@ -72,37 +72,33 @@ FULL = {
     "pdf_out": False,
     "description": "A model",
     "provider_name": "Acme",
-    "npm": "@ai-sdk/anthropic",
     "api": "https://other.acme.test",
-    "shape": "responses",
     "env": "ACME_API_KEY",
-    "doc": "https://acme.test/docs",
     "modes": "fast",
-    "experimental": {"modes": {"fast": {"cost": {"input": 8}}}},
-    "headers_body": {"headers": {"x-mode": "fast"}, "body": {"speed": "fast"}},
+    "experimental": '{"modes": {"fast": {"cost": {"input": 8}}}}',
     "vendor": "acme",
     "path": "acme/acme/vendor/alpha:free@v1~x",
     "protocol": "openai-responses",
     "callable": True,
     "has_key": False,
+    "is_nsfw": False,
 }
 
 
 def test_each_column_is_that_of_the_row(small):
     row = small.loc["acme/vendor/alpha:free@v1~x"]
     assert {name: row[name] for name in FULL} == FULL
-    assert set(small.columns) - set(FULL) == {"tiers", "max_output", "why_not"}
-    assert pd.isna(row["max_output"])
-    assert [tier["size"] for tier in row["tiers"]] == [32_000, 200_000]
+    assert set(small.columns) - set(FULL) == {"tiers", "max_output", "why_not", "chinese", "gdpr_compliant"}
+    assert row[["max_output", "chinese", "gdpr_compliant"]].isna().all()
+    assert [tier["size"] for tier in json.loads(row["tiers"])] == [32_000, 200_000]
 
 
 def test_unknown_facts_are_missing_and_flags_are_false(small):
     row = small.loc["9.bare/Gamma"]
     flags = {name for name in small.columns if small[name].dtype == bool}
     assert not any(row[name] for name in flags)
-    known = {name for name in small.columns if name not in flags and name != "tiers" and not pd.isna(row[name])}
-    assert known == {"provider", "provider_name", "model", "name", "npm", "env", "vendor", "path", "why_not"}
-    assert row["tiers"] == ()
+    known = {name for name in small.columns if name not in flags and not pd.isna(row[name])}
+    assert known == {"provider", "provider_name", "model", "name", "env", "vendor", "path", "why_not"}
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
@@ -119,7 +115,7 @@ def test_the_whole_catalog(catalog):
     assert catalog.provider.nunique() == 225
     sonnet = catalog.loc["anthropic/claude-sonnet-5-5"]
     assert (sonnet.input_cost, sonnet.output_cost, sonnet.cache_read_cost, sonnet.cache_write_cost) == (2, 10, 0.2, 2.5)
-    assert (sonnet.context, sonnet["name"], sonnet.npm) == (1_000_000, "Claude Sonnet 5.5", "@ai-sdk/anthropic")
+    assert (sonnet.context, sonnet["name"]) == (1_000_000, "Claude Sonnet 5.5")
     assert pd.isna(sonnet.api)
     # counted in models.dev's own file
     assert catalog.vision.sum() == 4918
@@ -129,9 +125,8 @@ def test_the_whole_catalog(catalog):
     assert catalog.temperature.isna().sum() == 537
     assert catalog.context.isna().sum() == 148
     assert catalog.max_output.isna().sum() == 214
-    assert (catalog.tiers.str.len() > 0).sum() == 609
+    assert catalog.tiers.notna().sum() == 609
     assert catalog.shape == (8337, len(COLUMNS))
-    assert catalog["shape"].notna().sum() == 45
 
 
 def test_it_filters_like_any_frame(catalog):

@@ -40,11 +40,13 @@ def test_a_registered_provider_is_known_at_once(unregistered, seller, row):
         nbkit.get_adapter("zoo/tigger")
 
 
-def test_a_registered_provider_suggests_its_own_models_only(unregistered, seller, row):
-    register_provider(seller({"gpt-of-ours": row()}, id="openai"), "http://127.0.0.1:9")
+def test_a_provider_of_ones_own_suggests_its_own_models_only(unregistered, seller, row):
+    register_provider(seller({"gpt-of-ours": row()}, id="our-ai"), "http://127.0.0.1:9")
     with pytest.raises(nbkit.errors.ModelNotFoundError) as caught:
-        nbkit.get_adapter("openai/gpt-5")
-    assert caught.value.nearest == ("openai/gpt-of-ours",)
+        nbkit.get_adapter("our-ai/gpt-5")
+    assert caught.value.nearest == ("our-ai/gpt-of-ours",)
+    register_provider(seller({"gpt-of-ours": row()}, id="openai"), "http://127.0.0.1:9")
+    assert nbkit.get_adapter("openai/gpt-5").endpoint.base_url == "https://api.openai.com/v1"
 
 
 def test_the_vendors_first_choice_is_suggested():
