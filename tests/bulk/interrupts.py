@@ -21,7 +21,8 @@ def call_when_main_waits(function):
 
 
 def interrupt_when_main_waits():
-    """Press Ctrl-C, so to speak."""
+    """Press Ctrl-C, so to speak. A shell that started us in the background has switched it off."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return call_when_main_waits(lambda: os.kill(os.getpid(), signal.SIGINT))
 
 
