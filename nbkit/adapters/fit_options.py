@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 from nbkit.conversation.completion import Change
-from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry
+from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, ImageEntry, TextEntry
 from nbkit.conversation.options import ExecuteOptions
-from nbkit.conversation.turns import Conversation, Turn
+from nbkit.conversation.turns import AnyTurn, Conversation, FunctionCallTurn, ToolsCallTurn, Turn
 from nbkit.errors import ConfigError, UnsupportedFeatureError
+from nbkit.protocols.writing import fit_budget
 from nbkit.providers.capabilities import ModelCapabilities, ReasoningControl, Tolerance
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -27,23 +28,46 @@ _READS: dict[
 
 def check_capabilities(conversation: Conversation, options: ExecuteOptions, can: ModelCapabilities, model: str) -> None:
     """Raise UnsupportedFeatureError for what the model cannot do, and nothing can stand in for."""
-    if not conversation.turns:
-        raise UnsupportedFeatureError(f"{model}: the conversation is empty")
+    if all(map(_is_empty, conversation)):
+        where = ": turn 0 has no content" if conversation.turns else ""
+        raise UnsupportedFeatureError(f"{model}: the conversation is empty{where}", model=model, feature="empty")
     if options.tools and not can.supports_tools:
-        raise UnsupportedFeatureError(f"{model} does not call tools; catalog[catalog.tools] lists models that do")
+        message = f"{model} does not call tools; catalog[catalog.tools] lists models that do"
+        raise UnsupportedFeatureError(message, model=model, feature="tools")
     if options.tool_choice not in ("auto", "none", "required", None):
         names = [tool.name for tool in options.tools or ()]
         if names and options.tool_choice not in names:
             raise ConfigError(f"tool_choice: unknown tool {options.tool_choice!r}; the tools are {', '.join(names)}")
     if (options.n or 1) > 1 and not can.supports_n:
-        raise UnsupportedFeatureError(f"{model} gives one answer per call, not n={options.n}: call it several times")
+        message = f"{model} gives one answer per call, not n={options.n}: call it several times"
+        raise UnsupportedFeatureError(message, model=model, feature="n")
     for index, turn in enumerate(conversation):
         for entry in turn.entries:
             flag, what, where = _READS.get(type(entry), ("", "", ""))
             if flag and not getattr(can, flag):
                 raise UnsupportedFeatureError(
-                    f"{model} does not read {what} (turn {index}); {where} lists models that do"
+                    f"{model} does not read {what} (turn {index}); {where} lists models that do",
+                    model=model,
+                    feature=flag.removeprefix("supports_"),
                 )
+
+
+def _is_empty(turn: AnyTurn) -> bool:
+    """Tell whether a turn has neither text, other than white space, nor media nor calls."""
+    calls = isinstance(turn, ToolsCallTurn | FunctionCallTurn)
+    return not calls and all(isinstance(entry, TextEntry) and not entry.text.strip() for entry in turn.entries)
+
+
+def list_losses(conversation: Conversation, options: ExecuteOptions, takes: Tolerance) -> frozenset[str]:
+    """List the options of a call that a model does not take, and the media that it does not read."""
+    can = takes.capabilities
+    dropped = takes.drop | (set() if can.supports_user else {"user"})
+    lost = {name for name in dropped - {"strict"} if getattr(options, name) is not None}
+    if (options.n or 1) > 1 and not can.supports_n:
+        lost.add("n")
+    kinds: set[type[ContentEntry]] = {type(entry) for turn in conversation for entry in turn.entries}
+    lost |= {_READS[kind][1] for kind in kinds if kind in _READS and not getattr(can, _READS[kind][0])}
+    return frozenset(lost)
 
 
 def fit_options(
@@ -58,6 +82,7 @@ def fit_options(
         fitting.values["n"] = None
     _fit_temperature(fitting, takes)
     _fit_limit(fitting, takes.max_output)
+    _fit_stop(fitting, takes)
     _fit_tools(fitting, can)
     _fit_schemas(fitting, takes.schema_drop)
     _fit_reasoning(fitting, takes)
@@ -121,6 +146,24 @@ def _fit_limit(fitting: _Fitting, most: int | None) -> None:
     limit = fitting["max_tokens"]
     if limit is not None and most is not None and limit > most:
         fitting.change("clamped", "max_tokens", f"the model writes at most {most} tokens", most)
+
+
+def _fit_stop(fitting: _Fitting, takes: Tolerance) -> None:
+    """Leave out stop sequences that are refused: empty ones everywhere, blank ones and too many where a row says so."""
+    stops: tuple[str, ...] = fitting["stop"] or ()
+    blank = takes.capabilities.supports_blank_stop
+    kept = tuple(text for text in dict.fromkeys(stops) if text and (blank or text.strip()))
+    left_out = [text for text in dict.fromkeys(stops) if text not in kept]
+    if left_out:
+        why = "a stop sequence must not be white space alone" if any(left_out) else "a stop sequence must not be empty"
+        what = "stop" if not kept else f"stop {', '.join(map(repr, left_out))}"
+        fitting.changes.append(Change("dropped", what, why))
+    if takes.stop_max is not None and len(kept) > takes.stop_max:
+        why = f"the model takes {takes.stop_max} stop sequences: the first ones"
+        fitting.changes.append(Change("clamped", "stop", why))
+        kept = kept[: takes.stop_max]
+    if stops:
+        fitting.values["stop"] = kept or None
 
 
 def _fit_tools(fitting: _Fitting, can: ModelCapabilities) -> None:
@@ -190,6 +233,22 @@ def _fit_reasoning(fitting: _Fitting, takes: Tolerance) -> None:
         within = min(max(budget, control.min_budget or 0), control.max_budget or budget)
         if within != budget:
             fitting.change("clamped", "reasoning_budget", f"the model takes {within} tokens", within)
+        _leave_room(fitting, takes, control.min_budget)
+    return None
+
+
+def _leave_room(fitting: _Fitting, takes: Tolerance, smallest: int | None) -> None:
+    """Leave room for the answer where the tokens of reasoning count as a part of `max_tokens`."""
+    budget, limit = fitting["reasoning_budget"], fitting["max_tokens"]
+    if limit is None or takes.budget_apart:
+        return None
+    within, least = fit_budget(budget, limit), max(takes.budget_min or 1, smallest or 1)
+    if within < min(least, budget):
+        why = f"it takes {least} tokens, and of the {limit} of max_tokens some are needed for the answer"
+        return fitting.drop("reasoning_budget", why)
+    if within < budget:
+        why = f"a part of max_tokens, of which some are left for the answer: {within}"
+        fitting.change("clamped", "reasoning_budget", why, within)
     return None
 
 

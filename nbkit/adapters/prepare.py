@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nbkit.adapters.fit_options import check_capabilities, fit_options
+from nbkit.adapters.fit_context import fit_context
+from nbkit.adapters.fit_options import check_capabilities, fit_options, list_losses
+from nbkit.adapters.fit_tools import fit_tools
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ImageEntry
+from nbkit.conversation.encodable import find_foreign, make_encodable
+from nbkit.conversation.fit_media import check_media, fit_media
 from nbkit.conversation.options import DEPRECATED, ExecuteOptions
+from nbkit.conversation.tool_turns import check_outputs
 from nbkit.conversation.transforms import fit_turns
 from nbkit.conversation.turns import Conversation
-from nbkit.errors import UnsupportedFeatureError
+from nbkit.errors import ConfigError, ConversationError, UnsupportedFeatureError
 from nbkit.protocols import protocol
 from nbkit.protocols.wire import WireRequest
 from nbkit.protocols.writing import merge
 from nbkit.providers.endpoints import Endpoint
+
+_ALWAYS = frozenset({"function_calls", "whole_calls", "empty_lists"})
+"""The transforms that every conversation goes through."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header's name, RFC 9110
+_FRAMING = ("content-length", "transfer-encoding", "connection")
+_LOSSLESS = ("renamed",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,10 @@ class Prepared:
     options: ExecuteOptions
     stream: bool
     changes: tuple[Change, ...]
+    endpoint: Endpoint
+    """Where it is sent: the model's usual endpoint, or one with another protocol, which has options that are needed."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Name of a tool as it is sent -> the caller's, where they differ."""
     wanted: tuple[str, ...] = ()
     """Addresses of images, where the model takes images as data only."""
     request: WireRequest = field(default_factory=lambda: WireRequest("", {}))
@@ -38,21 +54,66 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     Raises ConversationError, ConfigError (an unknown option) and UnsupportedFeatureError, all before anything is sent.
     With `strict` the latter also for anything that would be dropped, clamped or transformed.
     """
-    conversation, requested = Conversation(conversation), ExecuteOptions.of(options)
+    requested = ExecuteOptions.of(options)
+    conversation, requested, made_encodable = _make_encodable(Conversation(conversation), requested)
     old = [Change("renamed", name, f"deprecated: {new}") for name, new in DEPRECATED.items() if name in options]
-    can = endpoint.tolerance.capabilities
+    check_outputs(conversation)
+    conversation, typed = fit_media(conversation)
+    endpoint, rerouted = _choose_endpoint(endpoint, conversation, requested)
+    takes = endpoint.tolerance
+    can = takes.capabilities
     check_capabilities(conversation, requested, can, endpoint.id)
-    conversation, fitting, changes = fit_options(conversation, requested, endpoint.tolerance)
-    conversation, transformed = fit_turns(conversation, {"function_calls", "tools_later", *can.list_missing()})
+    check_media(conversation, takes.media_types, endpoint.id)
+    conversation, fitting, trimmed = fit_context(conversation, requested, takes, endpoint.model)
+    conversation, fitting, changes = fit_options(conversation, fitting, takes)
+    conversation, transformed = fit_turns(conversation, _ALWAYS | can.list_missing())
+    if not conversation.turns:
+        raise UnsupportedFeatureError(f"{endpoint.id}: the conversation is empty", model=endpoint.id, feature="empty")
+    conversation, fitting, names, renamed = fit_tools(conversation, fitting, takes.tool_names)
     streams = can.supports_streaming and (can.supports_json_streaming or not fitting.response_format)
     if stream and not streams:
         transformed += (Change("transformed", "stream", "the model does not stream this: it comes in one piece"),)
     wanted = () if can.supports_image_urls else _list_addresses(conversation)
     if wanted:
         transformed += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
-    prepared = Prepared(conversation, fitting, stream and streams, (*old, *changes, *transformed), wanted)
-    _refuse_losses(prepared.changes, fitting, endpoint)
-    return prepared if wanted else _encode(prepared, endpoint)
+    all_changes = (*old, *made_encodable, *typed, *trimmed, *changes, *transformed, *renamed)
+    _refuse_losses(all_changes, fitting, endpoint)
+    prepared = Prepared(conversation, fitting, stream and streams, rerouted + all_changes, endpoint, names, wanted)
+    return prepared if wanted else _encode(prepared)
+
+
+def _make_encodable(
+    conversation: Conversation, options: ExecuteOptions
+) -> tuple[Conversation, ExecuteOptions, tuple[Change, ...]]:
+    """Make every text encodable as UTF-8, and every number finite. Raises ConfigError and ConversationError."""
+    problem: type[ConversationError | ConfigError] = ConversationError
+    try:
+        turns = make_encodable(conversation.turns)
+        problem = ConfigError
+        fitting = make_encodable(options)
+    except ValueError as nested:
+        what = str(nested)
+    else:
+        same = turns is conversation.turns and fitting is options
+        why = "half of a character, NaN or infinity cannot be sent: U+FFFD or null is"
+        changes = () if same else (Change("transformed", "text", why),)
+        return (conversation if turns is conversation.turns else Conversation(turns)), fitting, changes
+    raise problem(f"{'the conversation' if problem is ConversationError else 'an option'}: {what}")
+
+
+def _choose_endpoint(
+    endpoint: Endpoint, conversation: Conversation, options: ExecuteOptions
+) -> tuple[Endpoint, tuple[Change, ...]]:
+    """Choose the protocol that has most of the options: the model's usual one, unless another loses less."""
+    lost = list_losses(conversation, options, endpoint.tolerance)
+    # Newer reasoning models refuse an effort beside tools in chat completions.
+    if not lost or (options.tools and (options.reasoning_effort or options.reasoning_budget)):
+        return endpoint, ()
+    for other in endpoint.others:
+        if (still := list_losses(conversation, options, other.tolerance)) < lost:
+            why = f"{endpoint.protocol} does not take {', '.join(sorted(lost - still))}: sent as {other.protocol}"
+            return other, (Change("transformed", "protocol", why),)
+    return endpoint, ()
 
 
 def supply_media(prepared: Prepared, endpoint: Endpoint, media: Mapping[str, str]) -> Prepared:
@@ -63,25 +124,49 @@ def supply_media(prepared: Prepared, endpoint: Endpoint, media: Mapping[str, str
         else turn
         for turn in prepared.conversation
     ]
-    return _encode(replace(prepared, conversation=Conversation(turns), wanted=()), endpoint)
+    conversation, typed = fit_media(Conversation(turns))
+    check_media(conversation, endpoint.tolerance.media_types, endpoint.id)
+    _refuse_losses(typed, prepared.options, endpoint)
+    return _encode(replace(prepared, conversation=conversation, wanted=(), changes=prepared.changes + typed))
 
 
-def _encode(prepared: Prepared, endpoint: Endpoint) -> Prepared:
-    options = prepared.options
+def _encode(prepared: Prepared) -> Prepared:
+    options, endpoint = prepared.options, prepared.endpoint
     encode = protocol(endpoint.protocol).encode
-    wire = encode(prepared.conversation, options, endpoint.model, endpoint.dialect, prepared.stream)
+    model = make_encodable(endpoint.model)
+    wire = encode(prepared.conversation, options, model, endpoint.dialect, prepared.stream)
     _refuse_losses(wire.changes, options, endpoint)
     body = dict(wire.body)
     for more in (endpoint.body, options.extra_body or {}):
         merge(body, more)
-    headers = wire.headers | endpoint.headers | (options.extra_headers or {})
-    return replace(prepared, request=replace(wire, body=body, headers=headers), changes=prepared.changes + wire.changes)
+    if foreign := find_foreign(body):
+        raise ConfigError(f"{endpoint.id}: the request is not JSON: {foreign}")
+    headers = _check_headers(wire.headers | endpoint.headers | (options.extra_headers or {}))
+    request = replace(wire, body=make_encodable(body), headers=headers)
+    return replace(prepared, request=request, changes=prepared.changes + wire.changes)
+
+
+def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers without white space around their values. Raises ConfigError, which names an illegal one."""
+    checked = {name: value.strip() for name, value in headers.items()}
+    for name, value in checked.items():
+        if not _TOKEN.fullmatch(name):
+            problem = "its name may hold letters, digits and hyphens"
+        elif name.lower() in _FRAMING:
+            problem = "it belongs to the connection"
+        elif not (value.isascii() and value.replace("\t", " ").isprintable()):
+            problem = "its value may hold printable ASCII characters only"
+        else:
+            continue
+        raise ConfigError(f"header {name!r}: {problem}")
+    return checked
 
 
 def _refuse_losses(changes: tuple[Change, ...], options: ExecuteOptions, endpoint: Endpoint) -> None:
-    lossy = [str(change) for change in changes if change.kind != "renamed"]
+    lossy = [str(change) for change in changes if change.kind not in _LOSSLESS]
     if options.strict and lossy:
-        raise UnsupportedFeatureError(f"{endpoint.id}, strict: {'; '.join(lossy)}")
+        message = f"{endpoint.id}, strict: {'; '.join(lossy)}"
+        raise UnsupportedFeatureError(message, model=endpoint.id, feature="strict")
 
 
 def _list_addresses(conversation: Conversation) -> tuple[str, ...]:

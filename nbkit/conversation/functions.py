@@ -14,6 +14,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import from_json, to_json
 
 from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, ImageEntry, TextEntry
+from nbkit.conversation.encodable import make_encodable
 from nbkit.conversation.formats import first_problem, json_schema
 from nbkit.conversation.media import attach, is_media
 from nbkit.errors import ConfigError, ConversationError
@@ -80,7 +81,7 @@ def to_content(value: Any) -> str | tuple[ContentEntry, ...]:
         return value.encode(errors="replace").decode()  # file names may hold characters that UTF-8 cannot encode
     parts = value if isinstance(value, list | tuple) else (value,)
     if not any(isinstance(part, _ENTRIES) or _is_media(part) for part in parts):
-        return to_json(value, fallback=_to_plain).decode()
+        return to_json(make_encodable(value), fallback=_to_plain, inf_nan_mode="null").decode()
     return tuple(map(_to_entry, parts))
 
 

@@ -1,21 +1,22 @@
 """Content entries from images, documents and recordings: paths, bytes, figures, PIL images.
 
 The first bytes of a file decide its type, never its name. PIL, matplotlib and IPython are not imported: their values
-are recognized by their methods. A file passed as a path is read at once, because it may change before the conversation
-is sent; nothing else is read from outside.
+are recognized by their methods. PIL alone is, where it is installed and a photo has to be turned upright. A file passed
+as a path is read at once, because it may change before the conversation is sent; nothing else is read from outside.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from nbkit.conversation.content import AudioData, AudioEntry, FileData, FileEntry, ImageEntry, ImageUrl, inline
+from nbkit.conversation.image_headers import read_orientation, read_size
 from nbkit.errors import ConversationError
 
 MAX_BYTES = 20 * 2**20
@@ -44,6 +45,7 @@ _SIGNATURES = tuple(
         (rb"FORM....AIF[FC]", "audio/aiff"),
     )
 )
+_SIZED = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _TO_PNG = "convert it to PNG, or open it with PIL and pass the image"
 _UNSUPPORTED = tuple(
     (re.compile(pattern, re.DOTALL), what)
@@ -61,9 +63,10 @@ _UNSUPPORTED = tuple(
 def attach(value: Any, *, detail: Literal["auto", "low", "high"] | None = None) -> ImageEntry | FileEntry | AudioEntry:
     """Make an image, a PDF or a recording for a turn: `["What is this?", nbkit.attach("cat.png")]`.
 
-    `value` is a path (`Path` or a string), an image's https: URL, a `data:` URL, bytes, a PIL image, a matplotlib
-    figure or axes, or an IPython `display.Image` or `display.Audio`. All but strings can be used in a turn's content
-    directly. `detail` sets the detail in which a model reads an image. A URL is sent as it is; nothing is downloaded.
+    `value` is a path (`Path` or a string, also `~/cat.png` and a file: URL), an image's https: URL, a `data:` URL,
+    bytes, a PIL image, a matplotlib figure or axes, or an IPython `display.Image` or `display.Audio`. All but strings
+    can be used in a turn's content directly. `detail` sets the detail in which a model reads an image. A URL is sent as
+    it is; nothing is downloaded. A photo that was taken with the camera held sideways is turned upright.
 
     Raises ConversationError if the file does not exist, is longer than 20 MiB, has more than 40 megapixels, or has
     another format than PNG, JPEG, GIF, WebP, PDF, WAV, MP3, AAC, FLAC, Ogg, M4A and AIFF.
@@ -71,13 +74,22 @@ def attach(value: Any, *, detail: Literal["auto", "low", "high"] | None = None) 
     if isinstance(value, str):
         if re.match("https?://", value, re.IGNORECASE):
             return ImageEntry(image_url=ImageUrl(url=value, detail=detail))
-        value = _decode_url(value) if value.startswith("data:") else Path(value)
+        value = _decode_url(value) if re.match("data:", value, re.IGNORECASE) else _find_path(value)
     read = next((read for fits, read in _READERS if fits(value)), None)
     if read is None:
         raise ConversationError(f"expected {_EXPECTED}, got {type(value).__name__}")
     data = read(value)
     name = value.name if isinstance(value, Path) else ""
     media_type = inspect(data, name or "the data")
+    if (upright := turn_upright(data)) is not data:
+        data, media_type = upright, inspect(upright, name or "the data")
+    return make_entry(media_type, data, detail=detail, name=name)
+
+
+def make_entry(
+    media_type: str, data: bytes, *, detail: Literal["auto", "low", "high"] | None = None, name: str = ""
+) -> ImageEntry | FileEntry | AudioEntry:
+    """Make the entry for bytes of a known type."""
     kind, _, form = media_type.partition("/")
     if kind == "audio":
         return AudioEntry(input_audio=AudioData(data=b64encode(data).decode(), format=form))
@@ -98,12 +110,12 @@ def inspect(data: bytes, name: str) -> str:
     """
     if len(data) > MAX_BYTES:
         raise ConversationError(f"{name}: longer than {MAX_BYTES // 2**20} MiB")
-    media_type = next((media_type for pattern, media_type in _SIGNATURES if pattern.match(data)), None)
-    if media_type is None:
-        what = next((what for pattern, what in _UNSUPPORTED if pattern.match(data)), "")
+    media_type = recognize(data)
+    if not media_type:
+        what = explain_unsupported(data)
         kinds = "expected PNG, JPEG, GIF, WebP, PDF or a common audio format; pass text as a string"
         raise ConversationError(f"{name}: {what or kinds}")
-    if media_type in _SIZES:
+    if media_type in _SIZED:
         width, height = read_size(data)
         if not width or not height:
             raise ConversationError(f"{name}: a damaged {media_type} without a size in its header")
@@ -112,14 +124,32 @@ def inspect(data: bytes, name: str) -> str:
     return media_type
 
 
-def read_size(data: bytes) -> tuple[int, int]:
-    """Read an image's width and height from its header; (0, 0) if it has none, or is not an image."""
-    media_type = next((media_type for pattern, media_type in _SIGNATURES if pattern.match(data)), "")
+def recognize(data: bytes) -> str:
+    """Recognize the media type by the first bytes; "" for one that models do not read."""
+    return next((media_type for pattern, media_type in _SIGNATURES if pattern.match(data)), "")
+
+
+def explain_unsupported(data: bytes) -> str:
+    """Say what bytes are that models do not read, and what to do; "" where that is not known either."""
+    return next((what for pattern, what in _UNSUPPORTED if pattern.match(data)), "")
+
+
+def turn_upright(data: bytes) -> bytes:
+    """Turn an image as its EXIF orientation says, which most models ignore; the same bytes where it stands upright.
+
+    They also stay as they are without PIL, and where it cannot read them.
+    """
+    width, height = read_size(data)
+    if read_orientation(data) == 1 or width * height > MAX_PIXELS:
+        return data
     try:
-        width, height = _SIZES[media_type](data) if media_type in _SIZES else (0, 0)
-    except struct.error:
-        return 0, 0
-    return width, height
+        from PIL import Image
+    except ImportError:
+        return data
+    try:
+        return _save_image(Image.open(BytesIO(data)))
+    except (OSError, ValueError, SyntaxError):  # what PIL raises for damaged images
+        return data
 
 
 def data_url(media_type: str, data: bytes) -> str:
@@ -141,7 +171,30 @@ def _decode_url(url: str) -> bytes:
 # How values become bytes
 
 
+def _find_path(text: str) -> Path:
+    """Return the path that a string names: a path, or a file: URL of this machine."""
+    if not re.match("file:", text, re.IGNORECASE):
+        return Path(text)
+    from urllib.request import url2pathname  # loads much, and few have such an address
+
+    parts = urlsplit(text)
+    if parts.netloc not in ("", "localhost"):
+        raise ConversationError(f"a file: URL of another machine: {text}")
+    return Path(url2pathname(parts.path))
+
+
+def _expand(path: Path) -> Path:
+    """Put the home directory in the place of a leading `~`."""
+    if not str(path).startswith("~") or path.exists():
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no such user
+        return path
+
+
 def _read_file(path: Path) -> bytes:
+    path = _expand(path)
     problem = "no such file" if not path.exists() else "not a file" if not path.is_file() else ""
     if not problem:
         try:
@@ -193,42 +246,3 @@ _READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], bytes]], ...] = (
     (lambda value: hasattr(value, "to_plotly_json"), _refuse_plotly),
     (lambda value: isinstance(getattr(value, "data", None), bytes), lambda value: bytes(value.data)),  # IPython.display
 )
-
-
-# Sizes of images, from their headers
-
-
-def _read_png(data: bytes) -> tuple[int, ...]:
-    return struct.unpack_from(">II", data, 16)
-
-
-def _read_gif(data: bytes) -> tuple[int, ...]:
-    return struct.unpack_from("<HH", data, 6)
-
-
-def _read_webp(data: bytes) -> tuple[int, ...]:
-    """Read the size of a lossy, a lossless or an extended file (RFC 9649)."""
-    (form,) = struct.unpack_from("4s", data, 12)
-    if form == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    if form == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    width, width_high, height, height_high = struct.unpack_from("<HBHB", data, 24)
-    return (width | width_high << 16) + 1, (height | height_high << 16) + 1
-
-
-def _read_jpeg(data: bytes) -> tuple[int, ...]:
-    """Read the size in the first start-of-frame segment (ITU T.81, B.1.1)."""
-    at = 2
-    for _ in range(10_000):  # more than any file has
-        marker, length = struct.unpack_from(">xBH", data, at)
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
-        at += 1 if marker == 0xFF else 2 + length  # any number of 0xFF may precede a marker
-    return 0, 0
-
-
-_SIZES = {"image/png": _read_png, "image/gif": _read_gif, "image/webp": _read_webp, "image/jpeg": _read_jpeg}

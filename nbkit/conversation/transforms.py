@@ -12,6 +12,7 @@ from typing import Any
 
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ContentEntry, TextEntry
+from nbkit.conversation.tool_turns import NO_OUTPUT, pair_outputs
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import (
     AnyTurn,
@@ -28,9 +29,6 @@ PLACEHOLDER = "."
 """Text of a turn of the user that is added where one is required."""
 CONTINUE = "Continue."
 """Text of a turn of the user that is added behind the assistant's, which must not be the last."""
-NO_OUTPUT = "(no output)"
-"""Text of a tool output that is empty."""
-
 Turns = list[AnyTurn]
 Note = Callable[[str, str, str], None]
 """Function that lists a change: kind, what, why."""
@@ -68,29 +66,6 @@ def _convert_function_calls(turns: Turns, note: Note) -> Turns:
             continue
         note("renamed", "function_call", "deprecated: sent as a tool call")
     return out
-
-
-def _move_outputs(turns: Turns, note: Note) -> Turns:
-    """Move tool outputs right behind the turn with their calls, before any other turns in between."""
-    out: Turns = []
-    for turn in turns:
-        at = len(out)
-        if isinstance(turn, ToolOutputTurn):
-            while at and out[at - 1].role not in ("assistant", "tool"):
-                at -= 1
-            if at < len(out) and (not at or not _makes_call(out[at - 1], turn.tool_call_id)):
-                at = len(out)
-            elif at < len(out):
-                note("transformed", "turns", "a tool output must follow its call: moved before the turns in between")
-        out.insert(at, turn)
-    return out
-
-
-def _makes_call(turn: AnyTurn, call_id: str) -> bool:
-    """Tell whether a turn makes the call, or is the output of another call of the same turn."""
-    if isinstance(turn, ToolsCallTurn):
-        return any(call.id == call_id for call in turn.tool_calls)
-    return isinstance(turn, ToolOutputTurn)
 
 
 def _is_system(turn: AnyTurn) -> bool:
@@ -179,6 +154,54 @@ def _drop_empty(turns: Turns, note: Note) -> Turns:
     return out
 
 
+def _empty_lists(turns: Turns, note: Note) -> Turns:
+    """Write content that is a list of nothing as no text: nobody takes an empty list."""
+    return [
+        turn.model_copy(update={"content": None})
+        if isinstance(turn, ToolsCallTurn) and turn.content == ()
+        else turn.model_copy(update={"content": ""})
+        if isinstance(turn, ToolOutputTurn) and turn.content == ()
+        else Turn(role=turn.role, content="", name=turn.name, reasoning=turn.reasoning)
+        if isinstance(turn, ContentTurn) and not turn.content
+        else turn
+        for turn in turns
+    ]
+
+
+def _drop_marks(turns: Turns, note: Note) -> Turns:
+    """Drop the marks for a cache that needs none, or takes them otherwise."""
+    if any(entry.cache_control for turn in turns for entry in turn.entries):
+        note("dropped", "cache_control", "the provider takes no marks in the content")
+    return [_drop_mark(turn) if any(entry.cache_control for entry in turn.entries) else turn for turn in turns]
+
+
+def _drop_mark(turn: AnyTurn) -> AnyTurn:
+    entries = tuple(entry.model_copy(update={"cache_control": None}) for entry in turn.entries)
+    return turn.model_copy(update={"content": entries})
+
+
+def _fill_null(turns: Turns, note: Note) -> Turns:
+    """Write "" instead of null beside tool calls."""
+    return [
+        turn.model_copy(update={"content": ""}) if isinstance(turn, ToolsCallTurn) and turn.content is None else turn
+        for turn in turns
+    ]
+
+
+def _move_last_system(turns: Turns, note: Note) -> Turns:
+    """Move system turns at the end before the turn that is to be answered."""
+    at = len(turns)
+    while at and _is_system(turns[at - 1]):
+        at -= 1
+    if not at or at == len(turns):
+        return turns
+    before = at - 1
+    while before and turns[before].role == "tool":  # outputs stay behind their calls
+        before -= 1
+    note("transformed", "system turn", "a system turn must not be the last: moved before the turn that is answered")
+    return [*turns[:before], *turns[at:], *turns[before:at]]
+
+
 def _fill_empty_output(turns: Turns, note: Note) -> Turns:
     out: Turns = []
     for turn in turns:
@@ -207,7 +230,7 @@ def _merge(turns: Turns) -> AnyTurn:
     calls = tuple(call for turn in turns for call in getattr(turn, "tool_calls", ()))
     entries = tuple(entry for turn in turns for entry in turn.entries)
     content: Any = entries
-    if all(isinstance(entry, TextEntry) for entry in entries):
+    if all(isinstance(entry, TextEntry) and not entry.cache_control for entry in entries):
         content = "\n\n".join(turn.text for turn in turns if turn.entries)
     if calls:
         return ToolsCallTurn(content=content or None, tool_calls=calls, **fields)
@@ -299,15 +322,19 @@ def _trim(turns: Turns, note: Note) -> Turns:
 
 TRANSFORMS: dict[str, Callable[[Turns, Note], Turns]] = {  # in this order: what one makes is right for the next
     "function_calls": _convert_function_calls,
-    "tools_later": _move_outputs,
+    "whole_calls": pair_outputs,
+    "empty_lists": _empty_lists,
+    "cache_marks": _drop_marks,
     "system": _replace_system,
     "multiple_system": _merge_system,
     "later_system": _replace_later_system,
+    "last_system": _move_last_system,
     "only_system": _replace_lone_system,
     "parallel_calls": _split_calls,
     "output_media": _move_media,
     "empty_content": _drop_empty,
     "empty_output": _fill_empty_output,
+    "null_content": _fill_null,
     "repeating_roles": _merge_repeats,
     "first_assistant": _begin_with_user,
     "only_assistant": _add_user,

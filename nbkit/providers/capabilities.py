@@ -47,11 +47,19 @@ class ModelCapabilities:
     supports_multiple_system: bool = True
     supports_later_system: bool = True
     """System turns that are not at the beginning."""
+    supports_last_system: bool = True
+    """A system turn at the end."""
     supports_only_system: bool = True
     supports_repeating_roles: bool = True
     supports_empty_content: bool = True
     supports_empty_output: bool = True
     """A tool's output may be empty."""
+    supports_null_content: bool = True
+    """Content may be null beside tool calls; otherwise it is an empty text."""
+    supports_cache_marks: bool = True
+    """`cache_control` in the parts of a message's content."""
+    supports_blank_stop: bool = True
+    """Stop sequences of nothing but white space."""
     supports_first_assistant: bool = True
     supports_last_assistant: bool = True
     supports_only_assistant: bool = True
@@ -100,6 +108,18 @@ class Tolerance:
     """The largest temperature; None: not known."""
     temperature_scale: float = 1.0
     """The factor from a temperature on OpenAI's scale, 0 to 2, to one on the model's."""
+    context: int | None = None
+    """Tokens of the model's context, prompt and answer together; None: not known."""
+    stop_max: int | None = None
+    """Most stop sequences; None: not known."""
+    tool_names: str = ""
+    """Regular expression of the names that tools may have; "": any."""
+    media_types: frozenset[str] = frozenset()
+    """The media types that are read; of a kind (image, audio ...) of which none is named, all are."""
+    budget_min: int | None = None
+    """The smallest budget of reasoning, in tokens; None: not known."""
+    budget_apart: bool = False
+    """A budget of reasoning is not a part of `max_tokens`."""
     schema_drop: frozenset[str] = frozenset()
     """Keywords of JSON schema that the model refuses in the schemas of tools and answers."""
     drop: frozenset[str] = frozenset()
@@ -107,6 +127,15 @@ class Tolerance:
 
 
 _READS = ("vision", "pdf", "audio")
+_LIMITS = (
+    "max_output",
+    "temperature_max",
+    "temperature_scale",
+    "stop_max",
+    "tool_names",
+    "budget_min",
+    "budget_apart",
+)
 _TOOLS = ("tools", "tool_choice", "tool_choice_required", "tool_choice_named")
 
 
@@ -122,7 +151,10 @@ def capabilities_of(record: Record | None, rows: Iterable[Mapping[str, Any]] = (
             "supports_temperature": record.temperature is not False,
             "supports_json_schema": record.structured_output is not False,
         } | {f"supports_{name}": record.tools for name in _TOOLS}
+    unsure = record is None or record.structured_output is None
     for row in rows:
+        if unsure and "json_schema" in row.get("assume", {}):
+            flags["supports_json_schema"] = row["assume"]["json_schema"]
         corrections = row.get("capabilities", {})
         if "tools" in corrections:
             flags |= {f"supports_{name}": corrections["tools"] for name in _TOOLS}
@@ -136,16 +168,19 @@ def tolerance_of(record: Record | None, rows: Iterable[Mapping[str, Any]]) -> To
     rows = list(rows)
     drop: set[str] = set()
     schema_drop: set[str] = set()
-    limits: dict[str, Any] = {"max_output": record.max_output if record else None}
+    media_types: set[str] = set()
+    limits: dict[str, Any] = {"max_output": record.max_output, "context": record.context} if record else {}
     for row in rows:
         drop = (drop | set(row.get("drop", ()))) - set(row.get("take", ()))
         schema_drop |= set(row.get("schema_drop", ()))
-        limits |= {name: row[name] for name in ("max_output", "temperature_max", "temperature_scale") if name in row}
+        media_types |= set(row.get("media_types", ()))
+        limits |= {name: row[name] for name in _LIMITS if name in row}
     return Tolerance(
         capabilities=capabilities_of(record, rows),
         reasoning=_reasoning_control(record, rows),
         schema_drop=frozenset(schema_drop),
         drop=frozenset(drop),
+        media_types=frozenset(media_types),
         **limits,
     )
 

@@ -97,12 +97,12 @@ CASES = {
         ["turns"],
     ),
     "a tool's output after other words": (
-        ["tools_later"],
+        ["whole_calls"],
         [assistant(None, tool_calls=[CALL]), user("B"), system("S"), tool("1"), user("C")],
         [assistant(None, tool_calls=[CALL]), tool("1"), user("B"), system("S"), user("C")],
         ["turns"],
     ),
-    "a tool's output without its call": (["tools_later"], [user("B"), tool("1")], [user("B"), tool("1")], []),
+    "a tool's output without its call": (["whole_calls"], [user("B"), tool("1")], [user("B"), tool("1")], []),
     "parallel calls": (
         ["parallel_calls"],
         [assistant("A", tool_calls=[CALL, CALL | {"id": "d"}]), tool("1"), tool("2") | {"tool_call_id": "d"},
@@ -146,6 +146,6 @@ def test_nothing_happens_twice_nor_to_a_model_that_takes_it(given):
 
 
 def test_each_transform_is_a_capability():
-    assert {f"supports_{name}" for name in TRANSFORMS.keys() - {"function_calls", "tools_later"}} <= set(
+    assert {f"supports_{name}" for name in TRANSFORMS.keys() - {"function_calls", "whole_calls", "empty_lists"}} <= set(
         ModelCapabilities.__slots__
     )
