@@ -32,7 +32,8 @@ _MOST_ROWS = 32
 def check_arguments(function: Callable[P, T]) -> Callable[P, T]:
     """Read the arguments of each call as their annotations say. Not for functions that are given a key.
 
-    A traceback shows the values of a frame, and here all arguments are values of one more frame.
+    A traceback shows the values of a frame, and here all arguments are values of one more frame. The function's module
+    begins with `from __future__ import annotations`.
     """
     checked = signature(function)
     name = function.__qualname__.removesuffix(".__init__")
@@ -70,6 +71,11 @@ def describe(value: Any) -> str:
         item = "row" if kind == "DataFrame" else "value"
         size = f" of {len(value):,} {item}{'' if len(value) == 1 else 's'}"
     return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}{size}"
+
+
+def is_table(value: Any) -> bool:
+    """Tell whether a value is a DataFrame, a Series, an Index or pandas' NA: comparing it gives no truth value."""
+    return _is_pandas(value, "DataFrame", "Series", "Index") or type(value).__name__ == "NAType"
 
 
 # Models
@@ -215,6 +221,9 @@ def _read(value: Any, annotation: str, name: str, names: Mapping[str, Any]) -> A
         return value
     if wanted in _READERS:
         return _READERS[wanted](value, name)
-    if isinstance(kind := names.get(wanted), type) and kind is not Any and not isinstance(value, kind):
+    kind = names.get(wanted)
+    if not isinstance(kind, type) or kind is Any or getattr(kind, "_is_protocol", False):
+        return value
+    if not isinstance(value, kind):
         raise ArgumentError(f"{name}: expected a {kind.__name__}, got {describe(value)}")
     return value

@@ -12,12 +12,15 @@ from nbkit.adapters.call import Call
 from nbkit.adapters.prepare import prepare
 from nbkit.adapters.run import MAX_TURNS, AsyncRun, Run
 from nbkit.adapters.stream import AsyncStream, Stream
+from nbkit.arguments import check_arguments
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.http.bounded import aread_limited, read_limited
 from nbkit.http.clients import async_client, sync_client
 from nbkit.http.media import afetch_media, fetch_media
+from nbkit.modelsdev.records import Record
 from nbkit.providers.credentials import authorize
 from nbkit.providers.endpoints import Endpoint
+from nbkit.providers.models import Model, describe_model
 from nbkit.settings import settings
 
 
@@ -30,9 +33,15 @@ class BaseAdapter:
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, name: str = "", api_key: SecretStr | None = None, max_retries: int | None = None
+        self,
+        endpoint: Endpoint,
+        *,
+        name: str = "",
+        api_key: SecretStr | None = None,
+        max_retries: int | None = None,
+        record: Record | None = None,
     ) -> None:
-        self.endpoint = endpoint
+        self.endpoint, self._record = endpoint, record
         self.name = name or endpoint.model
         self.max_retries = settings().max_retries if max_retries is None else max_retries
         self._api_key = api_key
@@ -41,6 +50,11 @@ class BaseAdapter:
     def model_id(self) -> str:
         """`provider/model`."""
         return self.endpoint.id
+
+    @property
+    def model(self) -> Model:
+        """What is known of the model: its cost, lengths, capabilities and properties, as this adapter has them."""
+        return describe_model(self.endpoint, self._record)
 
     def __repr__(self) -> str:
         at = f"{self.endpoint.protocol} at {self.endpoint.base_url}"
@@ -92,6 +106,7 @@ class BaseAdapter:
         """Ask, and get the answer in pieces: `async with adapter.astream(...) as stream: async for chunk in stream`."""
         return AsyncStream(self._call(conversation, options, stream=True))
 
+    @check_arguments
     def run(
         self,
         conversation: Any,
@@ -111,6 +126,7 @@ class BaseAdapter:
         """
         return Run(self, conversation, max_turns, max_cost, options | {"tools": tools})
 
+    @check_arguments
     def arun(
         self,
         conversation: Any,

@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from nbkit.adapters.adapter import BaseAdapter
+from nbkit.arguments import describe, read_count, read_model, read_text
 from nbkit.billing.cost import Cost
+from nbkit.errors import ArgumentError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.endpoints import resolve_endpoint
 from nbkit.providers.models import find_supported_models, get_model
@@ -42,10 +44,23 @@ class AdapterFactory:
         does not know yet is callable, its cost unknown.
         Raises ModelNotFoundError (with the nearest names), ProviderNotSupportedError and ConfigError.
         """
-        secret = None if api_key is None else SecretStr(api_key)
+        secret, kind = (SecretStr(api_key) if isinstance(api_key, str) else None), type(api_key).__name__
         del api_key  # a traceback may print the locals of the frames that raise
+        if secret is None and kind != "NoneType":
+            raise ArgumentError(f"get_adapter(): api_key: expected text, got a value of type {kind}")
+        for name, value in (("base_url", base_url), ("protocol", protocol)):
+            if value is not None:
+                read_text(value, f"get_adapter(): {name}")
+        if max_retries is not None:
+            max_retries = read_count(max_retries, "get_adapter(): max_retries")
+        model = read_model(model, "get_adapter()")
+        same_as = None if same_as is None else read_model(same_as, "get_adapter(): same_as")
         resolved = resolve_model(model, anywhere=base_url is not None)
+        if same_as is None:
+            resolved.warn_of_typo()
         if cost is not None and not isinstance(cost, Cost):
+            if not isinstance(cost, Mapping):
+                raise ArgumentError(f"get_adapter(): cost: expected a dict of prices, got {describe(cost)}")
             check_cost(cost, "cost=")
         record, like = stand_in(resolved.provider, resolved.model, resolved.record, same_as)
         endpoint = resolve_endpoint(
@@ -61,17 +76,22 @@ class AdapterFactory:
             like=like,
         )
         name = resolved.record.name if resolved.record else resolved.model
-        return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries)
+        return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries, record=record)
 
     get_model = staticmethod(get_model)
     get_supported_models = staticmethod(find_supported_models)
 
     @staticmethod
     def register_provider(provider: dict[str, Any], base_url: str | Callable[[], str] | None = None) -> None:
-        """Add a provider, in the form of one value of models.dev's api.json; it wins over models.dev's of the same id.
+        """Add models of a provider, in the form of one value of models.dev's api.json, to those that it has.
 
-        `base_url` may be a function that is called when the first call is made.
+        A model of the same name is replaced. `base_url`, where they are called, may be a function that is called when
+        the first call is made. The models are rows of `nbkit.catalog` from then on.
         """
+        if not isinstance(provider, dict) or not isinstance(provider.get("id"), str):
+            raise ArgumentError(f"register_provider(): expected a dict with an id and models, got {describe(provider)}")
+        if not (base_url is None or isinstance(base_url, str) or callable(base_url)):
+            raise ArgumentError(f"register_provider(): base_url: expected text or a function, got {describe(base_url)}")
         register_provider(provider, base_url)
 
 

@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
+from nbkit.arguments import read_model
 from nbkit.conversation.content import ContentEntry, FileEntry, ImageEntry, TextEntry, inline
-from nbkit.conversation.media import read_size
+from nbkit.conversation.image_headers import read_size
 from nbkit.conversation.tools import Tool
 from nbkit.conversation.turns import AnyTurn, Conversation, FunctionCallTurn, ToolsCallTurn
 
@@ -251,7 +252,7 @@ def count_tokens(conversation: Any, model: str | None = None, *, tools: Iterable
     Raises ConversationError if the conversation cannot be read.
     """
     turns, schemas = Conversation(conversation), [Tool.model_validate(tool) for tool in tools]
-    rules = find_family(model) if model else _OTHERS
+    rules = find_family(read_model(model)) if model is not None else _OTHERS
     spans = [_count(turns, schemas, rules)] + [_count(turns, schemas, Family(claude=2))] * (model is None)
     low, high = min(span.low for span in spans), max(span.high for span in spans)
     tokenizer = _find_tokenizer(rules.encoding)

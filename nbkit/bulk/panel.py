@@ -17,6 +17,7 @@ from typing import Any, Self
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.factory import get_adapter
 from nbkit.adapters.run import MAX_TURNS
+from nbkit.arguments import check_arguments, read_models
 from nbkit.billing.entry import running_cell
 from nbkit.billing.total import RunningTotal, Sum
 from nbkit.bulk import portal
@@ -43,6 +44,7 @@ class Panel:
     `running_total` and `busy` can be read at any time.
     """
 
+    @check_arguments
     def __init__(
         self,
         models: Models,
@@ -82,6 +84,7 @@ class Panel:
         self._turns.stop()
         self._work.submit(self._turns.rest())  # whoever waits afterwards finds the partial answers complete
 
+    @check_arguments
     def wait(self, timeout: float | None = None) -> Self:
         """Wait until all have answered, at most `timeout` seconds (then TimeoutError, and the streams go on).
 
@@ -174,8 +177,8 @@ class Panel:
 
 
 def ensure_adapter(model: str | BaseAdapter) -> BaseAdapter:
-    """Return the adapter of a model id; an adapter as it is. Raises ModelNotFoundError."""
-    return get_adapter(model) if isinstance(model, str) else model
+    """Return the adapter of a model id, or of a row of the catalog; an adapter as it is. Raises ModelNotFoundError."""
+    return model if isinstance(model, BaseAdapter) else get_adapter(model)
 
 
 def read_prompt(prompt: Any) -> Conversation:
@@ -187,9 +190,7 @@ def read_prompt(prompt: Any) -> Conversation:
 
 
 def _make_panes(models: Models) -> list[Pane]:
-    if isinstance(models, str | BaseAdapter):
-        models = [models]
-    adapters = [ensure_adapter(model) for model in models]
+    adapters = [ensure_adapter(model) for model in read_models(models, (str, BaseAdapter))]
     if not adapters:
         raise ConfigError("no model to ask")
     panes: list[Pane] = []

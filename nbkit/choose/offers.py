@@ -11,10 +11,10 @@ from nbkit.arguments import read_model
 from nbkit.billing.money import blend_prices
 from nbkit.choose.frame import catalog
 from nbkit.errors import ModelNotFoundError
-from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
+from nbkit.providers.known import known_snapshot
 from nbkit.providers.resolve import find_candidates, resolve_model, vendor_of
-from nbkit.providers.spelling import has_day, list_spellings, normalize
+from nbkit.providers.spelling import find_own_providers, has_day, list_spellings, loosen, normalize
 
 _COLUMNS = (
     *("provider", "match", "input_cost", "output_cost", "blended_cost", "extra", "plan", "caching", "cache_read_cost"),
@@ -30,8 +30,9 @@ def offers(model: str) -> pd.DataFrame:
 
     - `match`, how the offer was recognized. "canonical": models.dev says that it is this model; variants ("-fast",
       ":free") are among them. "name": models.dev says nothing, and vendor and name agree but for case, separators, a
-      prefix of the vendor or a region, and the day of its release if `model` names none. Offers by name are listed only
-      of providers that have no canonical one.
+      prefix of the vendor, the host or a region, the day of its release if `model` names none, and words that do not
+      tell it from other models of the vendor: its size, "instruct", "fp8". Offers by name are not listed of providers
+      that have a canonical one of this name.
     - `blended_cost`, (3 x input + output) / 4, and `extra`, how many percent that is above the cheapest.
     - `plan`, whether both prices are 0, so that it is free or part of a subscription. Plans have no `extra`; they come
       after the offers that have a price and before those of unknown price.
@@ -48,14 +49,15 @@ def offers(model: str) -> pd.DataFrame:
     paid = price.mask(plan)
     extra = ((paid / paid.min() - 1) * 100).round(1)
     offered = offered.assign(blended_cost=price, extra=extra, plan=plan, caching=offered["cache_read_cost"].notna())
-    order = np.lexsort((offered.index, price, plan + 2 * price.isna()))
+    resold = ~offered["provider"].isin(find_own_providers(made_by))  # of the same price, the vendor's own is first
+    order = np.lexsort((offered.index, resold, price, plan + 2 * price.isna()))
     result: pd.DataFrame = offered[list(_COLUMNS)].iloc[order]
     return result
 
 
 def _identify(model: str) -> tuple[str | None, str, str]:
     """Find the canonical id of a model, None where it has none; its vendor and its name."""
-    canonicals = {normalize(one): one for one in current_snapshot().distinct("canonical") if one}
+    canonicals = {normalize(one): one for one in known_snapshot().distinct("canonical") if one}
     if model in canonicals.values():
         made_by, _, name = model.partition("/")
         return model, made_by, name
@@ -94,13 +96,40 @@ def _find_canonical(record: Record, canonicals: dict[str, str]) -> str | None:
 
 def _match_rows(rows: pd.DataFrame, canonical: str | None, made_by: str, name: str) -> Any:
     """For each row "canonical", "name" or "", as `offers` says in `match`."""
-    match = np.where((rows["canonical"] == canonical) | (rows.index == canonical), "canonical", "").astype(object)
+    named = ((rows["canonical"] == canonical) | (rows.index == canonical)).to_numpy(bool)
+    match = np.where(named, "canonical", "").astype(object)
     dated = has_day(name)
     wanted = list_spellings(name, made_by, dated=dated)
-    uncovered = (rows["vendor"] == made_by) & ~rows["provider"].isin(rows["provider"][match != ""])
+    models, canonicals, providers = (rows[column].to_numpy(object) for column in ("model", "canonical", "provider"))
+    plain = [place for place in np.flatnonzero(named) if wanted & list_spellings(models[place], made_by, dated=dated)]
+    uncovered = (rows["vendor"] == made_by).to_numpy(bool) & ~named & ~np.isin(providers, providers[plain])
+    others = {one for one in canonicals[rows["vendor"] == made_by] if isinstance(one, str)}
+    known = {one: _loosen_all(one, made_by, dated=dated) for one in others}
     for place in np.flatnonzero(uncovered):
-        # a row whose canonical id is of another model is not an offer, even if its name matches
-        names = (rows["model"].iloc[place], rows["canonical"].iloc[place])
-        if all(wanted & list_spellings(one, made_by, dated=dated) for one in names if isinstance(one, str)):
-            match[place] = "name"
+        spellings = list_spellings(models[place], made_by, dated=dated)
+        if isinstance(canonicals[place], str):
+            # a row whose canonical id is of another model is not an offer, even if its name matches
+            same = spellings & wanted and wanted & list_spellings(canonicals[place], made_by, dated=dated)
+        else:
+            same = spellings & wanted or _is_only(canonical, known, _loosen_all(models[place], made_by, dated=dated))
+        match[place] = "name" if same else ""
     return match
+
+
+_Loose = frozenset[tuple[str, frozenset[str]]]
+
+
+def _loosen_all(model: str, made_by: str, *, dated: bool) -> _Loose:
+    return frozenset(map(loosen, list_spellings(model, made_by, dated=dated)))
+
+
+def _is_only(canonical: str | None, known: dict[str, _Loose], names: _Loose) -> bool:
+    """Tell whether a name, but for words that hosts leave out, can only be that of this canonical model."""
+    fitting = {
+        one
+        for one, others in known.items()
+        for stem, sizes in names
+        for other, size in others
+        if stem == other and (not sizes or not size or sizes == size)
+    }
+    return fitting == {canonical}

@@ -27,7 +27,10 @@ from nbkit.providers.search_index import TEXTS, Rows, WordIndex, hold_all, match
 from nbkit.providers.spelling import split_name
 
 _COLUMNS = frozenset(  # columns of the catalog that a search reads
-    (*TEXTS, *chain(*COLUMNS_BY_WORD.values()), "deprecated", "release_date", "context", "input_cost", "output_cost")
+    (
+        *(*TEXTS, *chain(*COLUMNS_BY_WORD.values()), "deprecated", "release_date", "context"),
+        *("input_cost", "output_cost", "text_in", "text_out"),
+    )
 )
 _HINT = 0.1  # what a name counts that says what the model can do: "kimi thinking"
 
@@ -38,13 +41,15 @@ def search(text: str, frame: pd.DataFrame | None = None, limit: int | None = 50)
 
     Returns at most `limit` rows (None: all), best first, with one more column, `score` (0 to 100).
 
-    - Names may be misspelled: "sonet 5", "gpt5 mini".
-    - Abilities filter: vision, tools, reasoning, audio, video, pdf, json, open, "image generation", key (a key is set),
-      deprecated; and so does "free". "no" before an ability or a word of a name excludes it.
+    - Names may be misspelled: "sonet 5", "gpt5 mini"; a size needs no unit: "llama 70".
+    - Abilities filter: vision, tools, reasoning, audio, video, pdf, json, open (or local), "image generation", key (a
+      key is set), chinese, gdpr, nsfw, deprecated; and so does "free". "no" before an ability or a word of a name
+      excludes it.
     - "under $2" and "output < $5" are USD per million tokens; without "input" or "output" it is the price of three
       tokens read for one written. "200k" or "1m" is the least context in tokens, "on groq" the provider.
     - cheap, expensive and new order the rows. For "cheap", prices of 0 come after the others, as most are those of a
-      plan, and unknown ones after them. Deprecated models always come last.
+      plan, unknown ones after them, and then models that do not read and write text. Deprecated models always come
+      last.
 
     `attrs["read_as"]` says which words were taken for others. Where no row fits, `attrs["why"]` says why, and so does a
     CatalogWarning. Raises ValueError for a frame that lacks columns of the catalog.
@@ -109,7 +114,8 @@ class Match:
             keys = (-score, age, -quality)
         elif self._query.order:
             price = _price_rows(rows, "blended")[places]
-            unusual = np.where(np.isnan(price), 2, price == 0)
+            talks = (rows["text_in"].fillna(False) & rows["text_out"].fillna(False)).to_numpy(bool)[places]
+            unusual = np.where(np.isnan(price), 2, price == 0) + 3 * ~talks  # the price of a whisper is another's
             keys = (-score, price if self._query.order == "cheapest" else -price, unusual, -quality)
         return places[np.lexsort((*keys, rows["deprecated"].to_numpy(bool)[places]))]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from nbkit.arguments import describe
 from nbkit.conversation.content import Reasoning
 from nbkit.conversation.formats import parse_answer
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import ToolsCallTurn, Turn
 from nbkit.errors import ConversationError
-
 
 _set = object.__setattr__
 
@@ -184,7 +184,7 @@ class ChatCompletion:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> ChatCompletion:
         """Read what `to_dict` wrote, also through JSON: the same completion. Raises ConversationError."""
-        problem = "expected the dict that to_dict() returns"
+        problem = "expected the dict that to_dict() returns, got " + describe(plain)
         if isinstance(plain, Mapping):
             answer_type = Any if plain.get("answer_type") else None
             try:
@@ -225,6 +225,12 @@ class ChatCompletion:
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the answer in a cell, its tokens and cost below it. Only a notebook calls this."""
+        from nbkit import _write_completion  # the root of the package knows the room that can
+
+        return _write_completion(self)
 
 
 @cache

@@ -11,14 +11,32 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_serializer, model_validator
 
+from nbkit.conversation.values import OneSentence
 
-class Value(BaseModel):
+
+class Value(BaseModel, metaclass=OneSentence):
     """Base of frozen values; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class TextEntry(Value):
+class _Entry(Value):
+    """Base of the entries: writes OpenAI's format, without keys that are None."""
+
+    cache_control: dict[str, Any] | None = None
+    """Anthropic's mark for the end of a part of the prompt that is cached, `{"type": "ephemeral"}`."""
+
+    @model_serializer(mode="plain")
+    def _to_openai_entry(self) -> dict[str, Any]:
+        fields = {name: getattr(self, name) for name in ("type", *type(self).model_fields)}
+        return {
+            name: value.model_dump() if isinstance(value, BaseModel) else value
+            for name, value in fields.items()
+            if value is not None
+        }
+
+
+class TextEntry(_Entry):
     """A piece of text."""
 
     type: Literal["text"] = "text"
@@ -36,7 +54,7 @@ class ImageUrl(Value):
         return {"url": self.url} | ({"detail": self.detail} if self.detail else {})
 
 
-class ImageEntry(Value):
+class ImageEntry(_Entry):
     """An image, by its URL or as a `data:` URL. Reads a plain string as the URL."""
 
     type: Literal["image_url"] = "image_url"
@@ -58,7 +76,7 @@ class ImageEntry(Value):
 class FileData(Value):
     """A file's name and its content as a `data:` URL."""
 
-    file_data: str = Field(pattern=r"^data:")
+    file_data: str = Field(pattern=r"^(?i:data):")
     filename: str = ""
 
     @model_validator(mode="before")
@@ -73,7 +91,7 @@ class FileData(Value):
         return ({"filename": self.filename} if self.filename else {}) | {"file_data": self.file_data}
 
 
-class FileEntry(Value):
+class FileEntry(_Entry):
     """A document, usually a PDF."""
 
     type: Literal["file"] = "file"
@@ -92,7 +110,7 @@ class AudioData(Value):
     format: str = Field(min_length=1)
 
 
-class AudioEntry(Value):
+class AudioEntry(_Entry):
     """A recording."""
 
     type: Literal["input_audio"] = "input_audio"
@@ -100,7 +118,7 @@ class AudioEntry(Value):
 
     @property
     def media_type(self) -> str:
-        """`audio/wav`, `audio/mpeg` ..."""
+        """The type of its format: `audio/wav`, `audio/mpeg` ..."""
         return f"audio/{'mpeg' if self.input_audio.format == 'mp3' else self.input_audio.format}"
 
 
@@ -112,9 +130,9 @@ def inline(url: str) -> tuple[str, str] | None:
 
     Without a media type it is `application/octet-stream`, which every provider refuses with a clear error.
     """
-    if not url.startswith("data:"):
+    if url[:5].lower() != "data:":
         return None
-    head, _, data = url.removeprefix("data:").partition(",")
+    head, _, data = url[5:].partition(",")
     if not head.endswith(";base64"):
         data = b64encode(unquote_to_bytes(data)).decode()
     return head.partition(";")[0] or "application/octet-stream", data

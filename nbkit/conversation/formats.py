@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from nbkit.arguments import describe
 from nbkit.errors import AnswerFormatError, ConfigError
 
 _STRICT = frozenset(
@@ -84,6 +85,8 @@ def _format_of_type(kind: Any) -> dict[str, Any]:
             schema = json_schema(TypeAdapter(kind))
         except PydanticUserError as unfit:
             problem = str(unfit).partition("\n")[0]
+            if not isinstance(kind, type):
+                problem = f"expected 'text', 'json_object', a dict or a type, got {describe(kind)}"
     if "$ref" in schema:  # a type that refers to itself; at the top level OpenAI does not accept a reference
         schema |= deepcopy(schema["$defs"][schema.pop("$ref").removeprefix("#/$defs/")])
     if schema.get("type") != "object":

@@ -7,18 +7,20 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from nbkit.arguments import describe
 from nbkit.conversation.formats import read_format
 from nbkit.conversation.tools import Tool
-from nbkit.errors import ConfigError
+from nbkit.conversation.values import OneConfigSentence, explain, refuse_tables
+from nbkit.errors import ArgumentError, ConfigError
 
 DEPRECATED = {"functions": "tools", "function_call": "tool_choice"}
 """OpenAI's former names of options."""
 
 
-class ExecuteOptions(BaseModel):
+class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
     """Options of one call. An option that is None is not sent; an unknown option is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     temperature: float | None = Field(None, ge=0)
     max_tokens: int | None = Field(None, ge=1)
@@ -35,6 +37,15 @@ class ExecuteOptions(BaseModel):
     """Number of answers to one prompt; `completion.choices` holds all of them."""
     user: str | None = None
     """An opaque id of the end user."""
+    service_tier: str | None = None
+    """The lane in which the provider serves the call, in its own words: `flex`, `priority` ..."""
+    verbosity: Literal["low", "medium", "high"] | None = None
+    """How long the answer should be, for models that can be told."""
+    logprobs: int | None = Field(None, ge=0, le=20)
+    """Log probabilities of the answer's tokens, with those of this many alternatives; True is 0 of them. They stand in
+    `completion.raw`, in the provider's own form; ask for a whole answer, a stream keeps its last events only."""
+    prompt_cache_key: str | None = None
+    """An id that prompts with the same beginning share, for providers that find their cache by it."""
     tools: tuple[Tool, ...] | None = None
     tool_choice: str | None = None
     """`auto`, `none`, `required`, or the name of the one tool to call."""
@@ -52,7 +63,9 @@ class ExecuteOptions(BaseModel):
     extra_body: dict[str, Any] | None = None
     """Merged into the request's body without changes."""
     extra_headers: dict[str, str] | None = None
-    timeout: float | None = Field(None, gt=0)
+    context: Literal["trim"] | None = None
+    """`trim` leaves out the oldest turns of a conversation that is longer than the model's context."""
+    timeout: float | None = Field(None, gt=0, allow_inf_nan=True)
     """Seconds without data before the call times out; None takes the setting."""
     strict: bool = False
     """Raise instead of dropping, clamping or transforming anything. Renaming an option is still allowed."""
@@ -70,6 +83,22 @@ class ExecuteOptions(BaseModel):
     def _read_stop(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
+    @field_validator("logprobs", mode="before")
+    @classmethod
+    def _read_logprobs(cls, value: Any) -> Any:
+        """Read OpenAI's true and false."""
+        return {True: 0, False: None}[value] if isinstance(value, bool) else value
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _read_tools(cls, value: Any) -> Any:
+        """Read one tool as a list of one; a generator or a set is not one, whose order would change."""
+        if isinstance(value, dict | Tool) or callable(value):
+            return (value,)
+        if value is not None and not isinstance(value, list | tuple):
+            raise ValueError(f"expected a function, a dict or a list of them, got {type(value).__name__}")
+        return value
+
     @field_validator("tool_choice", mode="before")
     @classmethod
     def _read_tool_choice(cls, value: Any) -> Any:
@@ -81,6 +110,9 @@ class ExecuteOptions(BaseModel):
     @classmethod
     def of(cls, options: dict[str, Any]) -> ExecuteOptions:
         """Read keyword arguments. Raises ConfigError that names a wrong option and the most similar valid one."""
+        if not isinstance(options, dict):
+            raise ArgumentError(f"options: expected a dict, got {describe(options)}")
+        refuse_tables("option ", options)
         for old in DEPRECATED.keys() & options.keys():
             if DEPRECATED[old] in options:
                 raise ConfigError(f"option {old!r} is deprecated, and {DEPRECATED[old]!r} is given too")
@@ -93,5 +125,5 @@ class ExecuteOptions(BaseModel):
         try:
             return cls.model_validate(options)
         except ValidationError as invalid:
-            problem = invalid.errors(include_url=False, include_context=False)[0]
-        raise ConfigError(f"option {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+            problem = explain(invalid)
+        raise ConfigError(f"option {problem}")

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from pydantic_core import from_json, to_json
 
 from nbkit.conversation.functions import bind, describe
+from nbkit.conversation.values import OneConfigSentence, OneSentence
 from nbkit.errors import ConversationError
 
 
-class FunctionCall(BaseModel):
+class FunctionCall(BaseModel, metaclass=OneSentence):
     """A function's name and its arguments, as the JSON text that the model wrote (not always valid)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -66,12 +67,16 @@ class ToolCall(FunctionCall):
         return value
 
 
-class Tool(BaseModel):
+_SCHEMAS = {"input_schema": "parameters", "inputSchema": "parameters"}
+
+
+class Tool(BaseModel, metaclass=OneConfigSentence):
     """A function that a model may call; `parameters` is a JSON schema.
 
-    Reads OpenAI's format, `{"type": "function", "function": {...}}`, the inner dict alone, and a Python function, async
-    or not, with type hints: `Tool(function=get_weather)` takes name, description and parameters from it unless they are
-    given. Raises ConfigError if the function has a parameter that a model cannot pass.
+    Reads OpenAI's format, `{"type": "function", "function": {...}}`, the inner dict alone (`parameters` may be called
+    `input_schema` or `inputSchema`, as Anthropic and MCP do), and a Python function, async or not, with type hints:
+    `Tool(function=get_weather)` takes name, description and parameters from it unless they are given. Raises
+    ConfigError if the function has a parameter that a model cannot pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,7 +94,7 @@ class Tool(BaseModel):
         if isinstance(data, dict) and isinstance(data.get("function"), dict):
             data = data["function"]
         if isinstance(data, dict):
-            data = {key: value for key, value in data.items() if value is not None}
+            data = {_SCHEMAS.get(key, key): value for key, value in data.items() if value is not None}
         function = data.get("function") if isinstance(data, dict) else data
         if not callable(function):
             return data

@@ -8,21 +8,25 @@ or of strings and images, is one user turn, while a list of strings is one turn 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, SupportsInt, overload
 
 from pydantic import BaseModel, Field, ValidationError, model_serializer, model_validator
 
+from nbkit.arguments import check_arguments
 from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, ImageEntry, Reasoning, TextEntry, Value
 from nbkit.conversation.media import attach, is_media
 from nbkit.conversation.tools import FunctionCall, ToolCall
+from nbkit.conversation.trim import count_roughly, trim_turns
+from nbkit.conversation.values import describe_input
 from nbkit.errors import ConversationError
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
-# Output-only keys of the SDKs' assistant messages, which people append to their lists unchanged.
-_IGNORED = frozenset({"annotations", "audio", "refusal", "provider_specific_fields"})
+# Output-only keys of the SDKs' assistant messages, which people append to their lists unchanged; the last two, of
+# Mistral and Moonshot, say that a message is to be continued, as every last one of the assistant is here.
+_IGNORED = frozenset({"annotations", "audio", "refusal", "provider_specific_fields", "prefix", "partial"})
 
 
 class _BaseTurn(Value):
@@ -78,15 +82,40 @@ def _read_entry(piece: Any) -> Any:
     return piece if isinstance(piece, dict | BaseModel) else attach(piece)
 
 
+_TEXTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
+"""Names under which providers send the text of the reasoning; several at once hold the same."""
+
+
 def _read_reasoning(data: dict[str, Any]) -> dict[str, Any]:
-    details, text = data.pop("reasoning_details", None), data.pop("reasoning_content", None)
-    if isinstance(data.get("reasoning"), str):  # OpenRouter's name for the text
-        text = text or data.pop("reasoning")
+    """Read the reasoning of an assistant's message, from its keys and from the parts of its content."""
+    details = data.pop("reasoning_details", None)
+    texts = [data.pop(name) for name in _TEXTS if isinstance(data.get(name), str)]
+    text = next(filter(None, texts), "")
+    blocks: tuple[Reasoning, ...] = ()
+    if isinstance(content := data.get("content"), tuple):
+        parts = [part for part in content if isinstance(part, dict) and part.get("type") in _THINKING]
+        blocks = tuple(block for part in parts if (block := _read_thinking(part)))
+        data["content"] = tuple(part for part in content if part not in parts) if parts else content
     if details:
         data["reasoning"] = tuple(Reasoning.from_detail(detail) for detail in details)
+    elif blocks:
+        data.setdefault("reasoning", blocks)
     elif text:
         data.setdefault("reasoning", (Reasoning(text=text),))
     return data
+
+
+_THINKING = ("thinking", "redacted_thinking")
+
+
+def _read_thinking(part: dict[str, Any]) -> Reasoning | None:
+    """Read a part of a message's content that is reasoning: Mistral's and Cohere's, or Anthropic's signed one."""
+    thinking = part.get("thinking") or ""
+    if isinstance(thinking, list):  # Mistral's is a list of texts
+        thinking = "".join(str(piece.get("text") or "") for piece in thinking if isinstance(piece, dict))
+    opaque = {name: part[name] for name in ("signature", "data") if isinstance(part.get(name), str)}
+    vendor = {"format": "anthropic-claude-v1"} if opaque else {}
+    return Reasoning(text=str(thinking), **opaque, **vendor) if thinking or opaque else None
 
 
 def _write_reasoning(blocks: tuple[Reasoning, ...]) -> dict[str, Any]:
@@ -126,7 +155,7 @@ class ToolsCallTurn(_BaseTurn):
 
 
 class ToolOutputTurn(_BaseTurn):
-    """Output of a tool for the call `tool_call_id`."""
+    """Output of a tool for the call `tool_call_id`. Reads null as an empty output."""
 
     role: Literal["tool"] = "tool"
     content: str | tuple[ContentEntry, ...]
@@ -173,6 +202,15 @@ def _is_piece(value: Any) -> bool:
     return isinstance(value, TextEntry | ImageEntry | FileEntry | AudioEntry) or is_media(value)
 
 
+def _mark_last(message: dict[str, Any], mark: Any) -> dict[str, Any]:
+    """Move a message's mark for the cache, as routers take it, to the last part of its content."""
+    content = message.get("content")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) and content else content
+    if not isinstance(parts, list | tuple) or not parts or not isinstance(parts[-1], dict):
+        return message
+    return message | {"content": [*parts[:-1], {"cache_control": mark} | parts[-1]]}
+
+
 def to_turn(value: Any, index: int = 0) -> AnyTurn:
     """Read one turn: a turn, a completion, a string or an image (a user turn) or an OpenAI-style dict.
 
@@ -196,17 +234,22 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
         raise ConversationError(f"turn {index}: role: expected one of {', '.join(ROLES)}; {role}")
     if _is_piece(value.get("content")):
         value = value | {"content": [value["content"]]}
+    if mark := value.get("cache_control"):
+        value = {key: item for key, item in _mark_last(value, mark).items() if key != "cache_control"}
     kind_of_turn = _choose_type(value)
     data = {key: item for key, item in value.items() if item or key not in ("tool_calls", "function_call")}
     if kind_of_turn is Turn and data["role"] == "assistant" and data.get("content") is None:
         data["content"] = value.get("refusal") or ""  # the SDKs write null for an answer without text
+    if kind_of_turn is ToolOutputTurn and data.get("content", "") is None:
+        data["content"] = ""
     try:
         return kind_of_turn.model_validate(data)  # type: ignore[return-value]
     except ValidationError as invalid:
         problem = invalid.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in problem["loc"] if part not in ("str", "tuple[tagged-union]"))
     what = problem["msg"].removeprefix("Value error, ")
-    raise ConversationError(f"turn {index} ({value['role']}): {where + ': ' if where else ''}{what}")
+    who = f"turn {index} ({value['role']})"
+    raise ConversationError(f"{who}: {where + ': ' if where else ''}{what}{describe_input(problem)}")
 
 
 class Conversation(Value):
@@ -248,8 +291,26 @@ class Conversation(Value):
     def __len__(self) -> int:
         return len(self.turns)
 
-    def __getitem__(self, index: int) -> AnyTurn:
-        return self.turns[index]
+    @overload
+    def __getitem__(self, index: int) -> AnyTurn: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Conversation: ...
+
+    def __getitem__(self, index: int | slice) -> AnyTurn | Conversation:
+        return Conversation(self.turns[index]) if isinstance(index, slice) else self.turns[index]
+
+    @check_arguments
+    def trimmed(self, tokens: int, count: Callable[[Conversation], SupportsInt] | None = None) -> Conversation:
+        """Leave out the oldest turns, so that what is left has at most about `tokens` tokens.
+
+        System turns at the beginning and the last turn of the user, with all that follows it, always stay; the turns
+        between go whole, from one turn of the user to the next, so that tool calls stay with their outputs. `count`
+        counts a conversation's tokens, `nbkit.count_tokens` for example; without it four characters count as one.
+        """
+        measure = count or count_roughly
+        turns = trim_turns(self.turns, lambda turns: int(measure(Conversation(turns))) <= tokens)
+        return self if turns == self.turns else Conversation(turns)
 
     def __iter__(self) -> Iterator[AnyTurn]:  # type: ignore[override]
         return iter(self.turns)
@@ -265,7 +326,8 @@ def _to_turns(value: Any) -> tuple[AnyTurn, ...]:
     single = isinstance(value, (str, dict, *_TURNS)) or hasattr(value, "turn") or _is_piece(value)
     if single:
         return (to_turn(value),)
-    if not isinstance(value, Iterable):
+    # Other values to loop over are not lists of turns: a DataFrame gives the names of its columns, a set has no order.
+    if not isinstance(value, Sequence | Iterator):
         raise ConversationError(f"expected a string, a turn or a list of them, got {type(value).__name__}")
     return tuple(to_turn(turn, index) for index, turn in enumerate(value))
 

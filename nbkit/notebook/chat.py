@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.run import MAX_TURNS
+from nbkit.arguments import check_arguments
 from nbkit.billing.total import Sum
 from nbkit.bulk.answers import append_prompt
 from nbkit.bulk.panel import ensure_adapter
@@ -29,6 +30,7 @@ class Chat:
     Raises ModelNotFoundError or ConfigError where the model or an option does not exist.
     """
 
+    @check_arguments
     def __init__(
         self,
         model: str | BaseAdapter,

@@ -18,7 +18,7 @@ from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
 from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.protocols import PROTOCOLS
-from nbkit.providers.credentials import authorize, read_variable, key_variables
+from nbkit.providers.credentials import authorize, key_variables, read_variable
 from nbkit.providers.endpoints import Endpoint, resolve_endpoint
 from nbkit.providers.registered import find_registered, list_registered
 from nbkit.providers.routes import find_route

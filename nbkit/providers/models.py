@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nbkit.arguments import check_arguments, read_model, read_text, read_truth
 from nbkit.billing.cost import Cost
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
-from nbkit.modelsdev.records import RATES, Record
+from nbkit.modelsdev.records import RATES, Provider, Record
 from nbkit.modelsdev.snapshot import Meta, Snapshot, build
 from nbkit.providers.capabilities import ModelCapabilities, capabilities_of
+from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.known import known_snapshot
 from nbkit.providers.prices import find_cost, stand_in
 from nbkit.providers.properties import ModelProperties, read_properties
@@ -21,7 +22,7 @@ from nbkit.providers.resolve import resolve_model, vendor_of
 from nbkit.providers.routes import find_route
 from nbkit.providers.tables import Row, collect_rows, model_overrides, protocol_defaults, provider_defaults, user_rows
 from nbkit.providers.trust import find_safe_routes
-from nbkit.providers.vendors import find_vendors, path_of
+from nbkit.providers.vendors import find_vendors, path_of, vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,29 @@ def get_model(path: str) -> Model:
     route = find_route(record.provider, record.model, record, addressed=resolved.address is not None, like=like)
     rows = collect_rows(route.protocol or "", record.provider.id, record.model, like)
     return _describe(record, rows)
+
+
+def describe_model(endpoint: Endpoint, record: Record | None) -> Model:
+    """Describe the model of an endpoint; without a record, only what the endpoint knows of it."""
+    rows = collect_rows(endpoint.protocol, endpoint.provider, endpoint.model)
+    if record is None:
+        unlisted = Provider(endpoint.provider, endpoint.provider, "", None, (), None)
+        made_by = vendor(None, endpoint.model, unlisted)
+        properties = read_properties(None, made_by, rows)
+        days = (None, None, None)
+        return Model(
+            endpoint.model,
+            made_by,
+            endpoint.provider,
+            endpoint.cost,
+            None,
+            endpoint.tolerance.max_output,
+            endpoint.tolerance.capabilities,
+            properties,
+            *days,
+        )
+    known = _describe(record, rows)
+    return replace(known, cost=endpoint.cost, capabilities=endpoint.tolerance.capabilities)
 
 
 @check_arguments

@@ -113,6 +113,20 @@ def find_nearest(model_id: str) -> tuple[str, ...]:
     return tuple(listed for _, listed in sorted(near)[:3])
 
 
+def suggest_listed(model_id: str) -> str:
+    """Say which listed models of the same provider have a name like that of one that is not listed; "" for none."""
+    from rapidfuzz import fuzz, process  # a call that succeeds does without
+
+    provider, _, model = model_id.partition("/")
+    ids = known_snapshot().ids
+    names = [listed[len(provider) + 1 :] for listed in ids if listed.startswith(f"{provider}/")]
+    if model in names:
+        return ""
+    near = process.extract(model, names, scorer=fuzz.ratio, processor=normalize, score_cutoff=70, limit=3)
+    suggestions = ", ".join(f"{provider}/{name}" for name, _, _ in near)
+    return f"; the catalog does not list this model: did you mean {suggestions}?" if suggestions else ""
+
+
 def _list_digits(name: str) -> str:
     return "".join(filter(str.isdigit, name))
 

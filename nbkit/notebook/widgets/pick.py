@@ -20,6 +20,7 @@ import traitlets
 from anywidget import AnyWidget
 from IPython.display import display, update_display
 
+from nbkit.arguments import check_arguments
 from nbkit.choose.abilities import ABILITIES, SUMMARY
 from nbkit.choose.frame import catalog, demo_models
 from nbkit.choose.search import Searcher
@@ -166,6 +167,7 @@ class ModelPicker(AnyWidget):
         self.send(answer | {"total": len(places), "note": note, "rows": rows})
 
 
+@check_arguments
 def pick(frame: pd.DataFrame | None = None, *, value: Sequence[str] = (), limit: int = 60) -> ModelPicker:
     """Show a widget to search, filter and pick models; return it. Read `.value` or `.frame` of it in any later cell.
 
