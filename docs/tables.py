@@ -21,8 +21,12 @@ ROOT = Path(__file__).parents[1]
 _COLUMNS = """# Columns
 
 The {count} columns of `nbkit.catalog`, in their order; the index, `id`, is `provider/model`. What models.dev does not
-say is missing: NaN, NA (dtypes `Int64` and `boolean`) or NaT, never False or 0; a `bool` is always known. `str` and
-`category` hold text, `object` a tuple, a dictionary or None. Prices are USD per million tokens, limits tokens.
+say is missing: NaN, NA (dtypes `Int64` and `boolean`) or NaT, never False or 0; a `bool` is always known. `str` is
+text, some of it JSON: `json.loads(catalog.loc[id, "tiers"])`. No cell holds a list or a dictionary, so that a frame can
+be compared, counted, and written to CSV, Parquet or a database. Prices are USD per million tokens, limits tokens.
+
+The last ten columns are those that a notebook shows at the right end of a wide frame. `nbkit.show(catalog.loc[id])`
+shows one model as a card.
 
 """
 _PROVIDERS = """# Providers

@@ -25,7 +25,7 @@ _ROWS = (
     Ability("tools", "tools", "calls tools", ("tools", "tool", "functions"), "tools"),
     Ability("reasoning", "reasoning", "thinks before it answers", ("reasoning", "thinking"), "reasoning"),
     Ability("structured_output", "JSON", "answers in a given JSON schema", ("json", "structured", "schema")),
-    Ability("open_weights", "open weights", "its weights are public", ("open",), "open"),
+    Ability("open_weights", "open weights", "its weights are public", ("open", "local"), "open"),
     Ability("has_key", "key", "a key of its provider is set in the environment", ("key", "mine"), "has-key"),
     Ability("pdf_in", "PDF", "reads PDF files", ("pdf",), "pdf"),
     Ability("audio_in", "audio", "reads recordings", ("audio", "voice", "speech"), "audio"),
@@ -33,6 +33,9 @@ _ROWS = (
     Ability("image_out", "images out", "writes images", ("image-out", "image", "images")),
     Ability("audio_out", "audio out", "speaks", ("audio-out", "audio", "voice", "speech")),
     Ability("video_out", "video out", "writes videos", ("video-out", "video")),
+    Ability("chinese", "Chinese", "its vendor is a Chinese one", ("chinese",), "chinese"),
+    Ability("gdpr_compliant", "GDPR", "its provider signs a data processing agreement", ("gdpr",), "gdpr"),
+    Ability("is_nsfw", "NSFW", "made to write what others refuse to write", ("nsfw",)),
     Ability("deprecated", "deprecated", "is on its way out", ("deprecated",)),
 )
 ABILITIES = {ability.column: ability for ability in _ROWS}

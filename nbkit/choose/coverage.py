@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.modelsdev.snapshot import Snapshot
-from nbkit.providers.routes import Route, find_routes
+from nbkit.providers.known import known_snapshot
+from nbkit.providers.routes import Route
 from nbkit.providers.tables import table
+from nbkit.providers.trust import find_safe_routes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,15 +68,15 @@ def list_unreachable(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 
 def provider_table() -> pd.DataFrame:
-    """List every provider of models.dev, one row each: how nbkit calls its models, or why it cannot.
+    """List every provider of the catalog, one row each: how nbkit calls its models, or why it cannot.
 
     The index is the provider's id. `name`, `protocols`, `hosts` and `credentials` are text: what to call, where, and
     what must be set before. `models` counts its models, `callable` those that nbkit can call; `why_not` is the reason
-    for the others, "" where there are none.
+    for the others, "" where there are none. `doc` is the address of the provider's documentation.
     """
     import pandas as pd
 
-    rows = list_reach(current_snapshot())
+    rows = list_reach(known_snapshot())
     index = pd.Index([row.provider.id for row in rows], name="provider", dtype="str")
     columns = {
         "name": [row.provider.name for row in rows],
@@ -85,6 +86,7 @@ def provider_table() -> pd.DataFrame:
         "models": [row.models for row in rows],
         "callable": [row.callable for row in rows],
         "why_not": ["; ".join(row.why_not) for row in rows],
+        "doc": [row.provider.doc or "" for row in rows],
     }
     return pd.DataFrame(columns, index=index)
 
@@ -92,7 +94,7 @@ def provider_table() -> pd.DataFrame:
 def group_routes(snapshot: Snapshot) -> list[tuple[Provider, list[tuple[Record, Route]]]]:
     """Group models, each with its route, by provider; providers by id."""
     by_provider: dict[str, list[tuple[Record, Route]]] = {}
-    for model_id, route in zip(snapshot.ids, find_routes(snapshot).rows, strict=True):
+    for model_id, route in zip(snapshot.ids, find_safe_routes(snapshot).rows, strict=True):
         record = snapshot.record(model_id)
         if record is not None:
             by_provider.setdefault(record.provider.id, []).append((record, route))

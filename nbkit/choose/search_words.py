@@ -23,16 +23,29 @@ ORDERS = {
     "newest": "newest",
     "recent": "newest",
     "latest": "newest",
+    "affordable": "cheapest",
+    "budget": "cheapest",
+    "priciest": "dearest",
 }
 _TERMS = frozenset((*COLUMNS_BY_WORD, *ORDERS, "free"))
-_IGNORED = re.compile(
-    r"an?|and|at|by|can|context|ctx|for|from|has|have|i|in|input|its|me|models?|my|of|or|output|that|the|to|tokens?|"
-    r"under|use|which|window|with"
+_IGNORED = re.compile(  # words of a sentence around a search, and praise, which no name tells
+    r"able|about|ai|also|an?|and|any|anything|are|around|as|at|available|be|best|better|but|by|can|capable|"
+    r"companies|company|context|costs?|ctx|do|does|find|for|from|get|gets|give|good|great|has|have|having|"
+    r"help|hosted|i|id|if|in|input|is|its|kind|language|least|length|let|like|list|llms?|looking|made|makes?|"
+    r"me|million|models?|more|most|much|my|need|needs|of|offered|offering|ones?|only|or|our|output|"
+    r"parameters?|params?|per|please|pric(?:e|ed|es|ing)|providers?|recommend|runs?|serv(?:e|ed|es)|should|"
+    r"show|sized?|some|something|support|supported|supporting|supports|than|that|the|their|there|these|they|"
+    r"this|those|to|tokens?|top|type|under|uses?|used|using|vendors?|very|want|we|what|where|which|who|whose|"
+    r"will|window|with|would|you|your"
 )
 _NOT = frozenset(("no", "not", "without", "non"))
 _PHRASES = tuple(
     (re.compile(rf"\b(?:{phrase})\b"), word)
     for phrase, word in (
+        (r"least[- ](?:expensive|costly|pricey)|low(?:est)?[- ](?:costs?|prices?|priced)|not expensive", "cheapest"),
+        (r"(\d+(?:\.\d+)?)\s*(?:billion|b)(?:[- ]param(?:eter)?s?)?", r"\1b"),
+        (r"(?:run(?:s|ning)?[- ])?local(?:ly|host)?|on[- ](?:device|premises?|prem)|self[- ]hosted", "local"),
+        (r"china|chinese[- ]made", "chinese"),
         (r"image[- ](?:generation|output|out)|generates? images?|draws?", "image-out"),
         (r"video[- ](?:generation|output|out)|generates? videos?", "video-out"),
         (r"(?:audio|speech)[- ](?:generation|output|out)|speaks", "audio-out"),

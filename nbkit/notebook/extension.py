@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, proxy
 
+import pandas as pd
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
 from nbkit.billing.entry import set_running_cell
@@ -50,12 +51,41 @@ class _Cells:
 class _Loaded:
     """State of one shell.
 
-    `catalog` is the frame that was pushed under that name; `replaced` the magics of our names that were there before.
+    `shell` is a weak proxy: what is kept about a shell must not keep it alive. `catalog` is the frame that was pushed
+    under that name, `current` the catalog that was in force when the last cell began, with its `columns`; `replaced`
+    the magics of our names that were there before.
     """
 
     cells: _Cells
+    shell: InteractiveShell
     catalog: object = field(default_factory=object)
+    current: object = field(default_factory=object)
+    columns: list[str] = field(default_factory=list)
     replaced: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def follow(self, frame: pd.DataFrame) -> None:
+        """Take note of the catalog in force."""
+        self.current, self.columns = frame, list(frame.columns)
+
+    def push(self, frame: pd.DataFrame) -> None:
+        """Put the catalog under that name."""
+        self.shell.push({"catalog": frame}, interactive=False)
+        self.catalog = frame
+
+    def renew(self, _info: ExecutionInfo) -> None:
+        """Put the catalog in force in the place of an older one, which the user has not added columns to.
+
+        So a cell sees what an earlier one did: a refresh, a key that was set, a model that was registered.
+        """
+        held = self.shell.user_ns.get("catalog")
+        if held is not self.current or not isinstance(held, pd.DataFrame) or list(held.columns) != self.columns:
+            return
+        if (frame := catalog()) is not held:
+            self.follow(frame)
+            if held is self.catalog:
+                self.push(frame)
+            else:  # the user's `from nbkit import catalog`
+                self.shell.user_ns["catalog"] = frame
 
 
 _loaded: WeakKeyDictionary[InteractiveShell, _Loaded] = WeakKeyDictionary()
@@ -64,7 +94,7 @@ _loaded: WeakKeyDictionary[InteractiveShell, _Loaded] = WeakKeyDictionary()
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the magics, their completion and, unless that name is taken, `catalog`; print one line about it."""
     if shell not in _loaded:
-        loaded = _loaded[shell] = _Loaded(_Cells(shell))
+        loaded = _loaded[shell] = _Loaded(_Cells(shell), proxy(shell))
         magics = NbkitMagics(shell)
         for kind, names in magics.magics.items():
             known = shell.magics_manager.magics[kind]
@@ -72,11 +102,12 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         shell.register_magics(magics)
         shell.Completer.custom_matchers.append(match_models)
         shell.events.register("pre_run_cell", loaded.cells.begin)
+        shell.events.register("pre_run_cell", loaded.renew)
         shell.events.register("post_run_cell", loaded.cells.end)
     frame, name, loaded = catalog(), "catalog", _loaded[shell]
+    loaded.follow(frame)
     if shell.user_ns.get("catalog", loaded.catalog) is loaded.catalog:  # not there, or from us
-        shell.push({"catalog": frame}, interactive=False)
-        loaded.catalog = frame
+        loaded.push(frame)
     elif shell.user_ns["catalog"] is not frame:
         name = "nbkit.catalog (your own variable catalog is kept)"
     print(f"nbkit: {describe_catalog(frame)}. {name}, %%chat, %%compare, nbkit.pick()")  # noqa: T201  # the one line
@@ -88,6 +119,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     if loaded is None:
         return
     shell.events.unregister("pre_run_cell", loaded.cells.begin)
+    shell.events.unregister("pre_run_cell", loaded.renew)
     shell.events.unregister("post_run_cell", loaded.cells.end)
     set_running_cell(None)
     for (kind, name), before in loaded.replaced.items():

@@ -24,6 +24,7 @@ _HOST = 0.75  # what a word counts that says who made or serves a model, not wha
 TEXTS = {"name": 1.0, "model": 1.0, "family": _HOST, "vendor": _HOST, "provider": _HOST, "provider_name": _HOST}
 """The columns in which words are looked up, and what a word counts there; before a slash it counts as a host's."""
 _BEGINS, _VERSION, _INSIDE = 0.8, 0.6, 0.6  # what a word counts that is a part of another; a whole one counts 1
+_UNITS = "bmk"  # of parameters, and of tokens: people leave them out
 _TYPO, FAR = 0.7, 0.5
 """What a word counts with a typo, and with two or with one in a word of four letters or less."""
 
@@ -110,7 +111,8 @@ class WordIndex:
     def _match_parts(self, word: str) -> dict[str, float]:
         """Match the words that hold this one, and how well they do."""
         if word[:1].isdigit():  # 5 is not 50, but 5.5 is of its kind
-            near = {one: _VERSION for one in self._held if one.startswith(f"{word}.")}
+            sizes = {f"{word}{unit}" for unit in _UNITS}  # but "120" is 120b
+            near = {one: _VERSION for one in self._held if one.startswith(f"{word}.") or one in sizes}
         else:
             near = {one: _BEGINS if one.startswith(word) else _INSIDE for one in self._held if word in one}
             if len(word) < 4:  # too short to say much inside another

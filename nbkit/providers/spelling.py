@@ -17,6 +17,8 @@ _SEPARATORS = re.compile(r"[\s._-]+|(?<=[a-z])(?=\d)")  # "llama3.3" is "llama-3
 _REGION = re.compile(r"^(us-gov|us|eu|apac|global|jp|au|ca)\.|@(default|global|us|eu)$")
 _REVISION = re.compile(r"-v?\d+:\d+$")  # Amazon's
 _DAY = re.compile(r"[-@](20\d{6}|20\d\d-\d\d-\d\d)(?=$|[-:@])")
+_OPTIONAL = re.compile(r"-(?:instruct|it|maas|fp-[48]|nvfp-4|bf-16|int-[48]|awq|\d+e)(?=-|$)")
+_SIZE = re.compile(r"-(a-)?(\d+b)(?=-|$)")
 _VERSION = re.compile(r"(?<![\w.])(\d{1,2})-(\d{1,2})(?![\w.])")
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)*")
 _WORD_AND_NUMBER = re.compile(r"([^\W\d_]+)(\d+(?:\.\d+)*[^\W_]*)")
@@ -32,8 +34,22 @@ def list_spellings(model: str, vendor: str, *, dated: bool) -> frozenset[str]:
     """List the normalized names of a model of this vendor at other hosts; `dated` keeps the day in its name."""
     name = _REVISION.sub("", _REGION.sub("", _REGION.sub("", model.rpartition("/")[2].lower())))
     name = normalize(_DAY.sub(r"-\1", name) if dated else _DAY.sub("", name))
-    prefixes = (f"{normalize(word)}-" for word in (vendor, *_vendor_words().get(vendor, ())))
-    return frozenset({name, *(name.removeprefix(prefix) for prefix in prefixes)})
+    hosts = table("vendor_mappings")["prefixes"]["names"]  # "claude" is one: "duo-chat-opus-5" is Claude Opus 5
+    prefixes = [f"{normalize(word)}-" for word in (vendor, *_vendor_words().get(vendor, ()), *hosts)]
+    names = {name}
+    for _ in range(2):  # a host's, then the vendor's
+        names |= {one.removeprefix(prefix) for one in names for prefix in prefixes}
+    return frozenset(names)
+
+
+def loosen(name: str) -> tuple[str, frozenset[str]]:
+    """Take the words out of a normalized name that some hosts leave out; return what is left, and its sizes.
+
+    These are that it follows instructions, its precision, its experts, and its parameters: "llama-4-maverick-17b-128e-
+    instruct-fp-8" is "llama-4-maverick" of {"17b"}.
+    """
+    sizes = frozenset(size for active, size in _SIZE.findall(name) if not active)
+    return _OPTIONAL.sub("", _SIZE.sub("", name)), sizes
 
 
 def has_day(model: str) -> bool:

@@ -45,6 +45,24 @@ def test_a_catalog_that_was_imported_stays(shell, capsys):
     assert shell.user_ns["catalog"] is nbkit.catalog
 
 
+@pytest.mark.parametrize("load", ["%load_ext nbkit", "%load_ext nbkit\nfrom nbkit import catalog"])
+def test_the_catalog_is_the_one_in_force_in_each_cell(shell, load, monkeypatch, unregistered):
+    """C2: a key that is set, a model that is registered; and a frame that the user has added to stays."""
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    for line in load.splitlines():
+        run(shell, line)
+    run(shell, "before = catalog['has_key'].sum()")
+    run(shell, "import os; os.environ['GROQ_API_KEY'] = 'k'; old = catalog")
+    run(shell, "after = catalog['has_key'].sum()")
+    assert shell.user_ns["after"] == shell.user_ns["before"] + (nbkit.catalog["provider"] == "groq").sum()
+    assert shell.user_ns["catalog"] is nbkit.catalog is not shell.user_ns["old"]
+    run(shell, "catalog['mine'] = 1; catalog = catalog")
+    monkeypatch.delenv("GROQ_API_KEY")
+    run(shell, "assert 'mine' in catalog")
+    assert "mine" in shell.user_ns["catalog"]
+    assert "mine" not in nbkit.catalog
+
+
 def test_load_twice_adds_nothing_twice(shell):
     for _ in range(2):
         nbkit.load_ipython_extension(shell)
