@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 
 _stub = __spec__.loader.get_data(f"{__path__[0]}/__init__.pyi").decode()
 _ROOMS = {words[3]: words[1] for words in map(str.split, _stub.splitlines()) if words[:1] == ["from"]}
-__all__ = sorted(["catalog", *_ROOMS])  # noqa: PLE0605 - it is a list
+__all__ = sorted(_ROOMS)  # noqa: PLE0605 - it is a list
+"""What `from nbkit import *` gives: all public names but `catalog`, which would be loaded, and perhaps fetched, at once."""
 
 
 def __getattr__(name: str) -> object:
@@ -28,7 +29,12 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
+    return sorted(["catalog", *__all__, *(name for name in globals() if name.startswith("__"))])
+
+
+def _write_completion(completion: object) -> object:
+    """How a cell shows a completion. `conversation` has it and may not know the notebook room, which is above it."""
+    return import_module("nbkit.notebook.export").write_completion(completion)
 
 
 def load_ipython_extension(ipython: object) -> None:

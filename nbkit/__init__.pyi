@@ -32,6 +32,7 @@ from nbkit.notebook.chat import Chat as Chat
 from nbkit.notebook.compare import compare as compare
 from nbkit.notebook.show import show as show
 from nbkit.notebook.widgets.pick import pick as pick
+from nbkit.providers.env_file import load_env as load_env
 from nbkit.providers.health import health as health
 from nbkit.providers.models import Model as Model
 from nbkit.providers.models import ModelFilter as ModelFilter
@@ -42,5 +43,6 @@ __version__: str
 
 catalog: pd.DataFrame
 
+def _write_completion(completion: ChatCompletion) -> dict[str, str]: ...
 def load_ipython_extension(ipython: object) -> None: ...
 def unload_ipython_extension(ipython: object) -> None: ...

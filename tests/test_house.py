@@ -64,14 +64,14 @@ def test_rooms_reexport_nothing():
 PUBLIC = """
 AdapterFactory BaseAdapter Chat ChatCompletion ChatCompletionChunk ContentTurn Conversation ExecuteOptions Model
 ModelFilter Tool ToolOutputTurn ToolsCallTurn Turn aload_catalog attach catalog changes compare count_tokens demo_models
-errors estimate get_adapter get_model health load_catalog local_models offers pick plots provider_table search settings
-show trust
+errors estimate get_adapter get_model health load_catalog load_env local_models offers pick plots provider_table search
+settings show trust
 """
 
 
 def test_the_public_names():
-    assert nbkit.__all__ == sorted(nbkit.__all__) == PUBLIC.split()
-    for name in nbkit.__all__:
+    assert sorted(["catalog", *nbkit.__all__]) == PUBLIC.split()
+    for name in PUBLIC.split():
         assert getattr(nbkit, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         nbkit.nope  # noqa: B018
@@ -80,27 +80,28 @@ def test_the_public_names():
 def test_a_star_import_and_tab_completion_know_the_public_names():
     star = {}
     exec("from nbkit import *", star)  # noqa: S102
-    assert {name for name in star if name != "__builtins__"} == set(nbkit.__all__)
-    assert [name for name in dir(nbkit) if not name.startswith("_")] == nbkit.__all__
+    assert {name for name in star if name != "__builtins__"} == set(nbkit.__all__) == set(PUBLIC.split()) - {"catalog"}
+    assert nbkit.__all__ == sorted(nbkit.__all__)
+    assert [name for name in dir(nbkit) if not name.startswith("_")] == PUBLIC.split()
     assert {"__version__", "__path__", "__doc__"} <= set(dir(nbkit))
 
 
 def test_type_checkers_know_the_public_names(tmp_path):
     program = tmp_path / "program.py"
-    reveal = "\n".join(f"reveal_type(nbkit.{name})" for name in nbkit.__all__)
+    reveal = "\n".join(f"reveal_type(nbkit.{name})" for name in PUBLIC.split())
     program.write_text(f"import nbkit\n{reveal}\nnbkit.Bill\n", "utf-8")
     done = subprocess.run([BIN / "mypy", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "Found 1 error" in done.stdout, done.stdout + done.stderr
     *types, error = [line for line in done.stdout.splitlines() if line.startswith(str(program))]
     assert 'no attribute "Bill"' in error
-    assert len(types) == len(nbkit.__all__)
+    assert len(types) == len(PUBLIC.split())
     assert not [line for line in types if line.endswith('"Any"')]
 
 
 def test_no_public_name_is_a_rooms_name():
     """Importing a room sets it as an attribute of nbkit, which would hide a function or a value of that name."""
     rooms = {path.parent.name for path in (ROOT / "nbkit").glob("*/__init__.py")}
-    assert not rooms & set(nbkit.__all__)
+    assert not rooms & set(PUBLIC.split())
 
 
 def run(code):
@@ -120,3 +121,19 @@ def test_importing_nbkit_loads_nothing_but_itself_and_the_standard_library():
     """So it takes a few milliseconds: `python -m benchmarks imports` prints how many."""
     new = run("import sys; before = set(sys.modules); import nbkit; print(*(set(sys.modules) - before))").split()
     assert [name for name in new if name.partition(".")[0] not in sys.stdlib_module_names] == ["nbkit"]
+
+
+def test_a_star_import_reads_no_catalog_and_asks_nobody():
+    """S16: neither the bundled file nor models.dev, though a fetch is due in an empty folder."""
+    code = """
+import os, socket, sys, tempfile
+os.environ |= {"NBKIT_OFFLINE": "0", "NBKIT_CACHE_DIR": tempfile.mkdtemp()}
+def refuse(*args):
+    raise AssertionError("a connection")
+socket.socket.connect = socket.getaddrinfo = refuse
+from nbkit import *
+from nbkit.choose import frame
+from nbkit.modelsdev import current
+print(frame._shown(), os.listdir(os.environ["NBKIT_CACHE_DIR"]), "catalog" in globals())
+"""
+    assert run(code) == "[] [] False"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from nbkit.adapters.fit_tools import restore_names
 from nbkit.adapters.prepare import Prepared
 from nbkit.billing.cost import Lane, bill, estimate_tokens
 from nbkit.conversation.completion import Change, ChatCompletion, Timing, Usage
@@ -24,6 +25,9 @@ _YEAR_2000, _YEAR_3000 = 946_684_800, 32_503_680_000
 def price_completion(answer: ChatCompletion, prepared: Prepared, endpoint: Endpoint, timing: Timing) -> ChatCompletion:
     """Complete a whole answer."""
     changes = _report_cut(answer.usage, prepared) if endpoint.dialect.cuts_prompts else ()
+    given, requested = max(len(answer.choices), 1), prepared.options.n or 1
+    if given < requested:
+        changes += (Change("dropped", "n", f"the provider gave {given} of {requested} answers"),)
     return _complete(replace(answer, changes=answer.changes + changes), prepared, endpoint, timing, partial=False)
 
 
@@ -61,6 +65,7 @@ def _complete(
         lane=_find_lane(answer, prepared),
         notes=(*notes, *(f"{use}: not in the price" for use in answer.unpriced)),
     )
+    answer = restore_names(answer, prepared.names)
     kind, changes = prepared.options.answer_type, prepared.changes + answer.changes
     choices = tuple(replace(choice, answer_type=kind) for choice in answer.choices)
     created = answer.created or _read_created(answer.raw) or int(time.time())

@@ -14,7 +14,9 @@ from pydantic_core import to_json
 
 from nbkit.adapters.run import ToolResult
 from nbkit.bulk.answers import Answer, Pane
+from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.content import TextEntry
+from nbkit.conversation.tools import ToolCall
 from nbkit.notebook.facts import explain_error, list_facts, list_notes
 from nbkit.rendering.markdown import render_static, to_text
 from nbkit.rendering.sanitize import plain_html
@@ -36,6 +38,29 @@ def write_bundle(panes: Sequence[Pane], totals: str, since: int = 0) -> dict[str
     }
 
 
+def write_completion(completion: ChatCompletion) -> dict[str, str]:
+    """Write the three forms of one completion, as a cell shows it whose value it is."""
+    answer = Answer("", "done", completion)
+    calls = [_write_call(call) for call in completion.tool_calls]
+    lines = [*calls, *_list_remarks(answer), _join_facts(answer)]
+    html = [
+        f'<div class="nbk-static {_NO_MATHS}">',
+        *_write_reasoning(completion),
+        _align_left(render_static(completion.text)),
+        *(f"<p><code>{_break_lines(call)}</code></p>" for call in calls),
+        *(f"<p><i>{_break_lines(remark)}</i></p>" for remark in _list_remarks(answer)),
+        f"<p><small>{escape(_join_facts(answer))}</small></p></div>",
+    ]
+    plain = "\n\n".join(filter(None, [completion.text, *lines]))
+    return {"text/html": "\n".join(html), "text/markdown": _fence(plain), "text/plain": to_text(plain)}
+
+
+def _write_reasoning(completion: ChatCompletion) -> list[str]:
+    if not completion.reasoning:
+        return []
+    return [f"<details><summary>Reasoning</summary><p>{_break_lines(completion.reasoning)}</p></details>"]
+
+
 def _join_facts(answer: Answer) -> str:
     """Write tokens, cost and speed in one line."""
     return " · ".join(f"{label} {value}" for label, value, _ in list_facts(answer))
@@ -51,25 +76,25 @@ def _read_output(result: ToolResult) -> str:
     return "\n".join(entry.text if isinstance(entry, TextEntry) else f"[{entry.type}]" for entry in result.content)
 
 
-def _write_call(result: ToolResult) -> str:
+def _write_call(call: ToolCall) -> str:
     """Write a call as Python would: `get_weather(city="Paris")`."""
     try:
-        arguments = result.call.parsed()
+        arguments = call.parsed()
     except ValueError:
-        return f"{result.call.name}({_shorten(result.call.arguments, _LINE)})"
+        return f"{call.name}({_shorten(call.arguments, _LINE)})"
     listed = ", ".join(f"{name}={to_json(value).decode()}" for name, value in arguments.items())
-    return f"{result.call.name}({_shorten(listed, _LINE)})"
+    return f"{call.name}({_shorten(listed, _LINE)})"
 
 
 def _write_tool_line(result: ToolResult) -> str:
     """Write a call and its output in one line."""
-    return f"{_write_call(result)} → {_shorten(' '.join(_read_output(result).split()), _LINE)}"
+    return f"{_write_call(result.call)} → {_shorten(' '.join(_read_output(result).split()), _LINE)}"
 
 
 def write_tool(result: ToolResult) -> str:
     """Write a call, and its output folded up. A model and a tool wrote these: both are escaped, as text."""
     failed = " <b>failed</b>" if result.error else ""
-    call, output = plain_html(_write_call(result)), plain_html(_shorten(_read_output(result), _OUTPUT))
+    call, output = plain_html(_write_call(result.call)), plain_html(_shorten(_read_output(result), _OUTPUT))
     return f"<details><summary><code>{call}</code>{failed}</summary><pre>{output}</pre></details>\n"
 
 
@@ -103,9 +128,7 @@ def _write_html(panes: Sequence[Pane], turns: range, totals: str) -> str:
 def _write_answer(pane: Pane, answer: Answer) -> str:
     name, model = plain_html(pane.name), plain_html(pane.label)
     parts = [f'<div style="min-width:0"><h4>{name} <code>{model}</code></h4>']
-    if answer.completion and answer.completion.reasoning:
-        reasoning = _break_lines(answer.completion.reasoning)
-        parts.append(f"<details><summary>Reasoning</summary><p>{reasoning}</p></details>")
+    parts += _write_reasoning(answer.completion) if answer.completion else []
     for part in answer.parts:
         parts.append(write_tool(part) if isinstance(part, ToolResult) else _align_left(render_static(part)))
     if not answer.parts and not answer.error:

@@ -48,7 +48,8 @@ _ENDINGS = {
 _SOURCES = {
     "catalog": "tokens times models.dev's prices",
     "provider": "as the provider says",
-    "estimate": "an estimate: a price or a count is not exactly known",
+    "estimate": "an estimate, a price or a count is not exactly known",
+    "user": "tokens times your own prices",
     "partial": "of what arrived until the answer broke off, as far as it is known",
 }
 
@@ -73,7 +74,9 @@ def list_facts(answer: Answer) -> list[Fact]:
     source = done.bill.source if done.bill else ""
     about = "≈ " if source in ("estimate", "partial") and done.cost else ""
     unknown = "the price of this model or its token counts are not known"
-    facts.append(("cost", about + format_usd(done.cost), unknown if done.cost is None else _SOURCES.get(source, "")))
+    why = unknown if done.cost is None else _SOURCES.get(source, "")
+    notes = "; ".join(done.bill.notes) if done.bill else ""
+    facts.append(("cost", about + format_usd(done.cost), f"{why}: {notes}" if notes and why else why))
     if done.timing and done.timing.first_token is not None:
         facts.append(("first token", f"{done.timing.first_token:.2f} s", "until the answer began"))
     if speed := answer.tokens_per_second:

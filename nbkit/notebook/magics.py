@@ -25,6 +25,7 @@ from nbkit.errors import NbkitError
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import find_keyed_providers
+from nbkit.providers.env_file import load_env
 
 _BRACES = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 # Keys of OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI. A digit tells them from words.
@@ -107,16 +108,21 @@ class NbkitMagics(Magics):
         "what",
         nargs="*",
         help="nothing: the catalog, your keys, what this notebook has spent; total: what it has spent, by model; nest "
-        "on: let your own cells call asyncio.run, at the price of slower tasks until the kernel restarts",
+        "on: let your own cells call asyncio.run, at the price of slower tasks until the kernel restarts; env [FILE]: "
+        "read your API keys from a .env file",
     )
     @line_magic
     def nbkit(self, line: str) -> None:
         """Print what the catalog is, which keys are set and what this notebook has spent."""
-        what = " ".join(_parse(self.nbkit, line).what)
+        words = _parse(self.nbkit, line).what
+        if words[:1] == ["env"] and len(words) <= 2:
+            with _errors_in_one_line():
+                print(load_env(*words[1:]))  # noqa: T201  # what the magic is for
+            return
+        what = " ".join(words)
         if what not in _REPORTS:
-            raise UsageError(
-                f"unknown option {what!r}: use %nbkit, {', '.join(f'%nbkit {name}' for name in _REPORTS if name)}"
-            )
+            known = ", ".join(f"%nbkit {name}" for name in [*_REPORTS, "env"] if name)
+            raise UsageError(f"unknown option {what!r}: use %nbkit, {known}")
         with _errors_in_one_line():
             print(_REPORTS[what]())  # noqa: T201  # what the magic is for
 

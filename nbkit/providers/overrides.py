@@ -63,7 +63,13 @@ KEYS = {
     "providers": _ROW | {"base_url": "text", "auth": "text", "env": "a list of variables", "health": "text"},
 }
 _SECRETS = {"api_key", "key", "token", "authorization", "x-api-key", "api-key", "x-goog-api-key"}
-_KINDS: dict[str, type | tuple[type, ...]] = {"a list": list, "a table": dict, "a number": (int, float), "text": str, "true": bool}
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "a list": list,
+    "a table": dict,
+    "a number": (int, float),
+    "text": str,
+    "true": bool,
+}
 _WORDS: dict[str, tuple[str, ...]] = {  # key -> the words that may stand in its value
     "drop": tuple(ExecuteOptions.model_fields),
     "take": tuple(ExecuteOptions.model_fields),

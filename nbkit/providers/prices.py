@@ -25,7 +25,9 @@ _PRICING = {"cost", "same_as"}
 """The keys of a model's row that change its columns of prices."""
 
 
-def find_cost(record: Record | None, rows: Iterable[Mapping[str, Any]], given: Cost | Mapping[str, Any] | None = None) -> Cost | None:
+def find_cost(
+    record: Record | None, rows: Iterable[Mapping[str, Any]], given: Cost | Mapping[str, Any] | None = None
+) -> Cost | None:
     """Find what a model costs; None where nothing says it.
 
     `rows` are those of `collect_rows`, the last one wins; `given` wins over all of them. A rate of the user is the

@@ -29,7 +29,7 @@ class ModelProperties:
     """The model is made to write what other models refuse to write."""
 
 
-def read_properties(open_weights: bool, made_by: str, rows: Iterable[Mapping[str, Any]]) -> ModelProperties:
+def read_properties(open_weights: bool | None, made_by: str, rows: Iterable[Mapping[str, Any]]) -> ModelProperties:
     """Read the properties of a model: those of its record and vendor, corrected by the rows; the last row wins."""
     properties: dict[str, bool | None] = {"open_source": open_weights, "chinese": is_chinese(made_by)}
     for row in rows:

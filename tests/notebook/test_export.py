@@ -2,11 +2,13 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from markdown_it import MarkdownIt
 
 from nbkit.bulk.answers import Answer, Pane
 from nbkit.conversation.completion import Bill, Change, ChatCompletion, Timing, Usage
 from nbkit.conversation.content import Reasoning
+from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ApiKeyNotFoundError, BadRequestError, RateLimitError, StreamError
 from nbkit.notebook.export import write_bundle
@@ -152,3 +154,32 @@ def test_unknown_tokens_and_times_are_not_invented():
     assert [(label, value) for label, value, _ in list_facts(answer)] == [("tokens", "unknown"), ("cost", "unknown")]
     assert answer.tokens_per_second is None
     assert list_facts(Answer("Hi")) == []
+
+
+HOSTILE_TEXT = "<script>x</script> ![a](https://evil.test/q) **bold** \x1b[31m"
+
+
+def test_a_completion_is_shown_in_its_cell_as_everywhere_else():
+    """S9."""
+    completion = ChatCompletion(
+        HOSTILE_TEXT,
+        reasoning_blocks=(Reasoning(text="hm <b>"),),
+        tool_calls=(ToolCall(id="t", name="add", arguments='{"a":"<i>"}'),),
+        usage=Usage(input=10, output=5),
+        bill=Bill(0.002, "estimate", notes=("flex at half",)),
+        changes=(Change("dropped", "seed", "refused"),),
+        finish_reason="length",
+    )
+    shown, _ = DisplayFormatter().format(completion)
+    assert set(shown) == {"text/html", "text/markdown", "text/plain"}
+    html = shown["text/html"]
+    assert "<strong>bold</strong>" in html
+    assert "in 10 · out 5 · cost ≈ $0.0020" in html
+    assert "dropped seed: refused" in html
+    assert "cut off: the answer reached its token limit" in html
+    for form in ("<script", "<img", "<i>&", "hm <b>", '"<i>"'):
+        assert form not in html
+    assert "add(a=&quot;&lt;i&gt;&quot;)" in html or 'add(a="&lt;i&gt;")' in html
+    assert shown["text/markdown"].startswith("```text\n")
+    assert "\x1b" not in shown["text/plain"]
+    assert "cost ≈ $0.0020" in shown["text/plain"]

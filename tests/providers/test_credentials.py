@@ -125,6 +125,22 @@ def test_the_region_comes_from_either_variable_or_from_the_configuration_file(mo
     assert fill(BEDROCK, "p") == "https://bedrock-runtime.us-west-2.amazonaws.com"
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com/"},
+        {"AZURE_OPENAI_ENDPOINT": "me.openai.azure.com"},
+        {"AZURE_RESOURCE_NAME": "me"},
+        {"AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com", "AZURE_RESOURCE_NAME": "other"},
+    ],
+)
+def test_azure_is_found_by_the_variables_of_openais_own_package(environment):
+    """S8. OPENAI_API_VERSION names a version of older paths; the v1 path takes none, so it is not sent."""
+    row = table("provider_defaults")["azure"]
+    assert fill(row["base_url"], "azure", environment) == "https://me.openai.azure.com/openai/v1"
+    assert key_variables(row["env"]) == ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY")
+
+
 def test_the_rows_of_the_table_can_be_read():
     for row in table("variables").values():
         assert set(row) in ({"instead"}, {"of", "values", "otherwise"})

@@ -100,9 +100,9 @@ def test_alike_providers_share_a_row():
 @pytest.mark.parametrize(
     ("model", "lost"),
     [
-        ("openai/gpt-6-luna", {"temperature", "top_p", "presence_penalty", "frequency_penalty"}),
+        ("openai/gpt-6-luna", {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs"}),
         ("openai/gpt-5.3-chat-latest", set()),
-        ("vercel/openai/o3-mini", {"temperature", "top_p", "presence_penalty", "frequency_penalty"}),
+        ("vercel/openai/o3-mini", {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs"}),
         ("groq/openai/gpt-oss-120b", set()),
         ("anthropic/claude-sonnet-4-5-20250929", set()),
         ("amazon-bedrock/us.anthropic.claude-opus-4-8", {"temperature", "top_p", "top_k"}),
@@ -124,7 +124,7 @@ def test_the_rows_that_come_with_nbkit_are_right():
     for pattern, row in table("model_overrides").items():
         check_row(row, KEYS["models"], pattern)
     for npm, row in table("npm_packages").items():
-        assert set(row) in ({"why_not"}, {"protocols"} | set(row) & {"base_url", "keyed_base_url", "auth"}), npm
+        assert set(row) in ({"why_not"}, {"protocols"} | set(row) & {"base_url", "keyed_base_url", "auth", "also"}), npm
 
 
 def test_the_users_vendors_come_first(users_file):

@@ -1,0 +1,158 @@
+"""What a call costs, from the wire to the bill: reported prices, lanes, what tokens do not explain, and free models."""
+
+import pytest
+from scripted_provider import USAGE, WHOLE, piece, sse, streamed, whole
+
+from nbkit.adapters.prepare import prepare
+from nbkit.adapters.price import price_completion
+from nbkit.billing.cost import Cost
+from nbkit.conversation.completion import ChatCompletion, Timing, Usage
+from nbkit.errors import StreamError
+
+# 0.001 M x 2 + 0.00005 M x 10 = 0.002 + 0.0005
+RATES, LISTED = {"input": 2.0, "output": 10.0}, 0.0025
+BYOK = {"is_byok": True, "cost_details": {"upstream_inference_cost": 0.036}}
+
+
+def both_ways(provider, usage, model, **more):
+    """The completion of a usage object, whole and streamed."""
+    adapter = provider.adapter(model, **more)
+    end = {"id": "c1", "model": "m1", "choices": [], "usage": usage}
+    provider.says(whole(WHOLE | {"usage": usage}), streamed(sse(piece("Hello", "stop"), end, b"[DONE]")))
+    answer = adapter.execute("Hi")
+    with adapter.stream("Hi") as stream:
+        list(stream)
+    return answer, stream.completion
+
+
+@pytest.mark.parametrize(
+    ("model", "extra", "total", "source"),
+    [
+        pytest.param("openrouter/a/b", {"cost": 0.0021}, 0.0021, "provider", id="A7: reported"),
+        pytest.param("openrouter/a/b", {"cost": 0, **BYOK}, 0.036, "provider", id="A7: through one's own key"),
+        pytest.param("openrouter/a/b", {"cost": 0.0018, **BYOK}, 0.0378, "provider", id="A7: with the gateway's fee"),
+        pytest.param(
+            "openrouter/a/b", {"cost": 0.5, **BYOK, "is_byok": False}, 0.5, "provider", id="A7: not one's own key"
+        ),
+        pytest.param(
+            "openrouter/a/b", {"cost": 0.5, "cost_details": BYOK["cost_details"]}, 0.5, "provider", id="A7: not said"
+        ),
+        pytest.param("openrouter/a/b", {"cost": 0, "is_byok": True}, LISTED, "user", id="A7: only the fee is known"),
+        pytest.param("vercel/a/b", {"cost": 0.003642}, 0.003642, "provider", id="W6: Vercel"),
+        pytest.param("vercel/a/b", {"cost": 0, **BYOK}, 0.036, "provider", id="W6: Vercel, one's own key"),
+        pytest.param("deepinfra/a/b", {"estimated_cost": 0.0004}, 0.0004, "provider", id="W6: DeepInfra"),
+        pytest.param("avian/a/b", {"cost": 0.0004127}, 0.0004127, "provider", id="W6: Avian"),
+        pytest.param(
+            "pydantic/m", {"pydantic_ai_gateway": {"cost_estimate": 0.00431125}}, 0.00431125, "provider",
+            id="W6: Pydantic's gateway",
+        ),
+        pytest.param("llmgateway/m", {"cost_usd_total": 0.000125}, 0.000125, "provider", id="W6: LLM Gateway"),
+        pytest.param("xai/m", {"cost_in_usd_ticks": 3950400}, 0.00039504, "provider", id="W6: xAI"),
+        pytest.param("deepinfra/a/b", {"estimated_cost": -1}, LISTED, "user", id="W6: a negative price is none"),
+        pytest.param("lab/m", {"cost": 0.5}, LISTED, "user", id="W6: not where no row says so"),
+    ],
+)  # fmt: skip
+def test_reported_prices_whole_and_streamed(provider, model, extra, total, source):
+    for completion in both_ways(provider, USAGE | extra, model, cost=RATES):
+        assert completion.cost == pytest.approx(total, rel=1e-12)
+        assert completion.bill.source == source
+
+
+def test_a_users_price_counts_where_the_catalog_has_none(provider):
+    for completion in both_ways(provider, USAGE, "lab/m1", cost=RATES | {"request": 0.01}):
+        assert (completion.cost, completion.bill.source) == (LISTED + 0.01, "user")
+    for completion in both_ways(provider, USAGE, "lab/m1"):
+        assert (completion.cost, completion.bill.source) == (None, "unknown")
+
+
+FREE = {"input": 0, "output": 0}
+
+
+@pytest.mark.parametrize("usage", [None, USAGE, USAGE | {"prompt_tokens_details": {"cached_tokens": 900}}])
+def test_a_free_model_costs_nothing_whatever_is_counted(provider, usage):
+    """R3."""
+    for completion in both_ways(provider, usage, "lab/m1", cost=FREE):
+        assert (completion.cost, completion.bill.source, completion.bill.notes) == (0.0, "user", ())
+
+
+def test_a_free_answer_that_breaks_off_costs_nothing_and_its_counts_are_estimates(provider):
+    """R3."""
+    provider.says(streamed(sse(piece("Hel"))))
+    with pytest.raises(StreamError) as caught, provider.adapter("lab/m1", cost=FREE).stream("Hi") as stream:
+        list(stream)
+    bill = caught.value.partial.bill
+    assert (bill.total, bill.source) == (0.0, "partial")
+    assert any("estimated" in note for note in bill.notes)
+
+
+def price(provider, options=None, *, cost=None, **answer):
+    """Price an answer as a decoder gives it."""
+    endpoint = provider.adapter("openai/gpt-5.4", cost=cost, protocol="openai-chat").endpoint
+    prepared = prepare("Hi", {"extra_body": options or {}}, endpoint, False)
+    completion = ChatCompletion("Hi", usage=Usage(input=100_000, output=1_000), **answer)
+    return price_completion(completion, prepared, endpoint, Timing(None, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("request_body", "answer", "total", "source"),
+    [
+        # gpt-5.4 in models.dev: 2.5 and 15, its mode "fast": 5 and 30
+        pytest.param({}, {}, 0.265, "catalog", id="A8: no word about it"),
+        pytest.param({}, {"service_tier": "default"}, 0.265, "catalog", id="A8: default"),
+        pytest.param({"service_tier": "priority"}, {"service_tier": "default"}, 0.265, "catalog", id="A8: downgraded"),
+        pytest.param({}, {"service_tier": "priority"}, 0.53, "catalog", id="A8: priority"),
+        pytest.param({}, {"service_tier": "flex"}, 0.1325, "estimate", id="A8: flex"),
+        pytest.param({"service_tier": "priority"}, {}, 0.53, "estimate", id="A8: requested, not confirmed"),
+        pytest.param({"serviceTier": {"type": "flex"}}, {}, 0.1325, "estimate", id="W7: Bedrock's form"),
+        pytest.param({"service_tier": "auto"}, {}, 0.265, "catalog", id="A8: auto"),
+        pytest.param({}, {"unpriced": ("web_search x 3",)}, 0.265, "estimate", id="W7: searches"),
+        pytest.param({}, {"unpriced": ("web_search x 3",), "reported_cost": 0.3}, 0.3, "provider", id="W7: reported"),
+    ],
+)
+def test_what_tokens_do_not_explain_is_priced_or_an_estimate(provider, request_body, answer, total, source):
+    completion = price(provider, request_body, **answer)
+    assert (completion.cost, completion.bill.source) == (total, source)
+    assert bool(completion.bill.notes) == (source == "estimate")
+    if "unpriced" in answer and source == "estimate":
+        assert "web_search x 3" in completion.bill.notes[0]
+
+
+def test_the_users_rates_have_no_lanes_of_the_catalog(provider):
+    completion = price(provider, cost={"input": 1.0, "output": 1.0}, service_tier="priority")
+    assert (completion.cost, completion.bill.source) == (0.101, "estimate")
+
+
+@pytest.mark.parametrize(
+    ("raw", "created"),
+    [
+        ({"created": 1_700_000_000}, 1_700_000_000),
+        ({"created_at": 1_700_000_000.5}, 1_700_000_000),
+        ({"created_at": "2026-10-01T00:00:00.5+00:00"}, 1_790_812_800),
+        ({"createTime": "2026-10-01T00:00:00Z"}, 1_790_812_800),
+        *(
+            (raw, None)
+            for raw in ({"created": 0}, {"created": "soon"}, {"created": 10**30}, {"created": [1]}, [], None)
+        ),
+    ],
+)
+def test_when_an_answer_was_made(provider, raw, created):
+    """S10: as the provider says it, else when it was complete here."""
+    completion = price(provider, raw=raw)
+    assert completion.created == created or (created is None and completion.created > 1_790_000_000)
+
+
+def test_chunks_know_the_answer_that_they_are_of(provider):
+    """S10."""
+    provider.says(streamed())
+    with provider.adapter().stream("Hi") as stream:
+        assert {(chunk.id, chunk.model, chunk.index) for chunk in stream} == {("c1", "m1", 0)}
+
+
+def test_an_adapter_describes_its_model(provider):
+    """S12."""
+    listed = provider.adapter("openai/gpt-6-luna", cost={"input": 7}).model
+    assert (listed.vendor_name, listed.provider_name, listed.cost.rates["input"]) == ("openai", "openai", 7.0)
+    assert listed.context_length
+    own = provider.adapter("lab/m1").model
+    assert (own.name, own.provider_name, own.cost, own.context_length) == ("m1", "lab", None, None)
+    assert provider.adapter("lab/m1", cost=Cost({"input": 1.0})).model.cost.prompt == 1e-6
