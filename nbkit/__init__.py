@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _stub = __spec__.loader.get_data(f"{__path__[0]}/__init__.pyi").decode()
 _ROOMS = {words[3]: words[1] for words in map(str.split, _stub.splitlines()) if words[:1] == ["from"]}
 __all__ = sorted(_ROOMS)  # noqa: PLE0605 - it is a list
-"""What `from nbkit import *` gives: all public names but `catalog`, which would be loaded, and perhaps fetched, at once."""
+"""What `from nbkit import *` gives: all public names but `catalog`, which would be loaded, perhaps fetched, at once."""
 
 
 def __getattr__(name: str) -> object:
