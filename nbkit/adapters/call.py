@@ -35,6 +35,7 @@ from nbkit.protocols import protocol
 from nbkit.protocols.failures import read_failure
 from nbkit.protocols.reading import parse
 from nbkit.providers.endpoints import Endpoint
+from nbkit.providers.resolve import suggest_listed
 from nbkit.settings import settings
 
 
@@ -174,7 +175,7 @@ class Call:
 
     def is_over(self) -> bool:
         """Tell whether the provider has said that the answer is complete: what happens afterwards is no failure."""
-        return getattr(self._decoder, "done", False) is True
+        return self._decoder.done
 
     def end(self) -> Iterator[ChatCompletionChunk]:
         """The stream has ended: complete the answer. Raises StreamError where its finish signal did not come."""
@@ -235,6 +236,8 @@ class Call:
         error = explain_failure(
             failure, self.endpoint, self.auth, response=self.response, attempts=self.attempts, partial=partial
         )
+        if error.status == 404:  # the name may be a misspelling
+            error.message += suggest_listed(self.endpoint.id)
         seconds = None
         if not self.delivered:  # nothing is repeated after the first text
             seconds = self._retries.plan(

@@ -13,7 +13,7 @@ _ANSWER = 4096
 
 
 def fit_context(
-    conversation: Conversation, options: ExecuteOptions, takes: Tolerance, model: str
+    conversation: Conversation, options: ExecuteOptions, takes: Tolerance
 ) -> tuple[Conversation, ExecuteOptions, tuple[Change, ...]]:
     """Leave out the oldest turns where `options.context` is "trim"; the third value lists what was left out."""
     if options.context is None:
@@ -23,8 +23,8 @@ def fit_context(
         return conversation, options, (Change("dropped", "context", "the model's context is not known"),)
     answer = options.max_tokens or min(_ANSWER, takes.max_output or _ANSWER, takes.context // 4)
     room = max(takes.context - min(answer, takes.context // 2), 1)
-    # Rather too many than too few: what is too long by one token is refused.
-    trimmed = conversation.trimmed(room, lambda rest: count_tokens(rest, model, tools=options.tools or ()).high)
+    # Rather too many than too few: what is too long by one token is refused. A tokenizer would take seconds to load.
+    trimmed = conversation.trimmed(room, lambda rest: count_tokens(rest, tools=options.tools or ()).high)
     left_out = len(conversation) - len(trimmed)
     if not left_out:
         return conversation, options, ()

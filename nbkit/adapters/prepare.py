@@ -64,7 +64,7 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     can = takes.capabilities
     check_capabilities(conversation, requested, can, endpoint.id)
     check_media(conversation, takes.media_types, endpoint.id)
-    conversation, fitting, trimmed = fit_context(conversation, requested, takes, endpoint.model)
+    conversation, fitting, trimmed = fit_context(conversation, requested, takes)
     conversation, fitting, changes = fit_options(conversation, fitting, takes)
     conversation, transformed = fit_turns(conversation, _ALWAYS | can.list_missing())
     if not conversation.turns:

@@ -6,9 +6,10 @@ Wire facts: docs.claude.com/en/api/messages, /build-with-claude/vision, tool-use
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from typing import Any
 
-from nbkit.conversation.content import FileEntry, ImageEntry, Reasoning, TextEntry, inline
+from nbkit.conversation.content import ContentEntry, FileEntry, ImageEntry, Reasoning, TextEntry, inline
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
 from nbkit.protocols.writing import Draft, add_blocks, parse_arguments, split_system
@@ -20,7 +21,14 @@ FORMAT = "anthropic-claude-v1"
 def encode_turns(draft: Draft, conversation: Conversation) -> None:
     """Write `system` and `messages`."""
     system, turns = split_system(conversation)
-    if texts := [text for turn in system if (text := _encode_system(draft, turn))]:
+    if any(entry.cache_control for turn in system for entry in turn.entries):
+        draft.body["system"] = [
+            _mark(entry, {"type": "text", "text": entry.text})
+            for turn in system
+            for entry in turn.entries
+            if isinstance(entry, TextEntry)
+        ]
+    elif texts := [text for turn in system if (text := _encode_system(draft, turn))]:
         draft.body["system"] = "\n\n".join(texts)
     messages: list[dict[str, Any]] = []
     for turn in turns:
@@ -52,17 +60,25 @@ def _encode_entries(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for entry in turn.entries:
         if isinstance(entry, TextEntry):
-            blocks.append({"type": "text", "text": entry.text})
+            blocks.append(_mark(entry, {"type": "text", "text": entry.text}))
         elif isinstance(entry, ImageEntry):
-            blocks.append(_encode_image(draft, entry))
+            blocks.append(_mark(entry, _encode_image(draft, entry)))
         elif isinstance(entry, FileEntry):
-            blocks.append(_encode_document(entry))
+            blocks.append(_mark(entry, _encode_document(entry)))
     return blocks
+
+
+def _mark(entry: ContentEntry, block: dict[str, Any]) -> dict[str, Any]:
+    """Add the caller's mark for the cache."""
+    return block | ({"cache_control": entry.cache_control} if entry.cache_control else {})
 
 
 def _encode_document(entry: FileEntry) -> dict[str, Any]:
     media_type, data = inline(entry.url) or ("", "")
     title = {"title": entry.file.filename} if entry.file.filename else {}
+    if media_type.startswith("text/"):
+        text = b64decode(data).decode(errors="replace")
+        return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}, **title}
     return {"type": "document", "source": {"type": "base64", "media_type": media_type, "data": data}, **title}
 
 

@@ -20,7 +20,7 @@ from nbkit.protocols.writing import Draft, add_blocks, parse_arguments, split_sy
 FORMAT = "anthropic-claude-v1"
 """OpenRouter's name for signed reasoning; only Claude signs here, and Anthropic itself takes the same blocks."""
 LONGEST = 64
-"""Characters of a tool's name and of a call's id."""
+"""Characters of a call's id."""
 LONGEST_NAME = 200
 """Characters of a document's name."""
 
@@ -33,7 +33,7 @@ _DOCUMENTS = {
     "text/plain": "txt",
     "text/markdown": "md",
 }
-_IMAGES = {"image/jpg": "jpeg"}
+_TEXTS = ("text/csv", "text/html")
 
 
 def encode_turns(draft: Draft, conversation: Conversation) -> None:
@@ -50,19 +50,10 @@ def encode_turns(draft: Draft, conversation: Conversation) -> None:
     draft.body["messages"] = messages
 
 
-def fit_tool_name(draft: Draft, name: str) -> str:
-    """Write a tool's name in the characters that are allowed."""
-    return _fit(draft, name, r"[^a-zA-Z0-9_-]", "names of tools")
-
-
 def _fit_id(draft: Draft, call_id: str) -> str:
-    return _fit(draft, call_id, r"[^a-zA-Z0-9_.:-]", "ids of tool calls")
-
-
-def _fit(draft: Draft, name: str, others: str, what: str) -> str:
-    fitting = re.sub(others, "_", name)[:LONGEST] or "_"
-    if fitting != name:
-        draft.change("transformed", what, f"they are at most {LONGEST} letters, digits, _ and -")
+    fitting = re.sub(r"[^a-zA-Z0-9_.:-]", "_", call_id)[:LONGEST] or "_"
+    if fitting != call_id:
+        draft.change("transformed", "ids of tool calls", f"they are at most {LONGEST} letters, digits, _ and -")
     return fitting
 
 
@@ -84,7 +75,7 @@ def _encode_entry(draft: Draft, entry: ContentEntry) -> dict[str, Any]:
         case ImageEntry():
             if entry.image_url.detail:
                 draft.change("dropped", "detail of an image", "Bedrock has no such option")
-            return {"image": _encode_media(entry.url, _IMAGES)}
+            return {"image": _encode_media(entry.url, {})}
         case FileEntry():
             return {"document": {"name": entry.file.filename, **_encode_media(entry.url, _DOCUMENTS)}}
         case AudioEntry():
@@ -96,7 +87,8 @@ def _encode_media(url: str, formats: dict[str, str]) -> dict[str, Any]:
     if (content := inline(url)) is None:
         return {"format": url.rpartition(".")[2], "source": {"s3Location": {"uri": url}}}
     media_type, data = content
-    return {"format": formats.get(media_type) or media_type.rpartition("/")[2], "source": {"bytes": data}}
+    other = "txt" if media_type.startswith("text/") and media_type not in _TEXTS else media_type.rpartition("/")[2]
+    return {"format": formats.get(media_type) or other, "source": {"bytes": data}}
 
 
 def _name_documents(draft: Draft, messages: list[dict[str, Any]]) -> None:
@@ -142,5 +134,5 @@ def _encode_reasoning(draft: Draft, block: Reasoning) -> dict[str, Any] | None:
 
 
 def _encode_call(draft: Draft, call: ToolCall) -> dict[str, Any]:
-    name = fit_tool_name(draft, call.name)
-    return {"toolUse": {"toolUseId": _fit_id(draft, call.id), "name": name, "input": parse_arguments(draft, call)}}
+    tool_id, arguments = _fit_id(draft, call.id), parse_arguments(draft, call)
+    return {"toolUse": {"toolUseId": tool_id, "name": call.name, "input": arguments}}

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbkit.conversation.content import FileEntry, ImageEntry, Reasoning, TextEntry, inline
+from nbkit.conversation.content import FileEntry, ImageEntry, Reasoning, TextEntry
 from nbkit.conversation.turns import AnyTurn, ToolOutputTurn, ToolsCallTurn
-from nbkit.protocols.writing import Draft
+from nbkit.protocols.writing import Draft, choose_filename
 
 FORMAT = "openai-responses-v1"
 """OpenRouter's name for reasoning that this API has encrypted."""
@@ -87,11 +87,5 @@ def _encode_entries(turn: AnyTurn) -> list[dict[str, Any]]:
                 detail = entry.image_url.detail or "auto"
                 parts.append({"type": "input_image", "image_url": entry.url, "detail": detail})
             case FileEntry():
-                parts.append({"type": "input_file", "filename": _choose_filename(entry), "file_data": entry.url})
+                parts.append({"type": "input_file", "filename": choose_filename(entry), "file_data": entry.url})
     return parts
-
-
-def _choose_filename(entry: FileEntry) -> str:
-    """Return the file's name, which the API demands; one made from its media type where it has none."""
-    media_type, _ = inline(entry.url) or ("", "")
-    return entry.file.filename or f"document.{media_type.rpartition('/')[2]}"

@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from nbkit.conversation.completion import Change
+from nbkit.conversation.content import FileEntry, inline
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import AnyTurn
 from nbkit.protocols.wire import Dialect, WireRequest
@@ -37,6 +38,32 @@ class Draft:
     def request(self, path: str, headers: dict[str, str] | None = None) -> WireRequest:
         """Build the finished request; the same change is listed once."""
         return WireRequest(path, self.body, headers or {}, tuple(dict.fromkeys(self.changes)))
+
+
+ROOM = 256
+"""Tokens that a budget of reasoning leaves at least for the answer, where it is a part of `max_tokens`."""
+
+
+def fit_budget(budget: int, limit: int) -> int:
+    """Return the budget of reasoning that leaves room for an answer within `limit` tokens."""
+    return budget if limit - budget >= ROOM else min(budget, limit - max(ROOM, limit // 4))
+
+
+_EXTENSIONS = {
+    "text/plain": "txt",
+    "text/markdown": "md",
+    "application/msword": "doc",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+}
+
+
+def choose_filename(entry: FileEntry) -> str:
+    """Return a file's name; one made from its media type where it has none, as OpenAI demands one."""
+    media_type, _ = inline(entry.url) or ("", "")
+    return entry.file.filename or f"document.{_EXTENSIONS.get(media_type) or media_type.rpartition('/')[2]}"
 
 
 def nest(path: str, value: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from nbkit.providers.capabilities import Tolerance, tolerance_of
 from nbkit.providers.credentials import fill, is_set
 from nbkit.providers.prices import find_cost
 from nbkit.providers.routes import USUAL_PROTOCOL, Route, find_route
-from nbkit.providers.tables import collect_rows, npm_package
+from nbkit.providers.tables import collect_rows
 from nbkit.providers.trust import find_host, restrict_route
 from nbkit.settings import settings
 
@@ -118,7 +118,7 @@ def resolve_endpoint(
         headers=_fill_headers(provider.id, route, record),
         body=route.body,
     )
-    others = _list_others(provider, record, rows, spoken) if protocol is None else []
+    others = _list_others(record, rows, spoken) if protocol is None else []
     if not others:
         return endpoint
     again = partial(resolve_endpoint, provider, model, record, base_url=base_url, keyed=keyed, address=address)
@@ -126,12 +126,11 @@ def resolve_endpoint(
     return replace(endpoint, others=tuple(more))
 
 
-def _list_others(provider: Provider, record: Record | None, rows: list[dict[str, Any]], spoken: str) -> list[str]:
-    """List the further protocols of a model; a model whose record or rows name its protocol speaks that alone."""
-    overrides = record.overrides if record else {}
-    if "shape" in overrides or any("protocol" in row for row in rows):
+def _list_others(record: Record | None, rows: list[dict[str, Any]], spoken: str) -> list[str]:
+    """List the further protocols of a model; one whose record or row has another address or protocol speaks that."""
+    if any("protocol" in row for row in rows) or (record and {"shape", "npm", "api"} & record.overrides.keys()):
         return []
-    also = npm_package(overrides.get("npm", provider.npm)).get("also", [])
+    also: list[str] = []
     for row in rows:
         also = row.get("also", also)
     return [name for name in also if name != spoken]

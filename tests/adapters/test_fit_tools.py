@@ -1,0 +1,95 @@
+"""Names and schemas of tools as each protocol takes them, and the caller's names on what comes back."""
+
+import json
+from importlib import import_module
+
+import pytest
+from pydantic_core import to_json
+from scripted_provider import USAGE, sse, streamed
+from test_fitted_requests import CALLING, add, model, send
+
+from nbkit import Tool
+from nbkit.adapters.prepare import prepare
+from nbkit.errors import ConfigError
+from nbkit.protocols import PROTOCOLS
+
+LONG = "server__" + "a_very_long_name_of_a_tool_" * 5
+
+
+def names_in(body):
+    """Every name of a tool in a request, without those of outputs."""
+    text = json.dumps(body, ensure_ascii=False)
+    return {part.split('"')[0] for part in text.replace('"name": "', "\0").split("\0")[1:]}
+
+
+@pytest.mark.parametrize("name", CALLING)
+@pytest.mark.parametrize("tool", ["fs.read", "math/add", "a b", "Ünï", "9lives", LONG, "say-hi", "plain"])
+def test_a16_every_tool_has_a_name_that_the_protocol_takes(name, tool):
+    turns = [
+        {"role": "user", "content": "Go."},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c", "function": {"name": tool, "arguments": "{}"}}],
+        },
+        {"role": "tool", "content": "1", "tool_call_id": "c", "name": tool},
+    ]
+    prepared = prepare(turns, {"tools": [{"name": tool}], "tool_choice": tool}, model(name), False)
+    sent = next((new for new, old in prepared.names.items() if old == tool), tool)
+    assert tool == sent or tool not in names_in(prepared.request.body)
+    assert sent in names_in(prepared.request.body)
+    official = import_module(f"official_{PROTOCOLS[name].module}")
+    official.validate(json.loads(to_json(prepared.request.body)), prepared.request.path)
+    assert [change.what for change in prepared.changes].count("names of tools") == (2 if sent != tool else 0)
+    prepare(turns, {"tools": [{"name": tool}], "tool_choice": "auto", "strict": True}, model(name), False)
+
+
+def test_a16_long_names_that_begin_alike_stay_apart():
+    tools = [{"name": LONG + "read"}, {"name": LONG + "write"}]
+    assert len(names_in(send("Go.", model("openai-chat"), tools=tools)[0])) == 2
+
+
+@pytest.mark.parametrize(
+    ("tools", "problem"),
+    [
+        (["a.b", "a_b"], "tools 'a.b' and 'a_b' would both be called 'a_b' there: rename one"),
+        (["a.b", "a/b"], "tools 'a.b' and 'a/b' would both be called 'a_b'"),
+        (["a", "a"], "two tools have the same name: a, a"),
+    ],
+)
+def test_a16_names_that_would_be_the_same_are_refused(tools, problem):
+    with pytest.raises(ConfigError, match=problem):
+        prepare("Go.", {"tools": [{"name": name} for name in tools]}, model("openai-chat"), False)
+
+
+@pytest.mark.parametrize("name", CALLING)
+@pytest.mark.parametrize("parameters", [{"type": "object"}, {}, {"properties": None}, None])
+def test_a17_a_tool_without_arguments_has_properties_all_the_same(name, parameters):
+    body, _ = send("Go.", model(name), tools=[{"name": "now", "parameters": parameters}])
+    text = json.dumps(body)
+    assert '"properties": {}' in text
+    assert '"type": "object"' in text
+
+
+@pytest.mark.parametrize("key", ["parameters", "input_schema", "inputSchema"])
+def test_tools_of_anthropic_and_mcp_are_read(key):
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}}
+    assert Tool.model_validate({"name": "f", "description": "F.", key: schema}).parameters == schema
+
+
+def ask_for(name):
+    call = {"index": 0, "id": "c", "function": {"name": name, "arguments": '{"a": 1, "b": 2}'}}
+    choice = {"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
+    return sse({"choices": [choice]}, {"choices": [], "usage": USAGE}, b"[DONE]")
+
+
+def test_a15_the_function_runs_under_its_own_name(provider):
+    provider.says(streamed(ask_for("math_add")), streamed())
+    run = provider.adapter().run("1 + 2?", tools=[Tool(name="math.add", function=add)], tool_choice="math.add")
+    pieces = [event for event in run if getattr(event, "tool_calls", ())]
+    assert [call.name for piece in pieces for call in piece.tool_calls] == ["math.add"]
+    assert (run.results[0].content, run.completions[0].tool_calls[0].name) == ("3", "math.add")
+    assert [turn.tool_calls[0].name for turn in run.conversation if hasattr(turn, "tool_calls")] == ["math.add"]
+    first, second = (body for _, _, body in provider.requests)
+    assert first["tool_choice"]["function"]["name"] == first["tools"][0]["function"]["name"] == "math_add"
+    assert second["messages"][1]["tool_calls"][0]["function"]["name"] == "math_add"
