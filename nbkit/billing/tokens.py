@@ -244,7 +244,7 @@ def count_tokens(conversation: Any, model: str | None = None, *, tools: Iterable
     """Count the tokens of a prompt: a string, a Conversation, turns or OpenAI-style dicts, with the `tools` sent.
 
     `model` is an id, a path or a name; without one the band is valid for every model. The count of a text is exact for
-    OpenAI's models from GPT-3.5 to GPT-5.6, if the package bpe-openai is installed (`pip install nbkit[tokens]`) or
+    OpenAI's models from GPT-3.5 to GPT-5.6, if the package bpe-openai is installed (the extra `tokens`) or
     tiktoken has already loaded the vocabulary; nothing is ever downloaded. Everything else is an estimate: images by
     the formulas of OpenAI, Anthropic and Google if their size is known, documents by pages, recordings by seconds.
     Reasoning of earlier turns counts in `high` only, because most providers drop it.

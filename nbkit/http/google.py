@@ -19,6 +19,7 @@ import httpx2
 from nbkit.errors import ConfigError, TransportError
 from nbkit.http.clients import Authorization, sync_client
 from nbkit.http.failures import FAILURES, transport_error
+from nbkit.installed import name_extra
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _TIMEOUT = 30.0
@@ -107,9 +108,7 @@ def google_auth() -> GoogleAuth:
     try:
         import google.auth  # noqa: F401
     except ImportError:
-        raise ConfigError(
-            "Google's credentials need google-auth: pip install nbkit[vertex], or pass api_key="
-        ) from None
+        raise ConfigError(f"Google's credentials need google-auth: {name_extra('vertex')}, or pass api_key=") from None
     return _auth(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""))
 
 

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from nbkit.errors import ConfigError
 from nbkit.http.clients import Authorization
+from nbkit.installed import name_extra
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
@@ -105,7 +106,7 @@ def aws_auth(service: str) -> AwsAuth:
     try:
         import botocore.auth  # noqa: F401
     except ImportError:
-        raise ConfigError("requests to AWS need botocore: pip install nbkit[bedrock], or pass api_key=") from None
+        raise ConfigError(f"requests to AWS need botocore: {name_extra('bedrock')}, or pass api_key=") from None
     settings = ((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
     return _auth(service, hash(frozenset(settings)))
 

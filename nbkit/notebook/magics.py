@@ -22,6 +22,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from nbkit.billing.total import TOTAL
 from nbkit.choose.frame import catalog
 from nbkit.errors import NbkitError
+from nbkit.installed import name_extra
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import find_keyed_providers
@@ -207,7 +208,7 @@ def enable_nesting() -> str:
     try:
         import nest_asyncio2
     except ImportError:
-        raise UsageError("nest-asyncio2 is not installed: pip install 'nbkit[nest]'") from None
+        raise UsageError(f"nest-asyncio2 is not installed: {name_extra('nest')}") from None
     nest_asyncio2.apply()
     return "asyncio.run works in cells now, until the kernel restarts"
 

@@ -168,7 +168,7 @@ def test_no_credentials_and_a_file_that_is_none(server, monkeypatch, tmp_path):
 
 def test_without_google_auth(monkeypatch):
     monkeypatch.setitem(sys.modules, "google.auth", None)
-    with pytest.raises(ConfigError, match=r"pip install nbkit\[vertex\]"):
+    with pytest.raises(ConfigError, match=r"pip install '[\w-]+\[vertex\]'"):
         google_auth()
 
 

@@ -166,7 +166,7 @@ def test_what_is_missing_is_named(monkeypatch):
 
 def test_without_botocore(monkeypatch):
     monkeypatch.setitem(sys.modules, "botocore.auth", None)
-    with pytest.raises(ConfigError, match=r"pip install nbkit\[bedrock\]"):
+    with pytest.raises(ConfigError, match=r"pip install '[\w-]+\[bedrock\]'"):
         aws_auth("bedrock")
     monkeypatch.setitem(sys.modules, "botocore.session", None)
     assert read_region() is None
