@@ -19,14 +19,16 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, ToolCallDelta, Usage
+from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
 from nbkit.conversation.content import ImageEntry, Reasoning, TextEntry
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
 from nbkit.errors import AdapterError, ProviderError
-from nbkit.protocols.failures import read_failure
-from nbkit.protocols.reading import count, expect_object, first_count, join_arguments, mapping, objects, string
+from nbkit.protocols.calls import NAMELESS, read_function
+from nbkit.protocols.failures import not_an_answer, read_failure
+from nbkit.protocols.finish import read_finish
+from nbkit.protocols.reading import count, first_count, mapping, objects, string
 from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect, WireRequest
 from nbkit.protocols.writing import Draft, merge
 
@@ -42,7 +44,6 @@ _RANGES = {  # option -> Cohere's name, its smallest and its largest value
     "frequency_penalty": ("frequency_penalty", 0.0, 1.0),
 }
 _CHOICES = {"none": "NONE", "required": "REQUIRED"}
-_FINISH = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
 _FAILED = ("ERROR", "TIMEOUT")
 
 
@@ -58,6 +59,7 @@ def encode(
     draft.put("max_tokens", options.max_tokens)
     draft.put("temperature", options.temperature)
     draft.put("seed", options.seed)
+    draft.put("logprobs", None if options.logprobs is None else True)
     for option, (key, least, most) in _RANGES.items():
         value = getattr(options, option)
         if value is not None and not least <= value <= most:
@@ -167,40 +169,33 @@ def error(status: int, body: bytes, dialect: Dialect) -> AdapterError:
 
 def decode(body: Any, dialect: Dialect) -> ChatCompletion:
     """Read a whole answer. Raises an AdapterError where it is an error, or has no message."""
-    body = expect_object(body)
-    message = body.get("message")
-    if not isinstance(message, dict):  # that of an error is text
-        raise read_failure(body)
-    decoder = Decoder(dialect)
-    decoder.take({"type": "message-start", "id": body.get("id")})
-    for part in objects(message.get("content")):
-        decoder.take({"type": "content-start", "delta": {"message": {"content": part}}})
-    decoder.take({"type": "tool-plan-delta", "delta": {"message": message}})
-    for index, call in enumerate(objects(message.get("tool_calls"))):
-        decoder.take({"type": "tool-call-start", "index": index, "delta": {"message": {"tool_calls": call}}})
-    decoder.take({"type": "message-end", "delta": body})
-    return decoder.build(raw=body)
-
-
-class _Call:
-    """A tool call being put together."""
-
-    __slots__ = ("arguments", "id", "name")
-
-    def __init__(self, call_id: str, name: str) -> None:
-        self.id, self.name = call_id, name
-        self.arguments: list[str] = []
+    return Decoder(dialect).read_whole(body)
 
 
 class Decoder(BaseDecoder):
     """Builds a completion from a stream's events."""
 
+    ANSWER = "an answer of Cohere's chat"
+
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self._thoughts: list[tuple[str | None, str]] = []  # (PLAN or None, piece)
-        self._calls: list[_Call] = []
-        self._places: dict[int | None, int] = {}  # the wire's index -> the place in `_calls`
         self._citations: list[dict[str, Any]] = []
+
+    def take_whole(self, body: dict[str, Any]) -> None:
+        """Take a whole answer."""
+        message = body.get("message")
+        if not isinstance(message, dict):
+            raise not_an_answer(body, self.ANSWER, "message")
+        content = message.get("content")
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else objects(content)
+        self.take({"type": "message-start", "id": body.get("id")})
+        for part in parts:
+            self.take({"type": "content-start", "delta": {"message": {"content": part}}})
+        self.take({"type": "tool-plan-delta", "delta": {"message": message}})
+        for index, call in enumerate(objects(message.get("tool_calls"))):
+            self.take({"type": "tool-call-start", "index": index, "delta": {"message": {"tool_calls": call}}})
+        self.take({"type": "message-end", "delta": body})
 
     def take(self, body: dict[str, Any]) -> Chunks:
         """Take one event's JSON; unknown events are skipped (`debug`, the ends of parts)."""
@@ -208,7 +203,8 @@ class Decoder(BaseDecoder):
         message = mapping(delta.get("message"))
         match body.get("type"):
             case "content-delta" | "content-start":
-                return self._take_content(mapping(message.get("content")))
+                content = message.get("content")
+                return self._take_content({"text": content} if isinstance(content, str) else mapping(content))
             case "tool-plan-delta":
                 return self._take_thought(PLAN, string(message.get("tool_plan")))
             case "tool-call-start":
@@ -239,40 +235,28 @@ class Decoder(BaseDecoder):
         return [ChatCompletionChunk("", piece)]
 
     def _take_call(self, index: int | None, entry: dict[str, Any]) -> Chunks:
-        function = mapping(entry.get("function"))
-        call = _Call(string(entry.get("id")), string(function.get("name")))
-        if not call.name:
-            raise ProviderError("the answer has a tool call without a name")
-        piece = string(function.get("arguments"))
-        call.arguments.append(piece)
-        self._places[index] = place = len(self._calls)
-        self._calls.append(call)
-        return [ChatCompletionChunk(tool_calls=(ToolCallDelta(place, call.id, call.name, piece),))]
+        call_id, name, arguments = read_function(entry)
+        if not name:
+            raise ProviderError(NAMELESS)
+        _, delta = self.calls.take(index, call_id, name, arguments)
+        return [ChatCompletionChunk(tool_calls=(delta,))]
 
     def _take_arguments(self, index: int | None, piece: str) -> Chunks:
-        place = self._places.get(index)
-        if place is None:
+        if not any(index is None or call.index == index for call in self.calls):
             raise ProviderError(f"the stream continues tool call {index!r}, which did not start")
-        self._calls[place].arguments.append(piece)
-        return [ChatCompletionChunk(tool_calls=(ToolCallDelta(place, arguments=piece),))]
+        _, delta = self.calls.take(index, "", "", piece)
+        return [ChatCompletionChunk(tool_calls=(delta,))]
 
     def _take_end(self, delta: dict[str, Any]) -> Chunks:
-        self.rest = delta
+        self.rest = self.rest | delta
+        self.take_usage(delta)
         reason = string(delta.get("finish_reason"))
         if reason in _FAILED or delta.get("error"):
             raise read_failure({"message": string(delta.get("error")) or f"the answer is incomplete: {reason}"})
-        if not reason:
+        if not (finish := read_finish(reason, bool(self.calls))):
             return []
-        self.finish_reason = _FINISH.get(reason, reason)
+        self.finish_reason, self.marked = finish, True
         return [ChatCompletionChunk(finish_reason=self.finish_reason)]
-
-    def read_calls(self) -> tuple[ToolCall, ...]:
-        """Build the tool calls."""
-        return tuple(self._build_call(place, call) for place, call in enumerate(self._calls))
-
-    def _build_call(self, place: int, call: _Call) -> ToolCall:
-        made_up = f"call_{place}_{self.id}"[:40]  # a call without an id could not be answered
-        return ToolCall(id=call.id or made_up, name=call.name, arguments=join_arguments(call.arguments))
 
     def read_reasoning(self) -> tuple[Reasoning, ...]:
         """Build the blocks of reasoning: pieces of one kind in a row are a block."""
@@ -283,7 +267,7 @@ class Decoder(BaseDecoder):
 
     def read_usage(self) -> Usage | None:
         """Read the token counts."""
-        usage = mapping(self.rest.get("usage"))
+        usage = self.usage
         billed, tokens = mapping(usage.get("billed_units")), mapping(usage.get("tokens"))
         counts = billed if "input_tokens" in billed else tokens
         prompt, completion = count(counts.get("input_tokens")), count(counts.get("output_tokens"))

@@ -4,7 +4,8 @@ The shapes: `{"error": {"message", "type", "param", "code"}}` (OpenAI), `{"type"
 `{"error": "..."}` (Fireworks, xAI with a `code` beside it), flat `{"message", "code"}` (Cerebras, Mistral, Cohere),
 `[{"error": {...}}]` and `{"error": {"code", "message", "status"}}` (Google), RFC 7807 `{"title", "detail"}` (NVIDIA),
 `{"success": false, "errors": [{"code", "message"}]}` (Cloudflare), FastAPI's `{"detail": [{"loc", "msg"}]}`, plain
-text (Copilot), AWS's `{"__type", "Message"}`, and the HTML of whatever proxy stands between.
+text (Copilot), AWS's `{"__type", "Message"}`, `{"error_type", "error_message"}` (gateways), vLLM's `{"object": "error",
+"message"}`, MiniMax's `{"base_resp": {"status_code", "status_msg"}}`, and the HTML of whatever proxy stands between.
 """
 
 from __future__ import annotations
@@ -24,13 +25,37 @@ from nbkit.errors import (
     ProviderError,
     RateLimitError,
 )
-from nbkit.protocols.reading import mapping, parse, string
+from nbkit.protocols.reading import cut, mapping, parse, string
 
-MAX_MESSAGE = 500
-"""Characters of the provider's message that are kept."""
-_MESSAGE_KEYS = ("error", "errors", "message", "Message", "detail", "msg", "title")
+MAX_QUOTE = 200
+"""Characters quoted of a body that is not an answer."""
+MAX_MESSAGE = 2000
+"""Characters kept of the provider's message. The caller cleans it of secrets first, and then cuts it for people."""
+_MESSAGE_KEYS = (
+    "error",
+    "errors",
+    "error_message",
+    "error_msg",
+    "errorMessage",
+    "message",
+    "Message",
+    "detail",
+    "msg",
+    "status_msg",
+    "base_resp",
+    "title",
+)
 # Where `error` is only a name: {"error": "Bad Request", "message": "..."}
-_KEYS_BESIDE_A_NAME = ("error_description", "message", "detail", "error")
+_KEYS_BESIDE_A_NAME = ("error_description", "error_message", "message", "detail", "error")
+_CODE_KEYS = ("code", "error_code", "type", "error_type", "__type", "status", "status_code")
+# Keys that only errors have; an answer may have one too, but empty.
+_ERRORS = ("error", "errors", "error_message", "error_msg", "errorMessage", "error_type")
+_TEXTS = ("message", "Message", "msg", "detail", "title")
+_SIGNS = frozenset((*_ERRORS, *_TEXTS, "success", "base_resp"))
+# Keys of answers: where one of them holds something, a `message` beside it is a remark.
+_CONTENT = ("choices", "candidates", "content", "output", "delta", "response", "item", "content_block", "message")
+_FINE = (None, 0, 200, "0", "200", "ok", "success")
+"""Codes beside a message that is not an error."""
 _MAX_DEPTH = 6  # none of the shapes above nests its message deeper
 
 _CONTEXT = re.compile(
@@ -65,6 +90,29 @@ def read_failure(answer: Any, status: int | None = None) -> AdapterError:
         message = code or (f"HTTP {status}, without a message" if status else "the provider failed without a message")
     kind = _choose_kind(status, code, f"{code} {message}")
     return kind(message[:MAX_MESSAGE], code=code or None, body=body)
+
+
+def is_failure(body: dict[str, Any]) -> bool:
+    """Tell whether a JSON object in an answer of 200 is an error, in any of the shapes."""
+    if _SIGNS.isdisjoint(body):
+        return False
+    if body.get("error"):
+        return True
+    if any(body.get(key) and isinstance(body[key], dict | list) for key in _CONTENT):
+        return False
+    if any(body.get(key) for key in _ERRORS) or body.get("success") is False:
+        return True
+    if mapping(body.get("base_resp")).get("status_code") not in _FINE:
+        return True
+    code = next((body[key] for key in _CODE_KEYS if key in body), None)
+    detailed = isinstance(body.get("detail"), list) and body["detail"]
+    texts = detailed or any(isinstance(body.get(key), str) and body[key] for key in _TEXTS)
+    return bool(texts) and (code is None or not (isinstance(code, int | str) and code in _FINE))
+
+
+def not_an_answer(body: Any, what: str, lacks: str) -> ProviderError:
+    """Make the error about a body that is JSON, but neither an answer nor an error; it quotes the beginning."""
+    return ProviderError(f"the answer is not {what}: it has no {lacks}: {cut(to_json(body).decode(), MAX_QUOTE)}")
 
 
 def _parse_body(body: bytes) -> Any:
@@ -108,10 +156,11 @@ def _find_code(answer: Any, depth: int = 0) -> str:
         answer = answer[0] if answer else None
     if not isinstance(answer, dict) or depth > _MAX_DEPTH:
         return ""
-    inner = next((code for key in ("error", "errors") if (code := _find_code(answer.get(key), depth + 1))), "")
+    nested = (_find_code(answer.get(key), depth + 1) for key in ("error", "errors", "base_resp"))
+    inner = next(filter(None, nested), "")
     if inner:
         return inner
-    values = [answer.get("code"), answer.get("type"), answer.get("__type"), answer.get("status")]
+    values = [answer.get(key) for key in _CODE_KEYS]
     if word := next((value for value in values if isinstance(value, str) and value), ""):
         return word
     return next((str(value) for value in values if isinstance(value, int) and not isinstance(value, bool)), "")

@@ -27,16 +27,19 @@ from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
 from nbkit.errors import AdapterError, ProviderError
-from nbkit.protocols.failures import read_failure
+from nbkit.protocols.calls import NAMELESS, read_function
+from nbkit.protocols.failures import not_an_answer, read_failure
+from nbkit.protocols.finish import read_finish
 from nbkit.protocols.reading import (
     ThinkTags,
     count,
-    expect_object,
     first_count,
     join_arguments,
     mapping,
+    merge_counts,
     objects,
     parse,
+    read_content,
     string,
 )
 from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect, WireRequest
@@ -62,6 +65,7 @@ _OPTIONS = {  # option -> its key among Ollama's `options`
     "seed": "seed",
     "max_tokens": "num_predict",
 }
+_COUNTS = ("prompt_eval_count", "prompt_eval_cached_count", "eval_count")
 _NO_ANSWER = ("load", "unload")  # what Ollama does with a conversation without a prompt
 
 
@@ -79,6 +83,9 @@ def encode(
     for option, key in _OPTIONS.items():
         draft.put(option, getattr(options, option), f"options.{key}")
     draft.put("stop", list(options.stop) if options.stop else None, "options.stop")
+    if options.logprobs is not None:
+        draft.put("logprobs", True)
+        draft.body |= {"top_logprobs": options.logprobs} if options.logprobs else {}
     if context := _estimate_context(draft.body, options):
         merge(draft.body, {"options": {"num_ctx": context}})
     if options.reasoning_effort == "none":
@@ -180,36 +187,44 @@ def _read_failure(answer: Any, status: int | None = None) -> AdapterError:
 
 def decode(body: Any, dialect: Dialect) -> ChatCompletion:
     """Read a whole answer. Raises an AdapterError where it is an error, or is not done."""
-    body = expect_object(body)
-    if body.get("error") or "message" not in body:
-        raise _read_failure(body)
-    decoder = Decoder(dialect)
-    decoder.take(body)
-    if decoder.finish_reason is None:
-        raise ProviderError("the answer is not done")
-    return decoder.build(raw=body)
+    return Decoder(dialect).read_whole(body)
 
 
 class Decoder(BaseDecoder):
     """Builds a completion from a stream's events; a tool call comes in one piece."""
 
     SIGNAL = '"done": true'
+    ANSWER = "an answer of Ollama's chat"
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self._reasoning: list[str] = []
-        self._calls: list[tuple[str, str, str]] = []  # id, name, arguments
         self._tags = ThinkTags()
 
     def read_failure(self, body: dict[str, Any]) -> AdapterError:
         """Read an event that is an error."""
         return _read_failure(body)
 
+    def take_whole(self, body: dict[str, Any]) -> None:
+        """Take a whole answer."""
+        if "message" not in body:
+            raise not_an_answer(body, self.ANSWER, "message")
+        self.take(body)
+        if self.finish_reason is None:
+            raise ProviderError("the answer is not done")
+
+    def take_usage(self, body: dict[str, Any]) -> None:
+        """Take the token counts."""
+        if "eval_count" in body or "prompt_eval_count" in body:
+            self.usage = merge_counts(self.usage, {key: body[key] for key in _COUNTS if key in body})
+
     def take(self, body: dict[str, Any]) -> Chunks:
         """Take one event's JSON, or a whole answer's."""
         self.rest = body  # the last one has the counts and durations
+        self.take_usage(body)
         message = mapping(body.get("message"))
-        text, reasoning = string(message.get("content")), string(message.get("thinking"))
+        text, reasoning = read_content(message.get("content"))
+        reasoning = string(message.get("thinking")) + reasoning
         if self._tags.open and text:
             text, thought = self._tags.feed(text)
             reasoning += thought
@@ -218,25 +233,23 @@ class Decoder(BaseDecoder):
         if body.get("done") is True:
             rest, thought = self._tags.flush()
             text, reasoning = text + rest, reasoning + thought
-            self.finish_reason = finish = self._read_finish(string(body.get("done_reason")))
+            self.finish_reason = finish = self._read_reason(string(body.get("done_reason")))
+            self.marked = True
         self.text.append(text)
         self._reasoning.append(reasoning)
         return [ChatCompletionChunk(text, reasoning, calls, finish)] if text or reasoning or calls or finish else []
 
-    def _take_call(self, call: dict[str, Any]) -> ToolCallDelta:
-        function = mapping(call.get("function"))
-        call_id, name, given = string(call.get("id")), string(function.get("name")), function.get("arguments")
+    def _take_call(self, entry: dict[str, Any]) -> ToolCallDelta:
+        call_id, name, given = read_function(entry)
         if not name:
-            raise ProviderError("the answer has a tool call without a name")
-        arguments = join_arguments([string(given)], mapping(given))
-        self._calls.append((call_id, name, arguments))
-        return ToolCallDelta(len(self._calls) - 1, call_id, name, arguments)
+            raise ProviderError(NAMELESS)
+        _, delta = self.calls.take(None, call_id, name, join_arguments([string(given)], mapping(given)))
+        return delta
 
-    def _read_finish(self, reason: str) -> str:
+    def _read_reason(self, reason: str) -> str:
         if reason in _NO_ANSWER:
             raise ProviderError(f"the conversation has no prompt: Ollama only {reason}ed the model")
-        # Ollama says `stop` where tools are called, and older servers nothing at all.
-        return "tool_calls" if self._calls and reason in ("stop", "") else reason or "stop"
+        return read_finish(reason or "stop", bool(self.calls)) or "stop"  # older servers say nothing at all
 
     def build(self, raw: Any = None) -> ChatCompletion:
         """Build the completion, complete or not."""
@@ -252,10 +265,7 @@ class Decoder(BaseDecoder):
         """Build the tool calls."""
         # Older servers give a call no id, and then it could not be answered: the time sets it apart from earlier ones.
         moment = "".join(filter(str.isalnum, string(self.rest.get("created_at"))))
-        return tuple(
-            ToolCall(id=call_id or f"call_{place}_{moment}", name=name, arguments=arguments)
-            for place, (call_id, name, arguments) in enumerate(self._calls)
-        )
+        return self.calls.build(made_up=f"_{moment}")
 
     def read_reasoning(self) -> tuple[Reasoning, ...]:
         """Build the block of reasoning."""
@@ -265,10 +275,10 @@ class Decoder(BaseDecoder):
 
     def read_usage(self) -> Usage | None:
         """Read the token counts."""
-        prompt, output = count(self.rest.get("prompt_eval_count")), count(self.rest.get("eval_count"))
+        prompt, output = count(self.usage.get("prompt_eval_count")), count(self.usage.get("eval_count"))
         if prompt is None or output is None:
             return None
-        cached = min(first_count(self.rest.get("prompt_eval_cached_count")), prompt)
+        cached = min(first_count(self.usage.get("prompt_eval_cached_count")), prompt)
         return Usage(input=prompt - cached, output=output, cache_read=cached)
 
     def read_raw(self) -> Any:

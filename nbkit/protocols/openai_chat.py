@@ -15,18 +15,18 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
-from nbkit.conversation.content import Reasoning
+from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
+from nbkit.conversation.content import FileEntry, Reasoning
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolsCallTurn
 from nbkit.errors import AdapterError, ProviderError
-from nbkit.protocols.failures import read_failure
+from nbkit.protocols.failures import not_an_answer, read_failure
 from nbkit.protocols.openai_choice import Choice
 from nbkit.protocols.openai_usage import read_usage
-from nbkit.protocols.reading import expect_object, first_count, mapping, objects, string
+from nbkit.protocols.reading import count, first_count, mapping, merge_counts, objects, string
 from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect, WireRequest
-from nbkit.protocols.writing import Draft, merge
+from nbkit.protocols.writing import Draft, choose_filename, merge
 
 FRAMING = "sse"
 PATH = "/chat/completions"
@@ -41,7 +41,9 @@ _SAME_NAME = (
     "seed",
     "n",
     "user",
-    "response_format",
+    "service_tier",
+    "verbosity",
+    "prompt_cache_key",
 )
 _FAILED = ("error", "network_error")  # finish reasons of OpenRouter and Z.AI where the provider behind them failed
 
@@ -67,6 +69,10 @@ def encode(
     for name in _SAME_NAME:
         draft.put(name, getattr(options, name))
     draft.put("stop", list(options.stop) if options.stop else None)
+    if options.logprobs is not None:
+        draft.put("logprobs", True)
+        draft.body |= {"top_logprobs": options.logprobs} if options.logprobs else {}
+    draft.put("response_format", _encode_format(options.response_format, dialect))
     _put_reasoning(draft, options)
     _put_tools(draft, options)
     return draft.request(PATH)
@@ -84,11 +90,21 @@ def _encode_turn(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
             draft.change("dropped", "name", "the provider takes no names")
     for key in ("reasoning_content", "reasoning_details"):
         message.pop(key, None)
+    if isinstance(message["content"], list):
+        for entry, part in zip(turn.entries, message["content"], strict=True):
+            if isinstance(entry, FileEntry):
+                part["file"]["filename"] = choose_filename(entry)
     if draft.dialect.short_tool_ids:
         for holder, key in [(message, "tool_call_id"), *((call, "id") for call in message.get("tool_calls", ()))]:
             if key in holder:
                 holder[key] = _shorten_id(draft, holder[key])
     return message | _replay_reasoning(draft, turn, message["content"])
+
+
+def _encode_format(wanted: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
+    if not wanted or wanted.get("type") != "json_schema" or dialect.json_schema == "json_schema":
+        return wanted
+    return {"type": "json_object", "schema": mapping(wanted.get("json_schema")).get("schema")}
 
 
 def _shorten_id(draft: Draft, call_id: str) -> str:
@@ -160,75 +176,138 @@ def error(status: int, body: bytes, dialect: Dialect) -> AdapterError:
 
 def decode(body: Any, dialect: Dialect) -> ChatCompletion:
     """Read a whole answer. Raises an AdapterError where it is an error, or has no choices."""
-    body = expect_object(body)
-    if body.get("error") or "choices" not in body:
-        raise read_failure(body)
-    if not objects(body["choices"]):
-        raise ProviderError("the answer has no choices")
-    decoder = Decoder(dialect)
-    # Perplexity's whole answers have an empty delta beside the message: the message counts.
-    whole = [choice | {"delta": None} if choice.get("message") else choice for choice in objects(body["choices"])]
-    decoder.take(body | {"choices": whole})
-    if decoder.end in _FAILED:
-        raise ProviderError(f"the answer is incomplete: finish_reason {decoder.end}")
-    return decoder.build(raw=body)
+    return Decoder(dialect).read_whole(body)
 
 
 class Decoder(BaseDecoder):
     """Builds a completion from a stream's events.
 
-    The stream is complete when each answer has its finish reason; `[DONE]` alone does not make it complete.
+    The stream is complete when the answer has its finish reason. Some servers send none (Snowflake Cortex): there
+    `[DONE]` ends an answer whose tokens were counted, or whose tool calls are whole; alone it does not.
     """
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
-        self._choices: dict[int, Choice] = {0: Choice()}
+        self._choices: dict[int, Choice] = {}
+        self._first = 0
+        self._tier = ""
 
     @property
-    def end(self) -> str | None:
-        """The finish reason of the first answer; None while one of the answers has none."""
-        reasons = [choice.finish_reason for choice in self._choices.values()]
-        return reasons[0] if all(reasons) else None
+    def _answer(self) -> Choice:
+        """The answer whose pieces are the chunks: the first that has begun."""
+        return self._choices.setdefault(self._first, Choice())
 
     def find_problem(self) -> str:
         """Say what is wrong with a stream that ends now."""
-        if self.end is None:
-            return f" without {self.SIGNAL}"
-        return f": {self.end}" if self.end in _FAILED else ""
+        end = self._answer.finish_reason
+        if end is None:
+            return "" if self._ends_without_reason() else f" without {self.SIGNAL}"
+        if end in _FAILED:
+            return f": {end}"
+        # A further answer that nobody requested may never end; one that was requested ends before the marker.
+        whole = self.marked or all(choice.finish_reason for choice in self._choices.values())
+        return "" if whole else f" without {self.SIGNAL}"
+
+    def _ends_without_reason(self) -> bool:
+        """Return whether `[DONE]` ends a whole answer: its tokens are counted, or it calls tools; no call is cut."""
+        calls = self._answer.calls
+        if not self.marked or not all(call.name and (call.is_whole or not call.pieces) for call in calls):
+            return False
+        usage = self.read_usage()
+        return calls.all_whole or (usage is not None and usage.completion_tokens > 0)
+
+    def take_marker(self) -> Chunks:
+        """Take `[DONE]`."""
+        if self._answer.finish_reason is None and self._ends_without_reason():
+            return [self._answer.conclude()]
+        return []
+
+    def finish(self) -> ChatCompletion:
+        """Build the completion. Raises StreamError where it is not complete."""
+        self.take_marker()  # the token counts may come behind it
+        return super().finish()
 
     def take(self, body: dict[str, Any]) -> Chunks:
         """Take one event's JSON, or a whole answer's."""
-        if body.get("usage") or ("x_groq" in body and mapping(body["x_groq"]).get("usage")):
-            self.rest = body  # some count in every event, cumulatively: the last counts
+        self.take_usage(body)
         self.id = string(body.get("id")) or self.id
         self.model = string(body.get("model")) or self.model
-        return [chunk for choice in objects(body.get("choices")) if (chunk := self._take_choice(choice))]
+        if "service_tier" in body:
+            self._tier = string(body["service_tier"]) or self._tier
+        chunks = [chunk for choice in objects(body.get("choices")) if (chunk := self._take_choice(choice))]
+        if self.usage and not body.get("choices") and self._answer.finish_reason:
+            self.marked = True  # the counts of the whole answer: nothing but `[DONE]` follows
+        return chunks
+
+    def take_usage(self, body: dict[str, Any]) -> None:
+        """Take the token counts; some count in every event."""
+        usage = body.get("usage")
+        if not usage and "x_groq" in body:
+            usage = mapping(body["x_groq"]).get("usage")
+        if not usage and body.get("choices"):  # Moonshot counts in the last choice
+            usage = next((choice["usage"] for choice in objects(body["choices"]) if choice.get("usage")), None)
+        if usage:
+            self.usage = merge_counts(self.usage, usage)
+            self.rest = body | ({"usage": self.usage} if self.rest and "usage" in body else {})
 
     def _take_choice(self, choice: dict[str, Any]) -> ChatCompletionChunk | None:
         if choice.get("error"):  # OpenRouter
             raise read_failure(choice)
         index = first_count(choice.get("index"))
+        if not self._choices:
+            self._first = index
         chunk = self._choices.setdefault(index, Choice()).take(choice)
-        return None if index else chunk  # the pieces are those of the first answer
+        return chunk if index == self._first else None
 
-    def partial(self) -> ChatCompletion:
-        """Build the completion as far as it has arrived; a tool call without a name is left out."""
-        return self.build(complete=False)
+    def take_whole(self, body: dict[str, Any]) -> None:
+        """Take a whole answer."""
+        if "choices" not in body:
+            raise not_an_answer(body, self.ANSWER, "choices")
+        if not objects(body["choices"]):
+            raise ProviderError("the answer has no choices")
+        # Perplexity's whole answers have an empty delta beside the message: the message counts.
+        whole = [choice | {"delta": None} if choice.get("message") else choice for choice in objects(body["choices"])]
+        self.take(body | {"choices": whole})
+        end = self._answer.finish_reason
+        if end in _FAILED:
+            raise ProviderError(f"the answer is incomplete: finish_reason {end}")
+        if end in (None, "stop") and not any(whole[0].get(key) is not None for key in ("message", "delta", "text")):
+            raise not_an_answer(body, self.ANSWER, "message")
 
-    def build(self, raw: Any = None, complete: bool = True) -> ChatCompletion:
-        """Build the completion. Raises ProviderError where a tool call of a complete answer has no name."""
-        answers = [choice.build(self.id, self.model, complete) for _, choice in sorted(self._choices.items())]
-        usage = mapping(self.rest.get("usage")) or mapping(mapping(self.rest.get("x_groq")).get("usage"))
+    def _complete(self, raw: Any) -> ChatCompletion:
+        self.calls = self._answer.calls
+        return super()._complete(raw)
+
+    def build(self, raw: Any = None) -> ChatCompletion:
+        """Build the completion, complete or not; further answers count where they have come to their end."""
+        first, others = self._answer, [one for _, one in sorted(self._choices.items()) if one is not self._answer]
+        ended = [choice for choice in others if choice.finish_reason or raw is not None]
+        answers = [choice.build(self.id, self.model) for choice in (first, *ended)]
         return replace(
             answers[0],
             choices=tuple(answers) if len(answers) > 1 else (),
-            usage=read_usage(usage),
+            usage=self.read_usage(),
             reported_cost=self.read_cost(),
+            service_tier=self._tier or None,
+            unpriced=self.read_unpriced(),
             raw=self.read_raw() if raw is None else raw,
         )
 
+    def read_usage(self) -> Usage | None:
+        """Read the token counts."""
+        return read_usage(self.usage)
+
+    def read_unpriced(self) -> tuple[str, ...]:
+        """List what may cost something beside the tokens."""
+        uses = super().read_unpriced()
+        if not uses and any(note.get("type") == "url_citation" for note in self._answer.annotations):
+            uses = ("web search",)
+        details = mapping(self.usage.get("completion_tokens_details"))
+        images = count(details.get("image_tokens"))
+        return (*uses, f"{images} image output tokens") if images else uses
+
     def read_raw(self) -> Any:
         """Return the last event with usage, and the first answer's annotations."""
-        annotations = self._choices[0].annotations
+        annotations = self._answer.annotations
         rest = {key: value for key, value in self.rest.items() if key != "choices"}
         return rest | ({"annotations": annotations} if annotations else {})

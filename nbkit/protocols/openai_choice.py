@@ -1,43 +1,18 @@
 """One answer of OpenAI's chat completions being put together, from the pieces that its many relatives send.
 
 Reasoning comes in `reasoning_content`, `reasoning`, `reasoning_text`, `reasoning_details`, content parts or a leading
-`<think>` block; tool calls join by index, by id, or as the last one; several say `stop` where tools are called.
+`<think>` block. Text may be JSON that is not written as text, or stand where text completions have it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import to_json
-
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, ToolCallDelta
 from nbkit.conversation.content import Reasoning
-from nbkit.conversation.tools import ToolCall
-from nbkit.errors import ProviderError
-from nbkit.protocols.reading import ThinkTags, join_arguments, mapping, objects, string
-
-_FINISH = {
-    "function_call": "tool_calls",
-    "model_length": "length",  # Mistral
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",  # Z.AI
-    "sensitive": "content_filter",  # Z.AI
-    "end_turn": "stop",
-    "eos": "stop",
-    "eos_token": "stop",  # Hugging Face's Text Generation Inference, as the next
-    "stop_sequence": "stop",
-}
-
-
-class _Call:
-    """A tool call being put together."""
-
-    __slots__ = ("arguments", "id", "name", "signature")
-
-    def __init__(self) -> None:
-        self.id = self.name = ""
-        self.signature: str | None = None
-        self.arguments: list[str] = []
+from nbkit.protocols.calls import Calls, read_function
+from nbkit.protocols.finish import read_finish
+from nbkit.protocols.reading import ThinkTags, mapping, objects, read_content, string
 
 
 class Choice:
@@ -50,15 +25,18 @@ class Choice:
         self._reasoning: list[str] = []
         self._details: list[dict[str, Any]] = []
         self._refusal: list[str] = []
-        self._calls: list[_Call] = []
-        self._slots: dict[int, _Call] = {}  # the wire's index -> the call that it stands for now
+        self.calls = Calls()
+        self._new_form = False  # tool calls have come as `tool_calls`
         self._tags = ThinkTags()
 
     def take(self, choice: dict[str, Any]) -> ChatCompletionChunk | None:
         """Take one piece; return what is new in it, None for nothing."""
         delta = choice.get("delta")
-        delta = mapping(choice.get("message") if delta is None else delta)
-        text, reasoning = _read_content(delta.get("content"))
+        delta = choice.get("message") if delta is None else delta
+        if not isinstance(delta, dict):  # text completions, which a few servers send from this path too
+            delta = {"content": choice.get("text") if delta is None else delta}
+        text, reasoning = read_content(delta.get("content"))
+        text = text or string(mapping(delta.get("audio")).get("transcript"))
         reasoning += self._take_reasoning(delta)
         if self._tags.open and text:
             text, thought = self._tags.feed(text)
@@ -68,20 +46,20 @@ class Choice:
             self._refusal.append(refusal)
         if annotations := objects(delta.get("annotations")):
             self.annotations += annotations
-        finish = string(choice.get("finish_reason")) or None
+        finish = read_finish(choice.get("finish_reason"), bool(self.calls)) if choice.get("finish_reason") else None
         if finish:
             rest, thought = self._tags.flush()
             text, reasoning = text + rest, reasoning + thought
-            self.finish_reason = _FINISH.get(finish, finish)
-            if self.finish_reason == "stop" and self._calls:  # what several relatives send where tools are called
-                self.finish_reason = "tool_calls"
-        if text:
-            self._text.append(text)
-        if reasoning:
-            self._reasoning.append(reasoning)
+            self.finish_reason = finish
+        self._text.append(text)
+        self._reasoning.append(reasoning)
         if not (text or reasoning or calls or finish):
             return None
-        return ChatCompletionChunk(text, reasoning, calls, self.finish_reason if finish else None)
+        return ChatCompletionChunk(text, reasoning, calls, finish)
+
+    def conclude(self) -> ChatCompletionChunk:
+        """End an answer whose server names no finish reason; return what is new."""
+        return self.take({"finish_reason": "stop"}) or ChatCompletionChunk()
 
     def _take_reasoning(self, delta: dict[str, Any]) -> str:
         """Take the reasoning of a piece; return its text."""
@@ -108,57 +86,29 @@ class Choice:
     def _take_calls(self, delta: dict[str, Any]) -> tuple[ToolCallDelta, ...]:
         entries = objects(delta.get("tool_calls"))
         old = mapping(delta.get("function_call"))
-        if old.get("name") or old.get("arguments"):  # OpenAI's deprecated form; some fill it with empty strings
-            entries.append({"function": old})
-        # OpenAI's `custom` calls have no function: nbkit offers no such tools
-        return tuple(self._take_call(entry) for entry in entries if "function" in entry)
+        # OpenAI's deprecated form: some fill it with empty strings, some send it beside the new one
+        if (old.get("name") or old.get("arguments")) and not entries and not self._new_form:
+            return (self._take_call({"function": old}),)
+        self._new_form = self._new_form or bool(entries)
+        # OpenAI's `custom` calls are left out: nbkit offers no such tools
+        return tuple(self._take_call(entry) for entry in entries if "custom" not in entry)
 
     def _take_call(self, entry: dict[str, Any]) -> ToolCallDelta:
-        function = mapping(entry.get("function"))
-        call_id, name = string(entry.get("id")), string(function.get("name"))
-        arguments = function.get("arguments")
-        piece = to_json(arguments).decode() if isinstance(arguments, dict) else string(arguments)
-        call = self._join_call(entry.get("index"), call_id, name)
-        # Some repeat id and name in every piece: the chunks have them once.
-        new_id, new_name = ("" if call.id else call_id), ("" if call.name else name)
-        call.id, call.name = call.id or call_id, call.name or name
-        if piece:
-            call.arguments.append(piece)
+        call_id, name, arguments = read_function(entry)
+        call, delta = self.calls.take(entry.get("index"), call_id, name, arguments)
         google = mapping(mapping(entry.get("extra_content")).get("google"))
         call.signature = string(google.get("thought_signature")) or call.signature
-        return ToolCallDelta(self._calls.index(call), new_id, new_name, piece)
+        return delta
 
-    def _join_call(self, index: Any, call_id: str, name: str) -> _Call:
-        """Find the call that a piece belongs to, or begin another one."""
-        if isinstance(index, int):
-            call = self._slots.get(index)
-            # Gateways to Gemini number every call of an answer 0: another id and a name begin another call.
-            if call and call_id and call.id and call.id != call_id and name:
-                call = None
-            if call is None:
-                call = self._slots[index] = self._begin_call()
-            return call
-        if call_id:  # Gemini's shim, older Ollama and SGLang send no index: the id tells the calls apart
-            return next((call for call in self._calls if call.id == call_id), None) or self._begin_call()
-        if self._calls and not name:  # arguments alone, without index and id, continue the last call
-            return self._calls[-1]
-        return self._begin_call()
-
-    def _begin_call(self) -> _Call:
-        call = _Call()
-        self._calls.append(call)
-        return call
-
-    def build(self, answer_id: str, model: str, complete: bool) -> ChatCompletion:
-        """Build the completion. Raises ProviderError where a tool call of a `complete` answer has no name."""
-        calls = self._calls if complete else [call for call in self._calls if call.name]
+    def build(self, answer_id: str, model: str) -> ChatCompletion:
+        """Build the completion; a tool call without a name is left out."""
         rest, thought = self._tags.held
         return ChatCompletion(
             text="".join(self._text) + rest,
             model=model,
             id=answer_id,
             finish_reason=self.finish_reason,
-            tool_calls=tuple(_build_call(answer_id, index, call) for index, call in enumerate(calls)),
+            tool_calls=self.calls.build(answer_id),
             reasoning_blocks=self._build_reasoning(thought),
             refusal="".join(self._refusal) or None,
         )
@@ -170,23 +120,3 @@ class Choice:
         if text and not any(block.text for block in blocks):
             blocks.insert(0, Reasoning(text=text))
         return tuple(blocks)
-
-
-def _build_call(answer_id: str, index: int, call: _Call) -> ToolCall:
-    if not call.name:
-        raise ProviderError("the answer has a tool call without a name")
-    made_up = f"call_{index}_{answer_id}"[:40]  # a call without an id could not be answered
-    arguments = join_arguments(call.arguments)
-    return ToolCall(id=call.id or made_up, name=call.name, arguments=arguments, signature=call.signature)
-
-
-def _read_content(content: Any) -> tuple[str, str]:
-    """Read (text, reasoning) of a content: a string, or parts (Mistral's `thinking`, Databricks' `reasoning`)."""
-    if isinstance(content, str):
-        return content, ""
-    text, reasoning = "", ""
-    for part in objects(content):
-        text += string(part.get("text"))
-        inner = part.get("thinking") or part.get("summary")
-        reasoning += string(inner) or "".join(string(entry.get("text")) for entry in objects(inner))
-    return text, reasoning

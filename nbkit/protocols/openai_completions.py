@@ -30,7 +30,6 @@ one: its reasoning is a leading `<think>` block.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from nbkit.conversation.completion import ChatCompletion
@@ -39,8 +38,7 @@ from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolsCallTurn
 from nbkit.protocols import openai_chat
 from nbkit.protocols.openai_chat import FRAMING, error
-from nbkit.protocols.reading import expect_object, objects
-from nbkit.protocols.wire import Chunks, Dialect, WireRequest
+from nbkit.protocols.wire import Dialect, WireRequest
 from nbkit.protocols.writing import Draft
 
 __all__ = ["FRAMING", "Decoder", "decode", "encode", "error"]
@@ -87,6 +85,7 @@ def encode(
     draft.put("max_tokens", options.max_tokens or min(dialect.max_output or DEFAULT_MAX_TOKENS, DEFAULT_MAX_TOKENS))
     for name in _SAME_NAME:
         draft.put(name, getattr(options, name))
+    draft.put("logprobs", options.logprobs)
     draft.put("stop", stops or None)
     return draft.request(PATH)
 
@@ -123,21 +122,10 @@ def _join_transcript(draft: Draft, turns: tuple[AnyTurn, ...], texts: list[str])
 
 def decode(body: Any, dialect: Dialect) -> ChatCompletion:
     """Read a whole answer. Raises an AdapterError where it is an error, or has no choices."""
-    body = expect_object(body)
-    return replace(openai_chat.decode(_read_as_chat(body), dialect), raw=body)
+    return Decoder(dialect).read_whole(body)
 
 
 class Decoder(openai_chat.Decoder):
-    """Builds a completion from a stream's events."""
+    """Builds a completion from a stream's events; the text of a choice is read where chat completions have none."""
 
-    def take(self, body: dict[str, Any]) -> Chunks:
-        """Take one event's JSON."""
-        return super().take(_read_as_chat(body))
-
-
-def _read_as_chat(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body as one of chat completions: the text of each choice as its delta."""
-    if "choices" not in body:
-        return body
-    choices = objects(body["choices"])
-    return body | {"choices": [choice | {"delta": {"content": choice.get("text")}} for choice in choices]}
+    ANSWER = "a text completion"

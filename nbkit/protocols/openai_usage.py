@@ -2,7 +2,8 @@
 
 `prompt_tokens` includes cached and audio tokens, `completion_tokens` includes reasoning. Where they do not (xAI,
 Gemini's shim), `total_tokens` shows it: what it counts beyond prompt and completion is added to the bucket that it
-matches. A detail larger than the count that it is a part of is not a part of it, and is ignored.
+matches, and reasoning that is larger than the completion stands beside it. Any other detail larger than the count that
+it is a part of is not a part of it, and is ignored.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from nbkit.protocols.reading import count, first_count, mapping
 
 def read_usage(usage: dict[str, Any]) -> Usage | None:
     """Read a `usage` object; None where one of the two main counts is missing or absurd."""
-    prompt, completion = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    prompt, completion = _read_sizes(usage)
     if prompt is None or completion is None:
         return None
     of_prompt = mapping(usage.get("prompt_tokens_details"))
@@ -29,10 +30,14 @@ def read_usage(usage: dict[str, Any]) -> Usage | None:
             prompt += cached
         elif beyond == reasoning:  # xAI, Perplexity, DeepInfra's Gemini: completion_tokens without reasoning
             completion += reasoning
+        elif beyond == audio:  # Mistral: prompt_tokens without audio
+            prompt += audio
         elif not (reasoning or audio or cached):  # Gemini's shim: thoughts that no field names
             completion, reasoning = completion + beyond, beyond
     elif cached > prompt and "total_tokens" not in usage:  # without a total, only the sizes show what is left out
         prompt += cached
+    if reasoning > completion:  # Vercel: neither the completion nor the total includes it
+        completion += reasoning
     cached, written, audio = _fit_parts(prompt, cached, written, audio)
     reasoning, audio_out = _fit_parts(completion, reasoning, audio_out)
     return Usage(
@@ -44,6 +49,17 @@ def read_usage(usage: dict[str, Any]) -> Usage | None:
         input_audio=audio,
         output_audio=audio_out,
     )
+
+
+def _read_sizes(usage: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Read the two main counts; where one is missing, the total tells it."""
+    prompt, completion = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    total = first_count(usage.get("total_tokens"))
+    if prompt is None and usage.get("prompt_tokens") is None and completion is not None and total > completion:
+        prompt = total - completion
+    if completion is None and usage.get("completion_tokens") is None and prompt is not None and total > prompt:
+        completion = total - prompt
+    return prompt, completion
 
 
 def _read_cache(usage: dict[str, Any], of_prompt: dict[str, Any]) -> tuple[int, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Any
 
@@ -12,6 +13,21 @@ from pydantic_core import from_json, to_json
 from nbkit.errors import ProviderError
 
 MOST_TOKENS = 1_000_000_000
+_BOM = b"\xef\xbb\xbf"
+_DECODER = json.JSONDecoder()
+_HALF_BEFORE_BYTE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}(?=[\udc80-\udcff])")
+"""The first half of a pair, which the invalid byte behind it does not complete."""
+_NOT_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Surrogates that do not stand for an invalid byte."""
+# Anthropic; OpenRouter; xAI; Cohere
+_USE_HOLDERS = ("server_tool_use", "server_tool_use_details", "server_side_tool_usage_details", "billed_units")
+# Fetched pages cost their tokens alone.
+_USE = re.compile(r"(search|interpreter|code_execution|image_generation|mcp|classification).*|num_sources_used|images")
+_PART_TYPES = ("text", "output_text", "thinking", "reasoning")
+Path = tuple[str | int, ...]
+MAX_QUOTE = 80
+"""Characters quoted of what is not JSON."""
+_LAST_WORD = re.compile(r"[\w.+/=-]+$")
 DEEPEST = 200
 """Levels of nested JSON, the limit of the fast parser too."""
 
@@ -23,25 +39,50 @@ def parse(data: bytes) -> Any:
     """
     try:
         return from_json(data)
-    except ValueError:  # what follows is slow, and reads the surrogates and bytes that the strict parser refuses
-        pass
+    except ValueError:
+        return map_texts(parse_leniently(data), lambda text, _: make_encodable(text))
+
+
+def parse_leniently(data: bytes) -> Any:
+    """Read JSON that a strict parser may refuse. Lone surrogates stay in it; invalid UTF-8 becomes such (PEP 383)."""
     try:
-        return _make_encodable(json.loads(data.decode("utf-8-sig", "replace")))
+        text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape")
+        return json.loads(_HALF_BEFORE_BYTE.sub("\ufffd", text))
     except (ValueError, RecursionError):
-        start = data[:80].decode("utf-8", "replace")
+        start = cut(data[: 4 * MAX_QUOTE].decode("utf-8", "replace"), MAX_QUOTE)
     raise ProviderError(f"the answer is not JSON: {start!r}" if start else "the answer is empty")
 
 
-def _make_encodable(value: Any, depth: int = 0) -> Any:
-    if depth > DEEPEST:
-        raise ValueError("nested too deeply")
+def cut(text: str, most: int) -> str:
+    """Return the beginning of a text, of at most `most` characters; a cut word, which may be a key, is left out."""
+    return text if len(text) <= most else _LAST_WORD.sub("", text[: most - 1]) + "…"
+
+
+def map_texts(value: Any, change: Callable[[str, Path], str], path: Path = ()) -> Any:
+    """Return JSON with each text, keys included, changed; `change` gets the path of the text too.
+
+    Raises ProviderError where it is nested too deeply.
+    """
+    if len(path) > DEEPEST:
+        raise ProviderError("the answer is not JSON that can be read: it is nested too deeply")
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return change(value, path)
     if isinstance(value, list):
-        return [_make_encodable(item, depth + 1) for item in value]
+        return [map_texts(item, change, (*path, position)) for position, item in enumerate(value)]
     if isinstance(value, dict):
-        return {_make_encodable(key): _make_encodable(item, depth + 1) for key, item in value.items()}
+        return {make_encodable(key): map_texts(item, change, (*path, key)) for key, item in value.items()}
     return value
+
+
+def join_surrogates(text: str) -> str:
+    """Join the pairs of surrogates in a text; lone ones stay."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+def make_encodable(text: str) -> str:
+    """Return the text with U+FFFD for what cannot be encoded: lone surrogates, and bytes that are not UTF-8."""
+    text = _NOT_BYTES.sub("\ufffd", join_surrogates(text))
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
@@ -52,7 +93,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
 def expect_object(value: Any) -> dict[str, Any]:
     """Return the value, which must be a JSON object. Raises ProviderError where it is not."""
     if not isinstance(value, dict):
-        raise ProviderError(f"expected a JSON object, got {str(value)[:80]!r}")
+        raise ProviderError(f"expected a JSON object, got {cut(str(value), MAX_QUOTE)!r}")
     return value
 
 
@@ -77,19 +118,90 @@ def join_arguments(pieces: Iterable[str], value: Any = None) -> str:
     A stream brings them as pieces of text in the model's own spacing, a whole answer often as an object: the `value`,
     which counts where the text is empty. Both give the same.
     """
-    text = "".join(pieces)
+    text = "".join(pieces) or string(value)
     try:
         value = from_json(text) if text else value or {}
     except ValueError:
-        return text
+        value = _read_repeated(text)
     return to_json(value).decode() if isinstance(value, dict) else text
 
 
+def _read_repeated(text: str) -> dict[str, Any] | None:
+    """Read an object that stands there more than once, or behind empty ones; None where the text is something else.
+
+    Gateways begin with the `{}` that Anthropic's blocks begin with, and some send all once more at the end.
+    """
+    values: list[Any] = []
+    try:
+        while text := text.strip():
+            value, end = _DECODER.raw_decode(text)
+            values.append(map_texts(value, lambda part, _: make_encodable(part)))
+            text = text[end:]
+    except (ValueError, RecursionError, ProviderError):
+        return None
+    full = [value for value in values if value != {}] or values[:1]
+    return full[0] if isinstance(full[0], dict) and all(value == full[0] for value in full) else None
+
+
+def read_content(content: Any) -> tuple[str, str]:
+    """Read (text, reasoning) of a message's content.
+
+    It is text, or parts (Mistral's `thinking`, Databricks' `reasoning`), or, where JSON was requested, that JSON itself
+    (Cloudflare): then the text is its JSON.
+    """
+    if isinstance(content, str):
+        return content, ""
+    if content is None or content == []:
+        return "", ""
+    if isinstance(content, dict):
+        content = [content] if content.get("type") in _PART_TYPES else content
+    text, reasoning, known = "", "", False
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, str):
+            text, known = text + part, True
+        elif isinstance(part, dict) and (isinstance(part.get("text"), str) or isinstance(part.get("type"), str)):
+            inner = part.get("thinking") or part.get("summary")
+            text += string(part.get("text"))
+            reasoning += string(inner) or "".join(string(entry.get("text")) for entry in objects(inner))
+            known = True
+    return (text, reasoning) if known else (to_json(content).decode(), "")
+
+
 def count(value: Any) -> int | None:
-    """Return a token count, or None where it is missing or absurd."""
+    """Return a token count, or None where it is missing or absurd. Cohere and JavaScript write 5 as 5.0."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
         return value
     return None
+
+
+def sum_counts(*values: Any) -> int | None:
+    """Add token counts, of which some may be missing; None where one is absurd, so that the sum is not known."""
+    counts = [0 if value is None else count(value) for value in values]
+    known = [tokens for tokens in counts if tokens is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def merge_counts(known: dict[str, Any], latest: Any) -> dict[str, Any]:
+    """Merge the counts of one answer that come more than once. They are cumulative, so they do not fall.
+
+    An event may leave out a part that an earlier one had, and some end a stream with zeros.
+    """
+    merged = known.copy()
+    for key, value in mapping(latest).items():
+        before = merged.get(key)
+        if isinstance(value, dict):
+            merged[key] = merge_counts(mapping(before), value)
+        elif _is_number(before) and _is_number(value):
+            merged[key] = max(before, value)
+        elif value is not None and (before is None or not (value in ([], "") or isinstance(before, dict))):
+            merged[key] = value
+    return merged
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def first_count(*values: Any) -> int:
@@ -103,6 +215,17 @@ def read_cost(body: Any, path: str, unit: float) -> float | None:
     if isinstance(body, bool) or not isinstance(body, int | float) or not isfinite(body) or body < 0:
         return None
     return body * unit
+
+
+def list_uses(usage: dict[str, Any]) -> tuple[str, ...]:
+    """List what a `usage` object counts that tokens do not explain: ("2 web search requests",)."""
+    uses = {
+        name: tokens
+        for holder in (usage, *(mapping(usage.get(key)) for key in _USE_HOLDERS))
+        for name, value in holder.items()
+        if _USE.search(name) and "cost" not in name and (tokens := count(value))
+    }
+    return tuple(f"{tokens} {name.replace('_', ' ')}" for name, tokens in uses.items())
 
 
 def find_value(body: Any, path: str) -> Any:

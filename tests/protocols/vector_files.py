@@ -103,6 +103,8 @@ class DecodeVector(Streamed):
 
     whole: dict[str, Any]
     completion: Expected
+    signal: str = ""
+    """The finish signal of this stream, where it is another than the file's."""
     raw: Any = None
     """The `raw` of the completion of the stream; null: not compared."""
 

@@ -1,0 +1,283 @@
+"""The answers of Anthropic's messages, whole and streamed: `anthropic_messages` describes the API.
+
+A stream's blocks may be interleaved, and relatives leave out where a block starts, or number all blocks 0. Where there
+are blocks of the tools that Anthropic runs itself, or of a compaction, `raw` has all blocks as a whole answer has them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic_core import from_json
+
+from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
+from nbkit.conversation.content import Reasoning
+from nbkit.errors import ProviderError
+from nbkit.protocols.anthropic_turns import FORMAT
+from nbkit.protocols.calls import NAMELESS, Call
+from nbkit.protocols.failures import not_an_answer
+from nbkit.protocols.finish import read_finish
+from nbkit.protocols.reading import first_count, join_arguments, mapping, merge_counts, objects, string, sum_counts
+from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect
+
+# Kind of a delta -> the kinds of blocks that it may continue; the first is begun where there is none.
+_KINDS = {
+    "text_delta": ("text",),
+    "thinking_delta": ("thinking",),
+    "signature_delta": ("thinking",),
+    "citations_delta": ("text",),
+    "input_json_delta": ("tool_use", "server_tool_use", "mcp_tool_use"),
+    "compaction_delta": ("compaction",),
+}
+_READ = ("text", "thinking", "redacted_thinking", "tool_use")
+"""Kinds of blocks that a completion holds; others are in its `raw` only."""
+_STANDARD = (None, "", "standard")
+_NO_PLACE = (None, "", "global", "not_available")
+
+
+class _Block:
+    """A content block being put together."""
+
+    __slots__ = ("call", "citations", "parts", "signature", "start", "type")
+
+    def __init__(self, start: dict[str, Any], call: Call | None = None) -> None:
+        self.type, self.start, self.call = string(start.get("type")), start, call
+        self.signature = string(start.get("signature"))
+        self.citations: list[Any] = objects(start.get("citations")).copy()
+        self.parts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+    def build(self) -> dict[str, Any]:
+        """Write the block as a whole answer has it."""
+        block = self.start.copy()
+        if self.type in ("text", "thinking"):
+            block[self.type] = self.text
+        elif self.type.endswith("tool_use"):
+            arguments = join_arguments(self.call.pieces if self.call else self.parts, self.start.get("input"))
+            try:
+                block["input"] = from_json(arguments)
+            except ValueError:
+                block["input"] = arguments
+        if self.signature:
+            block["signature"] = self.signature
+        if self.citations:
+            block["citations"] = self.citations
+        return block
+
+
+class Decoder(BaseDecoder):
+    """Builds a completion from a stream's events."""
+
+    SIGNAL = "a stop reason"
+    ANSWER = "a message"
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self._blocks: list[_Block] = []
+        self._slots: dict[Any, _Block] = {}  # the wire's index -> the block that it stands for now
+        self._counted = False  # the tokens of the answer are known
+
+    def find_problem(self) -> str:
+        """Say what is wrong with a stream that ends now: a relative may leave out `message_stop`."""
+        return super().find_problem() or ("" if self.marked or self._counted else " without message_stop")
+
+    def take_whole(self, body: dict[str, Any]) -> None:
+        """Take a whole answer."""
+        content = body.get("content")
+        if isinstance(content, str):
+            content = [{"type": "text", "text": content}]
+        if "content" not in body:
+            raise not_an_answer(body, self.ANSWER, "content")
+        if not isinstance(content, list):
+            raise ProviderError("the answer has no content")
+        self.take({"type": "message_start", "message": body})
+        for index, block in enumerate(objects(content)):
+            self.take({"type": "content_block_start", "index": index, "content_block": block})
+        self.take({"type": "message_delta", "delta": body, "usage": body.get("usage")})
+
+    def take(self, body: dict[str, Any]) -> Chunks:
+        """Take one event's JSON."""
+        match body.get("type"):
+            case "content_block_delta":
+                return self._take_delta(_read_index(body), mapping(body.get("delta")))
+            case "content_block_start":
+                return self._take_block(_read_index(body), mapping(body.get("content_block")))
+            case "message_start":
+                message = mapping(body.get("message"))
+                self.id, self.model = string(message.get("id")), string(message.get("model"))
+                usage = mapping(message.get("usage"))
+                # The count of the answer is a placeholder: message_delta has it.
+                self.take_usage({"usage": {key: usage[key] for key in usage if key != "output_tokens"}})
+            case "message_delta":
+                self.take_usage(body)
+                return self._take_stop(mapping(body.get("delta")))
+            case "message_stop":
+                self.marked = True
+        return []
+
+    def take_usage(self, body: dict[str, Any]) -> None:
+        """Take the token counts."""
+        self.usage = merge_counts(self.usage, body.get("usage"))
+        self._counted = self._counted or "output_tokens" in self.usage
+        self.rest["usage"] = self.usage
+
+    def _take_stop(self, delta: dict[str, Any]) -> Chunks:
+        kept = ("stop_reason", "stop_sequence", "stop_details", "container", "context_management")
+        self.rest |= {key: delta[key] for key in kept if delta.get(key) is not None}
+        reason = read_finish(self.rest.get("stop_reason"), bool(self.calls))
+        if not reason:
+            return []
+        self.finish_reason = reason
+        return [ChatCompletionChunk(finish_reason=reason)]
+
+    def _take_block(self, index: Any, start: dict[str, Any]) -> Chunks:
+        if start.get("type") == "tool_use":
+            return self._take_call(index, start)
+        block = self._begin_block(index, start)
+        return self._grow(block, string(start.get("text") or start.get("thinking")))
+
+    def _begin_block(self, index: Any, start: dict[str, Any], call: Call | None = None) -> _Block:
+        block = self._slots[index] = _Block(start, call)
+        self._blocks.append(block)
+        return block
+
+    def _take_call(self, index: Any, start: dict[str, Any]) -> Chunks:
+        if not (name := string(start.get("name"))):
+            raise ProviderError(NAMELESS)
+        call, delta = self.calls.take(index, string(start.get("id")), name, "")
+        call.value = start.get("input") or call.value
+        if not any(block.call is call for block in self._blocks):
+            self._begin_block(index, start, call)
+        return [ChatCompletionChunk(tool_calls=(delta,))]
+
+    def _take_delta(self, index: Any, delta: dict[str, Any]) -> Chunks:
+        kinds = _KINDS.get(string(delta.get("type"))) or _guess_kinds(delta)
+        block = self._slots.get(index)
+        if block is None or not (block.type in kinds or block.type not in _READ):
+            if kinds[0] == "tool_use":
+                raise ProviderError(f"the stream continues block {index!r}, which did not start")
+            block = self._begin_block(index, {"type": kinds[0]})
+        if "signature" in delta:
+            block.signature += string(delta["signature"])
+        elif "citation" in delta:
+            block.citations.append(delta["citation"])
+        elif delta.get("type") == "compaction_delta":
+            block.start = block.start | {key: delta[key] for key in ("content", "encrypted_content") if key in delta}
+        return self._grow(block, string(delta.get("text") or delta.get("thinking") or delta.get("partial_json")))
+
+    def _grow(self, block: _Block, piece: str) -> Chunks:
+        """Add a piece to a block."""
+        if not piece:
+            return []
+        if block.call is not None:
+            return [ChatCompletionChunk(tool_calls=(self.calls.grow(block.call, "", "", piece),))]
+        block.parts.append(piece)
+        if block.type == "text":
+            self.text.append(piece)
+            return [ChatCompletionChunk(piece)]
+        if block.type == "thinking":
+            return [ChatCompletionChunk("", piece)]
+        return []  # the provider's own tools, which it runs itself: server_tool_use and the like
+
+    def partial(self) -> ChatCompletion:
+        """Build the completion as far as it has arrived; of the usage, the prompt's is known from the start."""
+        return replace(self.build(), usage=_read_usage({"output_tokens": 0} | self.usage))
+
+    def build(self, raw: Any = None) -> ChatCompletion:
+        """Build the completion, complete or not; a `fallback_message` is the work of another model, which it names."""
+        for iteration in self._list_iterations("fallback_message"):
+            self.model = string(iteration.get("model")) or self.model
+        return super().build(raw)
+
+    def _list_iterations(self, kind: str) -> list[dict[str, Any]]:
+        return [one for one in objects(self.usage.get("iterations")) if one.get("type") == kind]
+
+    def read_reasoning(self) -> tuple[Reasoning, ...]:
+        """Build the blocks of reasoning."""
+        return tuple(_build_reasoning(block) for block in self._blocks if "thinking" in block.type)
+
+    def read_refusal(self) -> str:
+        """Return the explanation of a refusal."""
+        return string(mapping(self.rest.get("stop_details")).get("explanation"))
+
+    def read_usage(self) -> Usage | None:
+        """Read the token counts."""
+        return _read_usage(self.usage)
+
+    def read_tier(self) -> str:
+        """Return the tier that served the call; fast mode is one, for it has prices of its own."""
+        speed = self.usage.get("speed")
+        return string(self.usage.get("service_tier") if speed in _STANDARD else speed)
+
+    def read_unpriced(self) -> tuple[str, ...]:
+        """List searches, the work of other models, and a place of computing that costs more."""
+        models = [
+            f"{kind.replace('_', ' ')} of {string(one.get('model')) or 'another model'}"
+            for kind in ("advisor_message", "fallback_message")
+            for one in self._list_iterations(kind)
+        ]
+        geo = self.usage.get("inference_geo")
+        place = () if geo in _NO_PLACE or not isinstance(geo, str) else (f"inference_geo {geo}",)
+        return (*super().read_unpriced(), *models, *place)
+
+    def read_raw(self) -> Any:
+        """Return stop reason, usage and citations; all blocks, where some are not in the completion."""
+        raw = self.rest.copy()
+        if citations := [citation for block in self._blocks for citation in block.citations]:
+            raw["citations"] = citations
+        if any(block.type not in _READ for block in self._blocks):
+            raw["content"] = [block.build() for block in self._blocks]
+        return raw
+
+
+def _read_index(body: dict[str, Any]) -> Any:
+    index = body.get("index")
+    return index if isinstance(index, int | str) else None
+
+
+def _guess_kinds(delta: dict[str, Any]) -> tuple[str, ...]:
+    """Return the kinds of blocks that a delta without a type may continue."""
+    if "partial_json" in delta:
+        return _KINDS["input_json_delta"]
+    return ("thinking",) if "thinking" in delta or "signature" in delta else ("text",)
+
+
+def _build_reasoning(block: _Block) -> Reasoning:
+    if block.type == "redacted_thinking":
+        return Reasoning(data=string(block.start.get("data")), format=FORMAT)
+    signed = {"signature": block.signature, "format": FORMAT} if block.signature else {}
+    return Reasoning(text=block.text, **signed)
+
+
+def _read_usage(usage: dict[str, Any]) -> Usage | None:
+    if usage.get("input_tokens") is None or usage.get("output_tokens") is None:
+        return None
+    billed = [usage] + [one for one in objects(usage.get("iterations")) if one.get("type") == "compaction"]
+    written, long_lived = 0, 0
+    for one in billed:
+        by_life = mapping(one.get("cache_creation"))
+        an_hour = first_count(by_life.get("ephemeral_1h_input_tokens"))
+        all_written = first_count(one.get("cache_creation_input_tokens"))
+        short = first_count(by_life.get("ephemeral_5m_input_tokens"))
+        written += max(all_written - an_hour, short)  # relatives of the API send one of the two forms alone
+        long_lived += an_hour
+    sums = [
+        sum_counts(*(one.get(key) for one in billed))
+        for key in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    ]
+    prompt, output, read, _ = sums
+    if prompt is None or output is None or read is None or None in sums:
+        return None
+    thinking = min(first_count(mapping(usage.get("output_tokens_details")).get("thinking_tokens")), output)
+    return Usage(
+        input=prompt,
+        output=output - thinking,
+        cache_read=read,
+        cache_write=written,
+        cache_write_1h=long_lived,
+        reasoning=thinking,
+    )

@@ -1,0 +1,270 @@
+"""The answers of Google's Gemini, whole and streamed: `gemini_generate` describes the API.
+
+A whole answer is read like a stream of one event, so both give the same completion. Arguments of a tool may be streamed
+too (`partialArgs`): the pieces of a text go by the JSON path of the argument.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+from pydantic_core import to_json
+
+from nbkit.conversation.completion import ChatCompletionChunk, ToolCallDelta, Usage
+from nbkit.conversation.content import Reasoning
+from nbkit.errors import ContentFilterError, ProviderError
+from nbkit.protocols.calls import NAMELESS, Call
+from nbkit.protocols.failures import not_an_answer
+from nbkit.protocols.finish import read_finish
+from nbkit.protocols.gemini_turns import FORMAT
+from nbkit.protocols.reading import first_count, mapping, merge_counts, objects, string, sum_counts
+from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect
+
+_FAILED = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE")
+# A step of a JSON path: .name, [0], ['name'], ["name"]
+_STEP = re.compile(r"""\.([^.\[\]]+)|\[(?:(\d{1,4})|'([^']*)'|"([^"]*)")\]""")
+_VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
+_MEDIA = ("IMAGE", "VIDEO")
+
+
+class _Thought:
+    """A block of reasoning being put together; without text it is the signature of a part that is not a thought."""
+
+    __slots__ = ("pieces", "signature", "signs_other")
+
+    def __init__(self, signs_other: bool = False, signature: str = "") -> None:
+        self.signs_other, self.signature = signs_other, signature
+        self.pieces: list[str] = []
+
+    def build(self) -> Reasoning:
+        if self.signs_other:
+            return Reasoning(data=self.signature, format=FORMAT)
+        return Reasoning(text="".join(self.pieces), signature=self.signature or None, format=FORMAT)
+
+
+class Decoder(BaseDecoder):
+    """Builds a completion from a stream's events."""
+
+    ANSWER = "an answer of Gemini"
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self._answered = False
+        self._broken = ""  # the reason why the answer cannot be used, in Google's words
+        self._thoughts: list[_Thought] = []
+        self._open: _Thought | None = None  # the thought that the next part may continue
+        self._open_call: Call | None = None  # the call whose arguments go on
+        self._growing = ""  # the JSON path of the text that goes on
+        self._candidate: dict[str, Any] = {}  # what the events hold of the candidate, beside its content
+        self._others: list[dict[str, Any]] = []  # parts of other kinds: images, code and its results
+
+    def find_problem(self) -> str:
+        """Say what is wrong with a stream that ends now."""
+        return f": {self._broken}" if self._broken else super().find_problem()
+
+    def take_whole(self, body: dict[str, Any]) -> None:
+        """Take a whole answer."""
+        self.take(body)
+        if self._broken:
+            raise ProviderError(f"the answer is incomplete: {self._broken}")
+        if not self._answered:
+            raise not_an_answer(body, self.ANSWER, "candidates")
+
+    def take(self, body: dict[str, Any]) -> Chunks:
+        """Take one event's JSON, or a whole answer's. Raises an AdapterError where it is an error."""
+        candidates = objects(body.get("candidates"))
+        self.take_usage(body)
+        self.model = string(body.get("modelVersion")) or self.model
+        self.id = string(body.get("responseId")) or self.id
+        feedback = mapping(body.get("promptFeedback"))
+        if not candidates and (reason := string(feedback.get("blockReason"))):
+            message = string(feedback.get("blockReasonMessage")) or f"the prompt was blocked: {reason}"
+            raise ContentFilterError(message, code=reason, body=to_json(body).decode())
+        self.rest |= {key: value for key, value in body.items() if key != "candidates"}
+        if self.usage:
+            self.rest["usageMetadata"] = self.usage
+        first = next((candidate for candidate in candidates if not candidate.get("index")), None)
+        chunks = self._take_candidate(first) if first is not None else []
+        # The event with the reason has the last counts; nothing but counts follows it.
+        self.marked = bool(self.finish_reason and self.usage)
+        return chunks
+
+    def take_usage(self, body: dict[str, Any]) -> None:
+        """Take the token counts."""
+        self.usage = merge_counts(self.usage, body.get("usageMetadata"))
+
+    def _take_candidate(self, candidate: dict[str, Any]) -> Chunks:
+        self._answered = True
+        self._candidate |= {key: value for key, value in candidate.items() if key != "content"}
+        text, thought, calls = "", "", []
+        for part in objects(mapping(candidate.get("content")).get("parts")):
+            if "functionCall" in part:
+                calls += self._take_call(part)
+            elif "text" in part or part.keys() <= {"thought", "thoughtSignature"}:
+                piece, signature = string(part.get("text")), string(part.get("thoughtSignature"))
+                if part.get("thought"):
+                    thought += piece
+                    self._take_thought(piece, signature)
+                    continue
+                text += piece
+                if signature:
+                    self._thoughts.append(_Thought(signs_other=True, signature=signature))
+            else:
+                self._others.append(part)
+            self._open = None
+        if text:
+            self.text.append(text)
+        if candidate.get("finishReason") and self._open_call:
+            calls += self._close_call()
+        finish = self._take_finish(candidate)
+        if not (text or thought or calls or finish):
+            return []
+        return [ChatCompletionChunk(text, thought, tuple(calls), finish)]
+
+    def _take_thought(self, piece: str, signature: str) -> None:
+        """Take a piece of a thought; its signature ends it."""
+        if self._open is None:
+            self._open = _Thought()
+            self._thoughts.append(self._open)
+        self._open.pieces.append(piece)
+        if signature:
+            self._open.signature = signature
+            self._open = None
+
+    def _take_call(self, part: dict[str, Any]) -> list[ToolCallDelta]:
+        """Take a call, whole or a piece of one that goes on."""
+        function = mapping(part["functionCall"])
+        name, call_id, given = string(function.get("name")), string(function.get("id")), function.get("args")
+        deltas, call = [], self._open_call
+        goes_on, partial = function.get("willContinue") is True, objects(function.get("partialArgs"))
+        if call and name and (name != call.name or (call_id and call_id != call.wire_id)):
+            deltas += self._close_call()
+            call = None
+        if call is None:
+            if not name:
+                raise ProviderError(NAMELESS)
+            streamed = goes_on or partial
+            whole = "" if streamed else given if isinstance(given, str) and given else to_json(given or {}).decode()
+            call = self.calls.begin()  # calls are whole, and go back as they came: ids may be missing, or the same
+            self.calls.grow(call, "", name, whole)
+            call.wire_id, call.id = call_id, call_id or f"call_{call.place}_{self.id}"[:40]
+            if streamed:
+                call.value, self._open_call = mapping(given).copy(), call
+            deltas.append(ToolCallDelta(call.place, call.id, name, whole))
+        for piece in partial:
+            self._take_argument(mapping(call.value), piece)
+        call.signature = string(part.get("thoughtSignature")) or call.signature
+        if self._open_call and not goes_on:
+            deltas += self._close_call()
+        return deltas
+
+    def _close_call(self) -> list[ToolCallDelta]:
+        """End the call whose arguments went on."""
+        call, self._open_call, self._growing = self._open_call, None, ""
+        return [self.calls.grow(call, "", "", to_json(call.value).decode())] if call else []
+
+    def _take_argument(self, arguments: dict[str, Any], piece: dict[str, Any]) -> None:
+        """Put a value, or a further piece of a text, where its JSON path points to."""
+        path = string(piece.get("jsonPath"))
+        steps = [int(number) if number else name or a or b for name, number, a, b in _STEP.findall(path)]
+        key = next((key for key in _VALUES if key in piece), "")
+        value = None if key == "nullValue" else piece.get(key)
+        place: Any = arguments
+        for step, following in pairwise(steps):
+            place = _descend(place, step, [] if isinstance(following, int) else {})
+        if not steps or not key:
+            return
+        if self._growing == path and isinstance(value, str):
+            value = string(_descend(place, steps[-1], "")) + value
+        _put(place, steps[-1], value)
+        self._growing = path if piece.get("willContinue") is True else ""
+
+    def _take_finish(self, candidate: dict[str, Any]) -> str | None:
+        reason = string(candidate.get("finishReason"))
+        if reason in _FAILED:
+            self._broken = ": ".join(filter(None, (reason, string(candidate.get("finishMessage")))))
+        finish = read_finish(reason, bool(self.calls))
+        if not finish or self._broken:
+            return None
+        self.finish_reason = finish
+        return finish
+
+    def read_reasoning(self) -> tuple[Reasoning, ...]:
+        """Build the blocks of reasoning."""
+        return tuple(thought.build() for thought in self._thoughts)
+
+    def read_refusal(self) -> str:
+        """Return the message of a filter that ended the answer."""
+        return string(self._candidate.get("finishMessage")) if self.finish_reason == "content_filter" else ""
+
+    def read_usage(self) -> Usage | None:
+        """Read the token counts."""
+        return _read_usage(self.usage)
+
+    def read_tier(self) -> str:
+        """Return the tier that served the call, at the Gemini API, or Vertex AI's kind of traffic."""
+        return string(self.usage.get("serviceTier")) or string(self.usage.get("trafficType"))
+
+    def read_unpriced(self) -> tuple[str, ...]:
+        """List searches, and tokens that have rates of their own."""
+        grounding = mapping(self._candidate.get("groundingMetadata"))
+        queries = grounding.get("webSearchQueries")
+        searches = (f"{len(queries)} web searches",) if isinstance(queries, list) and queries else ()
+        made = {kind: _count_kind(self.usage.get("candidatesTokensDetails"), kind) for kind in _MEDIA}
+        media = (f"{tokens} {kind.lower()} output tokens" for kind, tokens in made.items() if tokens)
+        cached = _count_kind(self.usage.get("cacheTokensDetails"), "AUDIO")
+        return (*searches, *media, *((f"{cached} cached audio tokens",) if cached else ()))
+
+    def read_raw(self) -> Any:
+        """Return what the events hold beside text, thoughts and calls, in the form of a whole answer."""
+        content = {"content": {"parts": self._others}} if self._others else {}
+        return self.rest | ({"candidates": [self._candidate | content]} if self._answered else {})
+
+
+def _descend(place: Any, step: str | int, empty: Any) -> Any:
+    """Return what stands at a step of a JSON path; `empty`, which is put there, where nothing does."""
+    here = place[step] if isinstance(place, dict) and step in place else None
+    if isinstance(place, list) and isinstance(step, int) and step < len(place):
+        here = place[step]
+    if here is None or (isinstance(empty, dict | list) and type(here) is not type(empty)):
+        here = empty
+        _put(place, step, here)
+    return here
+
+
+def _put(place: Any, step: str | int, value: Any) -> None:
+    """Set an entry of an object, or an item of an array, which grows."""
+    if isinstance(place, dict):
+        place[str(step)] = value
+    elif isinstance(place, list) and isinstance(step, int):
+        place.extend([None] * (step + 1 - len(place)))
+        place[step] = value
+
+
+def _read_usage(usage: dict[str, Any]) -> Usage | None:
+    names = ("promptTokenCount", "candidatesTokenCount")
+    if all(usage.get(name) is None for name in names):
+        return None  # one of them alone may be missing: protocol buffers leave out what is 0
+    prompt, answer = (sum_counts(usage.get(name)) for name in names)
+    cached, thoughts = sum_counts(usage.get("cachedContentTokenCount")), sum_counts(usage.get("thoughtsTokenCount"))
+    tools = sum_counts(usage.get("toolUsePromptTokenCount"))
+    if prompt is None or answer is None or cached is None or thoughts is None or tools is None:
+        return None
+    cached = min(cached, prompt)
+    audio_in = _count_kind(usage.get("promptTokensDetails"), "AUDIO")
+    audio = min(max(audio_in - _count_kind(usage.get("cacheTokensDetails"), "AUDIO"), 0), prompt - cached)
+    audio_out = min(_count_kind(usage.get("candidatesTokensDetails"), "AUDIO"), answer)
+    return Usage(
+        input=prompt - cached - audio + tools,
+        output=answer - audio_out,
+        cache_read=cached,
+        reasoning=thoughts,
+        input_audio=audio,
+        output_audio=audio_out,
+    )
+
+
+def _count_kind(details: Any, kind: str) -> int:
+    return sum(first_count(one.get("tokenCount")) for one in objects(details) if one.get("modality") == kind)
