@@ -45,6 +45,33 @@ def fit_tools(
     return conversation, options, {new: old for old, new in sent.items() if new != old}, tuple(changes)
 
 
+def fit_ids(conversation: Conversation, ids: str) -> tuple[Conversation, tuple[Change, ...]]:
+    """Give tool calls and their outputs ids that fully match the regular expression `ids`; different ones stay so."""
+    sent: dict[str, str] = {}
+    for call in (call for turn in conversation if isinstance(turn, ToolsCallTurn) for call in turn.tool_calls):
+        if call.id not in sent:
+            fitting = _fit_name(call.id, ids)
+            sent[call.id] = _add_hash(fitting, call.id) if fitting in sent.values() else fitting
+    if all(old == new for old, new in sent.items()):
+        return conversation, ()
+    change = Change("transformed", "ids of tool calls", "the provider takes other characters, or fewer")
+    return Conversation([_renew_ids(turn, sent) for turn in conversation]), (change,)
+
+
+def _renew_ids(turn: AnyTurn, sent: Mapping[str, str]) -> AnyTurn:
+    if isinstance(turn, ToolsCallTurn):
+        calls = tuple(call.model_copy(update={"id": sent[call.id]}) for call in turn.tool_calls)
+        return turn.model_copy(update={"tool_calls": calls})
+    if isinstance(turn, ToolOutputTurn):
+        return turn.model_copy(update={"tool_call_id": sent.get(turn.tool_call_id, turn.tool_call_id)})
+    return turn
+
+
+def _add_hash(name: str, whole: str) -> str:
+    """Put a hash of the whole name in the place of the name's end: names that begin alike stay apart."""
+    return f"{name[: -_HASH - 1]}_{sha256(whole.encode()).hexdigest()[:_HASH]}"
+
+
 def _refuse_collisions(names: list[str], sent: Mapping[str, str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
@@ -65,9 +92,7 @@ def _fit_name(name: str, names: str) -> str:
     if not re.fullmatch(names, fitting[:1]):
         fitting = f"_{fitting}"
     longest = next((size for size in range(len(fitting), 0, -1) if re.fullmatch(names, fitting[:size])), 0)
-    if longest < len(fitting):  # names that begin alike stay apart
-        fitting = f"{fitting[: longest - _HASH - 1]}_{sha256(name.encode()).hexdigest()[:_HASH]}"
-    return fitting
+    return fitting if longest == len(fitting) else _add_hash(fitting[:longest], name)
 
 
 def _fit_tool(tool: Tool, name: str) -> Tool:

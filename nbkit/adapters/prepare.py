@@ -9,7 +9,7 @@ from typing import Any
 
 from nbkit.adapters.fit_context import fit_context
 from nbkit.adapters.fit_options import check_capabilities, fit_options, list_losses
-from nbkit.adapters.fit_tools import fit_tools
+from nbkit.adapters.fit_tools import fit_ids, fit_tools
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ImageEntry
 from nbkit.conversation.encodable import find_foreign, make_encodable
@@ -70,13 +70,14 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     if not conversation.turns:
         raise UnsupportedFeatureError(f"{endpoint.id}: the conversation is empty", model=endpoint.id, feature="empty")
     conversation, fitting, names, renamed = fit_tools(conversation, fitting, takes.tool_names)
+    conversation, identified = fit_ids(conversation, takes.call_ids)
     streams = can.supports_streaming and (can.supports_json_streaming or not fitting.response_format)
     if stream and not streams:
         transformed += (Change("transformed", "stream", "the model does not stream this: it comes in one piece"),)
     wanted = () if can.supports_image_urls else _list_addresses(conversation)
     if wanted:
         transformed += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
-    all_changes = (*old, *made_encodable, *typed, *trimmed, *changes, *transformed, *renamed)
+    all_changes = (*old, *made_encodable, *typed, *trimmed, *changes, *transformed, *renamed, *identified)
     _refuse_losses(all_changes, fitting, endpoint)
     prepared = Prepared(conversation, fitting, stream and streams, rerouted + all_changes, endpoint, names, wanted)
     return prepared if wanted else _encode(prepared)

@@ -60,11 +60,12 @@ def check_media(conversation: Conversation, taken: Collection[str], model: str) 
     """
     for index, turn in enumerate(conversation):
         for entry in turn.entries:
-            declared, data = ("", None) if isinstance(entry, TextEntry) else _read_entry(entry, "")
+            declared = _declare(entry)
             known = [name for name in taken if _find_kind(name) == _find_kind(declared)]
             text = declared.startswith("text/") and "text/plain" in known
-            if data is not None and known and not text and declared not in known:
-                what = explain_unsupported(data) or f"{declared}: convert it"
+            if declared and known and not text and declared not in known:
+                _, data = _read_entry(entry, "")
+                what = explain_unsupported(data or b"") or f"{declared}: convert it"
                 raise UnsupportedFeatureError(
                     f"turn {index} ({turn.role}): {model} reads {', '.join(sorted(known))}, and this is {what}",
                     model=model,
@@ -102,20 +103,29 @@ def _fit_entry(entry: ContentEntry, where: str, changes: list[Change]) -> Conten
     return fitting.model_copy(update={"cache_control": mark}) if mark else fitting
 
 
-def _read_entry(entry: _Media, where: str) -> tuple[str, bytes | None]:
-    """Read (media type as it is declared, bytes) of an entry; None for the bytes behind an address."""
+def _declare(entry: ContentEntry) -> str:
+    """Return the media type that an entry is declared to have; "" for text, and for an address."""
+    if isinstance(entry, TextEntry):
+        return ""
     if isinstance(entry, AudioEntry):
-        audio = entry.input_audio
-        content = inline(audio.data) or ("", audio.data)
-        declared = f"audio/{audio.format.lower().removeprefix('audio/')}"
+        return f"audio/{entry.input_audio.format.lower().removeprefix('audio/')}"
+    return (inline(entry.url) or ("", ""))[0]
+
+
+def _read_entry(entry: ContentEntry, where: str) -> tuple[str, bytes | None]:
+    """Read (media type as it is declared, bytes) of an entry; None for the bytes behind an address."""
+    declared = _declare(entry)
+    if isinstance(entry, TextEntry):
+        return "", None
+    if isinstance(entry, AudioEntry):
+        _, encoded = inline(entry.input_audio.data) or ("", entry.input_audio.data)
+    elif re.match("file:", entry.url, re.IGNORECASE):
+        raise ConversationError(f"{where}: a provider cannot read {entry.url}: pass nbkit.attach({entry.url!r})")
+    elif not declared:
+        return "", None
     else:
-        if re.match("file:", entry.url, re.IGNORECASE):
-            raise ConversationError(f"{where}: a provider cannot read {entry.url}: pass nbkit.attach({entry.url!r})")
-        content_or_none = inline(entry.url)
-        if content_or_none is None:
-            return "", None
-        content, declared = content_or_none, content_or_none[0]
-    data = _decode(content[1])
+        _, encoded = inline(entry.url) or ("", "")
+    data = _decode(encoded)
     if not data:
         raise ConversationError(f"{where}: {declared}: {'no data' if data is not None else 'invalid base64'}")
     return declared, data
@@ -139,7 +149,7 @@ def _is_plain(entry: _Media, declared: str) -> bool:
 
 
 def _is_base64(text: str) -> bool:
-    return len(text) % 4 == 0 and text.isascii() and not re.search(r"[\s_-]", text)
+    return len(text) % 4 == 0 and text.isascii() and not re.search(r"[\s:,_-]", text)
 
 
 def _find_type(declared: str, data: bytes, image: bool) -> str:

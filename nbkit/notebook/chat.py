@@ -20,7 +20,8 @@ class Chat:
     """Keeps a conversation: `chat = Chat("demo/swift"); chat("Hi")`.
 
     Each call streams into its cell, like a comparison of one model, and continues the conversation, also with the
-    prompts of the cell's follow-up box. `options`: the fields of `ExecuteOptions`, for every call.
+    prompts of the cell's follow-up box. `options`: the fields of `ExecuteOptions`, for every call; `context="trim"`
+    leaves out the oldest turns of a conversation that is longer than the model's context.
 
     `tools=[get_weather]`: Python functions that the model may call. They run in threads; async ones run on nbkit's own
     event loop. Each tool call and its output is shown in the answer, which then has at most `max_turns` turns; no

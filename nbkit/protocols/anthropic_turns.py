@@ -5,7 +5,6 @@ Wire facts: docs.claude.com/en/api/messages, /build-with-claude/vision, tool-use
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode
 from typing import Any
 
@@ -46,7 +45,7 @@ def _encode_system(draft: Draft, turn: AnyTurn) -> str:
 
 def _encode_turn(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
     if isinstance(turn, ToolOutputTurn):
-        result = {"type": "tool_result", "tool_use_id": _fit_id(draft, turn.tool_call_id)}
+        result = {"type": "tool_result", "tool_use_id": turn.tool_call_id}
         content = turn.content if isinstance(turn.content, str) else _encode_entries(draft, turn)
         return [result | ({"content": content} if content else {})]
     blocks = [block for reasoning in getattr(turn, "reasoning", ()) if (block := _encode_reasoning(draft, reasoning))]
@@ -102,13 +101,5 @@ def _encode_reasoning(draft: Draft, block: Reasoning) -> dict[str, Any] | None:
     return None
 
 
-def _fit_id(draft: Draft, call_id: str) -> str:
-    fitting = re.sub(r"[^a-zA-Z0-9_-]", "_", call_id) or "_"
-    if fitting != call_id:
-        draft.change("transformed", "ids of tool calls", "they are letters, digits, _ and -")
-    return fitting
-
-
 def _encode_call(draft: Draft, call: ToolCall) -> dict[str, Any]:
-    call_id = _fit_id(draft, call.id)
-    return {"type": "tool_use", "id": call_id, "name": call.name, "input": parse_arguments(draft, call)}
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": parse_arguments(draft, call)}

@@ -19,8 +19,6 @@ from nbkit.protocols.writing import Draft, add_blocks, parse_arguments, split_sy
 
 FORMAT = "anthropic-claude-v1"
 """OpenRouter's name for signed reasoning; only Claude signs here, and Anthropic itself takes the same blocks."""
-LONGEST = 64
-"""Characters of a call's id."""
 LONGEST_NAME = 200
 """Characters of a document's name."""
 
@@ -50,17 +48,10 @@ def encode_turns(draft: Draft, conversation: Conversation) -> None:
     draft.body["messages"] = messages
 
 
-def _fit_id(draft: Draft, call_id: str) -> str:
-    fitting = re.sub(r"[^a-zA-Z0-9_.:-]", "_", call_id)[:LONGEST] or "_"
-    if fitting != call_id:
-        draft.change("transformed", "ids of tool calls", f"they are at most {LONGEST} letters, digits, _ and -")
-    return fitting
-
-
 def _encode_turn(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
     content = [_encode_entry(draft, entry) for entry in turn.entries]
     if isinstance(turn, ToolOutputTurn):
-        return [{"toolResult": {"toolUseId": _fit_id(draft, turn.tool_call_id), "content": content}}]
+        return [{"toolResult": {"toolUseId": turn.tool_call_id, "content": content}}]
     blocks = [block for reasoning in getattr(turn, "reasoning", ()) if (block := _encode_reasoning(draft, reasoning))]
     blocks += content
     if isinstance(turn, ToolsCallTurn):
@@ -134,5 +125,4 @@ def _encode_reasoning(draft: Draft, block: Reasoning) -> dict[str, Any] | None:
 
 
 def _encode_call(draft: Draft, call: ToolCall) -> dict[str, Any]:
-    tool_id, arguments = _fit_id(draft, call.id), parse_arguments(draft, call)
-    return {"toolUse": {"toolUseId": tool_id, "name": call.name, "input": arguments}}
+    return {"toolUse": {"toolUseId": call.id, "name": call.name, "input": parse_arguments(draft, call)}}

@@ -114,6 +114,8 @@ class Tolerance:
     """Most stop sequences; None: not known."""
     tool_names: str = ""
     """Regular expression of the names that tools may have; "": any."""
+    call_ids: str = ""
+    """Regular expression of the ids that tool calls may have; "": any."""
     media_types: frozenset[str] = frozenset()
     """The media types that are read; of a kind (image, audio ...) of which none is named, all are."""
     budget_min: int | None = None
@@ -133,6 +135,7 @@ _LIMITS = (
     "temperature_scale",
     "stop_max",
     "tool_names",
+    "call_ids",
     "budget_min",
     "budget_apart",
 )

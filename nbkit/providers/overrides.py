@@ -42,6 +42,7 @@ _ROW = {  # key -> what its value must be
     "media_types": "a list of media types",
     "stop_max": "a number",
     "tool_names": "text",
+    "call_ids": "text",
     "budget_min": "a number",
     "budget_apart": "true or false",
     "max_output": "a number",
@@ -133,9 +134,21 @@ def check_row(row: Mapping[str, Any], allowed: dict[str, str], where: str) -> No
         check_cost(row["cost"], f"{where}: cost")
     for name, factor in row.get("lanes", {}).items():
         _check_number(factor, f"{where}: lanes: {name}")
+    for key in ("tool_names", "call_ids"):
+        _check_expression(row.get(key, ""), f"{where}: {key}")
     for key, words in _WORDS.items():
         value = row.get(key, ())  # "aws:bedrock-mantle" is the scheme aws
         _check_known([value.partition(":")[0]] if isinstance(value, str) else value, words, f"{where}: {key}")
+
+
+def _check_expression(pattern: str, where: str) -> None:
+    problem = ""
+    try:
+        re.compile(pattern)
+    except re.error as invalid:
+        problem = f"{where}: {pattern!r} is not a regular expression: {invalid}"
+    if problem:
+        raise ConfigError(problem)
 
 
 def check_cost(cost: Any, where: str) -> None:

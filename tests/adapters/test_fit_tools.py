@@ -49,6 +49,18 @@ def test_a16_long_names_that_begin_alike_stay_apart():
     assert len(names_in(send("Go.", model("openai-chat"), tools=tools)[0])) == 2
 
 
+@pytest.mark.parametrize("name", ["anthropic-messages", "bedrock-converse", "openai-chat", "openai-responses"])
+@pytest.mark.parametrize("ids", [("a b", "a_b", "a/b"), ("x" * 70 + "1", "x" * 70 + "2", "x" * 64), ("ü", "é", "_")])
+def test_h_different_ids_of_calls_stay_different(name, ids):
+    calls = [{"id": one, "function": {"name": "f", "arguments": "{}"}} for one in ids]
+    outputs = [{"role": "tool", "content": one, "tool_call_id": one} for one in ids]
+    prepared = prepare(["Go.", {"role": "assistant", "tool_calls": calls}, *outputs], {}, model(name), False)
+    made, *answered = prepared.conversation.turns[1:]
+    assert [call.id for call in made.tool_calls] == [turn.tool_call_id for turn in answered]
+    assert len({call.id for call in made.tool_calls}) == 3
+    assert [turn.content for turn in answered] == list(ids)
+
+
 @pytest.mark.parametrize(
     ("tools", "problem"),
     [

@@ -18,6 +18,7 @@ FIELDS = {
     "systemInstruction": TypeAdapter(types.Content),
     "generationConfig": TypeAdapter(types.GenerationConfig),
     "tools": TypeAdapter(list[types.Tool]),
+    "serviceTier": TypeAdapter(types.ServiceTier),
     "toolConfig": TypeAdapter(types.ToolConfig),
 }
 PATH = re.compile(r"/(models|tunedModels)/[^/:?]+:(generateContent|streamGenerateContent\?alt=sse)")

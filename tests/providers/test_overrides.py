@@ -55,6 +55,7 @@ def test_a_changed_file_counts_at_once_and_a_missing_one_is_fine(users_file, tmp
         ("[providers.groq]\ndorp = ['seed']", r"\[providers.'groq'\]: unknown 'dorp'; did you mean drop\?"),
         ("[providers.groq]\napi_key = 'sk-1'", "API key must not be in this file: set its variable, or pass api_key="),
         ("[providers.groq.headers]\nAuthorization = 'Bearer sk-1'", "an API key must not be in this file"),
+        ("[providers.groq]\ntool_names = '['", r"tool_names: '\[' is not a regular expression"),
         ("[providers.groq]\ndrop = 'seed'", "drop: expected a list of options, got 'seed'"),
         ("[providers.groq]\ndrop = ['sead']", r"drop: unknown 'sead'; did you mean seed\?"),
         ("[providers.groq]\nmodule = 'os'", "unknown 'module'"),
