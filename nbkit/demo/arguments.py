@@ -38,7 +38,7 @@ def _make_value(schema: Any, prompt: str, root: dict[str, Any], depth: int) -> A
 
 def _make_typed(schema: dict[str, Any], prompt: str, root: dict[str, Any], depth: int) -> Any:
     kind = schema.get("type")
-    match kind[0] if isinstance(kind, list) and kind else kind:
+    match str(kind[0] if isinstance(kind, list) and kind else kind).lower():  # Google writes OBJECT
         case "object":
             properties = schema.get("properties") or {}
             names = schema.get("required") or list(properties)

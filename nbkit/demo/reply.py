@@ -22,6 +22,8 @@ from nbkit.demo.request import DemoRequest, DemoTurn
 IMAGE_TOKENS = 256
 SSE = "text/event-stream; charset=utf-8"
 """The content type of server-sent events."""
+UNKNOWN_PATH = "Unknown request URL: "
+"""Beginning of the message for a path that no face serves; OpenAI's words."""
 _TOKEN = re.compile(r"\s?\w{1,5}|\s?[^\w\s]{1,2}|\s+")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from nbkit.demo.face import FACES, DemoFace
 from nbkit.demo.models import PROVIDER
 from nbkit.demo.pace import schedule
-from nbkit.demo.reply import reply, write_json
+from nbkit.demo.reply import UNKNOWN_PATH, reply, write_json
 from nbkit.demo.request import DemoRequest
 from nbkit.settings import settings
 
@@ -94,11 +94,10 @@ class _DemoHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         try:
             self._check_host()
-            if self.path != "/v1/models":
-                raise _DemoRefusal(404, f"no such path: GET {self.path}")
+            listed = _list_models(self.path.partition("?")[0])
         except _DemoRefusal as refusal:
             return self._send_refusal(refusal)
-        self._send(200, {"object": "list", "data": [_describe(model) for model in PROVIDER["models"].values()]})
+        self._send(200, listed)
 
     def do_POST(self) -> None:
         arrived = time.monotonic()
@@ -109,7 +108,7 @@ class _DemoHandler(BaseHTTPRequestHandler):
             body = self._read_body()
             self._check_host()
             if face is None or match is None:
-                raise _DemoRefusal(404, f"no such path: POST {self.path}")
+                raise _DemoRefusal(404, f"{UNKNOWN_PATH}POST {self.path}")
             request = _read_request(face, body, match.groupdict())
         except _DemoRefusal as refusal:
             return self._send_refusal(refusal, face)
@@ -190,8 +189,24 @@ def _read_request(face: DemoFace, body: bytes, path: dict[str, str]) -> DemoRequ
     return request
 
 
+def _list_models(path: str) -> dict[str, Any]:
+    """Describe all models, or one, as OpenAI and Anthropic do: their fields do not contradict each other."""
+    models = {model["id"]: _describe(model) for model in PROVIDER["models"].values()}
+    if path == "/v1/models":
+        ends = {"first_id": next(iter(models)), "last_id": list(models)[-1]}
+        return {"object": "list", "data": list(models.values()), "has_more": False, **ends}
+    name = path.removeprefix("/v1/models/")
+    if name == path:
+        raise _DemoRefusal(404, f"{UNKNOWN_PATH}GET {path}")
+    if name not in models:
+        raise _DemoRefusal(404, f"The model {name!r} does not exist")
+    return models[name]
+
+
 def _describe(model: dict[str, Any]) -> dict[str, Any]:
-    return {"id": model["id"], "object": "model", "created": 0, "owned_by": "nbkit"}
+    for_openai = {"object": "model", "created": 0, "owned_by": "nbkit"}
+    for_anthropic = {"type": "model", "display_name": model["name"], "created_at": f"{model['release_date']}T00:00:00Z"}
+    return {"id": model["id"], **for_openai, **for_anthropic}
 
 
 def _split_frames(events: Iterator[tuple[int, bytes]]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Cohere's chat, version 2 (`POST /v1/chat`), the provider's side.
+"""Cohere's chat, version 2 (`POST /v2/chat`), the provider's side.
 
 Shapes from Cohere's API reference: the chat response, the streaming events, the error object. Billed are the tokens of
 the conversation, without a prompt of Cohere's own around it. Both output counts include the thinking.
@@ -13,7 +13,7 @@ from nbkit.demo.faces.openai_chat import read_turns
 from nbkit.demo.reply import SSE, DemoPart, DemoReply, write_json
 from nbkit.demo.request import DemoRequest, DemoTool, check_objects, get_count, get_field, require_field
 
-PATH = r"/v1/chat"
+PATH = r"/v[12]/chat"  # nbkit calls it below the base URL that all faces share
 STREAM_TYPE = SSE
 REQUEST_ID = "x-request-id"
 ID_PREFIX = ""

@@ -1,20 +1,22 @@
-"""Gemini's generateContent (`POST /v1/models/{model}:generateContent`, `:streamGenerateContent`), the provider's side.
+"""Gemini's generateContent and its stream (`POST /v1beta/models/{model}:generateContent`), the provider's side.
 
 Shapes from Google's API reference: GenerateContentResponse, the status object. `promptTokenCount` includes the cached
 tokens, `candidatesTokenCount` excludes the thoughts; each event of a stream counts all tokens up to it. As Gemini 3
-does, it signs calls and the text after thoughts, and wants the first call of a turn back with its signature.
+does, it signs calls and the text after thoughts, and wants the first call of a turn back with its signature. Fields of
+requests may be named in either way that protobuf allows: `parametersJsonSchema`, `parameters_json_schema`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from nbkit.demo.reply import SSE, DemoPart, DemoReply, write_json
 from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn, Role, check_objects, get_count, get_field, require_field
 
-PATH = r"/v1/models/(?P<model>[^:/]+):(?P<action>generateContent|streamGenerateContent)"
+PATH = r"/v1(?:alpha|beta)?/models/(?P<model>[^:/]+):(?P<action>generateContent|streamGenerateContent)"
 STREAM_TYPE = SSE
 REQUEST_ID = "x-request-id"
 ID_PREFIX = ""
@@ -23,11 +25,13 @@ SIGNATURE = "c2ltdWxhdGVk"  # opaque to the caller, who returns it with the call
 ROLES: dict[str, Role] = {"user": "user", "model": "assistant"}
 MODES = {"AUTO": "auto", "VALIDATED": "auto", "NONE": "none", "ANY": "required"}
 FINISH = {"stop": "STOP", "sequence": "STOP", "calls": "STOP", "length": "MAX_TOKENS"}
+OWN_NAMES = {"args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema"}
 STATUSES = {403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
 
 
 def parse(body: dict[str, Any], model: str, action: str) -> DemoRequest:
     """Read the request of a body and its path. Raises ValueError, naming the wrong field."""
+    body = _rename_fields(body)
     config = get_field(body, "generationConfig", dict, {})
     thinking = get_field(config, "thinkingConfig", dict, {})
     system, _ = _read_content(
@@ -50,6 +54,16 @@ def parse(body: dict[str, Any], model: str, action: str) -> DemoRequest:
         stop=tuple(map(str, get_field(config, "stopSequences", list, []))),
         thinks=get_field(thinking, "includeThoughts", bool, True) and get_field(thinking, "thinkingBudget", int) != 0,
     )
+
+
+def _rename_fields(value: Any) -> Any:
+    """Rename the fields of messages, at every depth, to camel case. What schemas and calls hold keeps its names."""
+    if isinstance(value, list):
+        return [_rename_fields(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    names = {name: re.sub(r"_([a-z])", lambda match: match[1].upper(), name) for name in value}
+    return {names[name]: item if names[name] in OWN_NAMES else _rename_fields(item) for name, item in value.items()}
 
 
 def _read_turns(contents: list[dict[str, Any]]) -> tuple[DemoTurn, ...]:
@@ -152,7 +166,10 @@ def _write_event(
         "thoughtsTokenCount": thought,
         "totalTokenCount": reply.prompt + answered + thought,
     }
-    content = {"role": "model"} | ({"parts": parts} if parts else {})
+    content = {
+        "role": "model",
+        "parts": parts or [{"text": ""}],
+    }  # Google's SDK forgets an answer with an event without
     return {
         "candidates": [{"content": content, "index": 0} | ({"finishReason": FINISH[reply.finish]} if finished else {})],
         "usageMetadata": {name: count for name, count in counts.items() if count},

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nbkit.demo.reply import SSE, DemoReply, write_json
+from nbkit.demo.reply import SSE, UNKNOWN_PATH, DemoReply, write_json
 from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn, Role, check_objects, get_count, get_field, require_field
 
 PATH = "/v1/chat/completions"
@@ -183,4 +183,6 @@ def _write_event(value: dict[str, Any]) -> bytes:
 def write_error(status: int, message: str) -> dict[str, Any]:
     """Write the body of an answer that reports an error."""
     kind, code = ERROR_TYPES.get(status, ("invalid_request_error", None))
+    if message.startswith(UNKNOWN_PATH):
+        code = "unknown_url"
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}

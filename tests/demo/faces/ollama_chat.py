@@ -1,4 +1,4 @@
-"""Ollama's chat (`POST /v1/api/chat`), the provider's side.
+"""Ollama's chat (`POST /api/chat`), the provider's side.
 
 Shapes from Ollama's docs/api.md: the chat response, streamed as JSON lines unless `stream` is false, the error object.
 `prompt_eval_count` includes the cached tokens, `eval_count` the thinking. Nothing is cut at `num_ctx`.
@@ -15,7 +15,7 @@ from typing import Any
 from nbkit.demo.reply import DemoPart, DemoReply, write_json
 from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn, Role, check_objects, get_count, get_field, require_field
 
-PATH = r"/v1/api/chat"
+PATH = r"(?:/v1)?/api/chat"  # nbkit calls it below the base URL that all faces share
 STREAM_TYPE = "application/x-ndjson"
 REQUEST_ID = "x-request-id"
 ID_PREFIX = ""
@@ -47,7 +47,7 @@ def _read_turns(messages: list[dict[str, Any]]) -> tuple[DemoTurn, ...]:
         role = ROLES.get(require_field(message, "role", str))
         if role is None:
             raise ValueError(f"messages.{index}.role: {message['role']!r} is not one of {', '.join(ROLES)}")
-        text = require_field(message, "content", str)
+        text = get_field(message, "content", str, "")
         for call in check_objects(get_field(message, "tool_calls", list, []), "tool_calls"):
             function = require_field(call, "function", dict)
             text += require_field(function, "name", str) + json.dumps(require_field(function, "arguments", dict))
