@@ -71,7 +71,7 @@ class Bill:
 
     `source` is `provider` (the provider reported the price), `catalog` (models.dev's rates times usage), `user` (the
     same with rates from the overrides file or from `cost=`), `estimate` (a rate or a count had to be assumed, or
-    something has no known price), `partial` (the answer is not complete) or `unknown` (there is no total).
+    something has no known price), `partial` (the answer is not complete) or `unknown` (`total` is None).
     `catalog_date` is the date of the prices. `tier` is the prompt size in tokens from which the applied rates are
     valid. `notes` say in words why a bill is not exact.
     """

@@ -62,7 +62,7 @@ def load_env(path: str | os.PathLike[str] = ".env", *, override: bool = False) -
         raise ConfigError(f"load_env: expected the path of a .env file, got {type(path).__name__}")
     file = Path(path).expanduser()
     values = _read(file)
-    known, taken, kept = _known_variables(), dict[str, str](), list[str]()
+    known, taken, kept = _list_known(), dict[str, str](), list[str]()
     for name, value in values.items():
         if value and name in known and not name.endswith(_NEVER) and _may_take(name, values, known):
             if os.environ.get(name) and not override:
@@ -105,8 +105,8 @@ def _may_take(name: str, values: dict[str, str | None], known: dict[str, list[tu
     return False
 
 
-def _known_variables() -> dict[str, list[tuple[str, ...]]]:
-    """The variables that a file may set, each with the variables of the providers that read it."""
+def _list_known() -> dict[str, list[tuple[str, ...]]]:
+    """List the variables that a file may set, each with the variables of the providers that read it."""
     known: dict[str, list[tuple[str, ...]]] = {}
     for variables in (*_list_reviewed(), *(model.record.provider.env for model in list_registered_models())):
         for name in variables:

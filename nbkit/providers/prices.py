@@ -1,4 +1,4 @@
-"""What a model costs: models.dev's prices, the provider's own rules for what models.dev does not list, and over both
+"""Prices of models: models.dev's prices, the provider's own rules for what models.dev does not list, and over both
 the prices of the user, from the overrides file (`cost`) or from `get_adapter(..., cost=)`.
 """
 

@@ -1,13 +1,17 @@
 """What a call costs, from the wire to the bill: reported prices, lanes, what tokens do not explain, and free models."""
 
+import json
+
 import pytest
 from scripted_provider import USAGE, WHOLE, piece, sse, streamed, whole
 
+from nbkit.adapters.factory import get_adapter
 from nbkit.adapters.prepare import prepare
 from nbkit.adapters.price import price_completion
 from nbkit.billing.cost import Cost
 from nbkit.conversation.completion import ChatCompletion, Timing, Usage
 from nbkit.errors import StreamError
+from nbkit.protocols import protocol
 
 # 0.001 M x 2 + 0.00005 M x 10 = 0.002 + 0.0005
 RATES, LISTED = {"input": 2.0, "output": 10.0}, 0.0025
@@ -156,3 +160,103 @@ def test_an_adapter_describes_its_model(provider):
     own = provider.adapter("lab/m1").model
     assert (own.name, own.provider_name, own.cost, own.context_length) == ("m1", "lab", None, None)
     assert provider.adapter("lab/m1", cost=Cost({"input": 1.0})).model.cost.prompt == 1e-6
+
+
+# ---- usage objects of three protocols, whole and streamed
+
+
+def answer_responses(usage, **more):
+    item = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
+    body = {"id": "r1", "model": "gpt-5.4", "status": "completed", "output": [item], "usage": usage, **more}
+    return body, [
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hi"},
+        {"type": "response.completed", "response": body},
+    ]
+
+
+def answer_anthropic(usage, **more):
+    body = {
+        "id": "a1",
+        "model": "claude-opus-5",
+        "content": [{"type": "text", "text": "Hi"}],
+        "stop_reason": "end_turn",
+    }
+    return body | {"usage": usage, **more}, [
+        {"type": "message_start", "message": body | {"content": [], "stop_reason": None, "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage},
+        {"type": "message_stop"},
+    ]
+
+
+def answer_gemini(usage, **more):
+    body = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Hi"}]}, "finishReason": "STOP"}]}
+    return body | {"usageMetadata": usage, **more}, [body | {"usageMetadata": usage, **more}]
+
+
+GPT = "openai/gpt-5.4"
+GPT_USAGE = {"input_tokens": 100_000, "output_tokens": 1_000, "total_tokens": 101_000}
+CLAUDE_USAGE = {"input_tokens": 10_000, "output_tokens": 2_000}
+HOUR = {"cache_creation_input_tokens": 10_000, "cache_creation": {"ephemeral_1h_input_tokens": 10_000}}
+GEMINI_USAGE = {"promptTokenCount": 100_000, "candidatesTokenCount": 1_000, "totalTokenCount": 101_000}
+
+
+@pytest.mark.parametrize(
+    ("model", "answer", "total", "source"),
+    [
+        # gpt-5.4: 0.1 M x 2.5 + 0.001 M x 15; priority 5 and 30
+        pytest.param(GPT, answer_responses(GPT_USAGE, service_tier="default"), 0.265, "catalog", id="A8: default tier"),
+        pytest.param(GPT, answer_responses(GPT_USAGE, service_tier="priority"), 0.53, "catalog", id="A8: priority"),
+        pytest.param(GPT, answer_responses(GPT_USAGE, service_tier="flex"), 0.1325, "estimate", id="A8: flex tier"),
+        # claude-opus-5: 0.01 M x 5 + 0.002 M x 25; fast 10 and 50
+        pytest.param("anthropic/claude-opus-5", answer_anthropic(CLAUDE_USAGE), 0.1, "catalog", id="W7: usual"),
+        pytest.param(
+            "anthropic/claude-opus-5", answer_anthropic(CLAUDE_USAGE | {"service_tier": "standard", "speed": "fast"}),
+            0.2, "catalog", id="W7: speed fast",
+        ),
+        pytest.param(
+            "anthropic/claude-opus-5", answer_anthropic(CLAUDE_USAGE | {"service_tier": "priority"}),
+            0.1, "estimate", id="W7: Anthropic's priority tier",
+        ),
+        pytest.param(
+            "anthropic/claude-opus-5", answer_anthropic(CLAUDE_USAGE | {"inference_geo": "us"}),
+            0.1, "estimate", id="W7: inference_geo",
+        ),
+        pytest.param(
+            "anthropic/claude-opus-5",
+            answer_anthropic(CLAUDE_USAGE | {"server_tool_use": {"web_search_requests": 3}}),
+            0.1, "estimate", id="W7: web searches",
+        ),
+        # 0.1 + 0.01 M x 2 x 5
+        pytest.param(
+            "anthropic/claude-opus-5", answer_anthropic(CLAUDE_USAGE | HOUR), 0.2, "estimate", id="S11: an hour"
+        ),
+        # gemini-2.5-flash: 0.1 M x 0.3 + 0.001 M x 2.5 = 0.0325
+        pytest.param("google/gemini-2.5-flash", answer_gemini(GEMINI_USAGE), 0.0325, "catalog", id="W7: Gemini"),
+        pytest.param(
+            "google/gemini-2.5-flash", answer_gemini(GEMINI_USAGE | {"serviceTier": "flex"}), 0.01625, "estimate",
+            id="W7: Gemini flex",
+        ),
+        pytest.param(
+            "google/gemini-2.5-flash", answer_gemini(GEMINI_USAGE | {"trafficType": "PROVISIONED_THROUGHPUT"}), 0.0325,
+            "estimate", id="W7: Vertex provisioned",
+        ),
+        pytest.param(
+            "google/gemini-2.5-flash", answer_gemini(GEMINI_USAGE | {"candidatesTokenCount": 1e30}), None, "unknown",
+            id="F9: an absurd count at Gemini",
+        ),
+    ],
+)  # fmt: skip
+def test_usage_objects_whole_and_streamed(model, answer, total, source):
+    endpoint, (body, events) = get_adapter(model, api_key="k").endpoint, answer
+    module = protocol(endpoint.protocol)
+    decoder = module.Decoder(endpoint.dialect)
+    for event in events:
+        decoder.feed(event.get("type", ""), json.dumps(event).encode())
+    prepared = prepare("Hi", {}, endpoint, False)
+    for decoded in (module.decode(body, endpoint.dialect), decoder.finish()):
+        priced = price_completion(decoded, prepared, endpoint, Timing(None, 1.0))
+        assert (priced.text, priced.cost, priced.bill.source) == ("Hi", total, source)
+        assert bool(priced.bill.notes) == (source == "estimate")

@@ -42,7 +42,7 @@ def test_no_address_holds_a_key(snapshot):
 def test_credentials_in_words(snapshot):
     words = {row.provider.id: row.credentials for row in list_reach(snapshot)}
     assert words["openai"] == "OPENAI_API_KEY"
-    assert words["azure"] == "AZURE_API_KEY, and AZURE_RESOURCE_NAME"
+    assert words["azure"] == "AZURE_API_KEY or AZURE_OPENAI_API_KEY, and AZURE_RESOURCE_NAME"
     assert words["lmstudio"] == "none"
     assert words["amazon-bedrock"] == "AWS_BEARER_TOKEN_BEDROCK or AWS's own chain of credentials, and AWS_REGION"
 

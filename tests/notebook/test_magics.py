@@ -9,6 +9,7 @@ from shells import error_of, run, running_shell
 
 from nbkit.billing.total import TOTAL
 from nbkit.notebook import magics
+from nbkit.settings import override
 
 
 @pytest.fixture
@@ -32,6 +33,19 @@ def test_chat_goes_on_from_cell_to_cell(shell):
     assert chat is shell.user_ns["first"]
     assert [turn.role for turn in chat.conversation] == ["user", "assistant"] * 2
     assert prompts(chat) == [("user", "first question"), ("user", "second question")]
+
+
+def test_keys_are_read_from_an_env_file_and_never_printed(shell, tmp_path, capsys):
+    """S5."""
+    path = tmp_path / "mine.env"
+    path.write_text("GROQ_API_KEY=gsk-canary\nHTTPS_PROXY=https://evil.test\n")
+    path.chmod(0o600)
+    with override():
+        run(shell, f"%nbkit env '{path}'")
+        printed = capsys.readouterr().out
+        assert printed.endswith("took GROQ_API_KEY; ignored HTTPS_PROXY\n")
+        assert "canary" not in printed
+    assert "load_env: no such file" in str(error_of(shell, "%nbkit env nowhere.env"))
 
 
 @pytest.mark.parametrize("option", ["--new", "--system 'Be brief'"])

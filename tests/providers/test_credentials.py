@@ -134,7 +134,7 @@ def test_the_region_comes_from_either_variable_or_from_the_configuration_file(mo
         {"AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com", "AZURE_RESOURCE_NAME": "other"},
     ],
 )
-def test_azure_is_found_by_the_variables_of_openais_own_package(environment):
+def test_azure_takes_the_variables_of_openais_own_package(environment):
     """S8. OPENAI_API_VERSION names a version of older paths; the v1 path takes none, so it is not sent."""
     row = table("provider_defaults")["azure"]
     assert fill(row["base_url"], "azure", environment) == "https://me.openai.azure.com/openai/v1"

@@ -135,8 +135,8 @@ def test_wrong_prices_are_named(users_file, toml, code, complaint):
 )
 def test_the_modes_of_models_dev_are_lanes(model, lanes):
     """A8."""
-    found = find_cost(current_snapshot().record(model), []).lanes
-    assert {name: rates["input"] for name, rates in found.items()} == lanes
+    cost = find_cost(current_snapshot().record(model), [])
+    assert {name: rates["input"] for name, rates in cost.lanes.items()} == lanes
 
 
 @pytest.mark.parametrize(

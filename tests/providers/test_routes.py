@@ -16,6 +16,7 @@ BEDROCK = "https://bedrock-runtime.${AWS_REGION}.amazonaws.com"
 MANTLE = "https://bedrock-mantle.${AWS_REGION}.api.aws/openai/v1"
 CLOUDFLARE = "https://api.cloudflare.com/client/v4/accounts/${CLOUDFLARE_ACCOUNT_ID}/ai/v1"
 AZURE = "https://${AZURE_RESOURCE_NAME}"
+AZURE_OPENAI = "https://${AZURE_OPENAI_ENDPOINT}/openai/v1"
 
 
 def route_to(name):
@@ -34,8 +35,8 @@ def route_to(name):
         ("amazon-bedrock/amazon.nova-lite-v1:0", "bedrock-converse", BEDROCK, "aws"),
         ("amazon-bedrock/openai.gpt-6-luna", "openai-responses", MANTLE, "aws:bedrock-mantle"),
         # one provider, several routes: each with the scheme that its address understands
-        ("azure/gpt-6.1-sol", "openai-responses", f"{AZURE}.openai.azure.com/openai/v1", "api-key"),
-        ("azure/grok-4.6", "openai-chat", f"{AZURE}.openai.azure.com/openai/v1", "api-key"),
+        ("azure/gpt-6.1-sol", "openai-responses", AZURE_OPENAI, "api-key"),
+        ("azure/grok-4.6", "openai-chat", AZURE_OPENAI, "api-key"),
         ("azure/claude-opus-5-5", "anthropic-messages", f"{AZURE}.services.ai.azure.com/anthropic/v1", "x-api-key"),
         ("azure/kimi-k2.6", "openai-chat", f"{AZURE}.services.ai.azure.com/models", "bearer"),
         ("google-vertex/gemini-3.8-flash", "gemini-generate", f"{VERTEX}/publishers/google", "google"),
