@@ -244,7 +244,7 @@ def _leave_room(fitting: _Fitting, takes: Tolerance, smallest: int | None) -> No
         return None
     within, least = fit_budget(budget, limit), max(takes.budget_min or 1, smallest or 1)
     if within < min(least, budget):
-        why = f"it takes {least} tokens, and of the {limit} of max_tokens some are needed for the answer"
+        why = f"{limit} tokens of max_tokens have no room for it beside the answer"
         return fitting.drop("reasoning_budget", why)
     if within < budget:
         why = f"a part of max_tokens, of which some are left for the answer: {within}"

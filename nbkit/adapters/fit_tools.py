@@ -96,8 +96,15 @@ def _fit_name(name: str, names: str) -> str:
 
 
 def _fit_tool(tool: Tool, name: str) -> Tool:
-    """Give a tool its name, and a schema of an object with properties: several refuse one without."""
+    """Give a tool its name, and a schema of an object with properties: several refuse one without.
+
+    Raises ConfigError for a schema of something else.
+    """
     schema = tool.parameters
+    if schema.get("type") not in (None, "object"):
+        raise ConfigError(
+            f"tool {tool.name}: parameters: expected the JSON schema of an object, got {schema['type']!r}"
+        )
     whole = schema | {
         "type": "object",
         "properties": properties if isinstance(properties := schema.get("properties"), dict) else {},

@@ -91,11 +91,12 @@ def _make_encodable(
     try:
         turns = make_encodable(conversation.turns)
         problem = ConfigError
-        fitting = make_encodable(options)
+        fitting = make_encodable(options.model_copy(update={"timeout": None}))  # which may be infinite
     except ValueError as nested:
         what = str(nested)
     else:
-        same = turns is conversation.turns and fitting is options
+        fitting = fitting.model_copy(update={"timeout": options.timeout})
+        same = turns is conversation.turns and fitting == options
         why = "half of a character, NaN or infinity cannot be sent: U+FFFD or null is"
         changes = () if same else (Change("transformed", "text", why),)
         return (conversation if turns is conversation.turns else Conversation(turns)), fitting, changes

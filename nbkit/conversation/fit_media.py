@@ -29,10 +29,14 @@ _ALIASES = {  # names of types that people write -> the registered ones, and for
     "audio/x-aiff": "audio/aiff",
 }
 _UNREAD = {  # kinds that `explain_unsupported` knows -> their type, so that a protocol may take them all the same
+    "a HEIC or AVIF image": "image/heic",
     "a TIFF image": "image/tiff",
     "a BMP image": "image/bmp",
     "an SVG drawing": "image/svg+xml",
+    "a video": "video/mp4",
+    "a ZIP archive or an Office document": "application/zip",
 }
+_HEIC = ("image/heic", "image/heif", "image/avif")  # the same beginning
 _Media = ImageEntry | FileEntry | AudioEntry
 
 
@@ -119,7 +123,7 @@ def _read_entry(entry: ContentEntry, where: str) -> tuple[str, bytes | None]:
         return "", None
     if isinstance(entry, AudioEntry):
         _, encoded = inline(entry.input_audio.data) or ("", entry.input_audio.data)
-    elif re.match("file:", entry.url, re.IGNORECASE):
+    elif _is_local(entry.url):
         raise ConversationError(f"{where}: a provider cannot read {entry.url}: pass nbkit.attach({entry.url!r})")
     elif not declared:
         return "", None
@@ -129,6 +133,12 @@ def _read_entry(entry: ContentEntry, where: str) -> tuple[str, bytes | None]:
     if not data:
         raise ConversationError(f"{where}: {declared}: {'no data' if data is not None else 'invalid base64'}")
     return declared, data
+
+
+def _is_local(url: str) -> bool:
+    """Tell whether a URL is a path, or a file's; a Windows drive is not a scheme."""
+    scheme = re.match(r"([a-z][a-z0-9+.-]+):", url, re.IGNORECASE)
+    return scheme is None or scheme[1].lower() == "file"
 
 
 def _decode(text: str) -> bytes | None:
@@ -158,5 +168,5 @@ def _find_type(declared: str, data: bytes, image: bool) -> str:
     if usual.startswith("text/") and b"\0" not in data[:1000]:
         return usual
     kind = explain_unsupported(data).partition(":")[0]
-    known = recognize(data) or (_UNREAD.get(kind, "") if image else "")
+    known = recognize(data) or (_UNREAD.get(kind, "") if image and usual not in _HEIC else "")
     return known or usual

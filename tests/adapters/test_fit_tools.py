@@ -83,6 +83,11 @@ def test_a17_a_tool_without_arguments_has_properties_all_the_same(name, paramete
     assert '"type": "object"' in text
 
 
+def test_a17_a_schema_of_something_else_names_the_tool():
+    with pytest.raises(ConfigError, match="tool f: parameters: expected the JSON schema of an object, got 'array'"):
+        send("Go.", model("openai-chat"), tools=[{"name": "f", "parameters": {"type": "array"}}])
+
+
 @pytest.mark.parametrize("key", ["parameters", "input_schema", "inputSchema"])
 def test_tools_of_anthropic_and_mcp_are_read(key):
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}}

@@ -74,6 +74,11 @@ def test_a19_every_number_is_finite():
             send("Go.", model("openai-chat"), **{option: math.nan})
 
 
+def test_a19_a_call_may_wait_for_ever():
+    prepared = prepare("Go.", {"timeout": math.inf}, model("openai-chat"), False)
+    assert (prepared.options.timeout, prepared.changes) == (math.inf, ())
+
+
 def test_a19_a_body_that_is_not_json_is_named():
     loop = {}
     loop["again"] = loop

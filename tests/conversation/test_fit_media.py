@@ -62,6 +62,18 @@ RIGHT = {
         file(data_url("text/x-pdf", b"\0"), filename="a.pdf"),
         file(data_url("text/x-pdf", b"\0"), filename="a.pdf"),
     ),
+    "A12: a video as an image": (
+        image(data_url("image/png", b"\0\0\0\x18ftypmp42")),
+        file(data_url("video/mp4", b"\0\0\0\x18ftypmp42")),
+    ),
+    "A12: HEIC called PNG": (
+        image(data_url("image/png", b"\0\0\0\x18ftypheic\0\0")),
+        image(data_url("image/heic", b"\0\0\0\x18ftypheic\0\0")),
+    ),
+    "A12: AVIF": (
+        image(data_url("image/avif", b"\0\0\0\x18ftypavif\0\0")),
+        image(data_url("image/avif", b"\0\0\0\x18ftypavif\0\0")),
+    ),
     "A12: MP3 called WAV": (audio(MP3, "wav"), audio(MP3, "mp3")),
     "A12: another name of WAV": (audio(WAV, "x-wav"), audio(WAV, "wav")),
     "A12: another name of unknown bytes": (audio(b"\0\0\0", "mpeg"), audio(b"\0\0\0", "mp3")),
@@ -133,6 +145,8 @@ def test_a_damaged_photo_is_sent_as_it_is():
         (image("data:image/png;base64,A"), "image/png: invalid base64"),
         (image("data:image/png;base64,%%%%"), "image/png: invalid base64"),
         (image("data:image/png;base64,"), "image/png: no data"),
+        (image("cat.png"), r"a provider cannot read cat.png: pass nbkit.attach\('cat.png'\)"),
+        (image(r"C:\cat.png"), "a provider cannot read C:"),
         (image("file:///home/me/a.png"), r"a provider cannot read file:///home/me/a.png: pass nbkit.attach\("),
         ({"type": "input_audio", "input_audio": {"data": "!", "format": "wav"}}, "audio/wav: invalid base64"),
     ],
