@@ -82,6 +82,7 @@ def estimated(value, **more):
 TABLE = {
     "get_adapter": (lambda value, _: nbkit.get_adapter(value), {ROW, FRAME}),
     "get_adapter api_key": (make("api_key"), {"None"}),
+    "set_api_key": (lambda value, _: nbkit.get_adapter("openai/gpt-6-luna").set_api_key(value), {"None"}),
     "get_adapter base_url": (make("base_url"), {"None"}),
     "get_adapter protocol": (make("protocol"), {"None"}),
     "get_adapter max_retries": (make("max_retries"), {"None", "a number"}),
@@ -147,7 +148,7 @@ TABLE = {
     "Tool name": (lambda value, _: nbkit.Tool(name=value), {"bytes"}),
     "ExecuteOptions": (lambda value, _: nbkit.ExecuteOptions(seed=value), {"None", "True", "a number"}),
     "from_dict": (lambda value, _: nbkit.ChatCompletion.from_dict(value), set()),
-    "show": (lambda value, _: nbkit.show(value), {ROW, FRAME, "a DataFrame"}),
+    "show": (lambda value, _: nbkit.show(value), {ROW, FRAME, "a DataFrame", "a Series"}),
     "show columns": (lambda value, _: nbkit.show(rows(), value), {"None"}),
     "show limit": (lambda value, _: nbkit.show(rows(), limit=value), {"a number"}),
     "pick": (lambda value, _: nbkit.pick(value), {"None", ROW, FRAME}),

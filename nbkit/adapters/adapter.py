@@ -18,7 +18,7 @@ from nbkit.http.bounded import aread_limited, read_limited
 from nbkit.http.clients import async_client, sync_client
 from nbkit.http.media import afetch_media, fetch_media
 from nbkit.modelsdev.records import Record
-from nbkit.providers.credentials import authorize
+from nbkit.providers.credentials import authorize, read_key
 from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.models import Model, describe_model
 from nbkit.settings import settings
@@ -55,6 +55,10 @@ class BaseAdapter:
     def model(self) -> Model:
         """What is known of the model: its cost, lengths, capabilities and properties, as this adapter has them."""
         return describe_model(self.endpoint, self._record)
+
+    def set_api_key(self, api_key: str | None) -> None:
+        """Use this key from the next call on; None: the one in the provider's environment variables."""
+        self._api_key = read_key(api_key, "set_api_key()")
 
     def __repr__(self) -> str:
         at = f"{self.endpoint.protocol} at {self.endpoint.base_url}"

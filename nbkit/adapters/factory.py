@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import SecretStr
-
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.arguments import describe, read_count, read_model, read_text
 from nbkit.billing.cost import Cost
 from nbkit.errors import ArgumentError
 from nbkit.modelsdev.current import current_snapshot
+from nbkit.providers.credentials import read_key
 from nbkit.providers.endpoints import resolve_endpoint
 from nbkit.providers.models import find_supported_models, get_model
 from nbkit.providers.overrides import check_cost
@@ -44,10 +43,8 @@ class AdapterFactory:
         does not know yet is callable, its cost unknown.
         Raises ModelNotFoundError (with the nearest names), ProviderNotSupportedError and ConfigError.
         """
-        secret, kind = (SecretStr(api_key) if isinstance(api_key, str) else None), type(api_key).__name__
+        secret = read_key(api_key, "get_adapter(): api_key")
         del api_key  # a traceback may print the locals of the frames that raise
-        if secret is None and kind != "NoneType":
-            raise ArgumentError(f"get_adapter(): api_key: expected text, got a value of type {kind}")
         for name, value in (("base_url", base_url), ("protocol", protocol)):
             if value is not None:
                 read_text(value, f"get_adapter(): {name}")

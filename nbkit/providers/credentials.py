@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from nbkit.errors import ApiKeyNotFoundError, ConfigError
+from nbkit.errors import ApiKeyNotFoundError, ArgumentError, ConfigError
 from nbkit.modelsdev.records import Provider
 from nbkit.providers.tables import table
 from nbkit.settings import Scoped
@@ -69,6 +69,18 @@ def read_variable(name: str) -> str:
 def remember_variables(values: Mapping[str, str], *, override: bool) -> None:
     """Keep variables of a file for this process; with `override` they win over the environment's."""
     _loaded().update({name: (value, override) for name, value in values.items()})
+
+
+def read_key(api_key: str | None, name: str) -> SecretStr | None:
+    """Read a key that a caller passes, hidden from tracebacks. Raises ArgumentError for one that is not text."""
+    from pydantic import SecretStr
+
+    secret, kind = SecretStr(api_key) if isinstance(api_key, str) else None, type(api_key).__name__
+    missing = api_key is None
+    del api_key  # a traceback may print the locals of the frames that raise
+    if secret is None and not missing:
+        raise ArgumentError(f"{name}: expected text, got a value of type {kind}")
+    return secret
 
 
 def authorize(

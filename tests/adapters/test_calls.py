@@ -281,3 +281,20 @@ def test_calls_from_many_threads_share_a_client(provider):
     for thread in threads:
         thread.join()
     assert answers == ["Hello"] * 40
+
+
+def test_a_key_can_be_replaced_between_calls(provider, monkeypatch):
+    """S12: the next call has it; None goes back to the environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-environment-1")
+    adapter = AdapterFactory.get_adapter(
+        "openai/gpt-6-luna", base_url=provider.url, protocol="openai-chat", api_key=KEY
+    )
+    sent = []
+    for change in ({}, {"api_key": "sk-second-2"}, {"api_key": None}):
+        if change:
+            adapter.set_api_key(**change)
+        provider.says(whole())
+        adapter.execute("Hi")
+        sent.append(provider.requests[-1][1]["Authorization"])
+    assert sent == [f"Bearer {KEY}", "Bearer sk-second-2", "Bearer sk-environment-1"]
+    assert "sk-second-2" not in repr(vars(adapter))
