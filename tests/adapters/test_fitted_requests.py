@@ -272,7 +272,7 @@ def test_r7_an_unknown_server_gets_no_null(provider):
         assert provider.requests[0][2]["messages"][1]["content"] == content
 
 
-def test_r5_an_unknown_server_is_told_the_schema(provider, unregistered):
+def test_r5_an_unknown_server_gets_the_schema_in_the_prompt(provider, unregistered):
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}}
     provider.says(whole())
     completion = provider.adapter().execute("Go.", response_format=schema)
@@ -294,7 +294,7 @@ def test_r4_fewer_answers_than_requested_are_listed(provider):
     assert [str(change) for change in completion.changes] == ["dropped n: the provider gave 1 of 2 answers"]
 
 
-def test_w9_bedrock_is_told_a_schema_where_nobody_knows_that_it_takes_one():
+def test_w9_bedrock_gets_a_schema_in_the_prompt_unless_it_is_known_to_take_one():
     schema = {"type": "object", "properties": {}}
     options = {"response_format": schema}
     body, changes = send("Go.", model("bedrock-converse"), **options)

@@ -76,6 +76,49 @@ def test_routers_reasoning_details_come_back_unchanged():
     assert turn.model_dump()["reasoning_content"] == "A"
 
 
+ADD = Reasoning(text="Add.")
+SIGNED = Reasoning(text="Add.", signature="s", format="anthropic-claude-v1")
+W10 = {
+    "W10: two names": ({"reasoning_content": "Add.", "reasoning": "Add."}, "2", (ADD,)),
+    "W10: an empty one and Copilot's": ({"reasoning_content": "", "reasoning_text": "Add."}, "2", (ADD,)),
+    "W10: Ollama's": ({"thinking": "Add."}, "2", (ADD,)),
+    "W10: a message to continue": ({"prefix": True, "partial": False}, "2", ()),
+    "W10: Mistral's part": (
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Add."}], "closed": True}, "2"]},
+        "2",
+        (ADD,),
+    ),
+    "W10: Cohere's part": ({"content": [{"type": "thinking", "thinking": "Add."}, "2"]}, "2", (ADD,)),
+    "W10: Claude's part": (
+        {"content": [{"type": "thinking", "thinking": "Add.", "signature": "s"}, "2"]},
+        "2",
+        (SIGNED,),
+    ),
+    "W10: Claude's hidden part": (
+        {"content": [{"type": "redacted_thinking", "data": "d"}, "2"]},
+        "2",
+        (Reasoning(data="d", format="anthropic-claude-v1"),),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("keys", "text", "reasoning"), W10.values(), ids=W10)
+def test_messages_are_read_in_their_vendors_own_forms(keys, text, reasoning):
+    turn = Conversation([{"role": "assistant", "content": "2"} | keys])[0]
+    assert (turn.text, turn.reasoning) == (text, reasoning)
+
+
+def test_w10_marks_for_a_cache_are_kept():
+    mark = {"type": "ephemeral"}
+    part = {"type": "text", "text": "A", "cache_control": mark}
+    assert Conversation([{"role": "user", "content": [part]}]).to_openai() == [{"role": "user", "content": [part]}]
+    assert Conversation([{"role": "user", "content": "A", "cache_control": mark}])[0].entries[0].cache_control == mark
+
+
+def test_s12_an_output_of_null_is_empty():
+    assert Conversation([{"role": "tool", "tool_call_id": "c", "content": None}])[0].content == ""
+
+
 def test_what_the_sdks_append_is_accepted():
     class Message(BaseModel):
         role: str = "assistant"
