@@ -142,8 +142,43 @@ def test_json_has_every_column_and_null_for_the_unknown(capsys):
 
 
 def test_no_result_is_exit_status_1_and_a_line(capsys):
-    assert run(capsys, "models", "--provider", "nobody") == (1, "", "nbkit: no model fits\n")
-    assert run(capsys, "models", "--provider", "nobody", "--json") == (1, "[]\n", "nbkit: no model fits\n")
+    assert run(capsys, "models", "--min-context", "10000000000") == (1, "", "nbkit: no model fits\n")
+    assert run(capsys, "models", "--min-context", "10000000000", "--json") == (1, "[]\n", "nbkit: no model fits\n")
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]], ids=["", "json"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--provider", "opnai"], "the catalog has no provider 'opnai'; did you mean openai?"),
+        (["--provider", "nobody-at-all"], "the catalog has no provider 'nobody-at-all'; `nbkit models WORD` finds"),
+        (["--vendor", "antropic"], "the catalog has no vendor 'antropic'; did you mean anthropic?"),
+        (["--vendor", "nope"], "the catalog has no vendor 'nope'; `nbkit models WORD` finds"),
+    ],
+    ids=lambda value: f"A34: {value[1]}" if isinstance(value, list) and value else "",
+)
+@pytest.mark.parametrize("command", [["models"], ["estimate", "--input-tokens", "1", "--output-tokens", "1"]])
+def test_a_name_that_the_catalog_does_not_have(capsys, command, options, message, json):
+    status, out, err = run(capsys, *command, *options, *json)
+    assert (status, out) == (1, "[]\n" if json else "")
+    assert err.startswith(f"nbkit: {message}")
+
+
+@pytest.mark.parametrize(
+    ("options", "column", "name"),
+    [
+        (["--provider", "OpenAI"], "provider", "openai"),
+        (["--provider", "Amazon Bedrock"], "provider", "amazon-bedrock"),
+        (["--provider", "gemini"], "provider", "google"),
+        (["--vendor", "Meta-Llama"], "vendor", "meta"),
+        (["--vendor", "z-ai"], "vendor", "zhipuai"),
+    ],
+    ids=lambda value: f"A34, S16: {value[1]}" if isinstance(value, list) else "",
+)
+def test_names_as_people_write_them(capsys, options, column, name):
+    status, out, _ = run(capsys, "models", *options, "--limit", "0")
+    assert status == 0
+    assert {row["id"] for row in rows(out)} == set(nbkit.catalog.index[nbkit.catalog[column] == name])
 
 
 def test_what_a_workload_costs(capsys):

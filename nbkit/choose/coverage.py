@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.modelsdev.snapshot import Snapshot
-from nbkit.providers.known import known_snapshot
+from nbkit.providers.known import load_known_snapshot
 from nbkit.providers.routes import Route
 from nbkit.providers.tables import table
 from nbkit.providers.trust import find_safe_routes
@@ -76,7 +76,7 @@ def provider_table() -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = list_reach(known_snapshot())
+    rows = list_reach(load_known_snapshot())
     index = pd.Index([row.provider.id for row in rows], name="provider", dtype="str")
     columns = {
         "name": [row.provider.name for row in rows],

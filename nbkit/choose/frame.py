@@ -18,23 +18,23 @@ import pandas as pd
 from pandas.arrays import BooleanArray, IntegerArray
 
 from nbkit.arguments import check_arguments
-from nbkit.choose.columns import Dtype, list_columns
+from nbkit.choose.columns import COLUMNS, Dtype, list_columns
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.fetch import Progress
 from nbkit.modelsdev.snapshot import Factor, Meta, Snapshot, build
 from nbkit.providers.keyed import find_keyed_providers
-from nbkit.providers.known import known_snapshot
+from nbkit.providers.known import load_known_snapshot
 from nbkit.providers.registered import RegisteredModel, find_registered, list_registered_models
 from nbkit.providers.tables import user_rows
 from nbkit.settings import Scoped, settings
 
 
 class _Sources(NamedTuple):
-    """What the catalog in force is built from. It is built anew when one of these has changed."""
+    """The sources of the catalog in force. It is built anew when one of these has changed."""
 
     snapshot: Snapshot
     registered: list[RegisteredModel]
-    """Their routes count, also where they are no rows."""
+    """Their routes count, also where they are not rows."""
     user: tuple[dict[str, Any], ...]
     """The user's own rows of providers, models and vendors."""
     trusted: float
@@ -76,7 +76,7 @@ def load_catalog(refresh: bool = False, *, accept: bool = False, progress: Progr
     current = current_snapshot(refresh, accept=accept, progress=progress)
     if refresh and current.meta.source == "fetched":
         _report_news(current)
-    return _build(known_snapshot())
+    return _build(load_known_snapshot())
 
 
 @check_arguments
@@ -105,7 +105,7 @@ def catalog() -> pd.DataFrame:
 
 
 def _find_sources() -> _Sources:
-    snapshot = known_snapshot()
+    snapshot = load_known_snapshot()
     user = tuple(user_rows(kind) for kind in ("providers", "models", "vendors"))
     try:
         trusted = settings().overrides.with_name("trust.json").stat().st_mtime
@@ -181,3 +181,28 @@ def _convert(column: Factor | Sequence[Any], dtype: Dtype) -> Any:
         unknown = np.array([value is None for value in values], "bool")
         return array(np.array([value or 0 for value in values], plain)[codes], unknown[codes])
     return pd.array(values, dtype="str").take(codes)
+
+
+_DTYPES = {column.name: column.dtype for column in COLUMNS}
+_TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+
+
+def restore_dtypes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give the columns of the catalog their dtypes again, where a file or an operation has changed them.
+
+    What is not a value of the dtype is unknown. Other columns stay as they are; so does the frame that is passed.
+    """
+    changed = [name for name in frame.columns if name in _DTYPES and frame[name].dtype != _DTYPES[name]]
+    return frame.assign(**{name: _restore(frame[name], _DTYPES[name]) for name in changed}) if changed else frame
+
+
+def _restore(values: pd.Series, dtype: Dtype) -> pd.Series:
+    if dtype in ("float64", "Int64"):
+        numbers = pd.to_numeric(values.astype(object), errors="coerce").astype("float64")
+        return numbers if dtype == "float64" else numbers.where(numbers == numbers.round()).astype("Int64")
+    if dtype == "datetime64[s]":
+        return pd.to_datetime(values.astype(object), errors="coerce", format="mixed").astype(dtype)
+    if dtype == "str":
+        return values.astype(object).where(values.notna(), None).astype("str")
+    truth = values.astype("str").str.lower().map(_TRUTH)
+    return truth.astype("boolean") if dtype == "boolean" else truth.fillna(False).astype("bool")

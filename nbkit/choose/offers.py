@@ -12,7 +12,7 @@ from nbkit.billing.money import blend_prices
 from nbkit.choose.frame import catalog
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.records import Record
-from nbkit.providers.known import known_snapshot
+from nbkit.providers.known import load_known_snapshot
 from nbkit.providers.resolve import find_candidates, resolve_model, vendor_of
 from nbkit.providers.spelling import find_own_providers, has_day, list_spellings, loosen, normalize
 
@@ -57,7 +57,7 @@ def offers(model: str) -> pd.DataFrame:
 
 def _identify(model: str) -> tuple[str | None, str, str]:
     """Find the canonical id of a model, None where it has none; its vendor and its name."""
-    canonicals = {normalize(one): one for one in known_snapshot().distinct("canonical") if one}
+    canonicals = {normalize(one): one for one in load_known_snapshot().distinct("canonical") if one}
     if model in canonicals.values():
         made_by, _, name = model.partition("/")
         return model, made_by, name
@@ -109,9 +109,11 @@ def _match_rows(rows: pd.DataFrame, canonical: str | None, made_by: str, name: s
         spellings = list_spellings(models[place], made_by, dated=dated)
         if isinstance(canonicals[place], str):
             # a row whose canonical id is of another model is not an offer, even if its name matches
-            same = spellings & wanted and wanted & list_spellings(canonicals[place], made_by, dated=dated)
+            theirs = list_spellings(canonicals[place], made_by, dated=dated)
+            same = not wanted.isdisjoint(spellings) and not wanted.isdisjoint(theirs)
         else:
-            same = spellings & wanted or _is_only(canonical, known, _loosen_all(models[place], made_by, dated=dated))
+            loose = _loosen_all(models[place], made_by, dated=dated)
+            same = not wanted.isdisjoint(spellings) or _is_only(canonical, known, loose)
         match[place] = "name" if same else ""
     return match
 

@@ -19,7 +19,7 @@ import pandas as pd
 from nbkit.arguments import check_arguments
 from nbkit.billing.money import blend_prices
 from nbkit.choose.abilities import COLUMNS_BY_WORD
-from nbkit.choose.frame import catalog
+from nbkit.choose.frame import catalog, restore_dtypes
 from nbkit.choose.search_words import Query, read
 from nbkit.modelsdev.records import CatalogWarning
 from nbkit.providers.known_models import load_known_models
@@ -74,7 +74,7 @@ class Searcher:
     def __init__(self, frame: pd.DataFrame) -> None:
         if missing := sorted(_COLUMNS.difference(frame.columns)):
             raise ValueError(f"search() takes rows of the catalog; these have no column {missing[0]!r}")
-        self._rows = frame[list(_COLUMNS)]
+        self._rows = restore_dtypes(frame[list(_COLUMNS)])
         self._index, self._places = _find_index(frame)
 
     def search(self, text: str, among: Rows | None = None) -> Match:

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import nbkit
-from nbkit.cli import bundle, catalog
+from nbkit.cli import bundle, calls, catalog
 from nbkit.cli.completion import SHELLS, make_script
 from nbkit.errors import NbkitError
 
-_COMMANDS = (*catalog.COMMANDS, *bundle.COMMANDS)
-_EXIT = "Exit status: 0 something was printed, 1 there was nothing to print or the command failed, 2 wrong usage."
+_COMMANDS = (*catalog.COMMANDS, *calls.COMMANDS, *bundle.COMMANDS)
+_EXIT = (
+    "Exit status: 0 something was printed, 1 there was nothing to print or the command failed, 2 wrong usage, "
+    "130 interrupted."
+)
 
 
 class _Completion(argparse.Action):
@@ -72,6 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # `nbkit models | head` stops reading; without this, Python's flush at exit fails again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
+        except KeyboardInterrupt:  # an answer that streamed is closed by now
+            sys.stderr.write("\nnbkit: interrupted\n")
+            return 130
         except (NbkitError, OSError, EOFError, ValueError, zlib.error) as error:
             sys.stderr.write(f"nbkit: {error}\n")
             return 1

@@ -16,6 +16,7 @@ import pandas as pd
 from nbkit.rendering.sanitize import visible
 
 _TITLES = {"input_cost": "in $/M", "output_cost": "out $/M", "cache_read_cost": "cached $/M", "cost": "cost $"}
+_NESTED = ("tiers", "experimental")
 _NUMBERS = {*_TITLES, "context", "max_output", "input_tokens", "extra", "blended_cost", "score"}
 
 
@@ -26,7 +27,7 @@ def print_rows(frame: pd.DataFrame, columns: tuple[str, ...], *, as_json: bool) 
     """
     named = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
     if as_json:
-        rows = [{name: _to_plain(value) for name, value in row.items()} for row in named.to_dict("records")]
+        rows = [{name: _to_json(name, value) for name, value in row.items()} for row in named.to_dict("records")]
         sys.stdout.write(json.dumps(rows, indent=1, allow_nan=False) + "\n")
         return
     shown = list(dict.fromkeys((named.columns[0], *(name for name in columns if name in named))))
@@ -35,6 +36,11 @@ def print_rows(frame: pd.DataFrame, columns: tuple[str, ...], *, as_json: bool) 
         _print_table(shown, cells)
     else:
         sys.stdout.writelines("\t".join(row) + "\n" for row in [shown, *cells])
+
+
+def _to_json(name: Any, value: Any) -> Any:
+    """Convert a cell for JSON; what the catalog holds as JSON text is nested there."""
+    return json.loads(value) if name in _NESTED and isinstance(value, str) else _to_plain(value)
 
 
 def _to_plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ import re
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from nbkit.providers import keyed
-from nbkit.providers.known import known_snapshot
+from nbkit.providers.known import load_known_snapshot
 from nbkit.providers.known_models import load_known_models
 from nbkit.providers.registered import list_registered
 
@@ -63,4 +63,4 @@ def _provider(model: str) -> str:
 
 def find_keyed_providers() -> frozenset[str]:
     """Find the providers of the catalog with a key in the environment, as it is now."""
-    return keyed.find_keyed_providers(known_snapshot())
+    return keyed.find_keyed_providers(load_known_snapshot())

@@ -73,7 +73,7 @@ class _Loaded:
         self.catalog = frame
 
     def renew(self, _info: ExecutionInfo) -> None:
-        """Put the catalog in force in the place of an older one, which the user has not added columns to.
+        """Put the catalog in force in the place of an older one, unless the user has added columns to it.
 
         So a cell sees what an earlier one did: a refresh, a key that was set, a model that was registered.
         """

@@ -17,6 +17,7 @@ from nbkit.arguments import check_arguments
 from nbkit.billing.money import format_usd
 from nbkit.choose.abilities import ABILITIES
 from nbkit.choose.estimate import estimate
+from nbkit.choose.frame import restore_dtypes
 from nbkit.notebook.charts import (
     COLORS,
     GREY,
@@ -55,6 +56,7 @@ def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, 
     are not drawn, and neither are those whose context is shorter than the workload. `log` draws a logarithmic axis.
     """
     require_columns(frame, "cost", "name", "provider", "input_cost", "output_cost", "context")
+    frame = restore_dtypes(frame)
     priced, left_out = split(frame, _explain_missing_price(frame, "cost"))
     drawn = priced.nsmallest(count, "cost")
     shown = [format_usd(cost) for cost in drawn["cost"]]
@@ -91,6 +93,7 @@ def prices(frame: pd.DataFrame, title: str | None = None, *, by: str = "vendor",
     large as the longest context of its models.
     """
     require_columns(frame, "input_cost", "output_cost", "context", by)
+    frame = restore_dtypes(frame)
     priced, left_out = split(frame, mark_unpriced(frame, "input_cost", "output_cost"))
     dots, rest = draw_clouds(priced, "input_cost", "output_cost", by, by_context=by_context)
     groups = priced.groupby(name_groups(priced[by]))[["input_cost", "output_cost"]]
@@ -133,6 +136,7 @@ def context(frame: pd.DataFrame, title: str | None = None, *, price: str = "inpu
 def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 30) -> Chart:
     """Draw the abilities of the first `count` models: a dot is yes, a dash no, ? where models.dev does not say."""
     require_columns(frame, "name", "provider", *_CAPABILITIES)
+    frame = restore_dtypes(frame)
     drawn = frame.head(count)
     answers = {name: drawn[name].astype(object).map({True: "yes", False: "no"}).fillna("?") for name in _CAPABILITIES}
     looks: dict[str, dict[str, Any]] = {
@@ -190,6 +194,7 @@ def conversation(
     Raises ValueError for less than one turn or a negative number of tokens.
     """
     require_columns(frame, "name", "provider", "context", "input_limit", "tiers", "input_cost", "output_cost")
+    frame = restore_dtypes(frame)
     if turns < 1 or min(input_tokens, output_tokens) < 0:
         raise ValueError("a conversation has at least one turn, and tokens must not be negative")
     whole = turns * (input_tokens + output_tokens)
@@ -254,9 +259,11 @@ def _add_turns(
 def _draw_frontier(frame: pd.DataFrame, x: str, price: str, by: str, title: str | None) -> Chart:
     """Draw price against `x`, with the line below which no model was by that date, or is with that much context."""
     require_columns(frame, "name", "provider", "context", x, price, by)
+    frame = restore_dtypes(frame)
     what, word = _label_price(price), x.replace("_", " ")
-    drawn, left_out = split(frame, _explain_missing_price(frame, price) | {f"of unknown {word}": frame[x].isna()})
     dated = x == "release_date"
+    unknown = frame[x].isna() if dated else ~(frame[x] > 0).fillna(False)
+    drawn, left_out = split(frame, _explain_missing_price(frame, price) | {f"of unknown {word}": unknown})
     drawn = drawn.sort_values([x, price], ascending=[dated, True])
     frontier = (drawn[price] < drawn[price].cummin().shift(fill_value=np.inf)).to_numpy()
     best = drawn[frontier]

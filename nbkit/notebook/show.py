@@ -15,12 +15,14 @@ import pandas as pd
 from IPython import get_ipython
 from IPython.display import display, update_display
 
-from nbkit.arguments import check_arguments
+from nbkit.arguments import check_arguments, describe
 from nbkit.billing.money import format_usd
 from nbkit.choose.abilities import ABILITIES, SUMMARY
 from nbkit.choose.columns import COLUMNS
+from nbkit.errors import ArgumentError
 from nbkit.modelsdev import logos
 from nbkit.modelsdev.current import current_snapshot
+from nbkit.notebook.card import make_card
 from nbkit.notebook.outputs import person_in_front
 from nbkit.rendering.sanitize import plain_html, visible
 from nbkit.rendering.svg import draw_logo
@@ -42,8 +44,10 @@ _NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or two prices in a line become a 
 
 
 @check_arguments
-def show(frame: pd.DataFrame, columns: Sequence[str] | None = None, limit: int = 50) -> None:
+def show(frame: pd.DataFrame | pd.Series, columns: Sequence[str] | None = None, limit: int = 50) -> None:
     """Display rows of the catalog as a table, in their order; outside of IPython print them.
+
+    One row, `nbkit.show(catalog.loc["openai/gpt-6-luna"])`, is displayed as a card with all that is known of a model.
 
     `limit`: how many rows at most. `columns`: names of columns, and "abilities" for a summary of what each model can
     do. By default these are the columns to choose a model by, and any that the catalog does not have, such as the cost
@@ -52,20 +56,35 @@ def show(frame: pd.DataFrame, columns: Sequence[str] | None = None, limit: int =
 
     Raises ValueError for a column that the frame lacks.
     """
-    rows, note = frame.head(limit), _caption(frame, limit)
+    if isinstance(frame, pd.Series):
+        if columns is None and _CATALOG.intersection(map(str, frame.index)):
+            row = frame
+            provider = str(row.get("provider", ""))
+            _display(lambda: make_card(row, pictures([provider])[provider] if provider else ""), [provider])
+            return
+        # other columns of a row, or one column of a frame
+        frame = frame.to_frame() if columns is None else frame.to_frame().T.infer_objects()
+    elif not isinstance(frame, pd.DataFrame):
+        raise ArgumentError(f"show(): frame: expected rows of the catalog, got {describe(frame)}")
+    rows, note = frame.head(limit).rename(columns=str), _caption(frame, limit)
     names = _choose_columns(rows, columns)
+    _display(lambda: _bundle(rows, names, note), _providers(rows))
+
+
+def _display(make: Callable[[], dict[str, str]], providers: Sequence[str]) -> None:
+    """Display what `make` makes, and again when logos of these providers have been fetched."""
     if get_ipython() is None:
-        print(_bundle(rows, names, note)["text/plain"])  # noqa: T201 - a plain Python shell displays nothing
+        print(make()["text/plain"])  # noqa: T201 - a plain Python shell displays nothing
         return
     place, displayed = uuid4().hex, Event()
 
     def renew(_: Collection[str]) -> None:
         displayed.wait()  # a logo may arrive before the table stands
-        update_display(_bundle(rows, names, note), raw=True, display_id=place)
+        update_display(make(), raw=True, display_id=place)
 
     if person_in_front():
-        fetch_logos(_providers(rows), renew)  # first: a logo that arrives before the table is made is in it
-    display(_bundle(rows, names, note), raw=True, display_id=place)
+        fetch_logos(providers, renew)  # first: a logo that arrives before the table is made is in it
+    display(make(), raw=True, display_id=place)
     displayed.set()
 
 

@@ -13,7 +13,7 @@ from nbkit.providers.registered import RegisteredModel, list_registered_models
 _known: list[tuple[Snapshot, list[RegisteredModel], Snapshot]] = []  # at most one: what it is made of, and the whole
 
 
-def known_snapshot() -> Snapshot:
+def load_known_snapshot() -> Snapshot:
     """Return models.dev's snapshot in force, and behind its models those of the user and of this machine.
 
     A registered model stands in the place of models.dev's of the same id. The simulated models are not among them. The

@@ -14,7 +14,7 @@ from nbkit.modelsdev.records import RATES, Provider, Record
 from nbkit.modelsdev.snapshot import Meta, Snapshot, build
 from nbkit.providers.capabilities import ModelCapabilities, capabilities_of
 from nbkit.providers.endpoints import Endpoint
-from nbkit.providers.known import known_snapshot
+from nbkit.providers.known import load_known_snapshot
 from nbkit.providers.prices import find_cost, stand_in
 from nbkit.providers.properties import ModelProperties, read_properties
 from nbkit.providers.registered import find_registered, list_registered_models
@@ -130,7 +130,7 @@ def find_supported_models(wanted: ModelFilter | None = None) -> list[Model]:
     if wanted.provider:
         find_registered(wanted.provider)  # one that comes with nbkit is loaded on demand
     shipped = [model.record for model in list_registered_models() if model.source == "shipped"]
-    snapshots = (build(shipped, Meta("", current_snapshot().meta.date)), known_snapshot())
+    snapshots = (build(shipped, Meta("", current_snapshot().meta.date)), load_known_snapshot())
     return [model for snapshot in snapshots for model in _find_supported(snapshot, wanted)]
 
 

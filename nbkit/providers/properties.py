@@ -1,4 +1,4 @@
-"""What a model is, beside what it can do: open, Chinese, made to write what others refuse; and how its provider treats
+"""Properties of a model beside its abilities: open, Chinese, made to write what others refuse; and how its provider treats
 data.
 """
 
@@ -41,13 +41,13 @@ def find_property(snapshot: Snapshot, name: str) -> Factor:
     """Find a property of every model of a snapshot, by its field of ModelProperties; in the order of the rows."""
     defaults, providers = all_provider_defaults(), snapshot.factor("provider")
     factor = find_vendors(snapshot).map(is_chinese) if name == "chinese" else None
-    said = [defaults.get(provider.id, {}).get("properties", {}).get(name) for provider in providers.values]
+    listed = [defaults.get(provider.id, {}).get("properties", {}).get(name) for provider in providers.values]
     if factor is None:
         usual = getattr(ModelProperties(), name)
-        factor = Factor([usual if value is None else value for value in said], providers.codes)
-    elif any(value is not None for value in said):
+        factor = Factor([usual if value is None else value for value in listed], providers.codes)
+    elif any(value is not None for value in listed):
         rows = zip(factor.rows, providers.codes, strict=True)
-        factor = Factor.of(value if said[code] is None else said[code] for value, code in rows)
+        factor = Factor.of(value if listed[code] is None else listed[code] for value, code in rows)
     values, codes = list(factor.values), list(factor.codes)
     for pattern, row in all_model_overrides():
         if name in row.get("properties", {}):

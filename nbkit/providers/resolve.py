@@ -17,7 +17,7 @@ from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import CatalogWarning, Provider, Record
 from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.providers.credentials import has_key
-from nbkit.providers.known import known_snapshot
+from nbkit.providers.known import load_known_snapshot
 from nbkit.providers.registered import RegisteredProvider, find_registered
 from nbkit.providers.spelling import find_own_providers, find_vendor, normalize
 from nbkit.providers.tables import table
@@ -90,7 +90,7 @@ def find_candidates(name: str, snapshot: Snapshot | None = None) -> list[Record]
     made_by = find_vendor(prefix)
     return [
         record
-        for record in _find_by_last_part(name, snapshot or known_snapshot())
+        for record in _find_by_last_part(name, snapshot or load_known_snapshot())
         if not prefix or normalize(record.model) == normalize(name) or vendor_of(record) == made_by
     ]
 
@@ -98,7 +98,7 @@ def find_candidates(name: str, snapshot: Snapshot | None = None) -> list[Record]
 def find_nearest(model_id: str) -> tuple[str, ...]:
     """Find the listed models of the same provider of which an id may be a misspelling, the nearest first.
 
-    At most 3: the names differ by one or two letters, and have the same digits, as another version is no misspelling.
+    At most 3: the names differ by one or two letters, and have the same digits, as another version is not a misspelling.
     """
     from rapidfuzz.distance import OSA  # a name that is listed does without
 
@@ -106,7 +106,7 @@ def find_nearest(model_id: str) -> tuple[str, ...]:
     wanted, digits = normalize(model), _list_digits(model)
     allowed = 2 if len(wanted) >= 8 else 1
     near = []
-    for listed in known_snapshot().ids:
+    for listed in load_known_snapshot().ids:
         if listed.startswith(f"{provider}/") and _list_digits(listed[len(provider) + 1 :]) == digits:
             distance = OSA.distance(wanted, normalize(listed[len(provider) + 1 :]), score_cutoff=allowed)
             near += [(distance, listed)] if 0 < distance <= allowed else []
@@ -118,7 +118,7 @@ def suggest_listed(model_id: str) -> str:
     from rapidfuzz import fuzz, process  # a call that succeeds does without
 
     provider, _, model = model_id.partition("/")
-    ids = known_snapshot().ids
+    ids = load_known_snapshot().ids
     names = [listed[len(provider) + 1 :] for listed in ids if listed.startswith(f"{provider}/")]
     if model in names:
         return ""

@@ -50,7 +50,8 @@ def test_credentials_in_words(snapshot):
 def test_the_public_table():
     table = nbkit.provider_table()
     assert table.index.name == "provider"
-    assert list(table.columns) == ["name", "protocols", "hosts", "credentials", "models", "callable", "why_not"]
-    assert table.loc["groq"].tolist() == ["Groq", "openai-chat", "api.groq.com", "GROQ_API_KEY", 16, 16, ""]
+    assert list(table.columns) == ["name", "protocols", "hosts", "credentials", "models", "callable", "why_not", "doc"]
+    assert table.loc["groq"].tolist()[:-1] == ["Groq", "openai-chat", "api.groq.com", "GROQ_API_KEY", 16, 16, ""]
+    assert table.loc["groq", "doc"].startswith("https://")
     assert table.loc["gitlab", "callable"] == 0
     assert "GitLab Duo" in table.loc["gitlab", "why_not"]

@@ -127,6 +127,17 @@ def test_it_is_what_a_person_gets_who_adds_it_up(whole, workload):
             assert estimated[model_id] == pytest.approx(usd), model_id
 
 
+def test_models_without_text_stand_behind_those_that_can_do_the_workload():
+    """A33: a price per token of one that hears or draws only is not a price of this workload."""
+    estimated = estimate(build_frame(read(BUNDLED)), input_tokens=50_000, output_tokens=2_000)
+    silent = ~(estimated.text_in & estimated.text_out)
+    priced = estimated["note"] != "price unknown"
+    assert set(estimated["note"][silent & priced]) <= {"does not read and write text", "longer than its context"}
+    assert not silent[estimated["note"].isin(["", "cache priced as input", "0: free, or a plan"])].any()
+    assert not silent.head(6000).any()
+    assert len(estimated) == 8337
+
+
 def test_rows_that_are_not_an_offer_are_kept_apart(row, seller):
     models = {
         "unknown": row(cost={}),

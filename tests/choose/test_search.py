@@ -39,6 +39,12 @@ def ids(text, **how):
         ("deepsek v4 pro", "deepseek/deepseek-v4-pro"),
         ("command a vision", "cohere/command-a-vision-07-2025"),  # an ability, and a word of the name
         ("oss 20b on groq", "groq/openai/gpt-oss-20b"),
+        ("qwen3 235", "alibaba/qwen3-235b-a22b"),  # C3: a size without its unit
+        ("llama 70", "llama/llama-3.3-70b-instruct"),
+        ("oss 20 on groq", "groq/openai/gpt-oss-20b"),
+        ("llama 3.3 70 billion parameters", "llama/llama-3.3-70b-instruct"),
+        ("mixtral 8x7", "mistral/open-mixtral-8x7b"),
+        ("please find me the best sonnet 5.5", "anthropic/claude-sonnet-5-5"),
     ],
 )
 def test_what_people_type_finds_the_model_first(text, first):
@@ -68,6 +74,14 @@ def test_what_people_type_finds_the_model_first(text, first):
         ("on vertex", lambda rows: rows.provider.isin(["google-vertex", "google-vertex-anthropic"])),
         ("on anthropc", lambda rows: rows.provider == "anthropic"),
         ("visoin", lambda rows: rows.image_in),
+        ("chinese", lambda rows: rows.chinese),  # C3: words that emptied the result
+        ("reasoning models made in china", lambda rows: rows.reasoning & rows.chinese),
+        ("local", lambda rows: rows.open_weights),
+        ("which models can I run locally", lambda rows: rows.open_weights),
+        ("no gdpr", lambda rows: ~rows.gdpr_compliant.fillna(False)),
+        ("nsfw", lambda rows: rows.is_nsfw),
+        ("what is the least expensive model with vision", lambda rows: rows.image_in),
+        ("least", lambda rows: rows.text_in | True),
     ],
 )
 def test_words_that_filter(catalog, text, mask):
@@ -90,6 +104,24 @@ def test_prices_order_whole_words_before_parts_and_plans_after_prices():
     assert price[kind == 0].is_monotonic_increasing
     dear = search("vision expensive", limit=20)
     assert blended(dear).is_monotonic_decreasing
+
+
+@pytest.mark.parametrize(
+    "text", ["cheap", "least expensive", "lowest price", "affordable", "cheap vision", "most expensive"]
+)
+def test_models_without_text_come_last_where_the_price_decides(text):
+    """A33: a price of a token says little of one that writes pictures or reads recordings only."""
+    rows = search(text, limit=None)
+    rows = rows[~rows.deprecated]
+    assert (~(rows.text_in & rows.text_out)).is_monotonic_increasing
+    assert len(rows) > 100
+
+
+def test_sizes_of_other_models_are_no_match():
+    rows = search("gpt oss 120", limit=None)
+    assert len(rows) > 50
+    assert rows["name"].str.contains("120").all() or rows["model"].str.contains("120").all()
+    assert not rows["model"].str.contains("20b").where(~rows["model"].str.contains("120b"), False).any()
 
 
 def test_the_newest_come_first_and_the_deprecated_last():

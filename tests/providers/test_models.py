@@ -1,11 +1,14 @@
 """Models as the seed of this design describes them."""
 
+import pandas as pd
 import pytest
 
 import nbkit
 from nbkit import ModelFilter
 from nbkit.errors import ModelNotFoundError
-from nbkit.providers.models import ModelProperties, get_model
+from nbkit.providers.models import get_model
+from nbkit.providers.properties import ModelProperties
+from nbkit.providers.tables import table
 
 supported = nbkit.AdapterFactory.get_supported_models
 
@@ -47,6 +50,29 @@ def test_what_is_not_known_is_none():
 )
 def test_properties(name, open_source, chinese, gdpr, nsfw):
     assert get_model(name).properties == ModelProperties(open_source, chinese, gdpr, nsfw)
+    row = nbkit.catalog.loc[name, ["open_weights", "chinese", "gdpr_compliant", "is_nsfw"]]  # S15
+    assert [None if value is pd.NA else value for value in row] == [open_source, chinese, gdpr, nsfw]
+
+
+def test_properties_are_columns_of_every_row():
+    """S15, and C5: where a vendor is from is not known of those that no table lists."""
+    rows = nbkit.catalog
+    for model_id in rows.index[::41]:
+        properties = get_model(model_id).properties
+        for name in ("chinese", "gdpr_compliant", "is_nsfw"):
+            value = rows.loc[model_id, name]
+            assert (None if value is pd.NA else value) == getattr(properties, name), (model_id, name)
+    unlisted = rows["vendor"].isin(["unknown", "sao10k", "thedrummer", "aion-labs"])
+    assert rows["chinese"][unlisted].isna().all()
+    assert rows["chinese"].notna().mean() > 0.97
+    assert set(rows["vendor"][rows["chinese"].fillna(False)]) >= {"alibaba", "deepseek", "moonshotai", "zhipuai"}
+
+
+def test_a_vendor_is_in_one_country():
+    countries = table("vendor_mappings")["countries"]
+    assert not set(countries["china"]) & set(countries["elsewhere"])
+    vendors = set(nbkit.catalog["vendor"]) | set(table("vendor_mappings")["patterns"].values())
+    assert set(countries["china"]) | set(countries["elsewhere"]) <= vendors | {"nbkit"}
 
 
 def test_capabilities_are_models_devs_corrected_by_the_tables():
@@ -64,7 +90,8 @@ def test_supported_models_are_those_that_can_be_called(unregistered):
     models = supported()
     ids = [f"{model.provider_name}/{model.name}" for model in models]
     assert ids == demo + nbkit.catalog.index[nbkit.catalog.callable].tolist()
-    assert models[ids.index("anthropic/claude-sonnet-5-5")] == get_model("anthropic/claude-sonnet-5-5")
+    for model_id, model in zip(ids, models, strict=True):  # what many models share is computed once
+        assert model == get_model(model_id)
 
 
 @pytest.mark.parametrize(

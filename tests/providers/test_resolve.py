@@ -8,8 +8,10 @@ import sys
 import pytest
 
 import nbkit
-from nbkit.errors import ModelNotFoundError
+from nbkit.errors import BadRequestError, ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
+from nbkit.modelsdev.records import CatalogWarning
+from nbkit.providers.registered import register_provider
 from nbkit.providers.resolve import resolve_model
 from nbkit.providers.spelling import find_own_providers, list_spellings, normalize
 from nbkit.providers.tables import table
@@ -41,6 +43,82 @@ def meaning(name, **how):
 )
 def test_names_that_mean_one_model(name, model_id):
     assert meaning(name) == (model_id, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "model_id"),
+    [
+        ("gemini/gemini/gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("gemini/gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("together/meta-llama/Llama-3.3-70B-Instruct-Turbo", "togetherai/meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+        ("fireworks/kimi-k3", "fireworks-ai/accounts/fireworks/models/kimi-k3"),
+        ("moonshot/moonshot/kimi-k3", "moonshotai/kimi-k3"),
+        ("moonshot/kimi-k3", "moonshotai/kimi-k3"),
+        ("vertex_ai/gemini-2.5-pro", "google-vertex/gemini-2.5-pro"),
+        ("bedrock/anthropic.claude-sonnet-5", "amazon-bedrock/anthropic.claude-sonnet-5"),
+        ("groq/meta-llama/llama-3.3-70b-versatile", "groq/llama-3.3-70b-versatile"),
+        ("groq/meta/llama-3.3-70b-versatile", "groq/llama-3.3-70b-versatile"),
+    ],
+    ids=lambda name: f"S7: {name}",
+)
+def test_ids_of_other_libraries(name, model_id):
+    assert meaning(name) == (model_id, True)
+
+
+def test_aliases_are_of_listed_providers_and_hide_none(unregistered, seller, row):
+    listed = current_snapshot().providers
+    aliases = table("aliases")["providers"]
+    assert set(aliases.values()) <= set(listed)
+    assert not set(aliases) & set(listed)
+    register_provider(seller({"mine": row()}, id="gemini"), "http://127.0.0.1:1/v1")
+    assert meaning("gemini/mine") == ("gemini/mine", True)  # a provider that was registered keeps its name
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("openai/gpt-4oo", "openai/gpt-4o"),
+        ("anthropic/claude-sonet-5-5", "anthropic/claude-sonnet-5-5"),
+        ("groq/llama-3.3-70b-versatil", "groq/llama-3.3-70b-versatile"),
+        ("google/gemini-2.5-por", "google/gemini-2.5-pro"),
+    ],
+    ids=lambda name: f"S6: {name}",
+)
+def test_a_misspelled_name_at_a_known_provider_warns_at_once(name, nearest):
+    with pytest.warns(CatalogWarning, match=rf"lists no model .*; did you mean .*{nearest}") as warned:
+        adapter = nbkit.get_adapter(name, api_key="k")
+    assert (adapter.model_id, len(warned)) == (name, 1)
+    with pytest.raises(ModelNotFoundError, match=f"does not list .*; did you mean .*{nearest}"):
+        nbkit.get_model(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "openai/gpt-6.2",
+        "openai/gpt-7",
+        "openai/ft:gpt-4o:my-org::abc",
+        "anthropic/claude-sonnet-6",
+        "azure/my-deployment",
+    ],
+    ids=lambda name: f"S6: {name}",
+)
+def test_a_newer_version_or_a_name_of_ones_own_warns_of_nothing(name):
+    assert resolve_model(name).nearest == ()
+
+
+def test_a_404_suggests_names(json_server):
+    """S6"""
+    answer = (404, {"error": {"message": "The model `gpt-4oo` does not exist", "code": "model_not_found"}})
+    server = json_server({"/v1/chat/completions": answer, "/v1/responses": answer})
+    for name, suggested in (("openai/gpt-4oo", True), ("openai/gpt-4o", False), ("openai/my-own-thing", False)):
+        adapter = nbkit.get_adapter(name, api_key="k", base_url=f"{server.url}/v1", protocol="openai-chat")
+        with pytest.raises(BadRequestError) as caught:
+            adapter.execute("Hi")
+        assert ("did you mean openai/gpt-4o" in str(caught.value)) is suggested
+        with pytest.raises(BadRequestError) as caught, adapter.stream("Hi") as stream:
+            list(stream)
+        assert ("did you mean openai/gpt-4o" in str(caught.value)) is suggested
 
 
 def test_every_id_and_every_path_that_is_not_an_id_means_its_own_row():

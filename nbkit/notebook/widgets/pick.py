@@ -22,7 +22,7 @@ from IPython.display import display, update_display
 
 from nbkit.arguments import check_arguments
 from nbkit.choose.abilities import ABILITIES, SUMMARY
-from nbkit.choose.frame import catalog, demo_models
+from nbkit.choose.frame import catalog, demo_models, restore_dtypes
 from nbkit.choose.search import Searcher
 from nbkit.notebook.outputs import fold_twin, person_in_front
 from nbkit.notebook.show import fetch_logos, pictures, table
@@ -61,7 +61,8 @@ class Models:
     def __init__(self, frame: pd.DataFrame) -> None:
         if missing := [name for name in _COLUMNS if name not in frame.columns]:
             raise ValueError(f"pick() takes rows of the catalog; these have no column {missing[0]!r}")
-        self.frame, self._searcher = frame, Searcher(frame)
+        self.frame = restore_dtypes(frame)
+        self._searcher = Searcher(self.frame)
 
     def find(self, query: Query) -> tuple[Any, str]:
         """Find the places of the rows that fit, in order, and a note for people: what was corrected, or why none fits.
@@ -182,9 +183,11 @@ def pick(frame: pd.DataFrame | None = None, *, value: Sequence[str] = (), limit:
 
 
 def _offer_all() -> pd.DataFrame:
-    """List the simulated models, then those with a key, then the newest."""
-    ranked = catalog().sort_values(["has_key", "release_date"], ascending=False, kind="stable")
-    return pd.concat([demo_models(), ranked])
+    """List the simulated models, then those of registered providers and this machine, those with a key, the newest."""
+    rows = catalog()
+    own = rows["provider"].isin(list(rows.attrs.get("registered", ())))
+    ranked = rows.assign(own=own).sort_values(["own", "has_key", "release_date"], ascending=False, kind="stable")
+    return pd.concat([demo_models(), ranked.drop(columns="own")])
 
 
 def _describe(model: str, record: Mapping[Any, Any]) -> dict[str, Any]:
