@@ -1,4 +1,4 @@
-"""What people pass to public functions: read where its meaning is clear, else refused in one sentence.
+"""Arguments of public functions: read where their meaning is clear, else refused in one sentence.
 
     @check_arguments
     def search(text: str, frame: pd.DataFrame | None = None, limit: int | None = 50) -> pd.DataFrame: ...

@@ -201,10 +201,10 @@ def test_what_names_a_model():
     assert read_model("openai/gpt-6-luna") == read_model(row) == read_model(row.to_frame().T)
     assert read_model(pd.Series(["openai/gpt-6-luna"])) == read_model(pd.Index(["openai/gpt-6-luna"])) == row.name
     assert read_model(nbkit.get_model(row.name)) == row.name
-    found = nbkit.search("gpt luna", limit=3)
-    assert read_models(found) == read_models(found.index) == list(found.index)
+    rows_of_search = nbkit.search("gpt luna", limit=3)
+    assert read_models(rows_of_search) == read_models(rows_of_search.index) == list(rows_of_search.index)
     assert read_models(row) == read_models([row]) == read_models(iter([row.name])) == [row.name]
-    assert read_models(found.reset_index()["id"]) == list(found.index)
+    assert read_models(rows_of_search.reset_index()["id"]) == list(rows_of_search.index)
     with pytest.raises(ArgumentError, match=r"a DataFrame of 8,\d+ rows would be asked at once"):
         nbkit.compare("Hi", nbkit.catalog)
 
@@ -259,3 +259,8 @@ def test_a_misspelled_argument_and_a_model_that_does_not_exist_are_what_they_wer
         order("soup", cuont=1)
     with pytest.raises(ModelNotFoundError, match="no model 'gpt-none-at-all'"):
         nbkit.get_adapter("gpt-none-at-all")
+
+
+def test_a_table_may_have_columns_that_are_not_named_by_text(capsys):
+    nbkit.show(pd.DataFrame([[17, 42]]))
+    assert {"17", "42"} <= set(capsys.readouterr().out.split())

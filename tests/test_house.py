@@ -7,6 +7,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
+import words  # tests/words.py
 
 import nbkit
 
@@ -50,6 +51,12 @@ def test_no_class_is_longer_than_200_lines():
     )
     lengths = {f"{path.relative_to(ROOT)}: {node.name}": node.end_lineno - node.lineno + 1 for path, node in classes}
     assert {name: lines for name, lines in lengths.items() if lines > 200} == {}
+
+
+@pytest.mark.parametrize(("folder", "functions"), [("nbkit", True), ("tests", False)])
+def test_names_and_prose_keep_to_the_words_of_the_house(folder, functions):
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert [problem for path in files for problem in words.problems(path, functions=functions)] == []
 
 
 def test_rooms_reexport_nothing():

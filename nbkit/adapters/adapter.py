@@ -53,7 +53,7 @@ class BaseAdapter:
 
     @property
     def model(self) -> Model:
-        """What is known of the model: its cost, lengths, capabilities and properties, as this adapter has them."""
+        """The model as it is known: its cost, lengths, capabilities and properties, as this adapter has them."""
         return describe_model(self.endpoint, self._record)
 
     def set_api_key(self, api_key: str | None) -> None:

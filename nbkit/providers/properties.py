@@ -1,5 +1,5 @@
-"""Properties of a model beside its abilities: open, Chinese, made to write what others refuse; and how its provider treats
-data.
+"""Properties of a model beside its abilities: open, Chinese, made to write what others refuse; and how its provider
+treats data.
 """
 
 from __future__ import annotations

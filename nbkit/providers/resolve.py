@@ -98,7 +98,8 @@ def find_candidates(name: str, snapshot: Snapshot | None = None) -> list[Record]
 def find_nearest(model_id: str) -> tuple[str, ...]:
     """Find the listed models of the same provider of which an id may be a misspelling, the nearest first.
 
-    At most 3: the names differ by one or two letters, and have the same digits, as another version is not a misspelling.
+    At most 3: the names differ by one or two letters and have the same digits, because another version is not a
+    misspelling.
     """
     from rapidfuzz.distance import OSA  # a name that is listed does without
 

@@ -129,7 +129,7 @@ def test_a_lost_connection_before_the_answer_is_tried_again(provider, call, good
 
 
 @four
-def test_an_answer_that_began_and_broke_off_is_not_asked_for_again(provider, call, good):
+def test_an_answer_that_began_and_broke_off_is_not_requested_again(provider, call, good):
     kind = "text/event-stream" if good is streamed else "application/json"
     provider.says(Answer(200, b"", cut=True, kind=kind), good())
     with pytest.raises(errors.TransportError, match="lost the connection to 127"):

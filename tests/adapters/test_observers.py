@@ -47,10 +47,10 @@ def test_a_whole_answer_ends_its_call_once(provider, observe, call, good):
     (notes,) = observe(Notes())
     provider.says(good())
     completion = call(provider.adapter(PRICED), "Hi")
-    ((begun_with,), ((ended_with, outcome, error),)) = notes.begins, notes.ends
-    assert begun_with is ended_with
-    assert (begun_with.model_id, begun_with.protocol, begun_with.cell) == (PRICED, "openai-chat", None)
-    assert begun_with.stream == (good is streamed)
+    ((first_facts,), ((last_facts, outcome, error),)) = notes.begins, notes.ends
+    assert first_facts is last_facts
+    assert (first_facts.model_id, first_facts.protocol, first_facts.cell) == (PRICED, "openai-chat", None)
+    assert first_facts.stream == (good is streamed)
     assert (outcome, error) == (completion, None)
 
 

@@ -18,7 +18,7 @@ RATES, LISTED = {"input": 2.0, "output": 10.0}, 0.0025
 BYOK = {"is_byok": True, "cost_details": {"upstream_inference_cost": 0.036}}
 
 
-def both_ways(provider, usage, model, **more):
+def in_both_forms(provider, usage, model, **more):
     """The completion of a usage object, whole and streamed."""
     adapter = provider.adapter(model, **more)
     end = {"id": "c1", "model": "m1", "choices": [], "usage": usage}
@@ -57,15 +57,15 @@ def both_ways(provider, usage, model, **more):
     ],
 )  # fmt: skip
 def test_reported_prices_whole_and_streamed(provider, model, extra, total, source):
-    for completion in both_ways(provider, USAGE | extra, model, cost=RATES):
+    for completion in in_both_forms(provider, USAGE | extra, model, cost=RATES):
         assert completion.cost == pytest.approx(total, rel=1e-12)
         assert completion.bill.source == source
 
 
 def test_a_users_price_counts_where_the_catalog_has_none(provider):
-    for completion in both_ways(provider, USAGE, "lab/m1", cost=RATES | {"request": 0.01}):
+    for completion in in_both_forms(provider, USAGE, "lab/m1", cost=RATES | {"request": 0.01}):
         assert (completion.cost, completion.bill.source) == (LISTED + 0.01, "user")
-    for completion in both_ways(provider, USAGE, "lab/m1"):
+    for completion in in_both_forms(provider, USAGE, "lab/m1"):
         assert (completion.cost, completion.bill.source) == (None, "unknown")
 
 
@@ -75,7 +75,7 @@ FREE = {"input": 0, "output": 0}
 @pytest.mark.parametrize("usage", [None, USAGE, USAGE | {"prompt_tokens_details": {"cached_tokens": 900}}])
 def test_a_free_model_costs_nothing_whatever_is_counted(provider, usage):
     """R3."""
-    for completion in both_ways(provider, usage, "lab/m1", cost=FREE):
+    for completion in in_both_forms(provider, usage, "lab/m1", cost=FREE):
         assert (completion.cost, completion.bill.source, completion.bill.notes) == (0.0, "user", ())
 
 

@@ -346,7 +346,7 @@ def test_googles_own_function_calling_runs_a_python_function(root):
         assert f"Oslo: {OUTPUT}" in client.models.generate_content(model="tortoise", contents=ASK, config=config).text
 
 
-def test_a_wrong_model_and_a_wrong_path_are_told_apart(root):
+def test_a_wrong_model_and_a_wrong_path_differ(root):
     import anthropic
     import openai
 
