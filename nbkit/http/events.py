@@ -13,6 +13,9 @@ from nbkit.errors import ProviderError
 MAX_EVENT = 32 * 2**20
 """Bytes; large, because an image arrives as one event with several MiB of base64."""
 
+MANY_LINES = 256
+"""Data lines of one event from which on they are joined."""
+
 Event = tuple[str, bytes]
 """An event's name ("" for none) and its data."""
 
@@ -24,20 +27,22 @@ class EventDecoder:
 
     `stray` collects lines that are not part of an event stream: their field is unknown to the standard. A body without
     events but with stray lines is something else: a complete response or an error in plain JSON, a proxy's HTML page.
+    The field `error`, with which GPUStack breaks off, is an event of that name.
 
     Raises ProviderError when one event is longer than 32 MiB; the caller adds the provider's name.
     """
 
-    __slots__ = ("_after_cr", "_at_start", "_name", "_size", "_stray", "_tail", "_values")
+    __slots__ = ("_after_cr", "_at_start", "_long", "_name", "_size", "_stray", "_tail", "_values")
 
     def __init__(self) -> None:
         self._at_start = True  # a byte order mark may still arrive
         self._after_cr = False  # the last byte was a CR: an LF that follows belongs to the same line end
-        self._tail: list[bytes] = []  # pieces of an unfinished line, joined once it ends
+        self._tail = bytearray()  # an unfinished line
         self._name = ""
         self._values: list[bytes] = []  # data lines of an unfinished event
+        self._long = bytearray()  # those before them, of an event with many lines
         self._stray = bytearray()
-        self._size = 0  # bytes fed since the last event
+        self._size = 0  # bytes of the data lines
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes of the body; return the events that they complete."""
@@ -48,17 +53,14 @@ class EventDecoder:
         if b"\r" in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        self._size += len(data)
-        self._tail.append(data)
-        if b"\n" not in data:
-            events: list[Event] = []
-        else:
-            lines = b"".join(self._tail).split(b"\n")
-            self._tail = [lines.pop()]
+        events: list[Event] = []
+        if b"\n" in data:
+            *lines, rest = (bytes(self._tail) + data if self._tail else data).split(b"\n")
+            self._tail = bytearray(rest)
             events = self._read(lines)
-        if events:
-            self._size = sum(map(len, self._values)) + len(self._values) + len(self._tail[0])
-        if self._size > MAX_EVENT:
+        else:
+            self._tail += data
+        if self._size + len(self._tail) > MAX_EVENT:
             raise ProviderError(f"one event of the stream is longer than {MAX_EVENT // 2**20} MiB")
         return events
 
@@ -68,7 +70,7 @@ class EventDecoder:
         The standard discards such an event. It is returned here because some providers leave out the blank line after
         their last event. If the body was cut off, so is the event's data, and parsing it as JSON will fail.
         """
-        return self._read([b"".join(self._tail), b""])
+        return self._read([bytes(self._tail), b""])
 
     @property
     def stray(self) -> bytes:
@@ -78,7 +80,7 @@ class EventDecoder:
     def _skip(self, data: bytes) -> bytes:
         """Drop a byte order mark at the start, and the LF of a CRLF that was cut in two."""
         if self._at_start:
-            data = b"".join(self._tail) + data
+            data = bytes(self._tail) + data
             self._tail.clear()
             self._at_start = len(data) < len(_BOM) and _BOM.startswith(data)
             return data if self._at_start else data.removeprefix(_BOM)
@@ -87,7 +89,7 @@ class EventDecoder:
 
     def _is_whole(self, data: bytes) -> bool:
         """Tell whether the bytes are exactly one event of one line: the usual case, and the fast path."""
-        if self._size or self._name or self._at_start or self._after_cr:
+        if self._tail or self._size or self._name or self._at_start or self._after_cr:
             return False
         return data[:6] == b"data: " and data[-2:] == b"\n\n" and data.count(b"\n") == 2 and b"\r" not in data
 
@@ -95,22 +97,35 @@ class EventDecoder:
         events = []
         for line in lines:
             if line[:6] == b"data: ":
-                self._values.append(line[6:])
+                self._add(line[6:], len(line))
             elif line:
-                self._read_field(line)
+                events += self._read_field(line)
             else:
-                if self._values:
-                    events.append((self._name, b"\n".join(self._values)))
+                if self._size:
+                    events.append((self._name, bytes(self._long) + b"\n".join(self._values)))
                     self._values.clear()
+                    self._long.clear()
+                    self._size = 0
                 self._name = ""
         return events
 
-    def _read_field(self, line: bytes) -> None:
+    def _add(self, value: bytes, size: int) -> None:
+        """Keep a data line; many short ones take no more memory than their bytes."""
+        self._values.append(value)
+        self._size += size + 1
+        if len(self._values) > MANY_LINES:
+            self._long += b"\n".join((*self._values, b""))
+            self._values.clear()
+
+    def _read_field(self, line: bytes) -> list[Event]:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
-            self._values.append(value)
+            self._add(value, len(line))
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
+        elif field == b"error" and value:
+            return [("error", value)]
         elif field not in (b"", b"id", b"retry") and len(self._stray) < MAX_EVENT:
             self._stray += line + b"\n"
+        return []

@@ -25,6 +25,7 @@ _LENGTHS = Struct(">III")
 """The prelude: the frame's length, its headers' length, and the checksum of the two."""
 _PRELUDE = _LENGTHS.size
 _CHECKSUM = 4
+_TEXT_STARTS = (b"{", b"[", b"<")
 _STRING, _BYTES = 7, 6
 _SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """Bytes of a header's value, by its type; strings and byte arrays carry their own length."""
@@ -33,8 +34,8 @@ _SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 class FrameDecoder:
     """Decoder of one body.
 
-    `stray` is a body that does not begin with a frame: a complete response or an error in plain JSON, a proxy's HTML
-    page.
+    `stray` is a body that does not begin with a frame, or what follows the frames without being one: a complete
+    response or an error in plain JSON, a proxy's HTML page.
 
     Raises ProviderError when a frame is damaged or longer than 32 MiB; the caller adds the provider's name.
     """
@@ -62,13 +63,13 @@ class FrameDecoder:
 
     def finish(self) -> list[Event]:
         """End the body. An unfinished frame is dropped: its parser notices that the last events are missing."""
-        if not self._framed:
+        if not self._framed or self._tail[:1] in _TEXT_STARTS:
             self._stray += self._tail
         return []
 
     @property
     def stray(self) -> bytes:
-        """The body if it does not begin with a frame; complete after `finish()`."""
+        """The bytes that are not frames; complete after `finish()`."""
         return bytes(self._stray)
 
     def _read_size(self, start: int) -> int:
@@ -77,9 +78,10 @@ class FrameDecoder:
             return 0
         size, headers, checksum = _LENGTHS.unpack_from(self._tail, start)
         if crc32(self._tail[start : start + _PRELUDE - _CHECKSUM]) != checksum:
-            if self._framed:
+            if self._framed and self._tail[start : start + 1] not in _TEXT_STARTS:
                 raise ProviderError("the stream is damaged: the beginning of an event does not match its checksum")
-            self._stray, self._tail = self._tail, bytearray()
+            self._stray = self._tail[start:]  # JSON or HTML: as the length of a frame it would be more than a gigabyte
+            del self._tail[start:]
             return 0
         self._framed = True
         if size > MAX_EVENT or headers > MAX_HEADERS:

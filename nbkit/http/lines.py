@@ -20,28 +20,27 @@ class LineDecoder:
     Raises ProviderError when one line is longer than 32 MiB; the caller adds the provider's name.
     """
 
-    __slots__ = ("_size", "_stray", "_tail")
+    __slots__ = ("_stray", "_tail")
 
     def __init__(self) -> None:
-        self._tail: list[bytes] = []  # pieces of an unfinished line, joined once it ends
-        self._size = 0  # bytes of the pieces
+        self._tail = bytearray()  # an unfinished line
         self._stray = bytearray()
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes of the body; return the lines that they complete."""
-        *lines, rest = data.split(b"\n")
-        if lines:
-            lines[0] = b"".join((*self._tail, lines[0]))
-            self._tail, self._size = [], 0
-        self._tail.append(rest)
-        self._size += len(rest)
-        if self._size > MAX_EVENT:
+        if b"\n" not in data:
+            self._tail += data
+            lines: list[bytes] = []
+        else:
+            *lines, rest = (bytes(self._tail) + data if self._tail else data).split(b"\n")
+            self._tail = bytearray(rest)
+        if len(self._tail) > MAX_EVENT:
             raise ProviderError(f"one line of the stream is longer than {MAX_EVENT // 2**20} MiB")
         return self._read(lines)
 
     def finish(self) -> list[Event]:
         """End the body; return its last line, which needs no line end."""
-        return self._read([b"".join(self._tail)])
+        return self._read([bytes(self._tail)])
 
     @property
     def stray(self) -> bytes:

@@ -189,13 +189,13 @@ class Decoder(BaseDecoder):
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self._choices: dict[int, Choice] = {}
-        self._first = 0
+        self._first: int | None = None
         self._tier = ""
 
     @property
     def _answer(self) -> Choice:
         """The answer whose pieces are the chunks: the first that has begun."""
-        return self._choices.setdefault(self._first, Choice())
+        return self._choices.setdefault(self._first or 0, Choice())
 
     def find_problem(self) -> str:
         """Say what is wrong with a stream that ends now."""
@@ -234,8 +234,12 @@ class Decoder(BaseDecoder):
         self.model = string(body.get("model")) or self.model
         if "service_tier" in body:
             self._tier = string(body["service_tier"]) or self._tier
-        chunks = [chunk for choice in objects(body.get("choices")) if (chunk := self._take_choice(choice))]
-        if self.usage and not body.get("choices") and self._answer.finish_reason:
+        choices = objects(body.get("choices"))
+        if choices and self._first is None:
+            self._choices.clear()
+            self._first = min(first_count(choice.get("index")) for choice in choices)
+        chunks = [chunk for choice in choices if (chunk := self._take_choice(choice))]
+        if self.usage and not choices and self._answer.finish_reason:
             self.marked = True  # the counts of the whole answer: nothing but `[DONE]` follows
         return chunks
 
@@ -254,8 +258,6 @@ class Decoder(BaseDecoder):
         if choice.get("error"):  # OpenRouter
             raise read_failure(choice)
         index = first_count(choice.get("index"))
-        if not self._choices:
-            self._first = index
         chunk = self._choices.setdefault(index, Choice()).take(choice)
         return chunk if index == self._first else None
 

@@ -114,9 +114,14 @@ class Choice:
         )
 
     def _build_reasoning(self, rest: str) -> tuple[Reasoning, ...]:
-        """Build the blocks of reasoning: the router's details where there are some, else the plain text."""
+        """Build the blocks of reasoning: the router's details, and the plain text as far as they do not have it."""
         text = "".join(self._reasoning) + rest
         blocks = [Reasoning.from_detail(detail) for detail in self._details]
-        if text and not any(block.text for block in blocks):
+        detailed = "".join(block.text for block in blocks)
+        if text.startswith(detailed):
+            more = [Reasoning(text=text.removeprefix(detailed))] if text != detailed else []
+            blocks = blocks + more if detailed else more + blocks
+        else:
+            blocks = [block.model_copy(update={"text": "", "raw": block.to_detail()}) for block in blocks]
             blocks.insert(0, Reasoning(text=text))
         return tuple(blocks)

@@ -70,7 +70,7 @@ class _Item:
 
     @property
     def text(self) -> str:
-        """What has arrived of it."""
+        """The text that has arrived of it."""
         pieces = [self.call.pieces] if self.call else self.parts.values()
         return "".join(piece for part in pieces for piece in part)
 
@@ -289,7 +289,8 @@ class Decoder(BaseDecoder):
     def read_unpriced(self) -> tuple[str, ...]:
         """List the calls of OpenAI's own tools, and what else may cost something beside the tokens."""
         kinds = [string(item.get("type")) for item in objects(self.rest.get("output"))]
-        uses = (f"{kinds.count(kind)} {kind.replace('_', ' ')}" for kind in _BILLED if kind in kinds)
+        counts = {kind.replace("_", " "): kinds.count(kind) for kind in _BILLED if kind in kinds}
+        uses = (f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in counts.items())
         return (*super().read_unpriced(), *uses)
 
     def read_raw(self) -> Any:

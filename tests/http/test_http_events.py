@@ -38,6 +38,10 @@ VECTORS = {
     "printed JSON": (b'{\n  "data": 1,\n  "id": 2\n}\n', [], b'{\n  "data": 1,\n  "id": 2\n}\n'),
     "HTML": (b"<!doctype html>\n<p>Bad gateway: 502</p>\n", [], b"<!doctype html>\n<p>Bad gateway: 502</p>\n"),
     "an error amidst events": (b'data: 1\n\n{"error": 2}\n\n', [("", b"1")], b'{"error": 2}\n'),
+    "W5: a field named error": (b'data: 1\n\nerror: {"code": 5}\n\n', [("", b"1"), ("error", b'{"code": 5}')], b""),
+    "an error amidst an event": (b"data: 1\nerror: x\ndata: 2\n\n", [("error", b"x"), ("", b"1\n2")], b""),
+    "an error in printed JSON": (b'{\n  "error": 1\n}\n', [], b'{\n  "error": 1\n}\n'),
+    "many lines": (b"data: x\n" * 600 + b"\n", [("", b"\n".join([b"x"] * 600))], b""),
     "nothing": (b"", [], b""),
 }
 
@@ -55,6 +59,8 @@ def test_every_vector_at_every_split(name, end):
     body = body.replace(b"\n", end)
     assert decode(body) == (events, stray)
     assert decode(*(body[i : i + 1] for i in range(len(body)))) == (events, stray)
+    if len(body) > 200:
+        return
     for first in range(len(body) + 1):
         for second in range(first, len(body) + 1):
             assert decode(body[:first], body[first:second], body[second:]) == (events, stray), (first, second)
@@ -102,6 +108,27 @@ def test_a_long_stream_of_short_events_is_not_refused():
     piece = b"data: " + b"x" * 60_000 + b"\n\ndata: "
     count = sum(len(decoder.feed(piece)) for _ in range(MAX_EVENT // len(piece) + 10))
     assert count == MAX_EVENT // len(piece) + 10
+
+
+def test_comments_that_keep_a_connection_alive_are_not_an_event():
+    decoder = EventDecoder()
+    comment = b": " + b"x" * 2**20 + b"\n\n"
+    for _ in range(MAX_EVENT // len(comment) + 5):
+        assert decoder.feed(comment) == []
+    assert decoder.feed(b"data: 1\n\n") == [("", b"1")]
+
+
+@pytest.mark.parametrize("piece", [b"xy", b"data: x\n", b"data\n"], ids=["F11: a line", "F11: lines", "F11: no data"])
+def test_an_unfinished_event_in_small_pieces_costs_a_small_multiple_of_its_size(piece):
+    decoder = EventDecoder()
+    decoder.feed(b"data: ")
+    tracemalloc.start()
+    for _ in range(2**17):
+        decoder.feed(piece)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 2 * len(piece) * 2**17
+    assert len(decoder.finish()) == 1
 
 
 def test_a_large_event_costs_a_small_multiple_of_its_size():

@@ -51,6 +51,12 @@ VECTORS = {
     "no headers": (frame(b"", b"1"), [("", b"1")], b""),
     "an unfinished event": (named("a", b"{}") + named("b", b"{}")[:-1], [("a", b"{}")], b""),
     "nothing but the beginning of an event": (named("a", b"{}")[:-1], [], b""),
+    "A4: JSON behind the events": (
+        named("a", b"{}") + b'{\n  "message": "not now"\n}',
+        [("a", b"{}")],
+        b'{\n  "message": "not now"\n}',
+    ),
+    "A4: short JSON behind the events": (named("a", b"{}") + b'{"a": 1}', [("a", b"{}")], b'{"a": 1}'),
     "JSON": (b'{"message": "not now"}', [], b'{"message": "not now"}'),
     "short JSON": (b'{"a": 1}', [], b'{"a": 1}'),
     "HTML": (b"<!doctype html><p>Bad gateway", [], b"<!doctype html><p>Bad gateway"),

@@ -82,3 +82,13 @@ def test_what_is_no_json_takes_no_more_memory_than_a_line_may():
     finally:
         tracemalloc.stop()
     assert len(decoder.stray) == MAX_EVENT
+
+
+def test_an_unfinished_line_in_small_pieces_costs_a_small_multiple_of_its_size():
+    decoder = LineDecoder()
+    tracemalloc.start()
+    for _ in range(2**17):
+        decoder.feed(b"xy")
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 2**19
