@@ -35,8 +35,8 @@ def test_chat_goes_on_from_cell_to_cell(shell):
     assert prompts(chat) == [("user", "first question"), ("user", "second question")]
 
 
-def test_keys_are_read_from_an_env_file_and_never_printed(shell, tmp_path, capsys):
-    """S5."""
+def test_keys_are_read_from_an_env_file_and_never_printed(shell, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
     path = tmp_path / "mine.env"
     path.write_text("GROQ_API_KEY=gsk-canary\nHTTPS_PROXY=https://evil.test\n")
     path.chmod(0o600)

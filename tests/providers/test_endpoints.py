@@ -74,10 +74,17 @@ def test_addresses_are_filled_from_the_environment():
         fill("https://${HOST}/v1", "p", {})
 
 
-@pytest.mark.parametrize("address", ["http://evil.test/v1", "https://user@host.example/v1", "file:///etc", "//x", ""])
-def test_a_key_is_sent_to_https_only(address):
-    expected = "is not an address that a key may be sent to"
-    with override(base_url_override=address or "x"), pytest.raises(ConfigError, match=expected):
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("http://evil.test/v1", "'http://evil.test/v1' is not an address that a key may be sent to"),
+        ("https://user@host.example/v1", "a base URL cannot hold a user name or a password"),
+        ("file:///etc", "'file:///etc' is not a base URL: it begins with file://"),
+        ("//", "'//' is not a base URL: it names no host"),
+    ],
+)
+def test_a_key_is_sent_to_https_only(address, problem):
+    with override(base_url_override=address), pytest.raises(ConfigError, match=problem):
         get_adapter("openai/gpt-6-luna")
 
 
