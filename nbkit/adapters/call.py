@@ -47,7 +47,7 @@ class Call:
         self.completion: ChatCompletion | None = None
         self.outcome: ChatCompletion | None = None
         self.attempts = 0
-        self.delivered = self.begun = False
+        self.delivered = self.entered = False
         self.started = time.monotonic()
         self.deadline = self.started + settings().http_deadline
         self._first_token: float | None = None
@@ -59,7 +59,7 @@ class Call:
     # Begin and end
 
     def __enter__(self) -> Self:
-        self.begun = True
+        self.entered = True
         self.started = time.monotonic()
         self.deadline = self.started + settings().http_deadline
         endpoint = self.endpoint
@@ -101,7 +101,7 @@ class Call:
     @property
     def ended(self) -> bool:
         """Whether the call is over: answered, failed or left."""
-        return self.begun and self._facts is None
+        return self.entered and self._facts is None
 
     @property
     def content(self) -> bytes:
@@ -174,7 +174,7 @@ class Call:
         return self._take_events(self._events.feed(data))
 
     def is_over(self) -> bool:
-        """Tell whether the provider has said that the answer is complete: what happens afterwards is no failure."""
+        """Tell whether the provider has said that the answer is complete: what happens afterwards is not a failure."""
         return self._decoder.done
 
     def end(self) -> Iterator[ChatCompletionChunk]:
@@ -245,6 +245,7 @@ class Call:
                 error,
                 response=self.response,
                 received=self._exchange.received,
+                in_events=self._seen,
                 attempts=self.attempts,
                 remaining=self.deadline - time.monotonic(),
             )

@@ -83,7 +83,7 @@ def _clean(error: AdapterError, secrets: Iterable[str]) -> None:
 
 def read_event_body(body: bytes) -> bytes:
     """Return the data of an error's body that is framed as server-sent events; any other body as it is."""
-    if not body.lstrip().startswith((b"data:", b"event:")):
+    if not body.lstrip().startswith((b"data:", b"event:", b":")):
         return body
     decoder = EventDecoder()
     events = decoder.feed(body) + decoder.finish()
@@ -104,19 +104,21 @@ class Retries:
         *,
         response: httpx2.Response | None,
         received: bool,
+        in_events: bool,
         attempts: int,
         remaining: float,
     ) -> float | None:
         """Decide about another attempt: seconds to wait before it, or None.
 
-        `received`: the server has sent something in this attempt; `remaining`: seconds to the deadline.
+        `received`: the server has sent something in this attempt; `in_events`: it has sent events of a stream;
+        `remaining`: seconds to the deadline.
         """
         if "stream_options" in error.message and isinstance(error, BadRequestError):
             # some servers refuse this option of OpenAI's: once more without it
             known = self._base_url in without_stream_options()
             without_stream_options().add(self._base_url)
             return None if known else 0.0
-        if attempts > self._most or not _may_repeat(failure, error.code, response, received):
+        if attempts > self._most or not _may_repeat(failure, error.code, response, received, in_events):
             return None
         seconds = retry.compute_wait(
             attempts - 1,
@@ -135,20 +137,22 @@ class Retries:
         self._budget.give_back(self._spent)
 
 
-def _may_repeat(failure: Exception, code: str | None, response: httpx2.Response | None, received: bool) -> bool:
+def _may_repeat(
+    failure: Exception, code: str | None, response: httpx2.Response | None, received: bool, in_events: bool
+) -> bool:
     """Tell whether the request may be sent again: the rules and their reasons are in `nbkit.http.retry`."""
     if not isinstance(failure, AdapterError):
         return find_stage(failure, received=received or response is not None).retried
     if response is None:  # a token server that did not answer: the request was not sent
         return True
     status = response.status_code
-    if response.is_success and _is_reported(failure):
+    if response.is_success and in_events and _is_reported(failure):
         status = {RateLimitError: 429, ProviderError: 500}.get(type(failure), 400)
     return retry.is_retryable(status, response.headers, code)
 
 
 def _is_reported(failure: AdapterError) -> bool:
-    """Tell whether an error in an answer of 200 is one that the server reports, not a body that nobody understands."""
+    """Tell whether an error in a stream is one that the server reports, not an event that nobody understands."""
     try:
         body = mapping(parse((failure.body or "").encode()))
     except ProviderError:

@@ -75,7 +75,7 @@ class _Streamed:
 
     @property
     def _unread(self) -> bool:
-        return not (self._call.begun or self._closed)
+        return not (self._call.entered or self._closed)
 
     def _get_completion(self) -> ChatCompletion:
         return self._call.outcome or self._call.completion or self._call.partial()

@@ -166,7 +166,7 @@ def close_all() -> None:
 def _make_key(base_url: str, auth: Authorization | None) -> _Key:
     now = settings()
     times = now.http_timeout, now.http_connect_timeout
-    return base_url, auth, *times, now.max_connections, now.max_keepalive_connections, read_environment()
+    return base_url, auth, *times, now.max_connections, now.max_keepalive_connections, read_environment(base_url)
 
 
 def _make_arguments(base_url: str, auth: Authorization | None) -> dict[str, Any]:

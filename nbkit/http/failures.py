@@ -6,6 +6,7 @@ exception in its `__context__`, and with it the request and the key.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Iterable
@@ -90,7 +91,20 @@ def transport_error(exc: Exception, host: str, *, proxied: bool = True) -> Adapt
             "speaks? SSL_CERT_FILE may name a file with the certificates to trust"
         )
     sentence = next(sentence for kind, sentence in _SENTENCES if isinstance(exc, kind))
-    return TransportError(sentence.format(text=scrub(str(exc)) or type(exc).__name__, **names))
+    return TransportError(sentence.format(text=_find_reason(exc), **names))
+
+
+def _find_reason(exc: Exception) -> str:
+    """Return the exception's own words, or those of the system's error behind it."""
+    cause: BaseException | None = exc if isinstance(exc, httpx2.ConnectError) else None
+    while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):  # one for each address of the host
+            cause = cause.exceptions[0]
+        if isinstance(cause, OSError) and cause.errno is not None:
+            # a name server's failures have numbers of their own, and asyncio other words for the system's
+            return scrub(os.strerror(cause.errno) if cause.errno > 0 else cause.strerror)
+        cause = cause.__cause__ or cause.__context__
+    return scrub(str(exc)) or type(exc).__name__
 
 
 def _find_request(exc: Exception) -> httpx2.Request | None:

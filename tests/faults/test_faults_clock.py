@@ -1,0 +1,135 @@
+"""Time: the deadline holds on every byte of the wire, and silence is waited for as long as it should be."""
+
+import json
+import socket
+
+import pytest
+from fault_server import ANSWER, CHUNKED, EVENTS, FOUR, PLAIN, STREAMED, WHOLE, chunk, drip, hang, piece, respond, sse
+
+from nbkit import errors
+from nbkit.settings import override
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "headers": drip(HEAD, b"x-a: b\r\n"),
+    "one header": drip(HEAD + b"x-a: ", b"b"),
+    "103s": drip(b"", b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n"),
+    "a chunk extension": drip(CHUNKED + b"5;a=", b"x"),
+    "trailers": drip(CHUNKED + chunk(sse(piece("Hel"))) + b"0\r\n", b"x-a: b\r\n"),
+    "comments": drip(CHUNKED, chunk(b": still here\n\n")),
+    "white space": drip(PLAIN % 10_000, b" "),
+    "nothing": hang(),
+    "nothing in the body": hang(CHUNKED),
+}
+
+
+@pytest.mark.parametrize("call", FOUR)
+@pytest.mark.parametrize("what", DRIPS, ids=[f"F1: {what}" for what in DRIPS])
+def test_the_deadline_ends_whatever_drips(server, what, call):
+    server.says(*[DRIPS[what]] * 3)
+    with (
+        override(http_deadline=0.12),
+        pytest.raises(errors.AdapterError, match="timed out: the deadline passed") as caught,
+    ):
+        call(server.adapter())
+    assert caught.value.attempts == 1
+    assert len(server.requests) <= 1  # on a busy machine the deadline may pass before anything is sent
+    assert server.connections == 0 or server.sees_hang_up()
+
+
+@pytest.mark.parametrize("call", FOUR)
+def test_the_deadline_ends_a_server_that_reads_nothing(server, call):
+    """F1: the request stays in the buffers of the kernel, and is larger than they are."""
+    lazy = socket.create_server(("127.0.0.1", 0))
+    with (
+        lazy,
+        override(http_deadline=0.2),
+        pytest.raises(errors.TransportError, match="timed out: the deadline passed"),
+    ):
+        call(server.adapter(base_url=f"http://127.0.0.1:{lazy.getsockname()[1]}/v1"), extra_body={"x": "y" * 2**25})
+
+
+@pytest.mark.parametrize("call", FOUR)
+def test_a_deadline_belongs_to_its_request(server, call):
+    """F1: the connection is shared: a call with a long deadline on one that served a short one."""
+    body = respond(ANSWER, connection="keep-alive") if call in WHOLE else CHUNKED + chunk(EVENTS) + b"0\r\n\r\n"
+    adapter = server.adapter()
+    server.says((body, "keep"), (body, "keep"))
+    with override(http_deadline=50):
+        assert call(adapter).text == "Hello"
+    assert call(adapter).text == "Hello"
+    assert server.connections == (1 if call in (WHOLE[0], STREAMED[0]) else 2)  # asyncio.run ends with its connections
+
+
+SILENCE = {
+    "before the answer": hang(),
+    "within the headers": hang(HEAD + b"x-a: b\r\n"),
+    "within the body": hang(PLAIN % 1000 + b'{"choices": ['),
+    "between events": hang(CHUNKED),
+}
+
+
+@pytest.mark.parametrize("call", FOUR)
+@pytest.mark.parametrize("where", SILENCE, ids=[f"F14: {where}" for where in SILENCE])
+def test_silence_after_the_request_is_paid_for_once(server, where, call):
+    server.says(*[SILENCE[where]] * 3)
+    words = r"timed out after 0\.07 s without data from 127"
+    with (
+        override(http_timeout=0.07, http_answer_timeout=0.07),
+        pytest.raises(errors.TransportError, match=words) as caught,
+    ):
+        call(server.adapter())
+    assert (caught.value.attempts, len(server.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("call", FOUR)
+def test_each_kind_of_answer_has_its_own_patience(server, call):
+    """F14: an answer that is not streamed is made before its first byte."""
+    with server.adapter()._call("Hi", {}, stream=call in STREAMED) as prepared:
+        waits = prepared.request()["timeout"]
+    assert (waits.read, waits.write, waits.pool, waits.connect) == (60 if call in STREAMED else 600, 60, 60, 5)
+    with server.adapter()._call("Hi", {"timeout": 7}, stream=call in STREAMED) as prepared:
+        assert prepared.request()["timeout"].read == 7
+
+
+@pytest.mark.parametrize("call", FOUR)
+@pytest.mark.parametrize(
+    ("status", "kind", "attempts"),
+    [(400, errors.BadRequestError, 1), (401, errors.AuthenticationError, 1), (503, errors.ProviderError, 3)],
+    ids=lambda value: f"F7: {value}" if isinstance(value, int) and value > 9 else "",
+)
+@pytest.mark.parametrize("ending", ["stalls", "is cut"])
+def test_the_status_of_an_error_counts_whatever_its_body_does(server, status, kind, attempts, ending, call):
+    start = respond(b'{"error": {"message": "model m1 is no more"', status).replace(
+        b"content-length: ", b"content-length: 9"
+    )
+    server.says(*[hang(start) if ending == "stalls" else start] * 3)
+    with override(http_timeout=0.07, http_answer_timeout=0.07), pytest.raises(kind, match="m1 is no more") as caught:
+        call(server.adapter())
+    assert (caught.value.status, caught.value.attempts, len(server.requests)) == (status, attempts, attempts)
+
+
+@pytest.mark.parametrize("call", FOUR)
+def test_waiting_for_a_connection_names_the_setting(server, call):
+    """F13"""
+    start = CHUNKED + chunk(sse(piece("Hel")))
+    server.says(hang(start))
+    adapter = server.adapter()
+    with override(max_connections=1, http_timeout=0.07):
+        if call in (WHOLE[0], STREAMED[0]):
+            with adapter.stream("Hi") as first:
+                next(iter(first))
+                with pytest.raises(errors.TransportError, match=r"timed out after 0.07 s .* NBKIT_MAX_CONNECTIONS"):
+                    call(adapter, max_tokens=1)
+        else:
+            import asyncio
+
+            async def main():
+                async with adapter.astream("Hi") as first:
+                    await anext(aiter(first))
+                    second = adapter.astream("Hi") if call in STREAMED else adapter.aexecute("Hi")
+                    with pytest.raises(errors.TransportError, match=r"timed out after 0.07 s .* NBKIT_MAX_CONNECTIONS"):
+                        await second
+
+            asyncio.run(main())
+    assert json.loads(server.requests[0].partition(b"\r\n\r\n")[2])["messages"]
