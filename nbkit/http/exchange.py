@@ -27,13 +27,14 @@ _PIECE = 2**16
 class Exchange:
     """The clock and the state of one request. `deadline` is a reading of `time.monotonic()` and may be changed.
 
-    `received` tells whether the server has sent anything since the request was written.
+    `received` tells whether the server has sent anything since the request was written; `alone`, whether the time until
+    the deadline was given to this request and no other: then silence until there is a timeout like any other.
     """
 
-    __slots__ = ("deadline", "received")
+    __slots__ = ("alone", "deadline", "received")
 
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self, deadline: float, *, alone: bool = False) -> None:
+        self.deadline, self.alone = deadline, alone
         self.received = False
 
     @property
@@ -58,6 +59,13 @@ class Exchange:
             write=Wait.within(self, write),
             pool=Wait.within(self, min(pool, self.left)),
         )
+
+
+def limit_request(seconds: float) -> httpx2.Timeout:
+    """Build the timeouts of a request that must be over in so many seconds, whatever its server does."""
+    seconds = max(seconds, _SHORTEST)
+    exchange = Exchange(time.monotonic() + seconds, alone=True)
+    return exchange.timeout(connect=seconds, read=seconds, write=seconds, pool=seconds)
 
 
 class Wait(float):

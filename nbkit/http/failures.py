@@ -81,7 +81,8 @@ def transport_error(exc: Exception, host: str, *, proxied: bool = True) -> Adapt
     if proxy:
         names = {"host": f"{host} through the proxy {proxy.name}", "server": f"the proxy {proxy.name} for {host}"}
     if request and type(exc) in _TIMEOUTS:
-        if (exchange := find_exchange(request)) and exchange.expired:
+        exchange = find_exchange(request)
+        if exchange and exchange.expired and (exchange.received or not exchange.alone):
             return TransportError(DEADLINE_PASSED)
         which, sentence = _TIMEOUTS[type(exc)]
         return TransportError(sentence.format(seconds=request.extensions["timeout"][which], **names))
@@ -102,7 +103,7 @@ def _find_reason(exc: Exception) -> str:
             cause = cause.exceptions[0]
         if isinstance(cause, OSError) and cause.errno is not None:
             # a name server's failures have numbers of their own, and asyncio other words for the system's
-            return scrub(os.strerror(cause.errno) if cause.errno > 0 else cause.strerror)
+            return scrub(os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror))
         cause = cause.__cause__ or cause.__context__
     return scrub(str(exc)) or type(exc).__name__
 

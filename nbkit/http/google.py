@@ -18,6 +18,7 @@ import httpx2
 
 from nbkit.errors import ConfigError, TransportError
 from nbkit.http.clients import Authorization, sync_client
+from nbkit.http.exchange import limit_request
 from nbkit.http.failures import FAILURES, transport_error
 from nbkit.installed import name_extra
 
@@ -95,7 +96,9 @@ def _send(
 
     try:
         client = sync_client(str(httpx2.URL(url).copy_with(raw_path=b"/")), None)
-        return _Response(client.request(method, url, content=body, headers=headers, timeout=timeout or _TIMEOUT))
+        return _Response(
+            client.request(method, url, content=body, headers=headers, timeout=limit_request(timeout or _TIMEOUT))
+        )
     except FAILURES as failed:
         raise exceptions.TransportError(transport_error(failed, httpx2.URL(url).host).message) from None
 

@@ -22,6 +22,7 @@ from nbkit.conversation.media import MAX_BYTES, data_url, inspect
 from nbkit.errors import ConversationError, TransportError
 from nbkit.http.bounded import raw_chunks
 from nbkit.http.environment import ssl_context
+from nbkit.http.exchange import Transport, limit_request
 from nbkit.http.failures import FAILURES, scrub, transport_error
 
 MAX_REDIRECTS = 5
@@ -53,7 +54,7 @@ def public(address: Address) -> bool:
 def fetch_media(url: str, *, seconds: float = MAX_SECONDS, allowed: Callable[[Address], bool] = public) -> str:
     """Download the image at an http: or https: URL and return it as a `data:` URL; its bytes decide the media type.
 
-    Takes at most `seconds` (checked whenever bytes arrive) and follows 5 redirects; `allowed` decides which IP
+    Takes at most `seconds` and follows 5 redirects; `allowed` decides which IP
     addresses may be connected to. Raises ConversationError if the URL is not allowed or its content is not an image
     that models read (see `nbkit.conversation.media.inspect`), TransportError if the download fails. Both name the host,
     neither quotes the content.
@@ -125,9 +126,10 @@ def _get(url: httpx2.URL, address: Address, deadline: float) -> bytes | httpx2.U
         },
         extensions={"sni_hostname": _host(url)},
     )
-    left = max(deadline - time.monotonic(), 0.001)
+    times = limit_request(deadline - time.monotonic())
+    request.extensions["timeout"] = times.as_dict()
     try:
-        with httpx2.Client(verify=ssl_context(), trust_env=False, timeout=left) as client:
+        with httpx2.Client(transport=Transport(verify=ssl_context()), trust_env=False) as client:
             response = client.send(request, stream=True)
             if response.has_redirect_location:
                 return url.join(response.headers["location"])

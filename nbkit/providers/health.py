@@ -13,6 +13,7 @@ from nbkit.arguments import check_arguments
 from nbkit.errors import AdapterError, ConfigError, ProviderNotSupportedError
 from nbkit.http.bounded import read_limited
 from nbkit.http.clients import sync_client
+from nbkit.http.exchange import limit_request
 from nbkit.http.failures import FAILURES, transport_error
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
@@ -135,7 +136,7 @@ def _ask(endpoint: Endpoint, path: str, seconds: float) -> tuple[str, str]:
     auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, None)
     base, _, query = endpoint.base_url.partition("?")
     client, url = sync_client(endpoint.base_url, auth), urljoin(f"{base}/", path) + (query and f"?{query}")
-    with client.stream("GET", url, headers=_VERSION | endpoint.headers, timeout=seconds) as response:
+    with client.stream("GET", url, headers=_VERSION | endpoint.headers, timeout=limit_request(seconds)) as response:
         read_limited(response, time.monotonic() + seconds)
     if response.is_success:
         return "ok", ""

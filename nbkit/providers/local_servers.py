@@ -23,6 +23,7 @@ from pydantic_core import from_json
 from nbkit.errors import AdapterError, ConfigError
 from nbkit.http.bounded import read_limited
 from nbkit.http.clients import sync_client
+from nbkit.http.exchange import limit_request
 from nbkit.modelsdev.records import Record
 from nbkit.providers.registered import register_provider
 
@@ -156,7 +157,7 @@ def _list_models(server: _Server, seconds: float) -> dict[str, _Facts]:
 
     def request(path: str, body: Any = None) -> Any:
         method = "GET" if body is None else "POST"
-        with client.stream(method, path, json=body, timeout=seconds) as response:
+        with client.stream(method, path, json=body, timeout=limit_request(seconds)) as response:
             text = read_limited(response, time.monotonic() + seconds)
             return from_json(text) if response.is_success else None
 

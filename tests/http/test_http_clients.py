@@ -184,7 +184,9 @@ from nbkit.http import clients
 client = clients.sync_client(sys.argv[1], None)
 client.post("parent")
 clients._cache.lock.acquire()  # as another thread of the parent would
+clients._cache.clients._lock.acquire()
 if child := os.fork():
+    clients._cache.clients._lock.release()
     clients._cache.lock.release()
     assert os.waitpid(child, 0)[1] == 0
     client.post("parent")
