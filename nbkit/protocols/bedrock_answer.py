@@ -56,10 +56,10 @@ class Decoder(BaseDecoder):
 
     def feed(self, event: str, data: bytes) -> Chunks:
         """Take one event; its name, which may be that of an exception, stands in a header of its frame."""
-        if self.done:
+        if self.marked and self.done:
             self._take_late(data)
             return []
-        body = expect_object(self._halves.parse(data))
+        body = expect_object(self._parse(data))
         if event == "error" or event.endswith("Exception"):
             raise read_failure({"code": event} | body, _STATUS.get(event))
         if is_failure(body):

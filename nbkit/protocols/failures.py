@@ -51,9 +51,10 @@ _CODE_KEYS = ("code", "error_code", "type", "error_type", "__type", "status", "s
 # Keys that only errors have; an answer may have one too, but empty.
 _ERRORS = ("error", "errors", "error_message", "error_msg", "errorMessage", "error_type")
 _TEXTS = ("message", "Message", "msg", "detail", "title")
-_SIGNS = frozenset((*_ERRORS, *_TEXTS, "success", "base_resp"))
+SIGNS = frozenset((*_ERRORS, *_TEXTS, "success", "base_resp"))
+"""Keys of which an error has at least one."""
 # Keys of answers: where one of them holds something, a `message` beside it is a remark.
-_CONTENT = ("choices", "candidates", "content", "output", "delta", "response", "item", "content_block", "message")
+_CONTENT = ("choices", "candidates", "content", "output", "delta", "response", "item", "content_block")
 _FINE = (None, 0, 200, "0", "200", "ok", "success")
 """Codes beside a message that is not an error."""
 _MAX_DEPTH = 6  # none of the shapes above nests its message deeper
@@ -94,10 +95,11 @@ def read_failure(answer: Any, status: int | None = None) -> AdapterError:
 
 def is_failure(body: dict[str, Any]) -> bool:
     """Tell whether a JSON object in an answer of 200 is an error, in any of the shapes."""
-    if _SIGNS.isdisjoint(body):
-        return False
     if body.get("error"):
         return True
+    message = body.get("message")
+    if message and isinstance(message, dict):
+        return False
     if any(body.get(key) and isinstance(body[key], dict | list) for key in _CONTENT):
         return False
     if any(body.get(key) for key in _ERRORS) or body.get("success") is False:

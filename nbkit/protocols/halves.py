@@ -26,14 +26,15 @@ _PLACES = ("type", "output_index", "index", "contentBlockIndex", "content_index"
 class Halves:
     """Parser of the events of one stream."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("waiting",)
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[Any, ...], str] = {}
+        self.waiting: dict[tuple[Any, ...], str] = {}
+        """Place of a text -> the half of a character at its end."""
 
     def parse(self, data: bytes) -> Any:
         """Read an event's JSON; its texts are always encodable. Raises ProviderError where it is not JSON."""
-        if not self._waiting:
+        if not self.waiting:
             try:
                 return from_json(data)
             except ValueError:
@@ -56,8 +57,8 @@ class Halves:
     def _join(self, text: str, place: tuple[Any, ...]) -> str:
         if not text:
             return text
-        text = join_surrogates(self._waiting.pop(place, "") + text)
+        text = join_surrogates(self.waiting.pop(place, "") + text)
         if half := _HALF.search(text):
-            self._waiting[place] = half[1]
+            self.waiting[place] = half[1]
             text = text[: half.start()]
         return make_encodable(text)

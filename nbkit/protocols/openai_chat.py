@@ -229,7 +229,8 @@ class Decoder(BaseDecoder):
 
     def take(self, body: dict[str, Any]) -> Chunks:
         """Take one event's JSON, or a whole answer's."""
-        self.take_usage(body)
+        if body.get("usage") or "x_groq" in body:
+            self.take_usage(body)
         self.id = string(body.get("id")) or self.id
         self.model = string(body.get("model")) or self.model
         if "service_tier" in body:
@@ -248,8 +249,6 @@ class Decoder(BaseDecoder):
         usage = body.get("usage")
         if not usage and "x_groq" in body:
             usage = mapping(body["x_groq"]).get("usage")
-        if not usage and body.get("choices"):  # Moonshot counts in the last choice
-            usage = next((choice["usage"] for choice in objects(body["choices"]) if choice.get("usage")), None)
         if usage:
             self.usage = merge_counts(self.usage, usage)
             self.rest = body | ({"usage": self.usage} if self.rest and "usage" in body else {})
@@ -257,6 +256,8 @@ class Decoder(BaseDecoder):
     def _take_choice(self, choice: dict[str, Any]) -> ChatCompletionChunk | None:
         if choice.get("error"):  # OpenRouter
             raise read_failure(choice)
+        if "usage" in choice:  # Moonshot
+            self.take_usage(choice)
         index = first_count(choice.get("index"))
         chunk = self._choices.setdefault(index, Choice()).take(choice)
         return chunk if index == self._first else None
@@ -270,6 +271,8 @@ class Decoder(BaseDecoder):
         # Perplexity's whole answers have an empty delta beside the message: the message counts.
         whole = [choice | {"delta": None} if choice.get("message") else choice for choice in objects(body["choices"])]
         self.take(body | {"choices": whole})
+        self.marked = True
+        self.take_marker()  # Snowflake Cortex names no finish reason here either
         end = self._answer.finish_reason
         if end in _FAILED:
             raise ProviderError(f"the answer is incomplete: finish_reason {end}")

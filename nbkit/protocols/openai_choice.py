@@ -91,7 +91,7 @@ class Choice:
             return (self._take_call({"function": old}),)
         self._new_form = self._new_form or bool(entries)
         # OpenAI's `custom` calls are left out: nbkit offers no such tools
-        return tuple(self._take_call(entry) for entry in entries if "custom" not in entry)
+        return tuple(self._take_call(entry) for entry in entries if "function" in entry or "custom" not in entry)
 
     def _take_call(self, entry: dict[str, Any]) -> ToolCallDelta:
         call_id, name, arguments = read_function(entry)

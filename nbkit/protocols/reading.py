@@ -191,7 +191,9 @@ def merge_counts(known: dict[str, Any], latest: Any) -> dict[str, Any]:
     merged = known.copy()
     for key, value in mapping(latest).items():
         before = merged.get(key)
-        if isinstance(value, dict):
+        if type(value) is int and type(before) is int:  # first, for some count in every event
+            merged[key] = max(value, before)
+        elif isinstance(value, dict):
             merged[key] = merge_counts(mapping(before), value)
         elif _is_number(before) and _is_number(value):
             merged[key] = max(before, value)

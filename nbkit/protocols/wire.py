@@ -24,6 +24,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from pydantic_core import from_json
+
 from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk, Usage
 from nbkit.conversation.content import Reasoning
@@ -32,7 +34,7 @@ from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import AdapterError, ProviderError, StreamError
 from nbkit.protocols.calls import NAMELESS, Calls
-from nbkit.protocols.failures import is_failure, read_failure
+from nbkit.protocols.failures import SIGNS, is_failure, read_failure
 from nbkit.protocols.halves import Halves
 from nbkit.protocols.reading import (
     expect_object,
@@ -167,7 +169,8 @@ class BaseDecoder:
         """The token counts in the provider's form, merged from all events that have some."""
         self.rest: dict[str, Any] = {}
         """The latest of what the events hold beside the content: usage, price, details. It is a stream's `raw`."""
-        self._halves = Halves()
+        halves = Halves()
+        self._halves, self._parse = halves.waiting, halves.parse
 
     @property
     def done(self) -> bool:
@@ -177,6 +180,21 @@ class BaseDecoder:
     def feed(self, event: str, data: bytes) -> Chunks:
         """Take one event. Raises an AdapterError where the event is an error or cannot be understood."""
         data = data.strip()
+        if self.marked or data[:1] != b"{" or event == "error":
+            return self._take_other(event, data)
+        try:
+            body = self._parse(data) if self._halves else from_json(data)
+        except ValueError:
+            body = self._parse(data)
+        if not SIGNS.isdisjoint(body) and is_failure(body):
+            raise self.read_failure(body)
+        chunks = self._take(body)
+        for chunk in chunks:
+            chunk.label(self.id, self.model)
+        return chunks
+
+    def _take_other(self, event: str, data: bytes) -> Chunks:
+        """Take an event that is empty, late, a marker, an error or a list."""
         if not data:
             return []
         if self.marked and self.done:
@@ -187,23 +205,25 @@ class BaseDecoder:
             return self.take_marker()
         if event == "error":
             raise self._read_error(data)
-        return self.take_json(self._halves.parse(data))
-
-    def take_json(self, body: Any) -> Chunks:
-        """Take one event's JSON, of any kind."""
+        body = self._parse(data)
         if isinstance(body, list) and any(isinstance(item, dict) for item in body):  # Google writes errors so
             return [chunk for item in body for chunk in self.take_json(item)]
-        body = expect_object(body)
+        return self.take_json(body)
+
+    def take_json(self, body: Any) -> Chunks:
+        """Take the JSON of one event. Raises an AdapterError where it is an error or cannot be understood."""
+        if not isinstance(body, dict):
+            expect_object(body)
         if is_failure(body):
             raise self.read_failure(body)
+        return self._take(body)
+
+    def _take(self, body: dict[str, Any]) -> Chunks:
         try:
-            chunks = self.take(body)
+            return self.take(body)
         except AdapterError as failure:
             self._add_partial(failure)
             raise
-        for chunk in chunks:
-            chunk.label(self.id, self.model)
-        return chunks
 
     def _take_late(self, data: bytes) -> None:
         """Take the token counts from what follows a complete answer; nothing else counts, and nothing is an error."""

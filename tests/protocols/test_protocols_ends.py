@@ -112,6 +112,11 @@ ENDS = [  # finish reason of the completion, None for a StreamError
      [*chat({"content": "a"}, finish=None), {"choices": [], "usage": PLAIN}], "stop"),
     ("W3: text completions", "openai-completions", "stream",
      [{"choices": [{"text": "a"}]}, {"choices": [], "usage": PLAIN}, b"[DONE]"], "stop"),
+    ("W3: text completions, whole", "openai-completions", "whole",
+     {"choices": [{"text": "a"}], "usage": PLAIN}, "stop"),
+    ("W3: a whole answer with empty fields", "openai-chat", "whole",
+     message("a", finish="", tool_calls=[{"custom": {"name": ""}} | call(WHOLE, "f", id="a")["tool_calls"][0]])
+     | {"usage": PLAIN}, "tool_calls"),
     ("W3: [DONE] alone", "openai-chat", "stream", chat({"content": "a"}, finish=None), None),
     ("W3: counts alone", "openai-chat", "stream", chat({"content": "a"}, finish=None, usage=PLAIN, done=False), None),
     ("W3: zeros, then [DONE]", "openai-chat", "stream",
@@ -135,7 +140,7 @@ def test_ends(name, how, answer, expected):
             read(name, answer)
         assert caught.value.partial is not None
     else:
-        assert read(name, answer).finish_reason == expected
+        assert read(name, **{how: answer}).finish_reason == expected
 
 
 def test_f12_a_second_answer_that_never_ends_is_left_out():
