@@ -67,7 +67,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            value = getattr(self, entry.name)
+            value, kind = getattr(self, entry.name), entry.type.removesuffix(" | None")
+            if not isinstance(value, _KINDS[kind]) and (value is not None or kind == entry.type):
+                raise ConfigError(
+                    f"{entry.name}: expected {_READ[kind][1]}, got a value of type {type(value).__name__}"
+                )
             least = _LEAST.get(entry.name, 0)
             if isinstance(value, int | float) and not value >= least:
                 raise ConfigError(f"NBKIT_{entry.name.upper()}: expected {least:g} or more, got {value!r}")
@@ -89,6 +93,9 @@ _READ: dict[str, tuple[Callable[[str], Any], str]] = {  # by the field's type: h
     "str": (str, "text"),
     "Path": (lambda text: Path(text).expanduser(), "a path"),
 }
+
+
+_KINDS: dict[str, Any] = {"float": int | float, "int": int, "bool": bool, "str": str, "Path": Path}
 
 
 class _Block:

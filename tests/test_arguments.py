@@ -70,6 +70,14 @@ def option(name):
     return lambda value, adapter: adapter.execute("Hi", **{name: value})
 
 
+def setting(name):
+    def change(value, _):
+        with nbkit.settings.override(**{name: value}):
+            pass
+
+    return change
+
+
 def rows():
     return nbkit.catalog.iloc[:9]
 
@@ -161,6 +169,17 @@ TABLE = {
     "plots.prices title": (lambda value, _: nbkit.plots.prices(rows(), value), {"None"}),
     "plots.conversation turns": (lambda value, _: nbkit.plots.conversation(rows(), value), {"a number"}),
     "plots.capabilities count": (lambda value, _: nbkit.plots.capabilities(rows(), count=value), {"a number"}),
+}
+TABLE |= {
+    "BaseAdapter": (lambda value, _: nbkit.BaseAdapter(value), set()),
+    "load_env": (lambda value, _: nbkit.load_env(value), {"None"}),
+    "load_catalog": (lambda value, _: nbkit.load_catalog(value), {"None", "True"}),
+    "settings offline": (setting("offline"), {"True"}),
+    "settings http_timeout": (
+        setting("http_timeout"),
+        {"True", *NUMBERS},
+    ),
+    "settings cache_dir": (setting("cache_dir"), {"a Path"}),
 }
 FOREIGN = ("truth value", "has no attribute", "is ambiguous", "unhashable", "not subscriptable", "not iterable")
 UNKNOWN = ("no column", "no model", "no such file", "unknown", "Errno", "missing", "Field required")

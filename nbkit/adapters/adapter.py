@@ -12,8 +12,9 @@ from nbkit.adapters.call import Call
 from nbkit.adapters.prepare import prepare
 from nbkit.adapters.run import MAX_TURNS, AsyncRun, Run
 from nbkit.adapters.stream import AsyncStream, Stream
-from nbkit.arguments import check_arguments
+from nbkit.arguments import check_arguments, describe
 from nbkit.conversation.completion import ChatCompletion
+from nbkit.errors import ArgumentError
 from nbkit.http.bounded import aread_limited, read_limited
 from nbkit.http.clients import async_client, sync_client
 from nbkit.http.media import afetch_media, fetch_media
@@ -41,6 +42,8 @@ class BaseAdapter:
         max_retries: int | None = None,
         record: Record | None = None,
     ) -> None:
+        if not isinstance(endpoint, Endpoint):
+            raise ArgumentError(f"BaseAdapter(): expected an endpoint (see get_adapter), got {describe(endpoint)}")
         self.endpoint, self._record = endpoint, record
         self.name = name or endpoint.model
         self.max_retries = settings().max_retries if max_retries is None else max_retries

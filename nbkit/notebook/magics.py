@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +19,10 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
+from nbkit.arguments import read_models
 from nbkit.billing.total import TOTAL
 from nbkit.choose.frame import catalog
-from nbkit.errors import NbkitError
+from nbkit.errors import ArgumentError, NbkitError
 from nbkit.installed import name_extra
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
@@ -156,10 +157,10 @@ class NbkitMagics(Magics):
         for name in names:
             match = _BRACES.fullmatch(name)
             value = self._get_variable(match[1]) if match else self._expand(name)
-            several = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
-            if not all(isinstance(model, str) for model in several):
-                raise UsageError(f"{name}: expected a model id or a list of them, not {type(value).__name__}")
-            models += several
+            try:
+                models += read_models(value)
+            except ArgumentError as wrong:
+                raise UsageError(f"{name}: {wrong}") from None
         return models
 
     def _assign(self, name: str | None, value: Any) -> None:

@@ -126,7 +126,7 @@ def test_values_are_not_options(shell):
     [
         ("%%chat demo/swift\n{{nobody}}", r"\{\{nobody\}\}.*'nobody'"),
         ("%%compare demo/swift {{nobody}}\nHello", r"\{\{nobody\}\}"),
-        ("%%compare {{get_ipython}}\nHello", "a model id or a list"),
+        ("%%compare {{get_ipython}}\nHello", "expected a model id"),
         ("%%chat {{two}}\nHello", "takes one model, .* holds 2"),
         ("%%chat {{none}}\nHello", "takes one model, .* holds 0"),
         ("%%compare demo/swift nobody/nothing\nHello", "nobody/nothing"),
