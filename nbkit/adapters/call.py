@@ -62,15 +62,7 @@ class Call:
         self.entered = True
         self.started = time.monotonic()
         self.deadline = self.started + settings().http_deadline
-        endpoint = self.endpoint
-        self._facts = CallFacts(
-            id=uuid.uuid4().hex,
-            provider=endpoint.provider,
-            model=endpoint.model,
-            protocol=endpoint.protocol,
-            stream=self.prepared.stream,
-            cell=running_cell(),
-        )
+        self._facts = _collect_facts(self.endpoint, self.prepared)
         try:
             self.completion = begin_call(self._facts)
         except NbkitError as refusal:
@@ -183,7 +175,7 @@ class Call:
         if not self._seen:  # the server ignored the wish for a stream and sent a whole answer
             self.completion = self._price(self._decode(self._events.stray))
             self.delivered = True
-            yield self.whole_chunk(self.completion)
+            yield make_whole_chunk(self.completion)
             return
         try:
             self.completion = self._price(self._decoder.finish())
@@ -194,12 +186,7 @@ class Call:
         answer = read_stray(self._events.stray.strip(), broken, self._decode)
         self.completion = self._price(answer)
         rest = answer.text.removeprefix(self._decoder.partial().text)
-        yield replace(self.whole_chunk(self.completion), text=rest)
-
-    @staticmethod
-    def whole_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
-        """Make one piece of an answer that did not come in pieces."""
-        return ChatCompletionChunk(completion.text, completion.reasoning, finish_reason=completion.finish_reason)
+        yield replace(make_whole_chunk(self.completion), text=rest)
 
     def _take_events(self, events: list[tuple[str, bytes]]) -> Iterator[ChatCompletionChunk]:
         for name, data in events:
@@ -255,6 +242,22 @@ class Call:
         if seconds is None:
             raise error.with_traceback(None)
         return seconds
+
+
+def _collect_facts(endpoint: Endpoint, prepared: Prepared) -> CallFacts:
+    return CallFacts(
+        id=uuid.uuid4().hex,
+        provider=endpoint.provider,
+        model=endpoint.model,
+        protocol=endpoint.protocol,
+        stream=prepared.stream,
+        cell=running_cell(),
+    )
+
+
+def make_whole_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
+    """Make one piece of an answer that did not come in pieces."""
+    return ChatCompletionChunk(completion.text, completion.reasoning, finish_reason=completion.finish_reason)
 
 
 def read_stray(stray: bytes, broken: StreamError, decode: Callable[[bytes], ChatCompletion]) -> ChatCompletion:

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
-from nbkit.adapters.call import Call
+from nbkit.adapters.call import Call, make_whole_chunk
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
 from nbkit.errors import StreamError
 from nbkit.http.bounded import araw_chunks, aread_limited, raw_chunks, read_limited
@@ -27,7 +27,7 @@ from nbkit.http.media import afetch_media, fetch_media
 def _pump(call: Call) -> Generator[ChatCompletionChunk]:
     with call:
         if call.completion:
-            yield call.whole_chunk(call.completion)
+            yield make_whole_chunk(call.completion)
             return
         if call.wanted:
             call.supply([fetch_media(url) for url in call.wanted])
@@ -47,7 +47,7 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
 async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
     with call:
         if call.completion:
-            yield call.whole_chunk(call.completion)
+            yield make_whole_chunk(call.completion)
             return
         if call.wanted:
             call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
