@@ -95,14 +95,6 @@ class Call:
         """Whether the call is over: answered, failed or left."""
         return self.entered and self._facts is None
 
-    @property
-    def content(self) -> bytes:
-        """The request's body."""
-        body = self.prepared.request.body
-        if self.endpoint.base_url in without_stream_options():
-            body = {key: value for key, value in body.items() if key != "stream_options"}
-        return to_json(body)
-
     def request(self) -> dict[str, Any]:
         """Build the arguments of a client's `stream()` for this attempt."""
         now, chosen = settings(), self.prepared.options.timeout
@@ -111,7 +103,7 @@ class Call:
         return {
             "method": "POST",
             "url": join_path(self.endpoint.base_url, self.prepared.request.path),
-            "content": self.content,
+            "content": _write_body(self.prepared, self.endpoint),
             "headers": {"content-type": "application/json", **self.prepared.request.headers},
             "timeout": self._exchange.timeout(connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet),
         }
@@ -253,6 +245,13 @@ def _collect_facts(endpoint: Endpoint, prepared: Prepared) -> CallFacts:
         stream=prepared.stream,
         cell=running_cell(),
     )
+
+
+def _write_body(prepared: Prepared, endpoint: Endpoint) -> bytes:
+    body = prepared.request.body
+    if endpoint.base_url in without_stream_options():
+        body = {key: value for key, value in body.items() if key != "stream_options"}
+    return to_json(body)
 
 
 def make_whole_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
