@@ -37,6 +37,8 @@ _MESSAGE_KEYS = (
     "error_message",
     "error_msg",
     "errorMessage",
+    "fault",  # Apigee, as `faultstring`
+    "faultstring",
     "message",
     "Message",
     "detail",
@@ -47,9 +49,9 @@ _MESSAGE_KEYS = (
 )
 # Where `error` is only a name: {"error": "Bad Request", "message": "..."}
 _KEYS_BESIDE_A_NAME = ("error_description", "error_message", "message", "detail", "error")
-_CODE_KEYS = ("code", "error_code", "type", "error_type", "__type", "status", "status_code")
+_CODE_KEYS = ("code", "error_code", "errorCode", "type", "error_type", "__type", "status", "status_code")
 # Keys that only errors have; an answer may have one too, but empty.
-_ERRORS = ("error", "errors", "error_message", "error_msg", "errorMessage", "error_type")
+_ERRORS = ("error", "errors", "error_message", "error_msg", "errorMessage", "error_type", "fault")
 _TEXTS = ("message", "Message", "msg", "detail", "title")
 SIGNS = frozenset((*_ERRORS, *_TEXTS, "success", "base_resp"))
 """Keys of which an error has at least one."""
@@ -95,21 +97,19 @@ def read_failure(answer: Any, status: int | None = None) -> AdapterError:
 
 def is_failure(body: dict[str, Any]) -> bool:
     """Tell whether a JSON object in an answer of 200 is an error, in any of the shapes."""
-    if body.get("error"):
+    if any(body.get(key) for key in _ERRORS):
         return True
     message = body.get("message")
     if message and isinstance(message, dict):
         return False
     if any(body.get(key) and isinstance(body[key], dict | list) for key in _CONTENT):
         return False
-    if any(body.get(key) for key in _ERRORS) or body.get("success") is False:
-        return True
-    if mapping(body.get("base_resp")).get("status_code") not in _FINE:
+    if body.get("success") is False or mapping(body.get("base_resp")).get("status_code") not in _FINE:
         return True
     code = next((body[key] for key in _CODE_KEYS if key in body), None)
-    detailed = isinstance(body.get("detail"), list) and body["detail"]
-    texts = detailed or any(isinstance(body.get(key), str) and body[key] for key in _TEXTS)
-    return bool(texts) and (code is None or not (isinstance(code, int | str) and code in _FINE))
+    texts = any(body.get(key) and isinstance(body[key], str) for key in _TEXTS)
+    detailed = bool(body.get("detail")) and isinstance(body["detail"], list | dict)
+    return (texts or detailed) and (code is None or not (isinstance(code, int | str) and code in _FINE))
 
 
 def not_an_answer(body: Any, what: str, lacks: str) -> ProviderError:

@@ -104,8 +104,9 @@ class Decoder(BaseDecoder):
         """Take a whole answer."""
         if "output" not in body:
             raise not_an_answer(body, self.ANSWER, "output")
-        if isinstance(body["output"], str):
-            body = body | {"output": [{"type": "message", "content": body["output"]}]}
+        text = string(body["output"]) or (string(body.get("output_text")) if body["output"] == [] else "")
+        if text:  # relatives
+            body = body | {"output": [{"type": "message", "content": text}]}
         if not isinstance(body["output"], list):
             raise ProviderError("the answer has no output")
         self.take({"type": "response.completed", "response": body})

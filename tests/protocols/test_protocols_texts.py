@@ -18,6 +18,8 @@ TEXTS = [  # (text, reasoning)
      {"message": {"content": "hello"}, "finish_reason": "COMPLETE"}, ("hello", "")),
     ("A10: Responses' output is text", "openai-responses", "whole",
      {"status": "completed", "output": "hello"}, ("hello", "")),
+    ("A10: Responses' output_text alone", "openai-responses", "whole",
+     {"status": "completed", "output": [], "output_text": "hello"}, ("hello", "")),
     ("A10: Responses' content is text", "openai-responses", "whole",
      {"status": "completed", "output": [{"type": "message", "content": "hello"}]}, ("hello", "")),
     ("W2: the content is an object", "openai-chat", "whole", message({"name": "Ann", "age": 5}),
