@@ -271,7 +271,8 @@ def _get(
         problem = f"{url}: timed out after {seconds:g} s"
     except httpx2.TimeoutException:
         problem = f"{url}: timed out after {seconds:g} s"
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as failed:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ImportError, ValueError) as failed:
+        # the last two: a proxy of the environment that needs another package, or is not one
         problem = f"{url}: {failed or type(failed).__name__}"
     raise CatalogError(problem)
 

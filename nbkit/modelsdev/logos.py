@@ -89,7 +89,11 @@ def fetch(providers: Sequence[str], config: Settings) -> None:
                 unreachable.append(problem)
 
     unreachable: list[Exception] = []
-    with httpx2.Client(timeout=seconds, headers={"accept-encoding": "gzip"}) as client:
+    try:
+        client = httpx2.Client(timeout=seconds, headers={"accept-encoding": "gzip"})
+    except (ImportError, ValueError, OSError):
+        return  # a proxy or certificates of the environment that cannot be used: a call will say so
+    with client:
         try:
             make_private_directory(_directory(config))
             standard = _download(client, _url(config, STANDARD), seconds)

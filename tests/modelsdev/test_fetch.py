@@ -259,6 +259,21 @@ def test_a_server_that_trickles_is_given_up(models_dev):
     given_up.set()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "socksio"),
+        ("ALL_PROXY", "ftp://h", "scheme"),
+        ("SSL_CERT_FILE", "/no", "No "),
+    ],
+    ids=lambda value: f"A23: {value}",
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_a_failed_fetch(models_dev, monkeypatch, name, value, problem):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(CatalogError, match=problem):
+        download(models_dev.url)
+
+
 def test_progress_is_not_called_for_a_quick_download(models_dev):
     models_dev.reply = models_dev.answer(200, b"{}")
     download(models_dev.url, patience=30, progress=lambda *sizes: pytest.fail("it did not take long"))
