@@ -16,10 +16,11 @@ from nbkit.conversation.content import Reasoning
 from nbkit.errors import ProviderError
 from nbkit.protocols.anthropic_turns import FORMAT
 from nbkit.protocols.calls import NAMELESS, Call
+from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer
 from nbkit.protocols.finish import read_finish
 from nbkit.protocols.reading import first_count, join_arguments, mapping, merge_counts, objects, string, sum_counts
-from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect
+from nbkit.protocols.wire import Chunks, Dialect
 
 # Kind of a delta -> the kinds of blocks that it may continue; the first is begun where there is none.
 _KINDS = {

@@ -15,10 +15,11 @@ from nbkit.conversation.content import Reasoning
 from nbkit.errors import ProviderError
 from nbkit.protocols.bedrock_turns import FORMAT
 from nbkit.protocols.calls import NAMELESS
+from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import is_failure, not_an_answer, read_failure
 from nbkit.protocols.finish import read_finish
 from nbkit.protocols.reading import count, expect_object, first_count, mapping, objects, string, sum_counts
-from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect
+from nbkit.protocols.wire import Chunks, Dialect
 
 _STATUS = {"validationException": 400, "throttlingException": 429}
 """HTTP statuses that these exceptions amidst a stream stand for; others are failures of the provider."""

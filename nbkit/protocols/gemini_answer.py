@@ -16,11 +16,12 @@ from nbkit.conversation.completion import ChatCompletionChunk, ToolCallDelta, Us
 from nbkit.conversation.content import Reasoning
 from nbkit.errors import ContentFilterError, ProviderError
 from nbkit.protocols.calls import NAMELESS, Call
+from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer
 from nbkit.protocols.finish import read_finish
 from nbkit.protocols.gemini_turns import FORMAT
 from nbkit.protocols.reading import first_count, mapping, merge_counts, objects, string, sum_counts
-from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect
+from nbkit.protocols.wire import Chunks, Dialect
 
 _FAILED = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE")
 # A step of a JSON path: .name, [0], ['name'], ["name"]

@@ -28,6 +28,7 @@ from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
 from nbkit.errors import AdapterError, ProviderError
 from nbkit.protocols.calls import NAMELESS, read_function
+from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer, read_failure
 from nbkit.protocols.finish import read_finish
 from nbkit.protocols.reading import (
@@ -42,7 +43,7 @@ from nbkit.protocols.reading import (
     read_content,
     string,
 )
-from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect, WireRequest
+from nbkit.protocols.wire import Chunks, Dialect, WireRequest
 from nbkit.protocols.writing import Draft, merge, parse_arguments
 
 FRAMING = "ndjson"

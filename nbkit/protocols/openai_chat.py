@@ -21,11 +21,12 @@ from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolsCallTurn
 from nbkit.errors import AdapterError, ProviderError
+from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer, read_failure
 from nbkit.protocols.openai_choice import Choice
 from nbkit.protocols.openai_usage import read_usage
 from nbkit.protocols.reading import count, first_count, mapping, merge_counts, objects, string
-from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect, WireRequest
+from nbkit.protocols.wire import Chunks, Dialect, WireRequest
 from nbkit.protocols.writing import Draft, choose_filename, merge
 
 FRAMING = "sse"

@@ -16,11 +16,12 @@ from nbkit.conversation.content import Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import ProviderError
 from nbkit.protocols.calls import Call
+from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer, read_failure
 from nbkit.protocols.finish import read_finish
 from nbkit.protocols.openai_responses_items import BREAK, FORMAT
 from nbkit.protocols.reading import count, first_count, join_arguments, mapping, merge_counts, objects, string
-from nbkit.protocols.wire import BaseDecoder, Chunks, Dialect
+from nbkit.protocols.wire import Chunks, Dialect
 
 # Kinds of items -> the kind that they are read as. A custom tool's call is one whose arguments are plain text.
 _ITEMS = {
@@ -239,7 +240,8 @@ class Decoder(BaseDecoder):
         if status not in ("completed", "incomplete"):
             raise ProviderError(f"the answer is incomplete: {status}")
         chunks: Chunks = []
-        for item, given in self._match_items(objects(response.get("output"))):
+        for known, kind, given in _match_items(self._items, objects(response.get("output"))):
+            item = known or self._begin_item(kind)
             chunks += self._take_names(item, given) + self._fill(item, given)
         reason = "stop"
         if status == "incomplete":
@@ -247,25 +249,6 @@ class Decoder(BaseDecoder):
         self.finish_reason = read_finish(reason, bool(self.calls))
         self.marked = True
         return [*chunks, ChatCompletionChunk(finish_reason=self.finish_reason)]
-
-    def _match_items(self, output: list[dict[str, Any]]) -> list[tuple[_Item, dict[str, Any]]]:
-        """Pair the items of the whole response with those that have arrived: by id, by what they hold, by order."""
-        free, pairs = self._items.copy(), []
-        for given in output:
-            kind = _ITEMS.get(string(given.get("type")))
-            if not kind:
-                continue
-            name, call_id, text = _describe(given)
-            known = [item for item in free if item.type == kind]
-            fitting = [item for item in known if item.fits(name, call_id, text)]
-            same_id = [item for item in known if item.id and item.id == given.get("id")]
-            rest = [] if kind == "function_call" else known
-            best = same_id + [item for item in fitting if item.text] + fitting + rest
-            item = best[0] if best else self._begin_item(kind)
-            if best:
-                free.remove(item)
-            pairs.append((item, given))
-        return pairs
 
     def read_calls(self) -> tuple[ToolCall, ...]:
         """Build the tool calls; one without a call id goes by the id of its item."""
@@ -306,6 +289,27 @@ def _is_same(item: _Item, given: dict[str, Any], item_id: str, event: str) -> bo
     if item.closed or (item_id and item.id and event.endswith("added")):
         return False
     return item.call is None or item.fits(*_describe(given))
+
+
+def _match_items(items: list[_Item], output: list[dict[str, Any]]) -> list[tuple[_Item | None, str, dict[str, Any]]]:
+    """Pair the items of a whole response with those that have arrived, by id, by what they hold, or by order.
+
+    Each is (the item, None where it is new; its kind; the whole item).
+    """
+    free, pairs = items.copy(), []
+    for given in output:
+        kind = _ITEMS.get(string(given.get("type")))
+        if not kind:
+            continue
+        known = [item for item in free if item.type == kind]
+        fitting = [item for item in known if item.fits(*_describe(given))]
+        same_id = [item for item in known if item.id and item.id == given.get("id")]
+        rest = [] if kind == "function_call" else known
+        item = next(iter(same_id + [item for item in fitting if item.text] + fitting + rest), None)
+        if item:
+            free.remove(item)
+        pairs.append((item, kind, given))
+    return pairs
 
 
 def _read_arguments(given: dict[str, Any]) -> str:
