@@ -35,7 +35,6 @@ from nbkit.protocols import protocol
 from nbkit.protocols.failures import read_failure
 from nbkit.protocols.reading import parse
 from nbkit.providers.endpoints import Endpoint
-from nbkit.providers.resolve import suggest_listed
 from nbkit.settings import settings
 
 
@@ -155,7 +154,7 @@ class Call:
 
     def feed(self, data: bytes) -> Iterator[ChatCompletionChunk]:
         """Take bytes of a stream, yield the pieces of the answer that they complete."""
-        return self._take_events(self._events.feed(data))
+        return self._take_events(self._split(data))
 
     def is_over(self) -> bool:
         """Tell whether the provider has said that the answer is complete: what happens afterwards is not a failure."""
@@ -163,7 +162,7 @@ class Call:
 
     def end(self) -> Iterator[ChatCompletionChunk]:
         """The stream has ended: complete the answer. Raises StreamError where its finish signal did not come."""
-        yield from self._take_events(self._events.finish())
+        yield from self._take_events(self._split(None))
         if not self._seen:  # the server ignored the wish for a stream and sent a whole answer
             self.completion = self._price(self._decode(self._events.stray))
             self.delivered = True
@@ -179,6 +178,15 @@ class Call:
         self.completion = self._price(answer)
         rest = answer.text.removeprefix(self._decoder.partial().text)
         yield replace(make_whole_chunk(self.completion), text=rest)
+
+    def _split(self, data: bytes | None) -> list[tuple[str, bytes]]:
+        """Cut bytes of the body, or with None its end, into events; behind a complete answer there may be anything."""
+        try:
+            return self._events.finish() if data is None else self._events.feed(data)
+        except AdapterError:
+            if self.is_over():
+                return []
+            raise
 
     def _take_events(self, events: list[tuple[str, bytes]]) -> Iterator[ChatCompletionChunk]:
         for name, data in events:
@@ -215,8 +223,6 @@ class Call:
         error = explain_failure(
             failure, self.endpoint, self.auth, response=self.response, attempts=self.attempts, partial=partial
         )
-        if error.status == 404:  # the name may be a misspelling
-            error.message += suggest_listed(self.endpoint.id)
         seconds = None
         if not self.delivered:  # nothing is repeated after the first text
             seconds = self._retries.plan(

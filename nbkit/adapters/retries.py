@@ -18,6 +18,7 @@ from nbkit.http.failures import find_stage, scrub, transport_error
 from nbkit.http.recent import Recent
 from nbkit.protocols.reading import mapping, parse
 from nbkit.providers.endpoints import Endpoint
+from nbkit.providers.resolve import suggest_listed
 from nbkit.settings import Scoped, settings
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
@@ -62,6 +63,8 @@ def explain_failure(
         error.retry_after = error.retry_after if seconds is None else seconds
         if error.status in (404, 405) and _NO_PATH.search(error.message) and "model" not in error.message.lower():
             error.message = f"{error.message}: {_describe_path(response.request.url)}"
+        elif error.status == 404:  # the model's name may be a misspelling
+            error.message += suggest_listed(endpoint.id)
     _clean(error, auth.secrets if auth else ())
     return error
 

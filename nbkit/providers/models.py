@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +16,26 @@ from nbkit.providers.capabilities import ModelCapabilities, capabilities_of
 from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.known import load_known_snapshot
 from nbkit.providers.prices import find_cost, stand_in
-from nbkit.providers.properties import ModelProperties, read_properties
 from nbkit.providers.registered import find_registered, list_registered_models
 from nbkit.providers.resolve import resolve_model, vendor_of
 from nbkit.providers.routes import find_route
 from nbkit.providers.tables import Row, collect_rows, model_overrides, protocol_defaults, provider_defaults, user_rows
 from nbkit.providers.trust import find_safe_routes
-from nbkit.providers.vendors import find_vendors, path_of, vendor
+from nbkit.providers.vendors import find_vendors, is_chinese, path_of, vendor
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProperties:
+    """Properties of a model; None: not known."""
+
+    open_source: bool | None = None
+    """The weights are public."""
+    chinese: bool | None = None
+    """The vendor is Chinese, whichever provider serves the model."""
+    gdpr_compliant: bool | None = None
+    """The provider offers a data processing agreement under the GDPR to every customer."""
+    is_nsfw: bool = False
+    """The model is made to write what other models refuse to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ def describe_model(endpoint: Endpoint, record: Record | None) -> Model:
     if record is None:
         unlisted = Provider(endpoint.provider, endpoint.provider, "", None, (), None)
         made_by = vendor(None, endpoint.model, unlisted)
-        properties = read_properties(None, made_by, rows)
+        properties = _read_properties(None, made_by, rows)
         days = (None, None, None)
         return Model(
             endpoint.model,
@@ -170,7 +183,7 @@ def _find_supported(snapshot: Snapshot, wanted: ModelFilter) -> Iterator[Model]:
         if (price := (prices, priced)) not in shared:
             shared[price] = find_cost(snapshot.record(model_id), rows)
         if (kind := (public, made_by, own)) not in shared:
-            shared[kind] = read_properties(public, made_by, rows)
+            shared[kind] = _read_properties(public, made_by, rows)
         provider = model_id.partition("/")[0]
         yield Model(model, made_by, provider, shared[price], context, longest, shared[ability], shared[kind], *days)
 
@@ -215,8 +228,16 @@ def _describe(record: Record, rows: list[Row]) -> Model:
         context_length=record.context,
         completion_length=record.max_output,
         capabilities=capabilities_of(record, rows),
-        properties=read_properties(record.open_weights, made_by, rows),
+        properties=_read_properties(record.open_weights, made_by, rows),
         knowledge_cutoff=record.knowledge,
         release_date=record.release_date,
         last_updated=record.last_updated,
     )
+
+
+def _read_properties(open_weights: bool | None, made_by: str, rows: Iterable[Mapping[str, Any]]) -> ModelProperties:
+    """Read the properties of a model: those of its record and vendor, corrected by the rows; the last row wins."""
+    properties: dict[str, bool | None] = {"open_source": open_weights, "chinese": is_chinese(made_by)}
+    for row in rows:
+        properties |= row.get("properties", {})
+    return ModelProperties(**properties)  # type: ignore[arg-type]

@@ -71,13 +71,17 @@ def find_vendors(snapshot: Snapshot) -> Factor:
 def _find_vendors(snapshot: Snapshot, patterns: tuple[tuple[str, str], ...]) -> Factor:
     canonical, providers = snapshot.factor("canonical"), snapshot.factor("provider")
     named = [name and name.partition("/")[0] for name in canonical.values]
-    vendors = (
-        (patterns and match_vendor(model, dict(patterns))) or named[code] or infer_vendor(model, providers.values[host])
-        for code, model, host in zip(canonical.codes, snapshot.values("model"), providers.codes, strict=True)
-    )
-    positions: dict[str, int] = {}
-    codes = [positions.setdefault(vendor, len(positions)) for vendor in vendors]
-    return Factor(list(positions), codes)
+    rows = zip(canonical.codes, snapshot.values("model"), providers.codes, strict=True)
+    if patterns:
+        own = dict(patterns)
+        vendors = [
+            match_vendor(model, own) or named[code] or infer_vendor(model, providers.values[host])
+            for code, model, host in rows
+        ]
+    else:
+        vendors = [named[code] or infer_vendor(model, providers.values[host]) for code, model, host in rows]
+    positions = {vendor: position for position, vendor in enumerate(dict.fromkeys(vendors))}
+    return Factor(list(positions), [positions[vendor] for vendor in vendors])
 
 
 def is_chinese(made_by: str) -> bool | None:

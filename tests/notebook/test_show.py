@@ -256,3 +256,66 @@ def test_logos_are_put_in_where_the_table_stands(site, tmp_path):
     before, after = (Reader(bundle["text/html"]) for bundle in (first, later))
     assert before.rows == after.rows
     assert before.all("img") != after.all("img")
+
+
+# One row
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return nbkit.catalog
+
+
+def test_one_row_is_a_card(read, whole):
+    """C5, C6: what one model costs, can do and is called by."""
+    html, text = read(whole.loc["google/gemini-2.5-pro"])
+    assert html.rows[0] == ["id", "google/gemini-2.5-pro"]
+    facts = dict(html.rows)
+    assert facts["price"] == "input $1.25, output $10, cache read $0.125 per million tokens"
+    assert facts["above 200,000"] == "input $2.5, output $15, cache read $0.25"
+    assert facts["tokens"] == "context 1,048,576, answer 65,536"
+    assert facts["reads"].split(", ") == ["text", "image", "audio", "video", "pdf"]
+    assert facts["unknown"] == "GDPR"
+    assert facts["call"].startswith('nbkit.get_adapter("google/gemini-2.5-pro"), gemini-generate; key ')
+    for name, fact in facts.items():
+        assert f"{name}  " in text
+        assert fact in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows.loc["gitlab/duo-chat-opus-5"],
+        lambda rows: rows.loc["openai/gpt-image-1"],  # of unknown price
+        lambda rows: rows.iloc[0],
+        lambda rows: rows.reset_index().iloc[0],
+        lambda rows: rows.loc["openai/gpt-5", ["name", "input_cost"]],
+        lambda rows: rows.astype(object).loc["openai/gpt-5"],
+        lambda rows: nbkit.estimate(rows, input_tokens=5, output_tokens=5).iloc[0],
+        lambda rows: nbkit.search("gpt", rows).iloc[0],
+        lambda rows: nbkit.offers("openai/gpt-oss-120b").iloc[0],
+        lambda rows: next(rows.head(1).iterrows())[1],
+        lambda rows: rows["vendor"].head(3),  # a column
+        lambda rows: rows["vendor"].value_counts().head(3),
+    ],
+)
+def test_whatever_series_a_frame_gives_is_shown(read, whole, change):
+    html, text = read(change(whole))
+    assert html.rows
+    assert text.strip()
+
+
+def test_a_card_of_hostile_text(read, whole):
+    row = whole.loc["openai/gpt-5"].copy()
+    row["name"], row["description"] = "<script>alert(1)</script>", "a\u202eb\x1b[2J"
+    html, text = read(row)
+    assert not html.all("script")
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "nbkit.show" not in text
+
+
+def test_columns_of_one_row_are_a_table(read, whole):
+    html, _ = read(whole.loc["openai/gpt-5"], ["name", "context"])
+    assert html.rows[0] == ["model", "context"]
+    assert html.rows[1][1] == "400,000"

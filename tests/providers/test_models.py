@@ -6,8 +6,7 @@ import pytest
 import nbkit
 from nbkit import ModelFilter
 from nbkit.errors import ModelNotFoundError
-from nbkit.providers.models import get_model
-from nbkit.providers.properties import ModelProperties
+from nbkit.providers.models import ModelProperties, get_model
 from nbkit.providers.tables import table
 
 supported = nbkit.AdapterFactory.get_supported_models
