@@ -81,6 +81,23 @@ MARKED = {
         ),
         named({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "LATE"}}}}),
     ),
+    "gemini-generate": (
+        unnamed(
+            {"candidates": [{"content": {"parts": [{"text": "Hello"}], "role": "model"}, "finishReason": "STOP"}],
+             "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2}, "modelVersion": "m1"},
+        ),
+        unnamed({"candidates": [{"content": {"parts": [{"text": "LATE"}], "role": "model"}}]}),
+    ),
+    "bedrock-converse": (
+        [
+            ("messageStart", {"role": "assistant"}),
+            ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "Hello"}}),
+            ("contentBlockStop", {"contentBlockIndex": 0}),
+            ("messageStop", {"stopReason": "end_turn"}),
+            ("metadata", {"usage": {"inputTokens": 5, "outputTokens": 2, "totalTokens": 7}}),
+        ],
+        [("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "LATE"}})],
+    ),
     "ollama-chat": (
         unnamed(
             {"model": "m1", "message": {"role": "assistant", "content": "Hello"}, "done": False},
