@@ -49,7 +49,7 @@ def make_card(row: pd.Series, image: str) -> dict[str, str]:
 
 def _list_facts(row: pd.Series, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """List the facts of a row, each with its name, in the order in which a chooser asks for them."""
-    yield "id", str(row.name)
+    yield "id", _find_id(row, values)
     if "description" in values:
         yield "description", values["description"]
     hosts = [f"served by {values.get('provider_name', values.get('provider'))}"] if "provider" in values else []
@@ -70,6 +70,11 @@ def _list_facts(row: pd.Series, values: dict[str, Any]) -> Iterator[tuple[str, s
     if "callable" in values or "protocol" in values:
         yield "call", _describe_call(row, values)
     yield from _list_others(values)
+
+
+def _find_id(row: pd.Series, values: dict[str, Any]) -> str:
+    """Find the model's id: the row's name, unless the frame has another index."""
+    return f"{values['provider']}/{values['model']}" if {"provider", "model"} <= values.keys() else str(row.name)
 
 
 def _say_unknown(row: pd.Series, *names: str) -> str:
@@ -110,7 +115,7 @@ def _describe_call(row: pd.Series, values: dict[str, Any]) -> str:
         return f"not by nbkit: {values['why_not']}"
     key = "set" if values.get("has_key") in (True, "True") else "not set"
     names = f"; key {key}: {values['env'].replace(' ', ' or ')}" if values.get("env") else ""
-    return f'nbkit.get_adapter("{row.name}"), {values.get("protocol", "protocol unknown")}{names}'
+    return f'nbkit.get_adapter("{_find_id(row, values)}"), {values.get("protocol", "protocol unknown")}{names}'
 
 
 def _list_others(values: dict[str, Any]) -> Iterator[tuple[str, str]]:

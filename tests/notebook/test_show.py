@@ -270,6 +270,7 @@ def test_one_row_is_a_card(read, whole):
     """C5, C6: what one model costs, can do and is called by."""
     html, text = read(whole.loc["google/gemini-2.5-pro"])
     assert html.rows[0] == ["id", "google/gemini-2.5-pro"]
+    assert read(whole.reset_index().set_index("path").loc["google/google/gemini-2.5-pro"])[0].rows[0] == html.rows[0]
     facts = dict(html.rows)
     assert facts["price"] == "input $1.25, output $10, cache read $0.125 per million tokens"
     assert facts["above 200,000"] == "input $2.5, output $15, cache read $0.25"
