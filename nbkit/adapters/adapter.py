@@ -81,8 +81,8 @@ class BaseAdapter:
         with self._call(conversation, options, stream=False) as call:
             if call.completion:
                 return call.completion
-            if call.wanted:
-                call.supply([fetch_media(url) for url in call.wanted])
+            if call.prepared.wanted:
+                call.supply([fetch_media(url) for url in call.prepared.wanted])
             client = sync_client(self.endpoint.base_url, call.auth)
             while True:
                 with call.attempt() as attempt, client.stream(**call.request()) as response:
@@ -95,8 +95,8 @@ class BaseAdapter:
         with self._call(conversation, options, stream=False) as call:
             if call.completion:
                 return call.completion
-            if call.wanted:
-                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
+            if call.prepared.wanted:
+                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
             client = async_client(self.endpoint.base_url, call.auth)
             while True:
                 with call.attempt() as attempt:

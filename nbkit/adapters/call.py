@@ -107,14 +107,9 @@ class Call:
             "timeout": self._exchange.timeout(connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet),
         }
 
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        """Addresses of images that must be fetched before the call can be sent."""
-        return self.prepared.wanted
-
     def supply(self, media: list[str]) -> None:
         """Take the `data:` URLs of the wanted addresses. Raises UnsupportedFeatureError with `strict`."""
-        by_address = dict(zip(self.wanted, media, strict=True))
+        by_address = dict(zip(self.prepared.wanted, media, strict=True))
         self.prepared = supply_media(self.prepared, self.endpoint, by_address)
 
     def attempt(self) -> Attempt:
@@ -142,7 +137,6 @@ class Call:
 
     def refusal(self, response: httpx2.Response, body: bytes) -> AdapterError:
         """Make the error that an answer other than 2xx stands for."""
-        self.response = response
         if response.is_redirect:
             return redirect_error(response)
         return self._protocol.error(response.status_code, read_event_body(body), self.endpoint.dialect)
@@ -174,9 +168,8 @@ class Call:
             broken = failure
         else:
             return
-        answer = read_stray(self._events.stray.strip(), broken, self._decode)
-        self.completion = self._price(answer)
-        rest = answer.text.removeprefix(self._decoder.partial().text)
+        self.completion = self._price(read_stray(self._events.stray.strip(), broken, self._decode))
+        rest = self.completion.text.removeprefix(self._decoder.partial().text)
         yield replace(make_whole_chunk(self.completion), text=rest)
 
     def _split(self, data: bytes | None) -> list[tuple[str, bytes]]:

@@ -29,8 +29,8 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
         if call.completion:
             yield make_whole_chunk(call.completion)
             return
-        if call.wanted:
-            call.supply([fetch_media(url) for url in call.wanted])
+        if call.prepared.wanted:
+            call.supply([fetch_media(url) for url in call.prepared.wanted])
         client = sync_client(call.endpoint.base_url, call.auth)
         while True:
             with call.attempt() as attempt, client.stream(**call.request()) as response:
@@ -49,8 +49,8 @@ async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
         if call.completion:
             yield make_whole_chunk(call.completion)
             return
-        if call.wanted:
-            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.wanted)))
+        if call.prepared.wanted:
+            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
         client = async_client(call.endpoint.base_url, call.auth)
         while True:
             with call.attempt() as attempt:
