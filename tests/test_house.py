@@ -99,7 +99,8 @@ def test_type_checkers_know_the_public_names(tmp_path):
     program.write_text(f"import nbkit\n{reveal}\nnbkit.Bill\n", "utf-8")
     done = subprocess.run([BIN / "mypy", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "Found 1 error" in done.stdout, done.stdout + done.stderr
-    *types, error = [line for line in done.stdout.splitlines() if line.startswith(str(program))]
+    # without the folder: mypy's cache repeats the lines of an equal program, which stood in another one
+    *types, error = [line for line in done.stdout.splitlines() if "program.py:" in line]
     assert 'no attribute "Bill"' in error
     assert len(types) == len(PUBLIC.split())
     assert not [line for line in types if line.endswith('"Any"')]
