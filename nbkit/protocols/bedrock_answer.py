@@ -51,7 +51,8 @@ class Decoder(BaseDecoder):
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self._own_tools: set[int | None] = set()  # blocks of tools that the provider runs itself
-        self._thoughts: dict[int | None, _Thought] = {}
+        self._thoughts: list[_Thought] = []
+        self._open: dict[int | None, _Thought] = {}  # number of a block -> the thought that it stands for now
         self._others: dict[int | None, dict[str, Any]] = {}
         self._citations: list[dict[str, Any]] = []
 
@@ -151,10 +152,15 @@ class Decoder(BaseDecoder):
         return [ChatCompletionChunk(tool_calls=(delta,))]
 
     def _take_thought(self, index: int | None, reasoning: dict[str, Any]) -> Chunks:
-        thought = self._thoughts.setdefault(index, _Thought())
+        text, redacted = string(reasoning.get("text")), _decode_redacted(string(reasoning.get("redactedContent")))
+        thought = self._open.get(index)
+        # Blocks may all have one number: text and redacted reasoning are different ones, and a signature ends a text.
+        if thought is None or (redacted and thought.parts) or (text and (thought.data or thought.signature)):
+            thought = self._open[index] = _Thought()
+            self._thoughts.append(thought)
         thought.signature += string(reasoning.get("signature"))
-        thought.data += _decode_redacted(string(reasoning.get("redactedContent")))
-        if not (text := string(reasoning.get("text"))):
+        thought.data += redacted
+        if not text:
             return []
         thought.parts.append(text)
         return [ChatCompletionChunk("", text)]
@@ -166,7 +172,7 @@ class Decoder(BaseDecoder):
 
     def read_reasoning(self) -> tuple[Reasoning, ...]:
         """Build the blocks of reasoning."""
-        return tuple(thought.build() for thought in self._thoughts.values())
+        return tuple(thought.build() for thought in self._thoughts)
 
     def read_usage(self) -> Usage | None:
         """Read the token counts."""

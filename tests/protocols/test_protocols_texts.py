@@ -60,6 +60,10 @@ TEXTS = [  # (text, reasoning)
      anthropic(delta(0, "thinking", thinking="Hm."), delta(0, "text", text="hello")), ("hello", "Hm.")),
     ("A40: text in a block of reasoning", "anthropic-messages", "stream",
      anthropic(block(0, "thinking", thinking=""), delta(0, "text", text="hello")), ("hello", "")),
+    ("J: Bedrock's blocks of reasoning have one number", "bedrock-converse", "stream",
+     [*(("contentBlockDelta", {"delta": {"reasoningContent": piece}}) for piece in (
+         {"text": "Let "}, {"text": "me."}, {"signature": "c2ln"}, {"redactedContent": "eA=="}, {"text": " Hm."})),
+      ("messageStop", {"stopReason": "end_turn"})], ("", "Let me. Hm.")),
     ("W1: parts numbered from 1", "openai-responses", "stream",
      responses({"type": "response.output_text.delta", "output_index": 0, "content_index": 1, "delta": "hello"},
                {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "hello"},
