@@ -16,7 +16,7 @@ from nbkit.errors import ProviderError
 from nbkit.protocols.bedrock_turns import FORMAT
 from nbkit.protocols.calls import NAMELESS
 from nbkit.protocols.decoder import BaseDecoder
-from nbkit.protocols.failures import is_failure, not_an_answer, read_failure
+from nbkit.protocols.failures import SIGNS, is_failure, not_an_answer, read_failure
 from nbkit.protocols.finish import read_finish
 from nbkit.protocols.reading import count, expect_object, first_count, mapping, objects, string, sum_counts
 from nbkit.protocols.wire import Chunks, Dialect
@@ -64,7 +64,7 @@ class Decoder(BaseDecoder):
         body = expect_object(self._parse(data))
         if event == "error" or event.endswith("Exception"):
             raise read_failure({"code": event} | body, _STATUS.get(event))
-        if is_failure(body):
+        if not SIGNS.isdisjoint(body) and is_failure(body):
             raise read_failure(body)
         chunks = self.take_event(event, body)
         for chunk in chunks:

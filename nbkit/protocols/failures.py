@@ -51,7 +51,7 @@ _MESSAGE_KEYS = (
 _KEYS_BESIDE_A_NAME = ("error_description", "error_message", "message", "detail", "error")
 _CODE_KEYS = ("code", "error_code", "errorCode", "type", "error_type", "__type", "status", "status_code")
 # Keys that only errors have; an answer may have one too, but empty.
-_ERRORS = ("error", "errors", "error_message", "error_msg", "errorMessage", "error_type", "fault")
+_ERRORS = frozenset(("error", "errors", "error_message", "error_msg", "errorMessage", "error_type", "fault"))
 _TEXTS = ("message", "Message", "msg", "detail", "title")
 SIGNS = frozenset((*_ERRORS, *_TEXTS, "success", "base_resp"))
 """Keys of which an error has at least one."""
@@ -97,9 +97,9 @@ def read_failure(answer: Any, status: int | None = None) -> AdapterError:
 
 def is_failure(body: dict[str, Any]) -> bool:
     """Tell whether a JSON object in an answer of 200 is an error, in any of the shapes."""
-    if any(body.get(key) for key in _ERRORS):
-        return True
     message = body.get("message")
+    if not _ERRORS.isdisjoint(body) and any(body.get(key) for key in _ERRORS):
+        return True
     if message and isinstance(message, dict):
         return False
     if any(body.get(key) and isinstance(body[key], dict | list) for key in _CONTENT):
