@@ -144,9 +144,16 @@ class Lab:
         self.page.goto(self._url.format(name))
         self.until(f"() => ({STATUS})() === 'idle'")
 
-    def until(self, condition):
-        """Wait for a JavaScript function to return something true."""
-        self.page.wait_for_function(condition)
+    def until(self, condition, value=None):
+        """Wait for a JavaScript function, which is given `value`, to return something true."""
+        self.page.wait_for_function(condition, arg=value)
+
+    def until_kept(self, answers):
+        """Wait until the static twin, which is renewed after the live panes, has so many answers with their costs."""
+        costs = "twin => (twin.textContent.match(/ cost \\$/g) || []).length"
+        self.until(
+            f"answers => [...document.querySelectorAll('.nbk-static')].some(t => ({costs})(t) >= answers)", answers
+        )
 
     def run(self, cell=None):
         """Run all cells, or one, without waiting."""

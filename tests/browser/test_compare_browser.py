@@ -8,6 +8,10 @@ IDLE = """() => {
     const ended = panes.filter((pane) => ["done", "stopped", "failed"].includes(pane.dataset.status));
     return panes.length && ended.length === panes.length && !document.querySelector(".nbk-live [aria-busy=true]");
 }"""
+SAME = """shown => {
+    const panes = [...document.querySelectorAll(".nbk-live .nbk-pane")];
+    return panes.length === shown.length && panes.every((pane, index) => pane.innerText === shown[index]);
+}"""
 BUSY = "() => document.querySelector('.nbk-live [aria-busy=true]')"
 HOSTILE = (
     '<img src=x onerror=\\"window.pwned=1\\"><script>window.pwned=2</script> [click](javascript:window.pwned=3) '
@@ -57,11 +61,11 @@ def test_a_comparison_streams_answers_follow_ups_and_comes_back_after_a_reload(l
     assert lab.page.locator(".nbk-totals").inner_text().startswith("this comparison $0.0")
 
     shown = panes.all_inner_texts()
+    lab.until_kept(4)
     lab.save()
     lab.page.reload()
     lab.until(IDLE)
-    lab.until("() => document.querySelectorAll('.nbk-turn').length === 4")
-    assert panes.all_inner_texts() == shown
+    lab.until(SAME, shown)
     assert lab.errors == []
     assert lab.abroad == []
 
@@ -74,6 +78,7 @@ def test_without_its_kernel_the_twin_stands_alone(lab):
     lab.run()
     lab.until(IDLE)
     lab.until("() => document.querySelector('.nbk-pick, [role=listbox]')")
+    lab.until_kept(1)
     lab.save()
     lab.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     lab.page.reload()

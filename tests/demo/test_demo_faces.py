@@ -57,7 +57,7 @@ def essence(completion):
 def of_any_call(completion):
     """Without what belongs to one call: its ids and times, and its raw answer."""
     blocks = tuple(block.model_copy(update={"id": None}) for block in completion.reasoning_blocks)
-    return replace(completion, id="", raw=None, timing=None, reasoning_blocks=blocks)
+    return replace(completion, id="", created=None, raw=None, timing=None, reasoning_blocks=blocks)
 
 
 @cases
