@@ -6,7 +6,7 @@ The flags `supports_*` begin with those of the seed of this design; further ones
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbkit.modelsdev.records import Record
@@ -74,7 +74,7 @@ class ModelCapabilities:
 
     def list_missing(self) -> frozenset[str]:
         """List the capabilities that the model does not have, without `supports_`."""
-        return frozenset(name.removeprefix("supports_") for name, can in asdict(self).items() if not can)
+        return frozenset(name.removeprefix("supports_") for name in self.__slots__ if not getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)

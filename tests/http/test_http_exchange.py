@@ -31,9 +31,9 @@ def test_the_timeouts_of_a_request_know_its_exchange():
 
 
 def test_an_exchange_may_be_hurried_never_prolonged():
-    exchange = Exchange(time.monotonic() + 50)
-    exchange.hurry(100)
-    assert 40 < exchange.left <= 50
+    exchange = Exchange(time.monotonic() + 5000)
+    exchange.hurry(10_000)
+    assert 1000 < exchange.left <= 5000  # an hour's room for a slow machine
     exchange.hurry(0)
     assert exchange.expired
     assert exchange.left == 0.001
