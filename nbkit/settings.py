@@ -36,7 +36,9 @@ class Settings:
     """Seconds to wait for a connection."""
     http_deadline: float = 600.0
     """Seconds for one whole call, its retries and the waits between them included."""
-    max_connections: int = 100
+    http_engine: str = "auto"
+    """The library that moves the bytes of asynchronous calls: `aiohttp`, `httpx2`, or `auto`, which prefers aiohttp."""
+    max_connections: int = 1000
     """Largest number of open connections of one client."""
     max_keepalive_connections: int = 20
     """Largest number of idle connections that one client keeps."""
@@ -75,6 +77,9 @@ class Settings:
             least = _LEAST.get(entry.name, 0)
             if isinstance(value, int | float) and not value >= least:
                 raise ConfigError(f"NBKIT_{entry.name.upper()}: expected {least:g} or more, got {value!r}")
+            if entry.name in _CHOICES and value not in _CHOICES[entry.name]:
+                choices = ", ".join(_CHOICES[entry.name])
+                raise ConfigError(f"NBKIT_{entry.name.upper()}: expected one of {choices}, got {value!r}")
 
 
 _LEAST = {
@@ -85,6 +90,7 @@ _LEAST = {
     "catalog_timeout": 0.001,
     "max_connections": 1,
 }
+_CHOICES = {"http_engine": ("auto", "httpx2", "aiohttp")}
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _READ: dict[str, tuple[Callable[[str], Any], str]] = {  # by the field's type: how to read it, what was expected
     "float": (float, "a number"),

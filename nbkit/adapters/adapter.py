@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing, closing
 from typing import Any
 
 from pydantic import SecretStr
@@ -85,9 +86,8 @@ class BaseAdapter:
                 call.supply([fetch_media(url) for url in call.prepared.wanted])
             client = sync_client(self.endpoint.base_url, call.auth)
             while True:
-                with call.attempt() as attempt, client.stream(**call.request()) as response:
-                    call.response = response
-                    return call.read(response, read_limited(response, call.deadline))
+                with call.attempt() as attempt, closing(call.begin(client.send(call.request()))) as reply:
+                    return call.read(read_limited(reply, call.exchange))
                 time.sleep(attempt.wait())
 
     async def aexecute(self, conversation: Any, **options: Any) -> ChatCompletion:
@@ -100,9 +100,8 @@ class BaseAdapter:
             client = async_client(self.endpoint.base_url, call.auth)
             while True:
                 with call.attempt() as attempt:
-                    async with client.stream(**call.request()) as response:
-                        call.response = response
-                        return call.read(response, await aread_limited(response, call.deadline))
+                    async with aclosing(call.begin(await client.send(call.request()))) as reply:
+                        return call.read(await aread_limited(reply, call.exchange))
                 await asyncio.sleep(attempt.wait())
 
     def stream(self, conversation: Any, **options: Any) -> Stream:

@@ -13,9 +13,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
 
-import httpx2
 from pydantic_core import to_json
 
 from nbkit.adapters.fit_tools import restore_chunk
@@ -27,15 +26,18 @@ from nbkit.billing.entry import CallFacts, running_cell
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
 from nbkit.errors import AdapterError, NbkitError, ProviderError, StreamError
 from nbkit.http.addresses import join_path
+from nbkit.http.bounded import is_success
 from nbkit.http.clients import Authorization
-from nbkit.http.exchange import Exchange
-from nbkit.http.failures import FAILURES, redirect_error
+from nbkit.http.exchange import AsyncReply, Exchange, Failure, Reply, Request
+from nbkit.http.failures import redirect_error
 from nbkit.http.framing import FRAMINGS
 from nbkit.protocols import protocol
 from nbkit.protocols.failures import read_failure
 from nbkit.protocols.reading import parse
 from nbkit.providers.endpoints import Endpoint
 from nbkit.settings import settings
+
+R = TypeVar("R", bound=Reply | AsyncReply)
 
 
 class Call:
@@ -53,6 +55,7 @@ class Call:
         self._protocol = protocol(endpoint.protocol)
         self._retries = Retries(endpoint.base_url, auth, max_retries)
         self._facts: CallFacts | None = None  # from the begin of the call to its end
+        self.reply: Reply | AsyncReply | None = None
         self._start_over()
 
     # Begin and end
@@ -94,18 +97,25 @@ class Call:
         """Whether the call is over: answered, failed or left."""
         return self.entered and self._facts is None
 
-    def request(self) -> dict[str, Any]:
-        """Build the arguments of a client's `stream()` for this attempt."""
-        now, chosen = settings(), self.prepared.options.timeout
-        quiet = chosen or now.http_timeout
-        answer = quiet if self.prepared.stream else chosen or now.http_answer_timeout
-        return {
-            "method": "POST",
-            "url": join_path(self.endpoint.base_url, self.prepared.request.path),
-            "content": _write_body(self.prepared, self.endpoint),
-            "headers": {"content-type": "application/json", **self.prepared.request.headers},
-            "timeout": self._exchange.timeout(connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet),
-        }
+    @property
+    def url(self) -> str:
+        """Where the request goes."""
+        return join_path(self.endpoint.base_url, self.prepared.request.path)
+
+    def request(self) -> Request:
+        """Build the request of this attempt."""
+        return Request(
+            "POST",
+            self.url,
+            self.exchange,
+            {"content-type": "application/json", **self.prepared.request.headers},
+            _write_body(self.prepared, self.endpoint),
+        )
+
+    def begin(self, reply: R) -> R:
+        """Take the head of the reply to this attempt; its body comes through `read`, `feed` or `refusal`."""
+        self.reply = reply
+        return reply
 
     def supply(self, media: list[str]) -> None:
         """Take the `data:` URLs of the wanted addresses. Raises UnsupportedFeatureError with `strict`."""
@@ -121,25 +131,30 @@ class Call:
     def _start_over(self) -> None:
         self._events = FRAMINGS[self._protocol.FRAMING]()
         self._decoder = self._protocol.Decoder(self.endpoint.dialect)
-        self._exchange = Exchange(self.deadline)
         self._seen = False
-        self.response: httpx2.Response | None = None
+        self.reply = None
+        now, chosen = settings(), self.prepared.options.timeout
+        quiet = chosen or now.http_timeout
+        answer = quiet if self.prepared.stream else chosen or now.http_answer_timeout
+        self.exchange = Exchange(self.deadline, connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet)
 
     # A whole answer
 
-    def read(self, response: httpx2.Response, body: bytes) -> ChatCompletion:
-        """Take a whole answer. Raises an AdapterError where it is not one."""
-        self.response = response
-        if not response.is_success:
-            raise self.refusal(response, body)
+    def read(self, body: bytes) -> ChatCompletion:
+        """Take the body of a whole answer. Raises an AdapterError where it is not one."""
+        if self.reply is None or not is_success(self.reply.status):
+            raise self.refusal(body)
         self.completion = self._price(self._decode(body))
         return self.completion
 
-    def refusal(self, response: httpx2.Response, body: bytes) -> AdapterError:
+    def refusal(self, body: bytes) -> AdapterError:
         """Make the error that an answer other than 2xx stands for."""
-        if response.is_redirect:
-            return redirect_error(response)
-        return self._protocol.error(response.status_code, read_event_body(body), self.endpoint.dialect)
+        reply = self.reply
+        if reply is None:
+            raise RuntimeError("there is no reply yet")
+        if 300 <= reply.status < 400:
+            return redirect_error(reply, self.url)
+        return self._protocol.error(reply.status, read_event_body(body), self.endpoint.dialect)
 
     def _decode(self, body: bytes) -> ChatCompletion:
         return self._protocol.decode(parse(body), self.endpoint.dialect)
@@ -210,19 +225,26 @@ class Call:
 
     # What went wrong
 
-    def fail(self, failure: Exception) -> float:
+    def fail(self, failure: AdapterError | Failure) -> float:
         """Return the seconds to wait before another attempt, or raise the error where there is none."""
         partial = self.partial() if self.delivered else None
         error = explain_failure(
-            failure, self.endpoint, self.auth, response=self.response, attempts=self.attempts, partial=partial
+            failure,
+            self.endpoint,
+            self.auth,
+            self.url,
+            self.exchange,
+            reply=self.reply,
+            attempts=self.attempts,
+            partial=partial,
         )
         seconds = None
         if not self.delivered:  # nothing is repeated after the first text
             seconds = self._retries.plan(
                 failure,
                 error,
-                response=self.response,
-                received=self._exchange.received,
+                reply=self.reply,
+                received=self.exchange.received,
                 in_events=self._seen,
                 attempts=self.attempts,
                 remaining=self.deadline - time.monotonic(),
@@ -286,7 +308,7 @@ class Attempt:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._failure: Exception | None = None
+        self._failure: AdapterError | Failure | None = None
 
     def __enter__(self) -> Attempt:
         return self
@@ -294,7 +316,7 @@ class Attempt:
     def __exit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if isinstance(failure, (AdapterError, *FAILURES)):
+        if isinstance(failure, AdapterError | Failure):
             self._failure = failure
             return True
         return False
@@ -303,7 +325,7 @@ class Attempt:
         """Return the seconds to sleep before the next attempt, or raise the error, with nothing behind it."""
         return self._call.fail(self._take_failure())  # no local name: a traceback may print it
 
-    def _take_failure(self) -> Exception:
+    def _take_failure(self) -> AdapterError | Failure:
         failure, self._failure = self._failure, None
         if failure is None:
             raise RuntimeError("the attempt did not fail")

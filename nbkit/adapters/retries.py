@@ -6,14 +6,15 @@ import re
 import time
 from collections.abc import Iterable
 from random import random
-
-import httpx2
+from urllib.parse import urlsplit
 
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import AdapterError, BadRequestError, ProviderError, RateLimitError, StreamError
 from nbkit.http import retry
+from nbkit.http.bounded import is_success
 from nbkit.http.clients import Authorization
 from nbkit.http.events import EventDecoder
+from nbkit.http.exchange import AsyncReply, Exchange, Failure, Reply
 from nbkit.http.failures import find_stage, scrub, transport_error
 from nbkit.http.recent import Recent
 from nbkit.protocols.reading import mapping, parse
@@ -37,42 +38,44 @@ _budgets: Scoped[_Budgets] = Scoped(lambda: Recent(256))  # by base URL and key
 
 
 def explain_failure(
-    failure: Exception,
+    failure: AdapterError | Failure,
     endpoint: Endpoint,
     auth: Authorization | None,
+    url: str,
+    exchange: Exchange,
     *,
-    response: httpx2.Response | None,
+    reply: Reply | AsyncReply | None,
     attempts: int,
     partial: ChatCompletion | None,
 ) -> AdapterError:
     """Make the error of a failed attempt, with all that is known of the call and nothing of the key.
 
-    `response` is None where no answer began; `partial` is what was delivered of one.
+    `reply` is None where no answer began; `partial` is what was delivered of one.
     """
-    host = httpx2.URL(endpoint.base_url).netloc.decode()
-    error = failure if isinstance(failure, AdapterError) else transport_error(failure, host)
+    error = failure if isinstance(failure, AdapterError) else transport_error(failure, url, exchange)
     if partial is not None:
         if not isinstance(error, StreamError):
             error = StreamError(error.message, code=error.code, body=error.body)
         error.partial = partial
     error.provider, error.model, error.attempts = endpoint.provider, endpoint.model, attempts
-    if response is not None:
-        error.status = error.status or response.status_code
-        error.request_id = next((response.headers[name] for name in _REQUEST_IDS if name in response.headers), None)
-        seconds = retry.read_retry_after(response.headers, time.time())
+    if reply is not None:
+        error.status = error.status or reply.status
+        error.request_id = next((reply.headers[name] for name in _REQUEST_IDS if name in reply.headers), None)
+        seconds = retry.read_retry_after(reply.headers, time.time())
         error.retry_after = error.retry_after if seconds is None else seconds
         if error.status in (404, 405) and _NO_PATH.search(error.message) and "model" not in error.message.lower():
-            error.message = f"{error.message}: {_describe_path(response.request.url)}"
+            error.message = f"{error.message}: {_describe_path(url)}"
         elif error.status == 404:  # the model's name may be a misspelling
             error.message += suggest_listed(endpoint.id)
     _clean(error, auth.secrets if auth else ())
     return error
 
 
-def _describe_path(url: httpx2.URL) -> str:
+def _describe_path(url: str) -> str:
     """Say which address a server does not know, and what is often wrong with it."""
-    hint = "check the base URL" if re.search(r"/v\d", url.path) else "is /v1 missing at the end of the base URL?"
-    return f"the server has nothing at {url.copy_with(query=None, fragment=None)}; {hint}"
+    address = urlsplit(url)
+    hint = "check the base URL" if re.search(r"/v\d", address.path) else "is /v1 missing at the end of the base URL?"
+    return f"the server has nothing at {address._replace(query='', fragment='').geturl()}; {hint}"
 
 
 def _clean(error: AdapterError, secrets: Iterable[str]) -> None:
@@ -102,10 +105,10 @@ class Retries:
 
     def plan(
         self,
-        failure: Exception,
+        failure: AdapterError | Failure,
         error: AdapterError,
         *,
-        response: httpx2.Response | None,
+        reply: Reply | AsyncReply | None,
         received: bool,
         in_events: bool,
         attempts: int,
@@ -121,7 +124,7 @@ class Retries:
             known = self._base_url in without_stream_options()
             without_stream_options().add(self._base_url)
             return None if known else 0.0
-        if attempts > self._most or not _may_repeat(failure, error.code, response, received, in_events):
+        if attempts > self._most or not _may_repeat(failure, error.code, reply, received, in_events):
             return None
         seconds = retry.compute_wait(
             attempts - 1,
@@ -141,17 +144,21 @@ class Retries:
 
 
 def _may_repeat(
-    failure: Exception, code: str | None, response: httpx2.Response | None, received: bool, in_events: bool
+    failure: AdapterError | Failure,
+    code: str | None,
+    reply: Reply | AsyncReply | None,
+    received: bool,
+    in_events: bool,
 ) -> bool:
     """Tell whether the request may be sent again: the rules and their reasons are in `nbkit.http.retry`."""
-    if not isinstance(failure, AdapterError):
-        return find_stage(failure, received=received or response is not None).retried
-    if response is None:  # a token server that did not answer: the request was not sent
+    if isinstance(failure, Failure):
+        return find_stage(failure, received=received or reply is not None).retried
+    if reply is None:  # a token server that did not answer: the request was not sent
         return True
-    status = response.status_code
-    if response.is_success and in_events and _is_reported(failure):
+    status = reply.status
+    if is_success(status) and in_events and _is_reported(failure):
         status = {RateLimitError: 429, ProviderError: 500}.get(type(failure), 400)
-    return retry.is_retryable(status, response.headers, code)
+    return retry.is_retryable(status, reply.headers, code)
 
 
 def _is_reported(failure: AdapterError) -> bool:

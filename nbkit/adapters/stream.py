@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from types import TracebackType
 from typing import Any, Self
 
 from nbkit.adapters.call import Call, make_whole_chunk
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
 from nbkit.errors import StreamError
-from nbkit.http.bounded import araw_chunks, aread_limited, raw_chunks, read_limited
+from nbkit.http.bounded import aread_limited, aread_pieces, is_success, read_limited, read_pieces
 from nbkit.http.clients import async_client, sync_client
 from nbkit.http.media import afetch_media, fetch_media
 
@@ -33,11 +33,10 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
             call.supply([fetch_media(url) for url in call.prepared.wanted])
         client = sync_client(call.endpoint.base_url, call.auth)
         while True:
-            with call.attempt() as attempt, client.stream(**call.request()) as response:
-                call.response = response
-                if not response.is_success:
-                    raise call.refusal(response, read_limited(response, call.deadline))
-                for data in raw_chunks(response, call.deadline, call.is_over):
+            with call.attempt() as attempt, closing(call.begin(client.send(call.request()))) as reply:
+                if not is_success(reply.status):
+                    raise call.refusal(read_limited(reply, call.exchange))
+                for data in read_pieces(reply, call.exchange, call.is_over):
                     yield from call.feed(data)
                 yield from call.end()
                 return
@@ -54,11 +53,10 @@ async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
         client = async_client(call.endpoint.base_url, call.auth)
         while True:
             with call.attempt() as attempt:
-                async with client.stream(**call.request()) as response:
-                    call.response = response
-                    if not response.is_success:
-                        raise call.refusal(response, await aread_limited(response, call.deadline))
-                    async with aclosing(araw_chunks(response, call.deadline, call.is_over)) as pieces:
+                async with aclosing(call.begin(await client.send(call.request()))) as reply:
+                    if not is_success(reply.status):
+                        raise call.refusal(await aread_limited(reply, call.exchange))
+                    async with aclosing(aread_pieces(reply, call.exchange, call.is_over)) as pieces:
                         async for data in pieces:
                             for chunk in call.feed(data):
                                 yield chunk

@@ -1,26 +1,19 @@
-"""Reading a response's body within limits: bytes after decompression, and a deadline.
+"""Reading a reply's body within limits: bytes after decompression, and a deadline.
 
-httpx2 limits the time of a single read only: a server that sends a byte now and then, or never stops, would hold a call
-forever. httpx2 decompresses in pieces of 1 MiB, so counting them as they arrive stops a compression bomb. `deadline` is
-a reading of `time.monotonic()`, checked whenever bytes of the body arrive; silence and the bytes around the body end
-with the request's own timeouts, which keep to the same deadline where they are those of an `Exchange`.
-
-All four functions close the response when they end, also on errors. httpx2's exceptions pass through: `failures` turns
-them into nbkit's errors.
+A server that sends a byte now and then, or never stops, would hold a call forever: an engine limits silence, and what
+arrives is counted and timed here. Compressed bodies, which nobody asks for but some proxies send, are decompressed in
+pieces of 1 MiB, so counting them as they arrive stops a compression bomb.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import aclosing
 from functools import lru_cache
 
-import httpx2
-
 from nbkit.errors import AdapterError, ProviderError, TransportError
-from nbkit.http.exchange import DEADLINE_PASSED, find_exchange
-from nbkit.http.failures import FAILURES
+from nbkit.http.exchange import DEADLINE_PASSED, AsyncReply, Exchange, Failure, Reply
 
 MAX_ANSWER = 128 * 2**20
 """Bytes after decompression."""
@@ -34,118 +27,154 @@ LAST_SECONDS = 0.1
 Over = Callable[[], bool]
 
 
+def is_success(status: int) -> bool:
+    """Tell whether a status says that the answer is there: 2xx."""
+    return 200 <= status < 300
+
+
 class _Meter:
     """Byte counter that raises when a body grows too long or arrives too late."""
 
-    def __init__(self, response: httpx2.Response, deadline: float) -> None:
-        self.status, self.deadline, self.count = response.status_code, deadline, 0
-        self._exchange = find_exchange(response.request)
-        if not response.is_success and self._exchange:
-            self._exchange.hurry(ERROR_BODY_SECONDS)
-        for encoding in response.headers.get("content-encoding", "").lower().split(","):
-            if not _can_decode(encoding.strip()):
-                raise ProviderError(
-                    f"the response is compressed with {encoding.strip()[:20]!r}, which was not asked for",
-                    status=self.status,
-                )
+    def __init__(self, status: int, exchange: Exchange, over: Over) -> None:
+        self.status, self.exchange, self.over, self.count = status, exchange, over, 0
+        if not is_success(status):
+            exchange.hurry(ERROR_BODY_SECONDS)
 
-    def add(self, chunk: bytes) -> None:
-        self.count += len(chunk)
+    def add(self, data: bytes) -> None:
+        self.count += len(data)
         if self.count > MAX_ANSWER:
             raise ProviderError(f"the response is longer than {MAX_ANSWER // 2**20} MiB", status=self.status)
-        if time.monotonic() > self.deadline:
+        if time.monotonic() > self.exchange.deadline:
             raise TransportError(DEADLINE_PASSED)
 
     def is_late(self) -> bool:
-        """Tell whether to stop reading what follows the end of an answer."""
-        if self._exchange is None:
-            return True
-        self._exchange.hurry(LAST_SECONDS)
-        return self._exchange.expired
+        """Tell whether to stop reading: the answer is complete, and what follows it does not come at once."""
+        if not self.over():
+            return False
+        self.exchange.hurry(LAST_SECONDS)
+        return self.exchange.expired
 
 
-def raw_chunks(response: httpx2.Response, deadline: float, over: Over = lambda: False) -> Generator[bytes, None, None]:
-    """Yield the body as it arrives, decompressed where it is compressed.
+def read_pieces(reply: Reply, exchange: Exchange, over: Over = lambda: False) -> Generator[bytes, None, None]:
+    """Yield the body as it arrives, decompressed where it is compressed; the caller closes the reply.
 
     `over` tells whether the answer is complete, whatever the server does afterwards: then only what arrives at once is
-    read, and no failure counts. Raises ProviderError beyond 128 MiB, TransportError beyond the deadline.
+    read, and no failure counts. Raises Failure, ProviderError beyond 128 MiB, TransportError beyond the deadline.
     """
-    with closing(response):
-        meter = _Meter(response, deadline)
-        try:
-            for chunk in response.iter_raw() if _is_plain(response) else response.iter_bytes():
-                meter.add(chunk)
-                yield chunk
-                if over() and meter.is_late():
-                    return
-        except (AdapterError, *FAILURES):
-            if not over():
-                raise
+    meter = _Meter(reply.status, exchange, over)
+    encoding = _check_encoding(reply)
+    try:
+        for data in _decompress(reply, encoding) if encoding else iter(reply.receive, b""):
+            meter.add(data)
+            yield data
+            if meter.is_late():
+                return
+    except (AdapterError, Failure):
+        if not over():
+            raise
 
 
-async def araw_chunks(
-    response: httpx2.Response, deadline: float, over: Over = lambda: False
+async def aread_pieces(
+    reply: AsyncReply, exchange: Exchange, over: Over = lambda: False
 ) -> AsyncGenerator[bytes, None]:
-    """Do what `raw_chunks` does, for an asynchronous client."""
-    async with aclosing(response):
-        meter = _Meter(response, deadline)
-        try:
-            async with aclosing(response.aiter_raw() if _is_plain(response) else response.aiter_bytes()) as chunks:
-                async for chunk in chunks:
-                    meter.add(chunk)
-                    yield chunk
-                    if over() and meter.is_late():
-                        return
-        except (AdapterError, *FAILURES):
-            if not over():
-                raise
+    """Do what `read_pieces` does, in an event loop."""
+    meter = _Meter(reply.status, exchange, over)
+    encoding = _check_encoding(reply)
+    receive = _adecompress(reply, encoding) if encoding else reply.receive
+    try:
+        while data := await receive():
+            meter.add(data)
+            yield data
+            if meter.is_late():
+                return
+    except (AdapterError, Failure):
+        if not over():
+            raise
 
 
-def read_limited(response: httpx2.Response, deadline: float) -> bytes:
-    """Read the whole body, of an error response only the first 64 KiB. Raises as `raw_chunks` does.
+def read_limited(reply: Reply, exchange: Exchange) -> bytes:
+    """Read the whole body, of an error only the first 64 KiB. Raises as `read_pieces` does.
 
-    The body of an error response is what arrives of it: its status is more than a failure to read it would tell.
+    The body of an error is what arrives of it: its status is more than a failure to read it would tell.
     """
     body = bytearray()
     try:
-        with closing(raw_chunks(response, deadline)) as chunks:
-            for chunk in chunks:
-                body += chunk
-                if response.is_error and len(body) >= MAX_ERROR_BODY:
-                    return bytes(body[:MAX_ERROR_BODY])
-    except (AdapterError, *FAILURES):
-        if response.is_success:
+        for data in read_pieces(reply, exchange):
+            body += data
+            if not is_success(reply.status) and len(body) >= MAX_ERROR_BODY:
+                break
+    except (AdapterError, Failure):
+        if is_success(reply.status):
             raise
-    return bytes(body)
+    return bytes(body) if is_success(reply.status) else bytes(body[:MAX_ERROR_BODY])
 
 
-async def aread_limited(response: httpx2.Response, deadline: float) -> bytes:
-    """Do what `read_limited` does, for an asynchronous client."""
+async def aread_limited(reply: AsyncReply, exchange: Exchange) -> bytes:
+    """Do what `read_limited` does, in an event loop."""
     body = bytearray()
     try:
-        async with aclosing(araw_chunks(response, deadline)) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if response.is_error and len(body) >= MAX_ERROR_BODY:
-                    return bytes(body[:MAX_ERROR_BODY])
-    except (AdapterError, *FAILURES):
-        if response.is_success:
+        async with aclosing(aread_pieces(reply, exchange)) as pieces:
+            async for data in pieces:
+                body += data
+                if not is_success(reply.status) and len(body) >= MAX_ERROR_BODY:
+                    break
+    except (AdapterError, Failure):
+        if is_success(reply.status):
             raise
-    return bytes(body)
+    return bytes(body) if is_success(reply.status) else bytes(body[:MAX_ERROR_BODY])
 
 
-def _is_plain(response: httpx2.Response) -> bool:
-    """Tell whether the socket's bytes are the body's bytes (not compressed) and are still unread."""
-    return "content-encoding" not in response.headers and not response.is_stream_consumed
+def _check_encoding(reply: Reply | AsyncReply) -> str:
+    """Return how a body is compressed, "" for not at all. Raises ProviderError where it cannot be decompressed."""
+    encodings = [name.strip().lower() for name in reply.headers.get("content-encoding", "").split(",")]
+    encodings = [name for name in encodings if name not in ("", "identity")]
+    for name in encodings:
+        if not _can_decode(name):
+            raise ProviderError(
+                f"the response is compressed with {name[:20]!r}, which was not asked for", status=reply.status
+            )
+    return ", ".join(encodings)
 
 
 @lru_cache(16)
 def _can_decode(encoding: str) -> bool:
     """Tell whether httpx2 can decompress: br and zstd only with another package. It passes on what it cannot."""
-    if encoding in ("", "identity"):
-        return True
+    import httpx2
+
     probe = b"\xff\x00not compressed"
     try:
         return httpx2.Response(200, headers={"content-encoding": encoding}, content=probe).content != probe
     except httpx2.DecodingError:
         return True
+
+
+def _decompress(reply: Reply, encoding: str) -> Iterator[bytes]:
+    import httpx2
+
+    headers = {"content-encoding": encoding}
+    try:
+        yield from httpx2.Response(200, headers=headers, content=iter(reply.receive, b"")).iter_bytes()
+    except httpx2.DecodingError:
+        error = ProviderError("the response cannot be decompressed", status=reply.status)
+    else:
+        return
+    raise error
+
+
+def _adecompress(reply: AsyncReply, encoding: str) -> Callable[[], Awaitable[bytes]]:
+    import httpx2
+
+    async def receive_all() -> AsyncIterator[bytes]:
+        while data := await reply.receive():
+            yield data
+
+    pieces = httpx2.Response(200, headers={"content-encoding": encoding}, content=receive_all()).aiter_bytes()
+
+    async def receive() -> bytes:
+        try:
+            return await anext(pieces, b"")
+        except httpx2.DecodingError:
+            error = ProviderError("the response cannot be decompressed", status=reply.status)
+        raise error
+
+    return receive

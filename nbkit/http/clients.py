@@ -1,39 +1,55 @@
 """HTTP clients, cached and shared: one per base URL and credentials; asynchronous ones per event loop, too.
 
-A client keeps its connections open for the next request. All clients share one SSL context, because loading the
-certificates takes about 40 ms. A client is for one server: `base_url` says which, and proxies and certificates are
-those that the environment names when the client is asked for. Of clients that nobody asks for any more, the last 64 are
-kept. An asynchronous client belongs to the event loop that opened its connections. It is closed when that loop shuts
-down its asynchronous generators, as `asyncio.run` does before it closes a loop.
+A client keeps its connections open for the next request, in one of two engines: httpx2 for calls from threads; for
+event loops aiohttp, or httpx2 where that is not installed, not wished or cannot do what is needed. All clients share
+one SSL context, because loading the certificates takes about 40 ms. A client is for one server: `base_url` says which,
+and proxies and certificates are those that the environment names when the client is asked for. Of clients that nobody
+asks for any more, the last 64 are kept. An asynchronous client belongs to the event loop that opened its connections.
+It is closed when that loop shuts down its asynchronous generators, as `asyncio.run` does before it closes a loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import importlib.util
 import os
+import ssl
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable
 from concurrent import futures
 from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
-import httpx2
 from pydantic import SecretStr
 
 from nbkit.errors import ConfigError
-from nbkit.http.environment import find_proxy, read_environment, ssl_context
-from nbkit.http.exchange import AsyncTransport, Transport
+from nbkit.http.environment import Proxy, find_proxy, read_environment, ssl_context
+from nbkit.http.exchange import AsyncReply, Limits, Reply, Request, split_url
 from nbkit.http.recent import Recent
 from nbkit.settings import settings
 
 MAX_CLIENTS = 64
 """Clients kept for calls from threads, and as many for each event loop."""
 
+_HEADERS = {
+    "accept": "*/*",
+    # A proxy that compresses a stream holds text back until it has a full block, and responses are small.
+    "accept-encoding": "identity",
+    "user-agent": "nbkit",
+}
 
-class Authorization(httpx2.Auth, ABC):
+
+class Authorization(ABC):
     """Credentials that are added to each request. Part of the cache's key: equal ones share a client."""
+
+    waits = False
+    """Whether `authorize` may read files or ask a server: an event loop then has it done in a thread."""
+
+    @abstractmethod
+    def authorize(self, request: Request) -> None:
+        """Add the headers that let the request in. Raises ConfigError and AdapterError where that is not possible."""
 
     @property
     @abstractmethod
@@ -59,10 +75,9 @@ class KeyAuth(Authorization):
         if not self._fits_header():
             raise ConfigError(f"the API key for {header!r} is empty or has characters that a header cannot hold")
 
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Add the header; called by httpx2."""
+    def authorize(self, request: Request) -> None:
+        """Add the header."""
         request.headers[self._header] = self._prefix + self.key
-        yield request
 
     @property
     def key(self) -> str:
@@ -90,18 +105,80 @@ class KeyAuth(Authorization):
         return f"KeyAuth({self._header!r}, '...{self.key[-4:] if len(self.key) >= 20 else ''}')"
 
 
+class Engine(Protocol):
+    """Connections to one server, used from threads."""
+
+    def send(self, request: Request) -> Reply:
+        """Send a request and wait for the head of its reply. Raises Failure."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class AsyncEngine(Protocol):
+    """Connections to one server, used in an event loop."""
+
+    async def send(self, request: Request) -> AsyncReply:
+        """Send a request and await the head of its reply. Raises Failure."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class Client:
+    """A server, the credentials for it, and the engine that keeps connections to it."""
+
+    def __init__(self, engine: Engine, auth: Authorization | None) -> None:
+        self._engine, self._auth = engine, auth
+        self.close = engine.close
+
+    def send(self, request: Request) -> Reply:
+        """Send a request with the credentials, and wait for the head of its reply; the caller closes it.
+
+        Raises Failure, and what `Authorization.authorize` raises.
+        """
+        request.headers = _HEADERS | request.headers
+        if self._auth:
+            self._auth.authorize(request)
+        return self._engine.send(request)
+
+
+class AsyncClient:
+    """`Client`, in an event loop."""
+
+    def __init__(self, engine: AsyncEngine, auth: Authorization | None) -> None:
+        self._engine, self._auth = engine, auth
+        self.aclose = engine.aclose
+
+    async def send(self, request: Request) -> AsyncReply:
+        """Send a request with the credentials, and await the head of its reply; the caller closes it.
+
+        Raises Failure, and what `Authorization.authorize` raises.
+        """
+        request.headers = _HEADERS | request.headers
+        if self._auth and self._auth.waits:
+            await asyncio.to_thread(self._auth.authorize, request)
+        elif self._auth:
+            self._auth.authorize(request)
+        return await self._engine.send(request)
+
+
 _Key = tuple[Any, ...]
 
 
 class _Loop(NamedTuple):
-    clients: Recent[_Key, httpx2.AsyncClient]
+    clients: Recent[_Key, AsyncClient]
     keeper: AsyncGenerator[None, None]
 
 
 class _Cache:
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.clients: Recent[_Key, httpx2.Client] = Recent(MAX_CLIENTS)
+        self.clients: Recent[_Key, Client] = Recent(MAX_CLIENTS)
         self.loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
 
 
@@ -109,35 +186,43 @@ _cache = _Cache()
 _inherited: list[_Cache] = []
 
 
-def sync_client(base_url: str, auth: Authorization | None) -> httpx2.Client:
+def sync_client(base_url: str, auth: Authorization | None) -> Client:
     """Return the shared client, for any thread; with `auth` None it sends no key.
 
-    Raises httpx2.InvalidURL, and ConfigError where a proxy or certificates of the environment cannot be used.
+    Raises Failure for what is not a URL, and ConfigError where a proxy or certificates of the environment cannot be
+    used.
     """
 
-    def make() -> httpx2.Client:
-        return httpx2.Client(transport=Transport(**_describe_connections(base_url)), **_make_arguments(base_url, auth))
+    def make() -> Client:
+        from nbkit.http.engine_httpx2 import Client as Connections
+
+        return Client(Connections(*_describe_connections(base_url)), auth)
 
     return _cache.clients.get(_make_key(base_url, auth), make)
 
 
-def async_client(base_url: str, auth: Authorization | None) -> httpx2.AsyncClient:
+def async_client(base_url: str, auth: Authorization | None) -> AsyncClient:
     """Return the client of the running event loop. Raises as `sync_client` does, and RuntimeError outside a loop."""
 
-    def make() -> httpx2.AsyncClient:
-        transport = AsyncTransport(**_describe_connections(base_url))
-        return httpx2.AsyncClient(transport=transport, **_make_arguments(base_url, auth))
+    def make() -> AsyncClient:
+        certificates, proxy, limits = _describe_connections(base_url)
+        return AsyncClient(_choose_engine(proxy)(certificates, proxy, limits), auth)
 
     loop = asyncio.get_running_loop()
+    entry = _cache.loops.get(loop) or _add_loop(loop)
+    return entry.clients.get(_make_key(base_url, auth), make)
+
+
+def _add_loop(loop: asyncio.AbstractEventLoop) -> _Loop:
+    """Make room for the clients of an event loop; those of loops that are closed go."""
+    entry = _Loop(Recent(MAX_CLIENTS), _keep(loop))
+    with suppress(StopIteration):  # run it up to its yield: this registers it with the loop
+        entry.keeper.asend(None).send(None)
     with _cache.lock:
         ended = [_cache.loops.pop(other) for other in list(_cache.loops) if other.is_closed()]
-        if loop not in _cache.loops:
-            _cache.loops[loop] = _Loop(Recent(MAX_CLIENTS), _keep(loop))
-            with suppress(StopIteration):  # run it up to its yield: this registers it with the loop
-                _cache.loops[loop].keeper.asend(None).send(None)
-        clients = _cache.loops[loop].clients
+        _cache.loops[loop] = entry
     del ended  # after the lock is released: a keeper takes the lock when it is finalized
-    return clients.get(_make_key(base_url, auth), make)
+    return entry
 
 
 async def _keep(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
@@ -165,32 +250,39 @@ def close_all() -> None:
 
 def _make_key(base_url: str, auth: Authorization | None) -> _Key:
     now = settings()
-    times = now.http_timeout, now.http_connect_timeout
-    return base_url, auth, *times, now.max_connections, now.max_keepalive_connections, read_environment(base_url)
+    return (
+        base_url,
+        auth,
+        now.http_engine,
+        now.max_connections,
+        now.max_keepalive_connections,
+        read_environment(base_url),
+    )
 
 
-def _make_arguments(base_url: str, auth: Authorization | None) -> dict[str, Any]:
-    now = settings()
-    return {
-        "base_url": base_url,
-        "auth": auth,
-        # A proxy that compresses a stream holds text back until it has a full block, and responses are small.
-        "headers": {"accept-encoding": "identity"},
-        "timeout": httpx2.Timeout(now.http_timeout, connect=now.http_connect_timeout),
-        "follow_redirects": False,  # a redirect would send key and prompt to another host
-    }
+def _describe_connections(base_url: str) -> tuple[ssl.SSLContext | None, Proxy | None, Limits]:
+    """Build the arguments of an engine; certificates take a while to load, so only where there is TLS."""
+    now, address = settings(), split_url(base_url)
+    proxy = find_proxy(address)
+    secure = "https" in (address.scheme, proxy and proxy.scheme)
+    limits = Limits(now.max_connections, now.max_keepalive_connections)
+    return (ssl_context() if secure else None), proxy, limits
 
 
-def _describe_connections(base_url: str) -> dict[str, Any]:
-    """Build the arguments of a transport."""
-    now, proxy = settings(), find_proxy(httpx2.URL(base_url))
-    return {
-        "verify": ssl_context(),
-        "proxy": proxy.settings if proxy else None,
-        "limits": httpx2.Limits(
-            max_connections=now.max_connections, max_keepalive_connections=now.max_keepalive_connections
-        ),
-    }
+def _choose_engine(proxy: Proxy | None) -> Callable[..., AsyncEngine]:
+    """Choose the engine of an asynchronous client. Raises ConfigError where the one that is wished is not installed."""
+    wish = settings().http_engine
+    installed = importlib.util.find_spec("aiohttp") is not None
+    if wish == "aiohttp" and not installed:
+        raise ConfigError("NBKIT_HTTP_ENGINE is aiohttp, which is not installed: pip install aiohttp")
+    socks = proxy is not None and proxy.scheme.startswith("socks")  # which aiohttp does not speak
+    if wish == "httpx2" or socks or not installed:
+        from nbkit.http.engine_httpx2 import AsyncClient as ReferenceEngine
+
+        return ReferenceEngine
+    from nbkit.http.engine_aiohttp import AsyncClient as FastEngine
+
+    return FastEngine
 
 
 def _start_anew() -> None:

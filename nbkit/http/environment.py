@@ -13,15 +13,15 @@ from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
-from urllib.request import getproxies
-
-import httpx2
+from urllib.parse import quote, unquote, urlsplit
 
 from nbkit.errors import ConfigError
+from nbkit.http.exchange import Address, Failure, split_url
 
 _NAMES = ("ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _OF_SCHEME = {"http": ("HTTP_PROXY", "http_proxy", *_NAMES), "https": ("HTTPS_PROXY", "https_proxy", *_NAMES)}
-_SCHEMES = ("http", "https", "socks5", "socks5h")
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_SCHEMES = tuple(_PORTS)
 
 
 class Environment(tuple[tuple[str, str], ...]):
@@ -46,38 +46,54 @@ def _read_scheme(base_url: str) -> str:
 class Proxy(NamedTuple):
     """A proxy, and the variable that names it."""
 
-    settings: httpx2.Proxy
+    scheme: str
+    host: str
+    port: int
+    auth: tuple[str, str] | None
     variable: str
 
     @property
     def name(self) -> str:
         """Host and port, and the variable: `proxy.test:3128 (HTTPS_PROXY)`. Never a password."""
-        return f"{name_server(self.settings.url)} ({self.variable})"
+        return f"{self._server} ({self.variable})"
+
+    @property
+    def url(self) -> str:
+        """The whole address, password included."""
+        credentials = f"{quote(self.auth[0], safe='')}:{quote(self.auth[1], safe='')}@" if self.auth else ""
+        return f"{self.scheme}://{credentials}{self._server}"
+
+    @property
+    def _server(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.name})"
 
 
-def name_server(url: httpx2.URL) -> str:
+def name_server(address: Address) -> str:
     """Return `host:port`, the port also where it is the scheme's own."""
-    default = {"http": 80, "https": 443}.get(url.scheme, 1080)
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    return f"{host}:{url.port or default}"
+    return address.netloc if address.port else f"{address.netloc}:{_PORTS[address.scheme]}"
 
 
-def find_proxy(url: httpx2.URL) -> Proxy | None:
-    """Find the proxy for a URL. Raises ConfigError where the variable is wrong, or the proxy needs another package."""
-    variable, address = _find_variable(url.scheme)
-    if not address or _is_excepted(url, os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))):
+def find_proxy(address: Address) -> Proxy | None:
+    """Find the proxy for a server. Raises ConfigError where the variable is wrong, or a package is missing."""
+    variable, text = _find_variable(address.scheme)
+    if not text or _is_excepted(address, os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))):
         return None
     try:
-        proxy = httpx2.Proxy(address if "://" in address else f"http://{address}")
-    except (ValueError, httpx2.InvalidURL):
-        proxy = None
-    if proxy is None or not proxy.url.host:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        host, port = split_url(f"http://{parts.netloc.rpartition('@')[2]}").host, parts.port
+    except (ValueError, Failure):
+        parts, host, port = urlsplit(""), "", None
+    if not host or parts.scheme not in _SCHEMES:
         raise ConfigError(f"{variable} is not the address of a proxy: expected {', '.join(_SCHEMES)}://host:port")
-    if proxy.url.scheme.startswith("socks") and not find_spec("socksio"):
+    if parts.scheme.startswith("socks") and not find_spec("socksio"):
         raise ConfigError(
             f"{variable} names a SOCKS proxy, which needs the package socksio: pip install socksio, or unset {variable}"
         )
-    return Proxy(proxy, variable)
+    auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    return Proxy(parts.scheme, host, port or _PORTS[parts.scheme], auth, variable)
 
 
 def _find_variable(scheme: str) -> tuple[str, str]:
@@ -87,28 +103,30 @@ def _find_variable(scheme: str) -> tuple[str, str]:
         if name in os.environ and not (name == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ):
             return name, os.environ[name].strip()
     if sys.platform in ("darwin", "win32"):
+        from urllib.request import getproxies  # which loads http.client
+
         system: Mapping[str, str] = getproxies()
         return "the system's settings", system.get(scheme) or ""
     return "", ""
 
 
-def _is_excepted(url: httpx2.URL, exceptions: str) -> bool:
+def _is_excepted(address: Address, exceptions: str) -> bool:
     """Tell whether NO_PROXY has the host: a name, a domain with or without a dot, an address, a network, or `*`."""
-    return any(_matches(url, entry) for entry in map(str.strip, exceptions.lower().split(",")) if entry)
+    return any(_matches(address, entry) for entry in map(str.strip, exceptions.lower().split(",")) if entry)
 
 
-def _matches(url: httpx2.URL, entry: str) -> bool:
-    host = url.host.lower()
+def _matches(address: Address, entry: str) -> bool:
+    host = address.host
     scheme, slashes, rest = entry.partition("://")
     if slashes:
-        return scheme in ("all", url.scheme) and _matches(url, rest)
+        return scheme in ("all", address.scheme) and _matches(address, rest)
     try:
         return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
     except ValueError:  # one of the two is a name
         pass
     if entry.rpartition(":")[2].isdecimal() and entry.count(":") == 1:
         name, _, port = entry.partition(":")
-        return name_server(url).endswith(f":{port}") and _matches(url, name)
+        return name_server(address).endswith(f":{port}") and _matches(address, name)
     name = entry.removeprefix("*").lstrip(".")
     return entry == "*" or (bool(name) and (host == name or host.endswith(f".{name}")))
 
@@ -123,8 +141,10 @@ def ssl_context() -> ssl.SSLContext:
 
 @lru_cache(4)
 def _load_certificates(file: str | None, directory: str | None) -> ssl.SSLContext:
+    import httpcore2
+
     try:
-        return httpx2.create_ssl_context()
+        return httpcore2.default_ssl_context()
     except OSError as failed:  # also ssl.SSLError: not PEM
         reason = failed.strerror or str(failed)
     name, path = ("SSL_CERT_FILE", file) if file else ("SSL_CERT_DIR", directory)

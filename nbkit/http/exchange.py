@@ -1,41 +1,61 @@
-"""One request on the wire: how long each of its socket operations may wait, and how far the exchange came.
+"""One request and its reply, as every engine moves them: what is sent, how long each step may take, what comes back.
 
-httpx2 limits each socket operation by itself, so a server that drips headers, `103`s, chunk extensions or trailers
-would hold a call forever: none of these bytes reaches a caller that could look at the clock. Here every operation waits
-at most for what is left until the deadline of its own request. Connections are shared by requests, so the deadline
-travels with the timeouts of the request: a `Wait` is a number of seconds that knows its `Exchange`, and `Transport` and
-`AsyncTransport` ask it before each operation.
+An engine is a library that moves bytes. It knows nothing of models, and nobody outside of its own module knows its
+names: it takes a `Request`, gives a `Reply`, and raises `Failure`.
+
+The libraries limit each socket operation by itself, so a server that drips headers, `103`s, chunk extensions or
+trailers would hold a call forever: none of these bytes reaches a caller that could look at the clock. So every request
+has an `Exchange`, and an engine lets no step outlast its deadline.
 """
 
 from __future__ import annotations
 
-import asyncio
+import re
 import time
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple, Protocol, Self
 
-import httpcore2  # the layer below httpx2, which always brings it
-import httpx2
+from nbkit.http.retry import Stage
 
 DEADLINE_PASSED = "timed out: the deadline passed before the response was complete"
+PIECE = 2**16
+"""Bytes of a request that are written at once: a server that reads slowly is measured by each of them."""
+KEEP_ALIVE = 5.0
+"""Seconds that a connection stays open for the next request."""
 _SHORTEST = 0.001
 """Seconds; 0 would mean "do not wait at all" to a socket, and turn bytes that are there into an error."""
-_PIECE = 2**16
-"""Bytes of a request that are written in one operation: a server that reads slowly is measured by each of them."""
+_LOST = "lost the connection to {host}: {text}"
+_NOT_CONNECTED = "could not connect to {server}: {text}"
+_PROXY = "{server} did not connect: {text}"
 
 
 class Exchange:
     """The clock and the state of one request. `deadline` is a reading of `time.monotonic()` and may be changed.
 
-    `received` tells whether the server has sent anything since the request was written; `alone`, whether the time until
-    the deadline was given to this request and no other: then silence until there is a timeout like any other.
+    `connect`, `read`, `write`, `pool`: seconds that a connection, the next bytes of the reply, a piece of the request
+    and a free place among the connections may take. `received` tells whether the server has sent anything since the
+    request was written; `alone`, whether the time until the deadline was given to this request and no other: then
+    silence until there is a timeout like any other.
     """
 
-    __slots__ = ("alone", "deadline", "received")
+    __slots__ = ("alone", "connect", "deadline", "pool", "read", "received", "write")
 
-    def __init__(self, deadline: float, *, alone: bool = False) -> None:
+    def __init__(
+        self, deadline: float, *, connect: float, read: float, write: float, pool: float, alone: bool = False
+    ) -> None:
         self.deadline, self.alone = deadline, alone
+        self.connect, self.read, self.write, self.pool = connect, read, write, pool
         self.received = False
+
+    @classmethod
+    def within(cls, seconds: float) -> Self:
+        """Make one that is over in so many seconds, whatever the server does."""
+        seconds = max(seconds, _SHORTEST)
+        end = time.monotonic() + seconds
+        return cls(end, connect=seconds, read=seconds, write=seconds, pool=seconds, alone=True)
 
     @property
     def left(self) -> float:
@@ -51,177 +71,155 @@ class Exchange:
         """Give the rest of the exchange at most so many seconds."""
         self.deadline = min(self.deadline, time.monotonic() + seconds)
 
-    def timeout(self, *, connect: float, read: float, write: float, pool: float) -> httpx2.Timeout:
-        """Build the request's timeouts: seconds for each operation, and never past the deadline."""
-        return httpx2.Timeout(
-            connect=Wait.within(self, connect),
-            read=Wait.within(self, read),
-            write=Wait.within(self, write),
-            pool=Wait.within(self, min(pool, self.left)),
-        )
 
+@dataclass(slots=True, eq=False)
+class Request:
+    """What is sent. `url` is absolute; `server_name`, for TLS and `Host`, where the URL has an IP address instead."""
 
-def limit_request(seconds: float) -> httpx2.Timeout:
-    """Build the timeouts of a request that must be over in so many seconds, whatever its server does."""
-    seconds = max(seconds, _SHORTEST)
-    exchange = Exchange(time.monotonic() + seconds, alone=True)
-    return exchange.timeout(connect=seconds, read=seconds, write=seconds, pool=seconds)
-
-
-class Wait(float):
-    """Seconds that one socket operation of an exchange may take."""
-
-    __slots__ = ("exchange",)
+    method: str
+    url: str
     exchange: Exchange
-
-    @classmethod
-    def within(cls, exchange: Exchange, seconds: float) -> Wait:
-        """Make one."""
-        wait = cls(seconds)
-        wait.exchange = exchange
-        return wait
+    headers: dict[str, str] = field(default_factory=dict, repr=False)  # which hold the key
+    body: bytes = field(default=b"", repr=False)
+    server_name: str = ""
 
 
-def find_exchange(request: httpx2.Request) -> Exchange | None:
-    """Find the exchange of a request; None for one that has no deadline."""
-    wait = request.extensions.get("timeout", {}).get("read")
-    return wait.exchange if isinstance(wait, Wait) else None
+def join_headers(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Build the headers of a reply, their names in lower case; of one that came twice, both values."""
+    headers: dict[str, str] = {}
+    for name, value in items:
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
 
 
-def _limit(timeout: float | None, late: type[Exception]) -> float | None:
-    """Return the seconds that an operation may take now. Raises `late` once the deadline has passed."""
-    if not isinstance(timeout, Wait):
-        return timeout
-    if timeout.exchange.expired:  # a server that never pauses would always be in time
-        raise late(DEADLINE_PASSED)
-    return min(float(timeout), timeout.exchange.left)
+class Limits(NamedTuple):
+    """How many connections of a client may be open, and how many of those that wait for the next request."""
+
+    connections: int
+    kept: int
 
 
-def _note(timeout: float | None, *, received: bool) -> None:
-    if isinstance(timeout, Wait):
-        timeout.exchange.received = received
+class _Reply(Protocol):
+    """What every reply has: the status, and the headers with their names in lower case."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
 
 
-class _Stream(httpcore2.NetworkStream):
-    def __init__(self, stream: httpcore2.NetworkStream) -> None:
-        self._stream = stream
+class Reply(_Reply, Protocol):
+    """What a server answers, up to its body. Raises Failure."""
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._stream.read(max_bytes, _limit(timeout, httpcore2.ReadTimeout))
-        if data:
-            _note(timeout, received=True)
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        _note(timeout, received=False)  # what came before is a proxy's
-        for start in range(0, len(buffer), _PIECE):
-            self._stream.write(buffer[start : start + _PIECE], _limit(timeout, httpcore2.WriteTimeout))
+    def receive(self) -> bytes:
+        """Wait for the next bytes of the body, as they are on the wire; empty at its end."""
+        ...
 
     def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        limit = _limit(timeout, httpcore2.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, limit))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        """Give the connection back where the body was read to its end; else close it at once."""
+        ...
 
 
-class _Backend(httpcore2.NetworkBackend):
-    def __init__(self, backend: httpcore2.NetworkBackend) -> None:
-        self._backend = backend
+class AsyncReply(_Reply, Protocol):
+    """What a server answers, up to its body, in an event loop. Raises Failure."""
 
-    def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any
-    ) -> httpcore2.NetworkStream:
-        limit = _limit(timeout, httpcore2.ConnectTimeout)
-        return _Stream(self._backend.connect_tcp(host, port, limit, *args, **options))
-
-    def sleep(self, seconds: float) -> None:
-        self._backend.sleep(seconds)
-
-
-class _AsyncStream(httpcore2.AsyncNetworkStream):
-    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
-        self._stream = stream
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = await self._stream.read(max_bytes, _limit(timeout, httpcore2.ReadTimeout))
-        if data:
-            _note(timeout, received=True)
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        _note(timeout, received=False)
-        for start in range(0, len(buffer), _PIECE):
-            await self._stream.write(buffer[start : start + _PIECE], _limit(timeout, httpcore2.WriteTimeout))
+    async def receive(self) -> bytes:
+        """Await the next bytes of the body, as they are on the wire; empty at its end."""
+        ...
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.AsyncNetworkStream:
-        limit = _limit(timeout, httpcore2.ConnectTimeout)
-        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, limit))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        """Give the connection back where the body was read to its end; else close it at once."""
+        ...
 
 
-class _AsyncBackend(httpcore2.AsyncNetworkBackend):
-    def __init__(self, backend: httpcore2.AsyncNetworkBackend) -> None:
-        self._backend = backend
+class Kind(Enum):
+    """What went wrong: how far the request came, the `Exchange`'s limit that was passed, and the sentence for people.
 
-    async def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any
-    ) -> httpcore2.AsyncNetworkStream:
-        limit = _limit(timeout, httpcore2.ConnectTimeout)
-        return _AsyncStream(await self._backend.connect_tcp(host, port, limit, *args, **options))
-
-    async def sleep(self, seconds: float) -> None:
-        await self._backend.sleep(seconds)
-
-
-class Transport(httpx2.HTTPTransport):
-    """httpx2's transport, whose operations keep to the deadline of their request.
-
-    It closes its connections when nobody holds it any more: a client that the cache dropped goes on until the calls
-    that use it are done.
+    In the sentence: {host}, or {server} with its port, or the proxy in front of it; {seconds}; {text}: the details.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        # httpx2 hands no network backend to the pool that it makes
-        self._pool._network_backend = _Backend(self._pool._network_backend)
+    POOL_TIMEOUT = (
+        Stage.QUEUED,
+        "pool",
+        "timed out after {seconds:.3g} s of waiting for a free connection to {host}: all are in use, and "
+        "NBKIT_MAX_CONNECTIONS says how many there may be",
+    )
+    CONNECT_TIMEOUT = Stage.CONNECTING, "connect", "could not connect to {server}: timed out after {seconds:.3g} s"
+    WRITE_TIMEOUT = (
+        Stage.WRITING,
+        "write",
+        "timed out after {seconds:.3g} s in which {host} accepted no data of the request",
+    )
+    READ_TIMEOUT = Stage.SILENCE, "read", "timed out after {seconds:.3g} s without data from {host}"
+    NOT_CONNECTED = Stage.CONNECTING, "", _NOT_CONNECTED
+    TLS = (
+        Stage.REFUSED,
+        "",
+        "could not connect to {server}: TLS or its certificate failed: {text}; is it https:// that it speaks? "
+        "SSL_CERT_FILE may name a file with the certificates to trust",
+    )
+    PROXY = Stage.CONNECTING, "", _PROXY
+    PROXY_REFUSED = Stage.REFUSED, "", _PROXY
+    NOT_WRITTEN = Stage.WRITING, "", _LOST
+    LOST = Stage.CLOSED, "", _LOST
+    BAD_REQUEST = Stage.UNFIT, "", "cannot send the request to {host}: it is not valid HTTP"
+    BAD_URL = Stage.UNFIT, "", "cannot send to {host}: {text}"
 
-    def __del__(self) -> None:
-        if hasattr(self, "_pool"):
-            self.close()
+    def __init__(self, stage: Stage, limit: str, sentence: str) -> None:
+        self.stage, self.limit, self.sentence = stage, limit, sentence
 
 
-class AsyncTransport(httpx2.AsyncHTTPTransport):
-    """Does what `Transport` does, in the event loop that made it."""
+class Failure(Exception):
+    """A request without a reply, or a reply without its end. `text`: the engine's words, which quote no header."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._pool._network_backend = _AsyncBackend(self._pool._network_backend)
-        self._loop = asyncio.get_running_loop()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_loop") and self._pool.connections:
-            with suppress(RuntimeError):  # the loop is closed, and its sockets with it
-                self._loop.call_soon_threadsafe(_close_later, self._pool)
+    def __init__(self, kind: Kind, text: str = "") -> None:
+        super().__init__(kind, text)
+        self.kind, self.text = kind, text
 
 
-_closing: set[asyncio.Task[None]] = set()
-"""Tasks that close connections; an event loop keeps no task alive by itself."""
+class Address(NamedTuple):
+    """A URL in the parts that an engine needs; `host` is ASCII, `port` is None where the scheme decides."""
+
+    scheme: str
+    host: str
+    port: int | None
+    target: str
+
+    @property
+    def netloc(self) -> str:
+        """The host as the `Host` header has it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The whole URL again."""
+        return f"{self.scheme}://{self.netloc}{self.target}"
 
 
-def _close_later(pool: httpcore2.AsyncConnectionPool) -> None:
-    task = asyncio.ensure_future(pool.aclose())
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
+_PLAIN = re.compile(
+    r"(https?)://([a-z0-9.-]+)(?::(\d{1,5}))?((?:/[A-Za-z0-9._~!$&'()*+,;=:@/-]*)?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]*)?)"
+)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@lru_cache(256)
+def split_url(url: str) -> Address:
+    """Split a URL, and encode what has to be. Raises Failure where it is not one, or neither http: nor https:."""
+    if match := _PLAIN.fullmatch(url):
+        scheme, host, port, target = match.groups()
+        number = int(port) if port and int(port) != _DEFAULT_PORTS[scheme] else None
+        return Address(scheme, host, number, target if target.startswith("/") else f"/{target}")
+    import httpx2  # a tenth of a second less for the many that need it not
+
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL as invalid:
+        text = str(invalid)
+    else:
+        if parsed.scheme in _DEFAULT_PORTS and parsed.host:
+            host = parsed.raw_host.decode("ascii")
+            return Address(parsed.scheme, host, parsed.port, parsed.raw_path.decode("ascii"))
+        text = "the URL must begin with http:// or https:// and name a host"
+    raise Failure(Kind.BAD_URL, text)

@@ -2,24 +2,24 @@
 
 They come from a service account's file, from `gcloud auth application-default login`, or from the machine's own
 account: https://cloud.google.com/docs/authentication/application-default-credentials. google-auth requests tokens
-through httpx2.
+through nbkit's clients.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import httpx2
-
-from nbkit.errors import ConfigError, TransportError
+from nbkit.errors import AdapterError, ConfigError, TransportError
+from nbkit.http.bounded import read_limited
 from nbkit.http.clients import Authorization, sync_client
-from nbkit.http.exchange import limit_request
-from nbkit.http.failures import FAILURES, transport_error
+from nbkit.http.exchange import Exchange, Failure, Request
+from nbkit.http.failures import transport_error
 from nbkit.installed import name_extra
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -38,23 +38,16 @@ class GoogleAuth(Authorization):
         self._lock = threading.Lock()
         self._credentials: Any = None
 
-    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Add the token; called by httpx2."""
-        self._authorize(request)
-        yield request
-
-    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """Add the token; requests it in a thread, so that the event loop goes on."""
-        await asyncio.to_thread(self._authorize, request)
-        yield request
-
     @property
     def secrets(self) -> tuple[str, ...]:
         """The current token."""
         token = getattr(self._credentials, "token", None)
         return (token,) if token else ()
 
-    def _authorize(self, request: httpx2.Request) -> None:
+    waits = True
+
+    def authorize(self, request: Request) -> None:
+        """Add the token, which is asked for where there is none or it has expired."""
         from google.auth import default, exceptions
 
         headers: dict[str, str] = {}
@@ -62,7 +55,7 @@ class GoogleAuth(Authorization):
             with self._lock:
                 if self._credentials is None:
                     self._credentials, _ = default(scopes=[SCOPE], request=_send)
-                self._credentials.before_request(_send, request.method, str(request.url), headers)
+                self._credentials.before_request(_send, request.method, request.url, headers)
         except exceptions.TransportError as failed:
             error: Exception = TransportError(f"Google's token server does not respond: {failed}")
         except exceptions.GoogleAuthError as failed:
@@ -76,11 +69,13 @@ class GoogleAuth(Authorization):
         return "GoogleAuth()"
 
 
+@dataclass(frozen=True, slots=True)
 class _Response:
     """A response in the form that google-auth reads."""
 
-    def __init__(self, response: httpx2.Response) -> None:
-        self.status, self.headers, self.data = response.status_code, response.headers, response.content
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
 
 
 def _send(
@@ -91,16 +86,17 @@ def _send(
     timeout: float | None = None,
     **options: Any,
 ) -> _Response:
-    """Send one request for google-auth: its `transport.Request`, on httpx2."""
+    """Send one request for google-auth: its `transport.Request`, on nbkit's clients."""
     from google.auth import exceptions
 
+    exchange = Exchange.within(timeout or _TIMEOUT)
     try:
-        client = sync_client(str(httpx2.URL(url).copy_with(raw_path=b"/")), None)
-        return _Response(
-            client.request(method, url, content=body, headers=headers, timeout=limit_request(timeout or _TIMEOUT))
-        )
-    except FAILURES as failed:
-        raise exceptions.TransportError(transport_error(failed, httpx2.URL(url).host).message) from None
+        client = sync_client(url, None)
+        with closing(client.send(Request(method, url, exchange, dict(headers or {}), body or b""))) as reply:
+            return _Response(reply.status, reply.headers, read_limited(reply, exchange))
+    except (Failure, AdapterError) as failed:
+        error = transport_error(failed, url, exchange) if isinstance(failed, Failure) else failed
+        raise exceptions.TransportError(error.message) from None
 
 
 def google_auth() -> GoogleAuth:

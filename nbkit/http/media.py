@@ -15,20 +15,21 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-
-import httpx2
+from urllib.parse import urljoin
 
 from nbkit.conversation.media import MAX_BYTES, data_url, inspect
 from nbkit.errors import ConversationError, TransportError
-from nbkit.http.bounded import raw_chunks
+from nbkit.http.bounded import read_pieces
+from nbkit.http.engine_httpx2 import Client
 from nbkit.http.environment import ssl_context
-from nbkit.http.exchange import Transport, limit_request
-from nbkit.http.failures import FAILURES, scrub, transport_error
+from nbkit.http.exchange import Address, Exchange, Failure, Limits, Reply, Request, split_url
+from nbkit.http.failures import scrub, transport_error
 
 MAX_REDIRECTS = 5
 MAX_SECONDS = 30.0
+_REDIRECTS = (301, 302, 303, 307, 308)
 
-Address = IPv4Address | IPv6Address
+IPAddress = IPv4Address | IPv6Address
 
 # all of IPv6 that is not link-local, IPv4-mapped, NAT64, unique local, multicast ...
 _ALLOCATED = ip_network("2000::/3")
@@ -44,14 +45,14 @@ _REFUSED = tuple(
 )
 
 
-def public(address: Address) -> bool:
+def public(address: IPAddress) -> bool:
     """Tell whether an IP address is on the public internet, not on this machine, its network or its cloud."""
     if address.version == 6 and address not in _ALLOCATED:
         return False
     return address.is_global and not address.is_multicast and not any(address in network for network in _REFUSED)
 
 
-def fetch_media(url: str, *, seconds: float = MAX_SECONDS, allowed: Callable[[Address], bool] = public) -> str:
+def fetch_media(url: str, *, seconds: float = MAX_SECONDS, allowed: Callable[[IPAddress], bool] = public) -> str:
     """Download the image at an http: or https: URL and return it as a `data:` URL; its bytes decide the media type.
 
     Takes at most `seconds` and follows 5 redirects; `allowed` decides which IP
@@ -72,85 +73,75 @@ def fetch_media(url: str, *, seconds: float = MAX_SECONDS, allowed: Callable[[Ad
     raise ConversationError(f"{_name(target)}: more than {MAX_REDIRECTS} redirects")
 
 
-async def afetch_media(url: str, *, seconds: float = MAX_SECONDS, allowed: Callable[[Address], bool] = public) -> str:
+async def afetch_media(url: str, *, seconds: float = MAX_SECONDS, allowed: Callable[[IPAddress], bool] = public) -> str:
     """Run `fetch_media` in a thread, which resolving a host name needs anyway."""
     return await asyncio.to_thread(fetch_media, url, seconds=seconds, allowed=allowed)
 
 
-def _parse_url(url: str | httpx2.URL) -> httpx2.URL:
+def _parse_url(url: str) -> Address:
     """Read a URL, also a redirect's. Raises ConversationError unless it is http: or https: with a host and no user."""
     try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        parsed = httpx2.URL()
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+        address = split_url(url)
+    except Failure:
+        address = None
+    if address is None:
         raise ConversationError("the URL of an image must begin with http:// or https:// and name a host")
-    if parsed.userinfo:
-        raise ConversationError(f"{_name(parsed)}: a URL with a user name or password is not downloaded")
-    return parsed
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ConversationError(f"{_name(address)}: a URL with a user name or password is not downloaded")
+    return address
 
 
-def _host(url: httpx2.URL) -> str:
-    return url.raw_host.decode("ascii")
+def _name(address: Address) -> str:
+    return f"the image at {scrub(address.host, limit=100)}"
 
 
-def _name(url: httpx2.URL) -> str:
-    return f"the image at {scrub(_host(url), limit=100)}"
-
-
-def _resolve(url: httpx2.URL, allowed: Callable[[Address], bool]) -> Address:
-    """Look up the URL's host and return its first allowed IP address."""
+def _resolve(address: Address, allowed: Callable[[IPAddress], bool]) -> IPAddress:
+    """Look up the host and return its first allowed IP address."""
     try:
-        entries = socket.getaddrinfo(url.raw_host, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(address.host, None, type=socket.SOCK_STREAM)
     except OSError:
         entries = []
     addresses = [ip_address(entry[4][0]) for entry in entries]
     if not addresses:
-        raise TransportError(f"{_name(url)}: unknown host")
-    for address in addresses:
-        if allowed(address):
-            return address
-    raise ConversationError(f"{_name(url)}: {addresses[0]} is not a public IP address, so it is not downloaded")
+        raise TransportError(f"{_name(address)}: unknown host")
+    for ip in addresses:
+        if allowed(ip):
+            return ip
+    raise ConversationError(f"{_name(address)}: {addresses[0]} is not a public IP address, so it is not downloaded")
 
 
-def _get(url: httpx2.URL, address: Address, deadline: float) -> bytes | httpx2.URL:
+def _get(address: Address, ip: IPAddress, deadline: float) -> bytes | str:
     """Send the request; return the body, or the URL that the response redirects to."""
-    request = httpx2.Request(
-        "GET",
-        url.copy_with(host=str(address)),
-        headers={
-            "host": url.netloc.decode("ascii"),
-            "accept": "image/png, image/jpeg, image/webp, image/gif",
-            "accept-encoding": "identity",
-            "user-agent": "nbkit",
-        },
-        extensions={"sni_hostname": _host(url)},
-    )
-    times = limit_request(deadline - time.monotonic())
-    request.extensions["timeout"] = times.as_dict()
+    exchange = Exchange.within(deadline - time.monotonic())
+    url = address._replace(host=str(ip)).url
+    headers = {
+        "accept": "image/png, image/jpeg, image/webp, image/gif",
+        "accept-encoding": "identity",
+        "user-agent": "nbkit",
+    }
+    request = Request("GET", url, exchange, headers, server_name=address.netloc)
+    certificates = ssl_context() if address.scheme == "https" else None
     try:
-        with httpx2.Client(transport=Transport(verify=ssl_context()), trust_env=False) as client:
-            response = client.send(request, stream=True)
-            if response.has_redirect_location:
-                return url.join(response.headers["location"])
-            return _read_body(response, deadline)
+        with closing(Client(certificates, None, Limits(1, 0))) as client, closing(client.send(request)) as reply:
+            if reply.status in _REDIRECTS and "location" in reply.headers:
+                return urljoin(address.url, reply.headers["location"])
+            return _read_body(reply, exchange)
     except TransportError as failed:
-        failed.message = f"{_name(url)}: {failed.message}"
+        failed.message = f"{_name(address)}: {failed.message}"
         raise
-    except FAILURES as exc:
-        error = transport_error(exc, scrub(_host(url), limit=100), proxied=False)
+    except Failure as failure:
+        error = transport_error(failure, address.url, exchange, proxied=False)
     raise error
 
 
-def _read_body(response: httpx2.Response, deadline: float) -> bytes:
-    if response.status_code != 200:
-        raise TransportError("download failed", status=response.status_code)
-    if response.headers.get("content-encoding", "identity").lower() not in ("identity", "gzip"):
+def _read_body(reply: Reply, exchange: Exchange) -> bytes:
+    if reply.status != 200:
+        raise TransportError("download failed", status=reply.status)
+    if reply.headers.get("content-encoding", "identity").lower() not in ("identity", "gzip"):
         raise TransportError("the content is compressed in an unsupported format")
     body = bytearray()
-    with closing(raw_chunks(response, deadline)) as chunks:
-        for chunk in chunks:
-            body += chunk
-            if len(body) > MAX_BYTES:
-                break
+    for data in read_pieces(reply, exchange):
+        body += data
+        if len(body) > MAX_BYTES:
+            break
     return bytes(body)

@@ -6,26 +6,24 @@ for each request: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-c
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, Generator
 from functools import cache
 from typing import TYPE_CHECKING
 
-import httpx2
 from pydantic import SecretStr
 
 from nbkit.errors import ConfigError
 from nbkit.http.clients import Authorization
+from nbkit.http.exchange import Request, split_url
 from nbkit.installed import name_extra
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
 
-_SIGNED = ("host", "content-type")
-"""Headers that are signed besides AWS's own: those that proxies do not change."""
+_SIGNED = ("content-type",)
+"""Headers that are signed besides the host and AWS's own: those that proxies do not change."""
 
 
 class AwsAuth(Authorization):
@@ -35,7 +33,7 @@ class AwsAuth(Authorization):
     credentials or they cannot be refreshed.
     """
 
-    requires_request_body = True
+    waits = True
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -43,35 +41,24 @@ class AwsAuth(Authorization):
         self._credentials: Credentials | None = None
         self._used: tuple[SecretStr, ...] = ()
 
-    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Sign; called by httpx2."""
-        request.read()
-        self._sign(request)
-        yield request
-
-    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """Sign in a thread: the chain reads files and may use the network."""
-        await request.aread()
-        await asyncio.to_thread(self._sign, request)
-        yield request
-
     @property
     def secrets(self) -> tuple[str, ...]:
         """The credentials used last: AWS's error messages quote the signed request."""
         return tuple(secret.get_secret_value() for secret in self._used)
 
-    def _sign(self, request: httpx2.Request) -> None:
+    def authorize(self, request: Request) -> None:
+        """Sign the request. The chain reads files and may use the network."""
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError
 
         # bedrock-runtime.us-east-1.amazonaws.com, bedrock-mantle.us-east-1.api.aws, and VPC endpoints with a prefix
-        match = re.search(rf"\b{self._service}[a-z-]*\.([a-z-]+-\d+)\.", request.url.host)
+        match = re.search(rf"\b{self._service}[a-z-]*\.([a-z-]+-\d+)\.", split_url(request.url).host)
         region = match[1] if match else read_region()
         if not region:
-            raise ConfigError(f"unknown AWS region of {request.url.host}: set AWS_REGION")
+            raise ConfigError(f"unknown AWS region of {split_url(request.url).host}: set AWS_REGION")
         headers = {name: request.headers[name] for name in _SIGNED if name in request.headers}
-        signed = AWSRequest(request.method, str(request.url), headers, request.content)
+        signed = AWSRequest(request.method, request.url, headers, request.body)
         try:
             credentials = self._load_credentials()
             self._used = tuple(SecretStr(secret) for secret in credentials[:3] if secret)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import httpx2
-
 from nbkit.billing.cost import Cost
 from nbkit.errors import ConfigError, ProviderNotSupportedError
 from nbkit.http.addresses import read_base_url
+from nbkit.http.exchange import Failure, split_url
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.protocols import PROTOCOLS
 from nbkit.protocols.wire import Dialect
@@ -158,10 +157,10 @@ def _choose_base_url(
 def _is_url(url: str) -> bool:
     """Tell whether a base URL that the caller passed can be one; plain http is the caller's choice."""
     try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
+        split_url(url)
+    except Failure:
         return False
-    return parsed.scheme in ("http", "https") and bool(parsed.host) and not parsed.userinfo
+    return "@" not in url.partition("://")[2].partition("/")[0]
 
 
 def _fill_headers(provider: str, route: Route, record: Record | None) -> dict[str, str]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from nbkit.arguments import check_arguments
 from nbkit.errors import AdapterError, ConfigError, ProviderNotSupportedError
-from nbkit.http.bounded import read_limited
+from nbkit.http.bounded import is_success, read_limited
 from nbkit.http.clients import sync_client
-from nbkit.http.exchange import limit_request
-from nbkit.http.failures import FAILURES, transport_error
+from nbkit.http.exchange import Exchange, Failure, Request
+from nbkit.http.failures import transport_error
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
 from nbkit.modelsdev.snapshot import Snapshot
@@ -123,8 +124,6 @@ def _check(endpoint: Endpoint | _Result, seconds: float) -> _Result:
     started = time.monotonic()
     try:
         status, detail = _ask(endpoint, path, seconds)
-    except FAILURES as failure:
-        status, detail = "unreachable", transport_error(failure, urlsplit(endpoint.base_url).netloc).message
     except AdapterError as failure:  # the body was too long, or too slow
         status, detail = "unreachable", failure.message
     except ConfigError as unfit:  # a key that no header can carry
@@ -135,14 +134,18 @@ def _check(endpoint: Endpoint | _Result, seconds: float) -> _Result:
 def _ask(endpoint: Endpoint, path: str, seconds: float) -> tuple[str, str]:
     auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, None)
     base, _, query = endpoint.base_url.partition("?")
-    client, url = sync_client(endpoint.base_url, auth), urljoin(f"{base}/", path) + (query and f"?{query}")
-    with client.stream("GET", url, headers=_VERSION | endpoint.headers, timeout=limit_request(seconds)) as response:
-        read_limited(response, time.monotonic() + seconds)
-    if response.is_success:
+    url, exchange = urljoin(f"{base}/", path) + (query and f"?{query}"), Exchange.within(seconds)
+    request = Request("GET", url, exchange, _VERSION | endpoint.headers)
+    try:
+        with closing(sync_client(endpoint.base_url, auth).send(request)) as reply:
+            read_limited(reply, exchange)
+    except Failure as failure:
+        return "unreachable", transport_error(failure, endpoint.base_url, exchange).message
+    if is_success(reply.status):
         return "ok", ""
-    refused, broken = response.status_code in (401, 403), response.is_server_error
+    refused, broken = reply.status in (401, 403), reply.status >= 500
     status = "unauthorized" if refused else "unreachable" if broken else "not checked"
-    return status, f"HTTP {response.status_code}"
+    return status, f"HTTP {reply.status}"
 
 
 def _find_variable(names: Iterable[str]) -> str | None:

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from nbkit.errors import AdapterError, ConfigError
-from nbkit.http.bounded import read_limited
+from nbkit.http.bounded import is_success, read_limited
 from nbkit.http.clients import sync_client
-from nbkit.http.exchange import limit_request
+from nbkit.http.exchange import Exchange, Failure, Request
 from nbkit.modelsdev.records import Record
 from nbkit.providers.registered import register_provider
 
@@ -156,14 +155,17 @@ def _list_models(server: _Server, seconds: float) -> dict[str, _Facts]:
     client = sync_client(server.root, None)
 
     def request(path: str, body: Any = None) -> Any:
-        method = "GET" if body is None else "POST"
-        with client.stream(method, path, json=body, timeout=limit_request(seconds)) as response:
-            text = read_limited(response, time.monotonic() + seconds)
-            return from_json(text) if response.is_success else None
+        exchange, url = Exchange.within(seconds), f"{server.root}/{path.lstrip('/')}"
+        request = Request("GET", url, exchange)
+        if body is not None:
+            request = Request("POST", url, exchange, {"content-type": "application/json"}, to_json(body))
+        with closing(client.send(request)) as reply:
+            text = read_limited(reply, exchange)
+            return from_json(text) if is_success(reply.status) else None
 
     try:
         return {facts["id"]: facts for facts in server.read(request) if _NAME.fullmatch(facts["id"])}
-    except (httpx2.HTTPError, AdapterError, ValueError):
+    except (Failure, AdapterError, ValueError):
         return {}
 
 

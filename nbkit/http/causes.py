@@ -1,0 +1,34 @@
+"""The system's and TLS's own words for a failure, wherever in the chain of a library's exceptions they are."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+
+
+def find_tls_reason(error: BaseException) -> str:
+    """Return what TLS refused, such as the certificate; "" for another failure, or where the peer only went away."""
+    for cause in _walk(error):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return str(getattr(cause, "verify_message", "") or cause.reason or cause)
+    return ""
+
+
+def find_system_reason(error: BaseException) -> str:
+    """Return the words of the system's error; "" where there is none."""
+    for cause in _walk(error):
+        if isinstance(cause, OSError) and cause.errno is not None:
+            # a name server's failures have numbers of their own, and asyncio other words for the system's
+            return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+    return ""
+
+
+def _walk(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what is behind it, the innermost last."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):  # one for each address of the host
+            cause = cause.exceptions[0]
+        yield cause
+        cause = cause.__cause__ or cause.__context__

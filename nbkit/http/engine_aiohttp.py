@@ -1,0 +1,247 @@
+"""The engine of asynchronous calls where it is installed: aiohttp, whose parser is in C.
+
+Its own limits hold for a connection (`connect`) and for silence (`sock_read`). The rest is here: a place among the
+connections, a server that does not take the request, and the deadline, which ends whatever is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import cached_property, lru_cache, partial
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+from nbkit.http.causes import find_system_reason, find_tls_reason
+from nbkit.http.environment import Proxy
+from nbkit.http.exchange import (
+    DEADLINE_PASSED,
+    KEEP_ALIVE,
+    PIECE,
+    Exchange,
+    Failure,
+    Kind,
+    Limits,
+    Request,
+    join_headers,
+    split_url,
+)
+
+_MAX_HEAD = 2**16
+"""Bytes of one header of a reply; some providers send more than aiohttp's own limit of 8 KiB."""
+_UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
+"""Headers that aiohttp would add."""
+_ERRORS = (aiohttp.ClientError, OSError, ValueError)
+
+_exchange: ContextVar[Exchange] = ContextVar("_exchange")
+"""The exchange that the connection is about to be used for."""
+
+
+class _Late(Exception):
+    """The deadline has passed."""
+
+
+class _Connection(ResponseHandler):
+    """aiohttp's connection, which notes in the exchange that uses it when the first bytes come."""
+
+    _of: Exchange | None = None
+
+    def set_response_params(self, **params: Any) -> None:
+        self._of = _exchange.get()
+        self._of.received = False  # what came before is a proxy's
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        if self._of is not None:  # a proxy's answer may come before there is one
+            self._of.received = True
+        super().data_received(data)
+
+
+class AsyncClient:
+    """Connections to one server for an event loop."""
+
+    def __init__(self, certificates: ssl.SSLContext | None, proxy: Proxy | None, limits: Limits) -> None:
+        self._loop = asyncio.get_running_loop()
+        connector = aiohttp.TCPConnector(
+            ssl=certificates or True, limit=0, keepalive_timeout=KEEP_ALIVE, resolver=aiohttp.ThreadedResolver()
+        )
+        factory: Any = partial(_Connection, loop=self._loop)
+        connector._factory = factory  # aiohttp has no argument for it
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_UNASKED,
+            max_line_size=_MAX_HEAD,
+            max_field_size=_MAX_HEAD,
+        )
+        self._proxy = proxy.url if proxy else None
+        self._places = asyncio.Semaphore(limits.connections)
+
+    async def send(self, request: Request) -> AsyncReply:
+        """Send a request and await the head of its reply. Raises Failure."""
+        exchange = request.exchange
+        await self._take_place(exchange)
+        clock = _Clock(exchange)
+        try:
+            async with clock.limit:
+                return AsyncReply(await self._post(request, clock), exchange, self._places.release)
+        except BaseException as error:
+            self._places.release()
+            if not isinstance(error, _ERRORS):
+                raise
+            failure = _explain(error, exchange, clock.kind if clock.limit.expired() else None)
+        raise failure
+
+    async def _take_place(self, exchange: Exchange) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        try:
+            async with asyncio.timeout(min(exchange.pool, exchange.left)):
+                await self._places.acquire()
+        except TimeoutError:
+            failure = Failure(Kind.POOL_TIMEOUT)
+        else:
+            return
+        raise failure
+
+    async def _post(self, request: Request, clock: _Clock) -> aiohttp.ClientResponse:
+        exchange, body, headers = request.exchange, request.body, request.headers
+        if len(body) > PIECE:
+            headers = headers | {"content-length": str(len(body))}
+        _exchange.set(exchange)
+        return await self._session.request(
+            request.method,
+            _build_url(request.url),
+            headers=headers,
+            data=body if len(body) <= PIECE else clock.cut(body),
+            allow_redirects=False,
+            proxy=self._proxy,
+            timeout=aiohttp.ClientTimeout(total=None, connect=exchange.connect, sock_read=exchange.read),
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    def __del__(self) -> None:
+        if not hasattr(self, "_session") or self._session.closed:
+            return
+        if self._loop.is_closed():  # and its sockets with it: what is left to do waits for nothing
+            with suppress(StopIteration):
+                self._session.close().send(None)
+            return
+        with suppress(RuntimeError):  # closed meanwhile
+            self._loop.call_soon_threadsafe(_close_later, self._session)
+
+
+class _Clock:
+    """The time that sending may take. While a long body is sent, each piece must be accepted in its time."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+        self.limit = asyncio.timeout(exchange.left)
+        self.kind = Kind.READ_TIMEOUT
+
+    async def cut(self, body: bytes) -> AsyncIterator[bytes]:
+        """Cut a body into pieces, each with its time."""
+        self.kind = Kind.WRITE_TIMEOUT
+        for start in range(0, len(body), PIECE):
+            self._restart(min(self._exchange.write, self._exchange.left))
+            yield body[start : start + PIECE]
+        self.kind = Kind.READ_TIMEOUT
+        self._restart(self._exchange.left)
+
+    def _restart(self, seconds: float) -> None:
+        if not self.limit.expired():
+            self.limit.reschedule(self._loop.time() + seconds)
+
+
+class AsyncReply:
+    """A reply, read in an event loop."""
+
+    def __init__(self, response: aiohttp.ClientResponse, exchange: Exchange, leave: Callable[[], None]) -> None:
+        self.status = response.status
+        self._response, self._content = response, response.content
+        self._exchange, self._leave = exchange, leave
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._set_alarm()
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, their names in lower case."""
+        return join_headers(self._response.headers.items())
+
+    async def receive(self) -> bytes:
+        """Await the next bytes of the body; empty at its end. Raises Failure."""
+        if self._exchange.deadline != self._deadline:
+            self._alarm.cancel()
+            self._set_alarm()
+        try:
+            return await self._content.readany()
+        except _Late:
+            failure = Failure(Kind.READ_TIMEOUT, DEADLINE_PASSED)
+        except _ERRORS as error:
+            failure = _explain(error, self._exchange)
+        raise failure
+
+    def _set_alarm(self) -> None:
+        self._deadline = self._exchange.deadline
+        self._alarm = self._loop.call_later(self._exchange.left, self._content.set_exception, _Late())
+
+    async def aclose(self) -> None:
+        """Give the connection back where the body was read to its end; else close it at once."""
+        if not self._closed:
+            self._closed = True
+            self._alarm.cancel()
+            self._response.close()
+            self._leave()
+
+
+@lru_cache(256)
+def _build_url(url: str) -> URL:
+    return URL(split_url(url).url, encoded=True)
+
+
+def _explain(error: Exception, exchange: Exchange, late: Kind | None = None) -> Failure:
+    """Say what went wrong; `late`: the time of a step had passed."""
+    if late:
+        return Failure(late, DEADLINE_PASSED)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Failure(Kind.CONNECT_TIMEOUT)
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return Failure(Kind.READ_TIMEOUT)
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # with a 4xx, such as 403 and 407, it will refuse the next too
+        kind = Kind.PROXY_REFUSED if 400 <= error.status < 500 else Kind.PROXY
+        return Failure(kind, f"{error.status} {error.message}")
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientSSLError) and (tls := find_tls_reason(error)):
+        return Failure(Kind.TLS, tls)
+    reason = find_system_reason(error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Failure(Kind.NOT_CONNECTED, reason or str(error))
+    if isinstance(error, aiohttp.ClientResponseError):
+        return Failure(Kind.LOST, error.message)
+    if isinstance(error, aiohttp.InvalidURL | ValueError) and not isinstance(error, OSError):
+        return Failure(Kind.BAD_REQUEST)
+    if exchange.received:
+        return Failure(Kind.LOST, reason or "peer closed connection without sending complete message body")
+    return Failure(Kind.LOST, reason or "Server disconnected without sending a response.")
+
+
+_closing: set[asyncio.Task[None]] = set()
+"""Tasks that close connections; an event loop keeps no task alive by itself."""
+
+
+def _close_later(session: aiohttp.ClientSession) -> None:
+    task = asyncio.ensure_future(session.close())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
