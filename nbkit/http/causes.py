@@ -10,8 +10,12 @@ from collections.abc import Iterator
 def find_tls_reason(error: BaseException) -> str:
     """Return what TLS refused, such as the certificate; "" for another failure, or where the peer only went away."""
     for cause in _walk(error):
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return str(getattr(cause, "verify_message", "") or cause.reason or cause)
+        if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return ""
+        if isinstance(cause, ssl.SSLError):  # aiohttp's own kind of it has neither of the two
+            reason = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or ""
+            if reason or not (cause.__cause__ or cause.__context__):
+                return str(reason or cause)
     return ""
 
 

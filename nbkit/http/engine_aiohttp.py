@@ -7,6 +7,7 @@ connections, a server that does not take the request, and the deadline, which en
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -48,7 +49,10 @@ class _Late(Exception):
 
 
 class _Connection(ResponseHandler):
-    """aiohttp's connection, which notes in the exchange that uses it when the first bytes come."""
+    """aiohttp's connection, which notes in the exchange that uses it when the first bytes come.
+
+    It closes at once: what a server has not taken of a request until then is not sent any more.
+    """
 
     _of: Exchange | None = None
 
@@ -61,6 +65,24 @@ class _Connection(ResponseHandler):
         if self._of is not None:  # a proxy's answer may come before there is one
             self._of.received = True
         super().data_received(data)
+
+    def is_connected(self) -> bool:
+        """Tell whether the connection can be used again: a server that has closed it has made it readable."""
+        return super().is_connected() and not _is_readable(self.transport)
+
+    def close(self) -> None:
+        self.abort()
+
+
+def _is_readable(transport: asyncio.BaseTransport | None) -> bool:
+    socket = transport and transport.get_extra_info("socket")
+    if socket is None:
+        return False
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([socket], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class AsyncClient:
@@ -130,6 +152,7 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
+        await asyncio.sleep(0)  # a socket is closed in the next round of the loop, which may be the last
 
     def __del__(self) -> None:
         if not hasattr(self, "_session") or self._session.closed:

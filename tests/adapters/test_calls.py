@@ -6,11 +6,12 @@ import pickle
 import threading
 import traceback
 
-import httpx2
 import pytest
 from scripted_provider import Answer, piece, sse, streamed, whole
 
 from nbkit import AdapterFactory, errors
+from nbkit.http.bounded import read_limited
+from nbkit.http.clients import sync_client
 from nbkit.settings import override
 
 KEY = "sk-canary-1234567890"
@@ -110,12 +111,13 @@ def test_the_server_may_say_whether_to_retry(provider):
 def test_retry_after_is_waited_for_or_reported(provider):
     provider.says(whole({}, 429, retry_after_ms="120"), whole())
     call = provider.adapter()._call("Hi", {}, stream=False)
-    with call, httpx2.Client() as client:
-        with call.attempt() as attempt, client.stream(**call.request()) as response:
-            call.read(response, response.read())
+    client = sync_client(call.endpoint.base_url, None)
+    with call:
+        with call.attempt() as attempt, contextlib.closing(call.begin(client.send(call.request()))) as reply:
+            call.read(read_limited(reply, call.exchange))
         assert attempt.wait() == 0.12
-        with call.attempt(), client.stream(**call.request()) as response:
-            assert call.read(response, response.read()).text == "Hello"
+        with call.attempt(), contextlib.closing(call.begin(client.send(call.request()))) as reply:
+            assert call.read(read_limited(reply, call.exchange)).text == "Hello"
     provider.says(whole({}, 429, retry_after="3600"), whole())
     with pytest.raises(errors.RateLimitError) as caught:
         provider.adapter().execute("Hi")

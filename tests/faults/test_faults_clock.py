@@ -89,10 +89,10 @@ def test_silence_after_the_request_is_paid_for_once(server, where, call):
 def test_each_kind_of_answer_has_its_own_patience(server, call):
     """F14: an answer that is not streamed is made before its first byte."""
     with server.adapter()._call("Hi", {}, stream=call in STREAMED) as prepared:
-        waits = prepared.request()["timeout"]
+        waits = prepared.request().exchange
     assert (waits.read, waits.write, waits.pool, waits.connect) == (60 if call in STREAMED else 600, 60, 60, 5)
     with server.adapter()._call("Hi", {"timeout": 7}, stream=call in STREAMED) as prepared:
-        assert prepared.request()["timeout"].read == 7
+        assert prepared.request().exchange.read == 7
 
 
 @pytest.mark.parametrize("call", FOUR)

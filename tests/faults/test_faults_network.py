@@ -197,15 +197,16 @@ def test_a_certificate_that_is_not_trusted_is_tried_once_and_one_that_is_counts_
 
 
 @pytest.mark.parametrize("call", FOUR)
-def test_certificates_that_cannot_be_read_name_their_variable(server, monkeypatch, tmp_path, call):
+def test_certificates_that_cannot_be_read_name_their_variable(monkeypatch, tmp_path, call):
     """A24"""
+    adapter = get_adapter("lab/m1", base_url="https://localhost:9/v1", api_key=KEY)
     for name in ("missing.pem", "bad.pem"):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
         (tmp_path / "bad.pem").write_text("no certificate")
         with pytest.raises(
             errors.ConfigError, match=rf"^SSL_CERT_FILE: the certificates of '.*{name}' cannot be read: "
         ):
-            call(server.adapter())
+            call(adapter)
 
 
 # ---- words
