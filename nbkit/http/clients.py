@@ -26,7 +26,7 @@ from pydantic import SecretStr
 
 from nbkit.errors import ConfigError
 from nbkit.http.environment import Proxy, find_proxy, read_environment, ssl_context
-from nbkit.http.exchange import AsyncReply, Limits, Reply, Request, split_url
+from nbkit.http.exchange import AsyncReply, Failure, Kind, Limits, Reply, Request, split_url
 from nbkit.http.recent import Recent
 from nbkit.settings import settings
 
@@ -144,7 +144,12 @@ class Client:
         request.headers = _HEADERS | request.headers
         if self._auth:
             self._auth.authorize(request)
-        return self._engine.send(request)
+        while True:
+            try:
+                return self._engine.send(request)
+            except Failure as failure:
+                if failure.kind is not Kind.LOST or not request.exchange.stale:
+                    raise
 
 
 class AsyncClient:
@@ -164,7 +169,12 @@ class AsyncClient:
             await asyncio.to_thread(self._auth.authorize, request)
         elif self._auth:
             self._auth.authorize(request)
-        return await self._engine.send(request)
+        while True:
+            try:
+                return await self._engine.send(request)
+            except Failure as failure:
+                if failure.kind is not Kind.LOST or not request.exchange.stale:
+                    raise
 
 
 _Key = tuple[Any, ...]

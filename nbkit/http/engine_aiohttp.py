@@ -57,8 +57,10 @@ class _Connection(ResponseHandler):
     _of: Exchange | None = None
 
     def set_response_params(self, **params: Any) -> None:
-        self._of = _exchange.get()
-        self._of.received = False  # what came before is a proxy's
+        exchange = _exchange.get()
+        exchange.reused = self._of not in (None, exchange)
+        exchange.received = False  # what came before is a proxy's
+        self._of = exchange
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
@@ -75,7 +77,7 @@ class _Connection(ResponseHandler):
 
 
 def _is_readable(transport: asyncio.BaseTransport | None) -> bool:
-    socket = transport and transport.get_extra_info("socket")
+    socket: Any = transport.get_extra_info("socket") if transport else None
     if socket is None:
         return False
     if not hasattr(select, "poll"):  # Windows

@@ -37,18 +37,23 @@ class Exchange:
 
     `connect`, `read`, `write`, `pool`: seconds that a connection, the next bytes of the reply, a piece of the request
     and a free place among the connections may take. `received` tells whether the server has sent anything since the
-    request was written; `alone`, whether the time until the deadline was given to this request and no other: then
-    silence until there is a timeout like any other.
+    request was written; `reused`, whether its connection had served other requests before; `alone`, whether the time
+    until the deadline was given to this request and no other: then silence until there is a timeout like any other.
     """
 
-    __slots__ = ("alone", "connect", "deadline", "pool", "read", "received", "write")
+    __slots__ = ("alone", "connect", "deadline", "pool", "read", "received", "reused", "write")
 
     def __init__(
         self, deadline: float, *, connect: float, read: float, write: float, pool: float, alone: bool = False
     ) -> None:
         self.deadline, self.alone = deadline, alone
         self.connect, self.read, self.write, self.pool = connect, read, write, pool
-        self.received = False
+        self.received = self.reused = False
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether the request met a kept connection that its server was closing: nobody has answered it."""
+        return self.reused and not self.received
 
     @classmethod
     def within(cls, seconds: float) -> Self:

@@ -44,25 +44,39 @@ def _limit(timeout: float | None, late: type[Exception]) -> float | None:
     return min(float(timeout), left)
 
 
-def _note(timeout: float | None, *, received: bool) -> None:
-    if isinstance(timeout, Wait):
-        timeout.exchange.received = received
+class _User:
+    """Whose request a connection carries, and whether an earlier one's."""
+
+    _exchange: Exchange | None = None
+
+    def _begin(self, timeout: float | None) -> None:
+        """Note that a part of a request is written."""
+        if isinstance(timeout, Wait):
+            exchange = timeout.exchange
+            exchange.received = False  # what came before is a proxy's
+            if exchange is not self._exchange:
+                exchange.reused, self._exchange = self._exchange is not None, exchange
+
+    def _receive(self, data: bytes) -> bytes:
+        """Note that bytes have come."""
+        if data and self._exchange is not None:
+            self._exchange.received = True
+        return data
 
 
-class _Stream(httpcore2.NetworkStream):
+class _Stream(_User, httpcore2.NetworkStream):
     def __init__(self, stream: httpcore2.NetworkStream, socket_: socket.socket | None) -> None:
         self._stream = stream
         self._socket = socket_  # None for TLS inside of TLS, where the bytes of the socket are not those of the stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         limit = _limit(timeout, httpcore2.ReadTimeout)
-        data = self._stream.read(max_bytes, limit) if self._socket is None else _receive(self._socket, max_bytes, limit)
-        if data:
-            _note(timeout, received=True)
-        return data
+        if self._socket is None:
+            return self._receive(self._stream.read(max_bytes, limit))
+        return self._receive(_receive(self._socket, max_bytes, limit))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        _note(timeout, received=False)  # what came before is a proxy's
+        self._begin(timeout)
         for start in range(0, len(buffer), PIECE):
             self._stream.write(buffer[start : start + PIECE], _limit(timeout, httpcore2.WriteTimeout))
 
@@ -144,18 +158,15 @@ def _look_up(host: str, port: int, seconds: float | None) -> list[str]:
         raise httpcore2.ConnectError(error) from error
 
 
-class _AsyncStream(httpcore2.AsyncNetworkStream):
+class _AsyncStream(_User, httpcore2.AsyncNetworkStream):
     def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = await self._stream.read(max_bytes, _limit(timeout, httpcore2.ReadTimeout))
-        if data:
-            _note(timeout, received=True)
-        return data
+        return self._receive(await self._stream.read(max_bytes, _limit(timeout, httpcore2.ReadTimeout)))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        _note(timeout, received=False)
+        self._begin(timeout)
         for start in range(0, len(buffer), PIECE):
             await self._stream.write(buffer[start : start + PIECE], _limit(timeout, httpcore2.WriteTimeout))
 
