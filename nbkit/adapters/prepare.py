@@ -20,6 +20,7 @@ from nbkit.conversation.transforms import fit_turns
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ConfigError, ConversationError, UnsupportedFeatureError
 from nbkit.protocols import protocol
+from nbkit.protocols.native import fit_native
 from nbkit.protocols.wire import WireRequest
 from nbkit.protocols.writing import merge
 from nbkit.providers.endpoints import Endpoint
@@ -64,6 +65,7 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     can = takes.capabilities
     check_capabilities(conversation, requested, can, endpoint.id)
     check_media(conversation, takes.media_types, endpoint.id)
+    conversation, foreign = fit_native(conversation, endpoint.protocol)
     conversation, fitting, trimmed = fit_context(conversation, requested, takes)
     conversation, fitting, changes = fit_options(conversation, fitting, takes)
     conversation, transformed = fit_turns(conversation, _ALWAYS | can.list_missing())
@@ -77,7 +79,7 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     wanted = () if can.supports_image_urls else _list_addresses(conversation)
     if wanted:
         transformed += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
-    all_changes = (*old, *made_encodable, *typed, *trimmed, *changes, *transformed, *renamed, *identified)
+    all_changes = (*old, *made_encodable, *typed, *foreign, *trimmed, *changes, *transformed, *renamed, *identified)
     _refuse_losses(all_changes, fitting, endpoint)
     prepared = Prepared(conversation, fitting, stream and streams, rerouted + all_changes, endpoint, names, wanted)
     return prepared if wanted else _encode(prepared)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nbkit.arguments import describe
-from nbkit.conversation.content import Reasoning
+from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.formats import parse_answer
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import ToolsCallTurn, Turn
@@ -153,6 +153,8 @@ class ChatCompletion:
     finish_reason: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning_blocks: tuple[Reasoning, ...] = ()
+    native: NativeContent | None = None
+    """What it holds beside text, reasoning and tool calls, in the protocol's own form; the turn has it too."""
     refusal: str | None = None
     choices: tuple[ChatCompletion, ...] = ()
     """All answers with the option `n`, this one first. Usage and bill of all are on this one; a stream's chunks are
@@ -219,9 +221,10 @@ class ChatCompletion:
     @property
     def turn(self) -> Turn | ToolsCallTurn:
         """The answer as the next turn of its conversation."""
+        kept: dict[str, Any] = {"reasoning": self.reasoning_blocks, "native": self.native}
         if self.tool_calls:
-            return ToolsCallTurn(content=self.text or None, tool_calls=self.tool_calls, reasoning=self.reasoning_blocks)
-        return Turn(role="assistant", content=self.text, reasoning=self.reasoning_blocks)
+            return ToolsCallTurn(content=self.text or None, tool_calls=self.tool_calls, **kept)
+        return Turn(role="assistant", content=self.text, **kept)
 
     def __str__(self) -> str:
         return self.text

@@ -1,4 +1,4 @@
-"""Content of a turn: text, images, files, audio, and the reasoning behind an answer, in OpenAI's format.
+"""Content of a turn: text, images, files, audio, reasoning, what is one provider's own; in OpenAI's format.
 
 `media.attach` makes the entries from paths, bytes, figures and images.
 """
@@ -170,3 +170,50 @@ class Reasoning(Value):
             text = {"text": self.text} if self.text else {}
             return {"type": "reasoning.encrypted", "data": self.data, **text, **opaque}
         return {"type": "reasoning.text", "text": self.text, **opaque}
+
+
+class NativePart(Value):
+    """One part of an answer that holds more than text, reasoning and tool calls.
+
+    A text, reasoning or a call stands in the turn: `length` says how many characters, blocks of reasoning or calls of
+    it the part is, `data` has what the provider wrote beside it (citations). A part of another kind is `data` alone,
+    as it came.
+    """
+
+    kind: Literal["text", "reasoning", "call", "other"]
+    length: int = Field(1, ge=0)
+    data: dict[str, Any] = {}
+
+    @model_serializer(mode="plain")
+    def _write(self) -> dict[str, Any]:
+        length = {} if self.kind == "other" else {"length": self.length}
+        return {"kind": self.kind} | length | ({"data": self.data} if self.data else {})
+
+
+class NativeContent(Value):
+    """What only one protocol's own form can hold of an answer, kept so that it can be sent back unchanged.
+
+    Calls of the tools that a provider runs itself, their results, citations, a compacted conversation. `parts` are all
+    parts of the answer in their order.
+    """
+
+    protocol: str
+    """The protocol that it came by; any other leaves it out."""
+    parts: tuple[NativePart, ...] = ()
+    paused: bool = False
+    """The provider has paused, and goes on when the conversation is sent again as it is."""
+    request: dict[str, Any] = {}
+    """Keys of the request that goes on with the answer, or brings the outputs of its calls."""
+
+    @model_serializer(mode="plain")
+    def _write(self) -> dict[str, Any]:
+        optional = {"paused": self.paused, "request": self.request}
+        parts = [part.model_dump() for part in self.parts]
+        return {"protocol": self.protocol, "parts": parts} | {key: value for key, value in optional.items() if value}
+
+    def describe(self) -> str:
+        """Name what is lost without it; "" for nothing but the order of the parts."""
+        others = [part.data for part in self.parts if part.kind == "other"]
+        names = [str(data.get("type") or next(iter(data), "")) for data in others]
+        beside = [name for part in self.parts if part.kind != "other" for name in part.data]
+        return ", ".join(dict.fromkeys(filter(None, names + beside)))

@@ -127,7 +127,8 @@ def _to_text(turn: AnyTurn) -> AnyTurn:
     if any(not isinstance(entry, TextEntry) for entry in turn.entries):
         return turn
     if isinstance(turn, ContentTurn):
-        return Turn(role=turn.role, content=turn.text, name=turn.name, reasoning=turn.reasoning)
+        kept: dict[str, Any] = {"reasoning": turn.reasoning, "native": turn.native}
+        return Turn(role=turn.role, content=turn.text, name=turn.name, **kept)
     return turn.model_copy(update={"content": turn.text})
 
 
@@ -149,6 +150,8 @@ def _drop_empty(turns: Turns, note: Note) -> Turns:
             out.append(turn.model_copy(update={"content": entries or None}))
         elif entries:
             out.append(turn.model_copy(update={"content": entries}))
+        elif getattr(turn, "native", None):  # the work of the provider's own tools
+            out.append(turn.model_copy(update={"content": ""}))
         else:
             note("dropped", f"empty turn of the {turn.role}", "text must not be empty")
     return out
@@ -161,7 +164,7 @@ def _empty_lists(turns: Turns, note: Note) -> Turns:
         if isinstance(turn, ToolsCallTurn) and turn.content == ()
         else turn.model_copy(update={"content": ""})
         if isinstance(turn, ToolOutputTurn) and turn.content == ()
-        else Turn(role=turn.role, content="", name=turn.name, reasoning=turn.reasoning)
+        else Turn(role=turn.role, content="", name=turn.name, reasoning=turn.reasoning, native=turn.native)
         if isinstance(turn, ContentTurn) and not turn.content
         else turn
         for turn in turns
@@ -216,7 +219,8 @@ def _merge_repeats(turns: Turns, note: Note) -> Turns:
     """Merge consecutive turns of the user, or of the assistant."""
     out: Turns = []
     for turn in turns:
-        if out and turn.role == out[-1].role and turn.role in ("user", "assistant"):
+        native = any(getattr(one, "native", None) for one in (turn, *out[-1:]))  # its parts stay in order: not merged
+        if out and turn.role == out[-1].role and turn.role in ("user", "assistant") and not native:
             note("transformed", f"turns of the {turn.role}", "roles must alternate: merged")
             out[-1] = _merge([out[-1], turn])
         else:
@@ -254,7 +258,8 @@ def _add_user(turns: Turns, note: Note) -> Turns:
 
 
 def _end_with_user(turns: Turns, note: Note) -> Turns:
-    if not turns or turns[-1].role != "assistant":
+    native = getattr(turns[-1], "native", None) if turns else None
+    if not turns or turns[-1].role != "assistant" or (native and native.paused):
         return turns
     note("transformed", "turns", "the assistant must not be the last: a turn was added")
     return [*turns, Turn(role="user", content=CONTINUE)]
@@ -282,7 +287,7 @@ def _split_calls(turns: Turns, note: Note) -> Turns:
             continue
         note("transformed", "parallel tool calls", "the model accepts one per turn: sent one after another")
         for number, call in enumerate(turn.tool_calls):
-            once = {} if number == 0 else {"content": None, "reasoning": ()}
+            once = {} if number == 0 else {"content": None, "reasoning": (), "native": None}
             out.append(turn.model_copy(update={"tool_calls": (call,), **once}))
             out += [outputs[call.id]] if call.id in outputs else []
     return out
@@ -310,6 +315,8 @@ def _trim(turns: Turns, note: Note) -> Turns:
     """Trim a last turn of the assistant, which the model continues: it must not end with white space."""
     last = turns[-1] if turns else None
     if not isinstance(last, Turn | ContentTurn) or last.role != "assistant" or last.text == last.text.rstrip():
+        return turns
+    if last.native:  # goes back as it came
         return turns
     *before, end = last.entries
     if not isinstance(end, TextEntry):

@@ -14,7 +14,16 @@ from typing import Any, Literal, SupportsInt, overload
 from pydantic import BaseModel, Field, ValidationError, model_serializer, model_validator
 
 from nbkit.arguments import check_arguments
-from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, ImageEntry, Reasoning, TextEntry, Value
+from nbkit.conversation.content import (
+    AudioEntry,
+    ContentEntry,
+    FileEntry,
+    ImageEntry,
+    NativeContent,
+    Reasoning,
+    TextEntry,
+    Value,
+)
 from nbkit.conversation.media import attach, is_media
 from nbkit.conversation.tools import FunctionCall, ToolCall
 from nbkit.conversation.trim import count_roughly, trim_turns
@@ -134,6 +143,7 @@ class Turn(_BaseTurn):
     content: str
     name: str | None = None
     reasoning: tuple[Reasoning, ...] = ()
+    native: NativeContent | None = None
 
 
 class ContentTurn(_BaseTurn):
@@ -143,6 +153,7 @@ class ContentTurn(_BaseTurn):
     content: tuple[ContentEntry, ...]
     name: str | None = None
     reasoning: tuple[Reasoning, ...] = ()
+    native: NativeContent | None = None
 
 
 class ToolsCallTurn(_BaseTurn):
@@ -152,6 +163,7 @@ class ToolsCallTurn(_BaseTurn):
     content: str | tuple[ContentEntry, ...] | None = None
     tool_calls: tuple[ToolCall, ...] = Field(min_length=1)
     reasoning: tuple[Reasoning, ...] = ()
+    native: NativeContent | None = None
 
 
 class ToolOutputTurn(_BaseTurn):

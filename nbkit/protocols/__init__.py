@@ -21,17 +21,19 @@ class ProtocolRow(NamedTuple):
     """The module of this room that speaks it. A face of it, at the demo or in the tests, has the same name."""
     models: str = ""
     """Path of the list of models, seen from the base URL, which costs nothing to read; "" where there is none."""
+    native: str = ""
+    """The protocol under whose name turns keep what is in its own form (`NativeContent`); "" where nothing is kept."""
 
 
 PROTOCOLS = {
     "openai-chat": ProtocolRow("openai_chat", models="models"),
-    "anthropic-messages": ProtocolRow("anthropic_messages", models="models"),
-    "gemini-generate": ProtocolRow("gemini_generate", models="models"),
-    "openai-responses": ProtocolRow("openai_responses", models="models"),
+    "anthropic-messages": ProtocolRow("anthropic_messages", models="models", native="anthropic-messages"),
+    "gemini-generate": ProtocolRow("gemini_generate", models="models", native="gemini-generate"),
+    "openai-responses": ProtocolRow("openai_responses", models="models", native="openai-responses"),
     "cohere-v2": ProtocolRow("cohere_v2", models="../v1/models"),
     "ollama-chat": ProtocolRow("ollama_chat", models="api/tags"),
     "bedrock-converse": ProtocolRow("bedrock_converse"),
-    "anthropic-vertex": ProtocolRow("anthropic_vertex"),
+    "anthropic-vertex": ProtocolRow("anthropic_vertex", native="anthropic-messages"),
     "openai-completions": ProtocolRow("openai_completions", models="models"),
 }
 

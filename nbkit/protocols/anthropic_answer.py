@@ -1,7 +1,8 @@
 """The answers of Anthropic's messages, whole and streamed: `anthropic_messages` describes the API.
 
 A stream's blocks may be interleaved, and relatives leave out where a block starts, or number all blocks 0. Where there
-are blocks of the tools that Anthropic runs itself, or of a compaction, `raw` has all blocks as a whole answer has them.
+are blocks of the tools that Anthropic runs itself, or of a compaction, `raw` has all blocks as a whole answer has them,
+and `native` has what is needed to send them back (docs.claude.com/en/docs/agents-and-tools/tool-use/server-tools).
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
-from nbkit.conversation.content import Reasoning
+from nbkit.conversation.content import NativeContent, NativePart, Reasoning
 from nbkit.errors import ProviderError
-from nbkit.protocols.anthropic_turns import FORMAT
+from nbkit.protocols.anthropic_turns import FORMAT, NATIVE
 from nbkit.protocols.calls import NAMELESS, Call
 from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer
@@ -32,7 +33,10 @@ _KINDS = {
     "compaction_delta": ("compaction",),
 }
 _READ = ("text", "thinking", "redacted_thinking", "tool_use")
-"""Kinds of blocks that a completion holds; others are in its `raw` only."""
+"""Kinds of blocks that have a place of their own in a completion; others are in its `native`."""
+_PAUSES = ("pause_turn", "compaction")
+"""Reasons for which the API stops an answer that goes on when it is sent back."""
+_DIRECT: tuple[dict[str, Any], ...] = ({}, {"caller": {"type": "direct"}})  # a call says so where nothing is special
 _STANDARD = (None, "", "standard")
 _NO_PLACE = (None, "", "global", "not_available")
 
@@ -51,6 +55,23 @@ class _Block:
     @property
     def text(self) -> str:
         return "".join(self.parts)
+
+    def list_own(self) -> dict[str, Any]:
+        """List what of the block only this protocol can hold: all of it, or the keys beside text or call."""
+        if self.type not in _READ:
+            return self.build()
+        own = {"citations": self.citations, "caller": self.start.get("caller")}
+        return {key: value for key, value in own.items() if value}
+
+    def describe(self) -> NativePart:
+        """Describe the block as a part of the answer."""
+        if self.type not in _READ:
+            return NativePart(kind="other", data=self.list_own())
+        if self.type == "tool_use":
+            return NativePart(kind="call", data=self.list_own())
+        if self.type != "text":
+            return NativePart(kind="reasoning")
+        return NativePart(kind="text", length=len(self.text), data=self.list_own())
 
     def build(self) -> dict[str, Any]:
         """Write the block as a whole answer has it."""
@@ -162,12 +183,12 @@ class Decoder(BaseDecoder):
             if kinds[0] == "tool_use":
                 raise ProviderError(f"the stream continues block {index!r}, which did not start")
             block = self._begin_block(index, {"type": kinds[0]})
-        if "signature" in delta:
+        if delta.get("type") == "compaction_delta":
+            block.start = block.start | {key: value for key, value in delta.items() if key != "type"}
+        elif "signature" in delta:
             block.signature += string(delta["signature"])
         elif "citation" in delta:
             block.citations.append(delta["citation"])
-        elif delta.get("type") == "compaction_delta":
-            block.start = block.start | {key: delta[key] for key in ("content", "encrypted_content") if key in delta}
         return self._grow(block, string(delta.get("text") or delta.get("thinking") or delta.get("partial_json")))
 
     def _grow(self, block: _Block, piece: str) -> Chunks:
@@ -200,6 +221,16 @@ class Decoder(BaseDecoder):
     def read_reasoning(self) -> tuple[Reasoning, ...]:
         """Build the blocks of reasoning."""
         return tuple(_build_reasoning(block) for block in self._blocks if "thinking" in block.type)
+
+    def read_native(self) -> NativeContent | None:
+        """Build what other protocols have no form for: the order of all blocks, and those of Anthropic's own tools."""
+        paused = self.rest.get("stop_reason") in _PAUSES
+        if not paused and all(block.list_own() in _DIRECT for block in self._blocks):
+            return None
+        parts = tuple(block.describe() for block in self._blocks if block.type)
+        container = mapping(self.rest.get("container")).get("id")
+        request = {"container": container} if container else {}
+        return NativeContent(protocol=NATIVE, parts=parts, paused=paused, request=request)
 
     def read_refusal(self) -> str:
         """Return the explanation of a refusal."""

@@ -33,6 +33,8 @@ PATH = "/messages"
 HEADERS = {"anthropic-version": "2023-06-01"}
 DEFAULT_MAX_TOKENS = 4096
 CACHED = {"type": "ephemeral"}
+UNMARKED = ("thinking", "redacted_thinking", "fallback", "mcp_tool_listing")
+"""Blocks that cannot be marked for the cache."""
 LEAST_BUDGET = 1024
 """The smallest `budget_tokens` that the API takes."""
 
@@ -128,14 +130,14 @@ def _encode_tool(tool: Tool) -> dict[str, Any]:
 def _mark_cache(body: dict[str, Any]) -> None:
     """Set two of the four breakpoints: after tools and system, which every call repeats, and at the end, for the next.
 
-    docs.claude.com/en/docs/build-with-claude/prompt-caching. Thinking blocks cannot be marked.
+    docs.claude.com/en/docs/build-with-claude/prompt-caching.
     """
     if system := body.get("system"):
         body["system"] = [{"type": "text", "text": system, "cache_control": CACHED}]
     elif tools := body.get("tools"):
         tools[-1]["cache_control"] = CACHED
     end = body["messages"][-1]["content"][-1]
-    if "thinking" not in end["type"]:
+    if end["type"] not in UNMARKED:
         end["cache_control"] = CACHED
 
 

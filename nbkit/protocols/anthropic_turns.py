@@ -8,13 +8,24 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import Any
 
-from nbkit.conversation.content import ContentEntry, FileEntry, ImageEntry, Reasoning, TextEntry, inline
+from nbkit.conversation.content import (
+    ContentEntry,
+    FileEntry,
+    ImageEntry,
+    NativeContent,
+    Reasoning,
+    TextEntry,
+    inline,
+)
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
+from nbkit.protocols.native import list_pieces
 from nbkit.protocols.writing import Draft, add_blocks, parse_arguments, split_system
 
 FORMAT = "anthropic-claude-v1"
 """OpenRouter's name for reasoning that Claude has signed."""
+NATIVE = "anthropic-messages"
+"""The protocol of the blocks that turns keep for this API: its server tools, compactions, citations."""
 
 
 def encode_turns(draft: Draft, conversation: Conversation) -> None:
@@ -35,6 +46,12 @@ def encode_turns(draft: Draft, conversation: Conversation) -> None:
     for message in messages:  # the results of tools must stand before other blocks of the user
         message["content"].sort(key=lambda block: block["type"] != "tool_result" and message["role"] == "user")
     draft.body["messages"] = messages
+    for turn in reversed(turns):  # an answer that is not at its end goes on where its tools ran
+        if turn.role == "user":
+            break
+        if native := getattr(turn, "native", None):
+            draft.body |= native.request
+            break
 
 
 def _encode_system(draft: Draft, turn: AnyTurn) -> str:
@@ -48,6 +65,8 @@ def _encode_turn(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
         result = {"type": "tool_result", "tool_use_id": turn.tool_call_id}
         content = turn.content if isinstance(turn.content, str) else _encode_entries(draft, turn)
         return [result | ({"content": content} if content else {})]
+    if native := getattr(turn, "native", None):
+        return _encode_native(draft, turn, native)
     blocks = [block for reasoning in getattr(turn, "reasoning", ()) if (block := _encode_reasoning(draft, reasoning))]
     blocks += _encode_entries(draft, turn)
     if isinstance(turn, ToolsCallTurn):
@@ -55,16 +74,33 @@ def _encode_turn(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
     return blocks
 
 
-def _encode_entries(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
+def _encode_native(draft: Draft, turn: AnyTurn, native: NativeContent) -> list[dict[str, Any]]:
+    """Write a turn with blocks of this API's own, all blocks in their order."""
     blocks: list[dict[str, Any]] = []
-    for entry in turn.entries:
-        if isinstance(entry, TextEntry):
-            blocks.append(_mark(entry, {"type": "text", "text": entry.text}))
-        elif isinstance(entry, ImageEntry):
-            blocks.append(_mark(entry, _encode_image(draft, entry)))
-        elif isinstance(entry, FileEntry):
-            blocks.append(_mark(entry, _encode_document(entry)))
+    for piece in list_pieces(turn, native):
+        if piece.text.strip():  # a text of white space alone is refused
+            blocks.append({"type": "text", "text": piece.text} | piece.data)
+        elif piece.call:
+            blocks.append(_encode_call(draft, piece.call) | piece.data)
+        elif piece.entry:
+            blocks += _encode_entry(draft, piece.entry)
+        elif piece.reasoning:
+            blocks += [block for one in piece.reasoning if (block := _encode_reasoning(draft, one))]
+        elif piece.data.get("type"):
+            blocks.append(piece.data.copy())
     return blocks
+
+
+def _encode_entries(draft: Draft, turn: AnyTurn) -> list[dict[str, Any]]:
+    return [block for entry in turn.entries for block in _encode_entry(draft, entry)]
+
+
+def _encode_entry(draft: Draft, entry: ContentEntry) -> list[dict[str, Any]]:
+    if isinstance(entry, TextEntry):
+        return [_mark(entry, {"type": "text", "text": entry.text})]
+    if isinstance(entry, ImageEntry):
+        return [_mark(entry, _encode_image(draft, entry))]
+    return [_mark(entry, _encode_document(entry))] if isinstance(entry, FileEntry) else []
 
 
 def _mark(entry: ContentEntry, block: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import ChatCompletion, Usage
-from nbkit.conversation.content import Reasoning
+from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import AdapterError, ProviderError, StreamError
 from nbkit.protocols.calls import NAMELESS, Calls
@@ -66,6 +66,7 @@ class Answer:
             finish_reason=self.finish_reason,
             tool_calls=self.read_calls(),
             reasoning_blocks=self.read_reasoning(),
+            native=self.read_native(),
             refusal=self.read_refusal() or None,
             usage=self.read_usage(),
             reported_cost=self.read_cost(),
@@ -109,6 +110,10 @@ class Answer:
     def read_reasoning(self) -> tuple[Reasoning, ...]:
         """Build the blocks of reasoning."""
         return ()
+
+    def read_native(self) -> NativeContent | None:
+        """Build what only this protocol can hold of the answer; None where there is nothing of the kind."""
+        return None
 
     def read_refusal(self) -> str:
         """Return the words in which the model declined."""
