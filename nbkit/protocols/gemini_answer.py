@@ -7,19 +7,19 @@ too (`partialArgs`): the pieces of a text go by the JSON path of the argument.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, Literal
 
 from pydantic_core import to_json
 
 from nbkit.conversation.completion import ChatCompletionChunk, ToolCallDelta, Usage
-from nbkit.conversation.content import Reasoning
+from nbkit.conversation.content import NativeContent, NativePart, Reasoning
 from nbkit.errors import ContentFilterError, ProviderError
 from nbkit.protocols.calls import NAMELESS, Call
 from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer
 from nbkit.protocols.finish import read_finish
-from nbkit.protocols.gemini_turns import FORMAT
+from nbkit.protocols.gemini_turns import FORMAT, NATIVE
 from nbkit.protocols.reading import first_count, mapping, merge_counts, objects, string, sum_counts
 from nbkit.protocols.wire import Chunks, Dialect
 
@@ -28,6 +28,7 @@ _FAILED = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONS
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(?:(\d{1,4})|'([^']*)'|"([^"]*)")\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 _MEDIA = ("IMAGE", "VIDEO")
+_Kind = Literal["reasoning", "call", "other"]
 
 
 class _Thought:
@@ -60,6 +61,8 @@ class Decoder(BaseDecoder):
         self._growing = ""  # the JSON path of the text that goes on
         self._candidate: dict[str, Any] = {}  # what the events hold of the candidate, beside its content
         self._others: list[dict[str, Any]] = []  # parts of other kinds: images, code and its results
+        # Where parts begin that are not text: pieces of text before, characters of the next one, kind, content.
+        self._marks: list[tuple[int, int, _Kind, dict[str, Any]]] = []
 
     def find_problem(self) -> str:
         """Say what is wrong with a stream that ends now."""
@@ -102,18 +105,25 @@ class Decoder(BaseDecoder):
         text, thought, calls = "", "", []
         for part in objects(mapping(candidate.get("content")).get("parts")):
             if "functionCall" in part:
+                known = len(self.calls)
                 calls += self._take_call(part)
+                if len(self.calls) > known:
+                    self._mark("call", text)
             elif "text" in part or part.keys() <= {"thought", "thoughtSignature"}:
                 piece, signature = string(part.get("text")), string(part.get("thoughtSignature"))
                 if part.get("thought"):
                     thought += piece
+                    if self._open is None:
+                        self._mark("reasoning", text)
                     self._take_thought(piece, signature)
                     continue
                 text += piece
                 if signature:
                     self._thoughts.append(_Thought(signs_other=True, signature=signature))
+                    self._mark("reasoning", text)
             else:
                 self._others.append(part)
+                self._mark("other", text, part)
             self._open = None
         if text:
             self.text.append(text)
@@ -123,6 +133,9 @@ class Decoder(BaseDecoder):
         if not (text or thought or calls or finish):
             return []
         return [ChatCompletionChunk(text, thought, tuple(calls), finish)]
+
+    def _mark(self, kind: _Kind, text: str, part: dict[str, Any] | None = None) -> None:
+        self._marks.append((len(self.text), len(text), kind, part or {}))
 
     def _take_thought(self, piece: str, signature: str) -> None:
         """Take a piece of a thought; its signature ends it."""
@@ -195,6 +208,21 @@ class Decoder(BaseDecoder):
     def read_reasoning(self) -> tuple[Reasoning, ...]:
         """Build the blocks of reasoning."""
         return tuple(thought.build() for thought in self._thoughts)
+
+    def read_native(self) -> NativeContent | None:
+        """Build the order of all parts where there are images, or code that Google has run and its results."""
+        if not self._others:
+            return None
+        ends, place = [0, *accumulate(map(len, self.text))], 0
+        parts: list[NativePart] = []
+        for pieces, more, kind, data in [*self._marks, (len(self.text), 0, None, {})]:
+            end = ends[pieces] + more
+            if end > place:
+                parts.append(NativePart(kind="text", length=end - place))
+            place = end
+            if kind:
+                parts.append(NativePart(kind=kind, data=data))
+        return NativeContent(protocol=NATIVE, parts=tuple(parts))
 
     def read_refusal(self) -> str:
         """Return the message of a filter that ended the answer."""

@@ -11,13 +11,24 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from nbkit.conversation.content import AudioEntry, ContentEntry, ImageEntry, Reasoning, TextEntry, inline
+from nbkit.conversation.content import (
+    AudioEntry,
+    ContentEntry,
+    ImageEntry,
+    NativeContent,
+    Reasoning,
+    TextEntry,
+    inline,
+)
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
+from nbkit.protocols.native import list_pieces
 from nbkit.protocols.writing import Draft, add_blocks, parse_arguments, split_system
 
 FORMAT = "google-gemini-v1"
 """OpenRouter's name for Gemini's reasoning: thoughts as text, and as `data` the signatures of other parts."""
+NATIVE = "gemini-generate"
+"""The protocol of the parts that turns keep for Gemini: images, and code that Google has run, with its results."""
 UNSIGNED = "skip_thought_signature_validator"
 """The signature that Google documents for a call that has lost its own, or that another model made."""
 
@@ -114,21 +125,52 @@ def _encode_assistant(draft: Draft, turn: AnyTurn) -> list[Part]:
     own = [block for block in blocks if block.format == FORMAT]
     if len(own) < len(blocks):
         draft.change("dropped", "reasoning", "only Gemini's own can be sent back")
-    thoughts = [_sign({"text": block.text, "thought": True}, block.signature) for block in own if block.data is None]
     calls = turn.tool_calls if isinstance(turn, ToolsCallTurn) else ()
     ids = {call.id for call in calls}
     of_calls = {block.id: block.data for block in own if block.id in ids}  # OpenRouter's form: `id` is the call's
-    parts = _encode_entries(draft, turn)
-    for block in own:  # a stream has the signature of a text in an empty part behind it: it means the same
-        if block.data is not None and block.id not in of_calls:
-            if not parts or "thoughtSignature" in parts[-1]:
-                parts.append({"text": ""})
-            parts[-1] = _sign(parts[-1], block.data)
     signatures = [call.signature or of_calls.get(call.id) for call in calls]
     if calls and not any(signatures) and not draft.dialect.before_gemini_3:
         signatures[0] = UNSIGNED  # of parallel calls only the first is signed
     signed = [_sign(_encode_call(draft, call), one) for call, one in zip(calls, signatures, strict=True)]
-    return thoughts + parts + signed
+    rest = [block for block in own if block.data is None or block.id not in of_calls]
+    if native := getattr(turn, "native", None):
+        return _encode_native(draft, turn.model_copy(update={"reasoning": tuple(rest)}), native, signed)
+    parts = _encode_entries(draft, turn)
+    for block in rest:
+        if block.data is not None:
+            _sign_last(parts, block.data)
+    return [_encode_thought(block) for block in rest if block.data is None] + parts + signed
+
+
+def _encode_native(draft: Draft, turn: AnyTurn, native: NativeContent, calls: list[Part]) -> list[Part]:
+    """Write a turn with parts of Gemini's own, all parts in their order."""
+    parts: list[Part] = []
+    for piece in list_pieces(turn, native):
+        if piece.text:
+            parts.append({"text": piece.text})
+        elif piece.call:
+            parts.append(calls.pop(0))
+        elif piece.entry:
+            parts.append(_encode_entry(draft, piece.entry))
+        elif piece.data:
+            parts.append(piece.data.copy())
+        for block in piece.reasoning:
+            if block.data is None:
+                parts.append(_encode_thought(block))
+            else:
+                _sign_last(parts, block.data)
+    return parts
+
+
+def _encode_thought(block: Reasoning) -> Part:
+    return _sign({"text": block.text, "thought": True}, block.signature)
+
+
+def _sign_last(parts: list[Part], signature: str) -> None:
+    """Sign the last text; a stream has its signature in an empty part behind it, which means the same."""
+    if not parts or "text" not in parts[-1] or parts[-1].get("thought") or "thoughtSignature" in parts[-1]:
+        parts.append({"text": ""})
+    parts[-1] = _sign(parts[-1], signature)
 
 
 def _sign(part: Part, signature: str | None) -> Part:
