@@ -7,6 +7,7 @@ too (`partialArgs`): the pieces of a text go by the JSON path of the argument.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ _STEP = re.compile(r"""\.([^.\[\]]+)|\[(?:(\d{1,4})|'([^']*)'|"([^"]*)")\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 _MEDIA = ("IMAGE", "VIDEO")
 _Kind = Literal["reasoning", "call", "other"]
+_Mark = tuple[int, int, _Kind, dict[str, Any]]
 
 
 class _Thought:
@@ -62,7 +64,7 @@ class Decoder(BaseDecoder):
         self._candidate: dict[str, Any] = {}  # what the events hold of the candidate, beside its content
         self._others: list[dict[str, Any]] = []  # parts of other kinds: images, code and its results
         # Where parts begin that are not text: pieces of text before, characters of the next one, kind, content.
-        self._marks: list[tuple[int, int, _Kind, dict[str, Any]]] = []
+        self._marks: list[_Mark] = []
 
     def find_problem(self) -> str:
         """Say what is wrong with a stream that ends now."""
@@ -213,16 +215,7 @@ class Decoder(BaseDecoder):
         """Build the order of all parts where there are images, or code that Google has run and its results."""
         if not self._others:
             return None
-        ends, place = [0, *accumulate(map(len, self.text))], 0
-        parts: list[NativePart] = []
-        for pieces, more, kind, data in [*self._marks, (len(self.text), 0, None, {})]:
-            end = ends[pieces] + more
-            if end > place:
-                parts.append(NativePart(kind="text", length=end - place))
-            place = end
-            if kind:
-                parts.append(NativePart(kind=kind, data=data))
-        return NativeContent(protocol=NATIVE, parts=tuple(parts))
+        return NativeContent(protocol=NATIVE, parts=tuple(_list_parts(self._marks, self.text)))
 
     def read_refusal(self) -> str:
         """Return the message of a filter that ended the answer."""
@@ -250,6 +243,18 @@ class Decoder(BaseDecoder):
         """Return what the events hold beside text, thoughts and calls, in the form of a whole answer."""
         content = {"content": {"parts": self._others}} if self._others else {}
         return self.rest | ({"candidates": [self._candidate | content]} if self._answered else {})
+
+
+def _list_parts(marks: list[_Mark], texts: list[str]) -> Iterator[NativePart]:
+    """List the parts of an answer, with the texts between the marks."""
+    ends, place = [0, *accumulate(map(len, texts))], 0
+    for pieces, more, kind, data in [*marks, (len(texts), 0, None, {})]:
+        end = ends[pieces] + more
+        if end > place:
+            yield NativePart(kind="text", length=end - place)
+        place = end
+        if kind:
+            yield NativePart(kind=kind, data=data)
 
 
 def _descend(place: Any, step: str | int, empty: Any) -> Any:

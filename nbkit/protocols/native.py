@@ -60,7 +60,8 @@ def list_pieces(turn: AnyTurn, native: NativeContent) -> Iterator[Piece]:
     for number, part in enumerate(native.parts):
         if part.kind == "text":
             end = len(text) if number == last_text else part.length
-            yield Piece(text[:end], data=part.data)
+            # citations belong to the text as it came, not to one that was edited
+            yield Piece(text[:end], data=part.data if min(end, len(text)) == part.length else _NOTHING)
             text = text[end:]
         elif part.kind == "reasoning":
             yield Piece(reasoning=tuple(blocks[: part.length]))

@@ -7,29 +7,34 @@ whole answer is read like that event alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import to_json
 
 from nbkit.conversation.completion import ChatCompletionChunk, Usage
-from nbkit.conversation.content import Reasoning
+from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import ProviderError
-from nbkit.protocols.calls import Call
 from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer, read_failure
 from nbkit.protocols.finish import read_finish
-from nbkit.protocols.openai_responses_items import BREAK, FORMAT
-from nbkit.protocols.reading import count, first_count, join_arguments, mapping, merge_counts, objects, string
+from nbkit.protocols.openai_responses_items import BREAK
+from nbkit.protocols.openai_responses_output import (
+    OTHER,
+    PARTS,
+    Item,
+    build_native,
+    build_reasoning,
+    find_kind,
+    is_same,
+    list_parts,
+    match_items,
+    read_arguments,
+)
+from nbkit.protocols.reading import count, first_count, mapping, merge_counts, objects, string
 from nbkit.protocols.wire import Chunks, Dialect
 
-# Kinds of items -> the kind that they are read as. A custom tool's call is one whose arguments are plain text.
-_ITEMS = {
-    "message": "message",
-    "reasoning": "reasoning",
-    "function_call": "function_call",
-    "custom_tool_call": "function_call",
-}
 # Events that bring pieces, named without "response." and ".delta" or ".done" -> the kind of the item, the part of it,
 # and the key under which the part is whole.
 _PIECES = {
@@ -40,50 +45,8 @@ _PIECES = {
     "function_call_arguments": ("function_call", "arguments", "arguments"),
     "custom_tool_call_input": ("function_call", "arguments", "input"),
 }
-# Kind of an item -> its parts, as they are typed on the wire -> what they are. LiteLLM types reasoning as output_text.
-_PARTS = {
-    "message": {"output_text": "output_text", "text": "output_text", "refusal": "refusal"},
-    "reasoning": {
-        "summary_text": "summary_text",
-        "reasoning_text": "reasoning_text",
-        "output_text": "reasoning_text",
-        "text": "reasoning_text",
-    },
-    "function_call": {"arguments": "arguments"},
-}
 # Tools that OpenAI runs itself, and bills by the call.
 _BILLED = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
-
-_Part = tuple[str, int]
-
-
-class _Item:
-    """An item of the output being put together."""
-
-    __slots__ = ("announced", "call", "closed", "data", "ended", "id", "parts", "type")
-
-    def __init__(self, kind: str, call: Call | None) -> None:
-        self.type, self.call = kind, call
-        self.id = self.data = ""
-        self.announced = self.closed = False
-        self.parts: dict[_Part, list[str]] = {}  # (part, index) -> its pieces
-        self.ended: set[_Part] = set()
-
-    @property
-    def text(self) -> str:
-        """The text that has arrived of it."""
-        pieces = [self.call.pieces] if self.call else self.parts.values()
-        return "".join(piece for part in pieces for piece in part)
-
-    def fits(self, name: str, call_id: str, text: str) -> bool:
-        """Return whether a whole item may be this one."""
-        if self.call is not None:
-            other_id = call_id and self.call.wire_id not in ("", call_id)
-            if other_id or (name and self.call.name not in ("", name)):
-                return False
-            if call_id and call_id == self.call.wire_id:
-                return True
-        return text.startswith(self.text) or join_arguments([text]) == join_arguments([self.text])
 
 
 class Decoder(BaseDecoder):
@@ -98,8 +61,8 @@ class Decoder(BaseDecoder):
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self._reasons = False  # a piece of reasoning has arrived
-        self._items: list[_Item] = []
-        self._slots: dict[tuple[int | str, str], _Item] = {}  # the wire's index, or else id, and the kind
+        self._items: list[Item] = []
+        self._slots: dict[tuple[int | str, str], Item] = {}  # the wire's index, or else id, and the kind
 
     def take_whole(self, body: dict[str, Any]) -> None:
         """Take a whole answer."""
@@ -118,14 +81,14 @@ class Decoder(BaseDecoder):
         if subject in _PIECES and stage in ("delta", "done"):
             kind, part, key = _PIECES[subject]
             item = self._find_item(kind, body, string(body.get("item_id")))
-            part = _PARTS[item.type][part]
+            part = PARTS[item.type][part]
             index = first_count(body.get("content_index"), body.get("summary_index"))
             if stage == "delta":
                 return self._grow(item, part, index, string(body.get("delta")))
             return self._complete_parts(item, [(part, index, body.get(key))], ends=True)
         if subject == "output_item" and stage in ("added", "done"):
             given = mapping(body.get("item"))
-            kind = _ITEMS.get(string(given.get("type")), "")
+            kind = find_kind(given)
             return self._take_item(kind, body, given, stage) if kind else []
         if stage == "error" and not subject:  # its code and message stand in the event itself
             raise read_failure(body)
@@ -150,7 +113,7 @@ class Decoder(BaseDecoder):
             item.closed = True
         return chunks
 
-    def _find_item(self, kind: str, body: dict[str, Any], item_id: str, given: dict[str, Any] | None = None) -> _Item:
+    def _find_item(self, kind: str, body: dict[str, Any], item_id: str, given: dict[str, Any] | None = None) -> Item:
         """Find the item that an event is about; begin a new one where none fits, or another begins or is `given`."""
         index = count(body.get("output_index"))
         slot = item_id if index is None else index
@@ -159,33 +122,35 @@ class Decoder(BaseDecoder):
             other = self._slots.get((slot, "reasoning"))  # a part of it that is typed as output_text
             if other and other.announced and not other.closed and item_id in ("", other.id):
                 return other
-        if item is not None and given is not None and not _is_same(item, given, item_id, string(body.get("type"))):
+        if item is not None and given is not None and not is_same(item, given, item_id, string(body.get("type"))):
             item = None
         if item is None:
             item = self._slots[slot, kind] = self._begin_item(kind)
         return item
 
-    def _begin_item(self, kind: str) -> _Item:
-        item = _Item(kind, self.calls.begin() if kind == "function_call" else None)
-        self._items.append(item)
+    def _begin_item(self, kind: str, place: int | None = None) -> Item:
+        item = Item(kind, self.calls.begin() if kind == "function_call" else None)
+        self._items.insert(len(self._items) if place is None else place, item)
         return item
 
-    def _take_names(self, item: _Item, given: dict[str, Any]) -> Chunks:
+    def _take_names(self, item: Item, given: dict[str, Any]) -> Chunks:
         """Take an item's ids, and the name of the tool that it calls."""
-        item.id = item.id or string(given.get("id"))
+        item.id, item.whole = item.id or string(given.get("id")), given
         if item.call is None:
             return []
         delta = self.calls.grow(item.call, string(given.get("call_id")), string(given.get("name")), "")
         return [ChatCompletionChunk(tool_calls=(delta,))] if delta.id or delta.name else []
 
-    def _fill(self, item: _Item, given: dict[str, Any]) -> Chunks:
+    def _fill(self, item: Item, given: dict[str, Any]) -> Chunks:
         """Take from a whole item what did not arrive in pieces."""
         if item.call is not None:
-            return self._complete_parts(item, [("arguments", 0, _read_arguments(given))])
+            return self._complete_parts(item, [("arguments", 0, read_arguments(given))])
+        if item.type == OTHER:
+            return []
         item.data = item.data or string(given.get("encrypted_content"))
-        return self._complete_parts(item, _list_parts(item.type, given))
+        return self._complete_parts(item, list_parts(item.type, given))
 
-    def _complete_parts(self, item: _Item, wholes: list[tuple[str, int, Any]], ends: bool = False) -> Chunks:
+    def _complete_parts(self, item: Item, wholes: list[tuple[str, int, Any]], ends: bool = False) -> Chunks:
         """Take from whole parts what did not arrive in pieces.
 
         Routers number the parts of an item in their own way, so a whole part is the one that begins as it does.
@@ -214,7 +179,7 @@ class Decoder(BaseDecoder):
             item.ended |= {(part, index)} if ends else set()
         return chunks
 
-    def _grow(self, item: _Item, part: str, index: int, piece: str) -> Chunks:
+    def _grow(self, item: Item, part: str, index: int, piece: str) -> Chunks:
         """Add a piece. Some send reasoning as a summary and at length: then the long form is left out."""
         if not piece or (part == "reasoning_text" and any(key[0] == "summary_text" for key in item.parts)):
             return []
@@ -240,8 +205,10 @@ class Decoder(BaseDecoder):
         if status not in ("completed", "incomplete"):
             raise ProviderError(f"the answer is incomplete: {status}")
         chunks: Chunks = []
-        for known, kind, given in _match_items(self._items, objects(response.get("output"))):
-            item = known or self._begin_item(kind)
+        place = 0
+        for known, kind, given in match_items(self._items, objects(response.get("output"))):
+            item = known or self._begin_item(kind, place if kind == OTHER else None)
+            place = self._items.index(item) + 1
             chunks += self._take_names(item, given) + self._fill(item, given)
         reason = "stop"
         if status == "incomplete":
@@ -259,7 +226,11 @@ class Decoder(BaseDecoder):
 
     def read_reasoning(self) -> tuple[Reasoning, ...]:
         """Build the blocks of reasoning."""
-        return _build_reasoning(self._items)
+        return build_reasoning(self._items)
+
+    def read_native(self) -> NativeContent | None:
+        """Build the order of all items, where there are some of OpenAI's own tools."""
+        return build_native(self._items)
 
     def read_refusal(self) -> str:
         """Join the refusal."""
@@ -272,89 +243,17 @@ class Decoder(BaseDecoder):
 
     def read_unpriced(self) -> tuple[str, ...]:
         """List the calls of OpenAI's own tools, and what else may cost something beside the tokens."""
-        kinds = [string(item.get("type")) for item in objects(self.rest.get("output"))]
-        counts = {kind.replace("_", " "): kinds.count(kind) for kind in _BILLED if kind in kinds}
-        uses = (f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in counts.items())
-        return (*super().read_unpriced(), *uses)
+        return (*super().read_unpriced(), *_list_billed(objects(self.rest.get("output"))))
 
     def read_raw(self) -> Any:
         """Return the response as the last event had it."""
         return self.rest or None
 
 
-def _is_same(item: _Item, given: dict[str, Any], item_id: str, event: str) -> bool:
-    """Return whether an item that begins or is whole is the one that stands in its place so far."""
-    if item_id and item_id == item.id:
-        return True
-    if item.closed or (item_id and item.id and event.endswith("added")):
-        return False
-    return item.call is None or item.fits(*_describe(given))
-
-
-def _match_items(items: list[_Item], output: list[dict[str, Any]]) -> list[tuple[_Item | None, str, dict[str, Any]]]:
-    """Pair the items of a whole response with those that have arrived, by id, by what they hold, or by order.
-
-    Each is (the item, None where it is new; its kind; the whole item).
-    """
-    free, pairs = items.copy(), []
-    for given in output:
-        kind = _ITEMS.get(string(given.get("type")))
-        if not kind:
-            continue
-        known = [item for item in free if item.type == kind]
-        fitting = [item for item in known if item.fits(*_describe(given))]
-        same_id = [item for item in known if item.id and item.id == given.get("id")]
-        rest = [] if kind == "function_call" else known
-        item = next(iter(same_id + [item for item in fitting if item.text] + fitting + rest), None)
-        if item:
-            free.remove(item)
-        pairs.append((item, kind, given))
-    return pairs
-
-
-def _read_arguments(given: dict[str, Any]) -> str:
-    value = given.get("arguments") or given.get("input")
-    return to_json(value).decode() if isinstance(value, dict) else string(value)
-
-
-def _list_parts(kind: str, given: dict[str, Any]) -> list[tuple[str, int, Any]]:
-    """List the parts of a whole message or reasoning: (what it is, index, text)."""
-    content = given.get("content")
-    if isinstance(content, str):
-        content = [{"type": "text", "text": content}]
-    parts = []
-    for entries in (objects(given.get("summary")), objects(content)):
-        for index, entry in enumerate(entries):
-            if part := _PARTS[kind].get(string(entry.get("type"))):
-                parts.append((part, index, entry.get("refusal" if part == "refusal" else "text")))
-    return parts
-
-
-def _describe(given: dict[str, Any]) -> tuple[str, str, str]:
-    """Return (name, call id, text) of a whole item."""
-    kind = _ITEMS.get(string(given.get("type")), "")
-    if kind == "function_call":
-        return string(given.get("name")), string(given.get("call_id")), _read_arguments(given)
-    return "", "", "".join(string(text) for _, _, text in _list_parts(kind, given)) if kind else ""
-
-
-def _build_reasoning(items: list[_Item]) -> tuple[Reasoning, ...]:
-    """Build the blocks: each part of a summary is one; the encrypted data stand in the first."""
-    blocks: list[Reasoning] = []
-    for item in items:
-        if item.type != "reasoning":
-            continue
-        texts = ["".join(pieces) for pieces in item.parts.values()]
-        if not item.data:
-            texts = texts and [BREAK.join(texts)]
-        elif not texts:
-            texts = [""]
-        opaque = {"format": FORMAT} if item.data else {}
-        for number, text in enumerate(texts):
-            lead = BREAK if text and any(block.text for block in blocks) else ""
-            data = None if number else item.data or None
-            blocks.append(Reasoning(text=lead + text, data=data, id=item.id or None, **opaque))
-    return tuple(blocks)
+def _list_billed(output: list[dict[str, Any]]) -> Iterator[str]:
+    kinds = [string(item.get("type")) for item in output]
+    counts = {kind.replace("_", " "): kinds.count(kind) for kind in _BILLED if kind in kinds}
+    return (f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in counts.items())
 
 
 def _read_usage(usage: dict[str, Any]) -> Usage | None:

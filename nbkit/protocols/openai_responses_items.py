@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbkit.conversation.content import FileEntry, ImageEntry, Reasoning, TextEntry
+from nbkit.conversation.content import FileEntry, ImageEntry, NativeContent, Reasoning, TextEntry
+from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import AnyTurn, ToolOutputTurn, ToolsCallTurn
+from nbkit.protocols.native import list_pieces
 from nbkit.protocols.writing import Draft, choose_filename
 
 FORMAT = "openai-responses-v1"
 """OpenRouter's name for reasoning that this API has encrypted."""
+NATIVE = "openai-responses"
+"""The protocol of the items that turns keep for this API: those of its own tools, and compactions."""
 BREAK = "\n"
 """Separates two reasoning texts of one answer; it stands at the beginning of the second."""
 
@@ -41,18 +45,46 @@ def encode_turn(draft: Draft, turn: AnyTurn) -> None:
 
 def _encode_assistant(draft: Draft, turn: AnyTurn, place: int) -> list[dict[str, Any]]:
     """Write reasoning, then the message (empty where the turn has no text and no calls), then the calls."""
-    items = _encode_reasoning(draft, getattr(turn, "reasoning", ()), place)
     calls = turn.tool_calls if isinstance(turn, ToolsCallTurn) else ()
+    phase = {"phase": "commentary" if calls else "final_answer"} if draft.dialect.phase else {}
     if any(not isinstance(entry, TextEntry) for entry in turn.entries):
         draft.change("dropped", "content of the assistant", "its messages are text")
+    if native := getattr(turn, "native", None):
+        return _encode_native(draft, turn, native, place, phase)
+    items = _encode_reasoning(draft, getattr(turn, "reasoning", ()), place)
     if turn.text or not calls:
-        phase = {"phase": "commentary" if calls else "final_answer"} if draft.dialect.phase else {}
         items.append({"role": "assistant", "content": turn.text, **phase})
-    for call in calls:
-        items.append(
-            {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments or "{}"}
-        )
+    return items + [_encode_call(call) for call in calls]
+
+
+def _encode_call(call: ToolCall) -> dict[str, Any]:
+    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments or "{}"}
+
+
+def _encode_native(
+    draft: Draft, turn: AnyTurn, native: NativeContent, place: int, phase: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Write a turn with items of this API's own, all items in their order."""
+    items: list[dict[str, Any]] = []
+    for piece in list_pieces(turn, native):
+        if piece.text:
+            items.append(_encode_message(piece.text, phase | piece.data))
+        elif piece.call:
+            items.append(_encode_call(piece.call))
+        elif piece.reasoning:
+            items += _encode_reasoning(draft, piece.reasoning, place + len(items))
+        elif piece.data.get("type"):
+            items.append(piece.data)
     return items
+
+
+def _encode_message(text: str, own: dict[str, Any]) -> dict[str, Any]:
+    """Write a message; the API takes annotations only in a message that is written as an item of its output."""
+    if "annotations" not in own:
+        return {"role": "assistant", "content": text, **own}
+    part = {"type": "output_text", "text": text, "annotations": own["annotations"]}
+    beside = {key: value for key, value in own.items() if key != "annotations"}
+    return {"type": "message", "role": "assistant", "content": [part], **beside}
 
 
 def _encode_reasoning(draft: Draft, blocks: tuple[Reasoning, ...], place: int) -> list[dict[str, Any]]:
