@@ -3,7 +3,8 @@
 `Run` and `AsyncRun` differ in how they wait; what is decided is in `_Loop`. Iterating gives, as they come, the
 `ChatCompletionChunk`s of every answer and a `ToolResult` for each call. Where an answer calls a tool that has no
 function (one given as a dict), the run ends there, none of the answer's calls is made, and they stand in
-`run.completion.tool_calls`. A conversation that ends with calls is taken up where it stands.
+`run.completion.tool_calls`. A conversation that ends with calls is taken up where it stands. An answer in which the
+provider pauses (Anthropic's `pause_turn`) is sent back, and goes on.
 """
 
 from __future__ import annotations
@@ -124,7 +125,17 @@ class _Loop:
             self._check_limits(calls)
         return calls
 
-    def _check_limits(self, calls: Sequence[ToolCall]) -> None:
+    def _is_done(self) -> bool:
+        """Tell whether no answer is to follow; the provider may have paused, and goes on with its own tools' work."""
+        if not self.completions:
+            return False
+        native = self.completions[-1].native
+        if native is None or not native.paused:
+            return True
+        self._check_limits()
+        return False
+
+    def _check_limits(self, calls: Sequence[ToolCall] = ()) -> None:
         problem = ""
         if len(self.completions) >= self._max_turns:
             problem = f"not done after {self._max_turns} answers (max_turns)"
@@ -132,7 +143,7 @@ class _Loop:
             cost = "unknown" if self.cost is None else f"${self.cost:g}"
             problem = f"the cost so far is {cost} (max_cost=${self._max_cost:g})"
         if problem:
-            wanted = ", ".join(dict.fromkeys(call.name for call in calls))
+            wanted = ", ".join(dict.fromkeys(call.name for call in calls)) or "more time for the provider's own tools"
             raise ToolLoopError(
                 f"{self._adapter.model_id}: {problem}; the model still asks for {wanted}",
                 self.conversation,
@@ -219,7 +230,7 @@ class Run(_Loop):
         while True:
             if calls := self._next_calls():
                 yield from self._call_tools(calls)
-            elif self.completions:
+            elif self._is_done():
                 return
             stream = self._adapter.stream(self.conversation, **self._next_options())
             with self._keep(stream), stream:
@@ -279,7 +290,7 @@ class AsyncRun(_Loop):
                 async with aclosing(self._call_tools(calls)) as results:
                     async for result in results:
                         yield result
-            elif self.completions:
+            elif self._is_done():
                 return
             stream = self._adapter.astream(self.conversation, **self._next_options())
             with self._keep(stream):

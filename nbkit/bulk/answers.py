@@ -112,9 +112,14 @@ class Pane:
         """End the turn with all its completions: more than one where tools were called."""
         answer, self._text = self.answers[-1], ""
         answer.completion, answer.error, answer.status = sum_completions(completions), error, status
-        is_turn = completions and not error and (completions[-1].text or completions[-1].tool_calls)
-        if is_turn and self.conversation[-1].role != "assistant":  # a run with tools has appended it already
-            self.conversation += completions[-1]
+        last = completions[-1] if completions and not error else None
+        if last is None:
+            return
+        appended = self.conversation[-1] == last.turn  # by the run, unless it was stopped
+        if not (last.text or last.tool_calls or last.native):
+            self.conversation = Conversation(self.conversation.turns[: -1 if appended else None])
+        elif not appended:
+            self.conversation += last
 
 
 def append_prompt(conversation: Conversation, prompt: Conversation) -> Conversation:

@@ -36,8 +36,9 @@ _CLOSE_SECONDS = 5.0  # at most, after an interrupt
 class Panel:
     """Models that answer the same prompts.
 
-    `models`: ids or adapters; a model may take part twice. `options`: the fields of `ExecuteOptions`, for all models;
-    with Python functions among the `tools`, `max_turns` and `max_cost` (USD) limit each answer as in `BaseAdapter.run`.
+    `models`: ids or adapters; a model may take part twice. `options`: the fields of `ExecuteOptions`, for all models.
+    Each answer is a run, which calls the Python functions among the `tools`, and `max_turns` and `max_cost` (USD) limit
+    it as in `BaseAdapter.run`.
     Raises ModelNotFoundError or ConfigError. A call that fails raises nothing: see `errors`.
 
     Reading `completions`, `errors`, `conversations`, `spent`, `cost` and `rows()` waits for the answers; `panes`,
@@ -54,8 +55,8 @@ class Panel:
         listener: Listener | None = None,
         **options: Any,
     ) -> None:
-        tools = ExecuteOptions.of(options).tools or ()
-        limits = {"max_turns": max_turns, "max_cost": max_cost} if any(tool.function for tool in tools) else None
+        ExecuteOptions.of(options)
+        limits = {"max_turns": max_turns, "max_cost": max_cost}
         self.panes: tuple[Pane, ...] = tuple(_make_panes(models))
         # a later question belongs to this cell too, wherever it is asked
         self._turns = Turns(self.panes, options, limits, running_cell())

@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from nbkit.adapters.run import AsyncRun, Event
-from nbkit.adapters.stream import AsyncStream
 from nbkit.billing.entry import in_cell
 from nbkit.billing.total import RunningTotal
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane, Status
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.turns import Conversation
-from nbkit.errors import NbkitError
 
 
 class Listener(Protocol):
@@ -40,10 +38,10 @@ class Listener(Protocol):
 
 
 class Turns:
-    """Runs one turn after the other. `options` go to every call; with `limits`, a call is a run with tools."""
+    """Runs one turn after the other. `options` go to every call; `limits` (`max_turns`, `max_cost`) are those of a run."""
 
     def __init__(
-        self, panes: Sequence[Pane], options: dict[str, Any], limits: dict[str, Any] | None, cell: str | None
+        self, panes: Sequence[Pane], options: dict[str, Any], limits: dict[str, Any], cell: str | None
     ) -> None:
         self._panes, self._options, self._limits, self._cell = panes, options, limits, cell
         self.listener: Listener | None = None
@@ -118,27 +116,22 @@ class Turns:
             raise fault
 
     async def _answer(self, pane: Pane) -> None:
-        """Make one call, or with tools a run of calls, from the request to the bill."""
-        stream: AsyncStream | AsyncRun | None = None
+        """Make one call, or a run of calls where tools are called or the provider pauses, from request to bill."""
+        run: AsyncRun | None = None
         status: Status = "done"
         error: Exception | None = None
         try:
             with in_cell(self._cell):
-                async with self._open(pane) as stream:
-                    async for event in stream:
+                async with pane.adapter.arun(pane.conversation, **self._limits, **self._options) as run:
+                    async for event in run:
                         self._receive(pane, event)
         except asyncio.CancelledError:
             status = "stopped"
         except Exception as failure:  # noqa: BLE001 - whatever happens to one model stays in its pane and in `errors`
             status, error = "failed", failure
-        if isinstance(stream, AsyncRun):
-            pane.conversation = stream.conversation  # also after an error: what the tools did is not done again
-        self._end(pane, status, _list_completions(stream, error), error)
-
-    def _open(self, pane: Pane) -> AsyncStream | AsyncRun:
-        if self._limits is None:
-            return pane.adapter.astream(pane.conversation, **self._options)
-        return pane.adapter.arun(pane.conversation, **self._limits, **self._options)
+        if run is not None:
+            pane.conversation = run.conversation  # also after an error: what the tools did is not done again
+        self._end(pane, status, _list_completions(run), error)
 
     def _receive(self, pane: Pane, event: Event) -> None:
         pane.receive(event)
@@ -168,14 +161,8 @@ def _cancel_once(tasks: Iterable[asyncio.Task[None]]) -> None:
             task.cancel()
 
 
-def _list_completions(stream: AsyncStream | AsyncRun | None, error: Exception | None) -> list[ChatCompletion]:
+def _list_completions(run: AsyncRun | None) -> list[ChatCompletion]:
     """List what was answered and must be paid for, complete or partial: as the observers of these calls got it."""
-    if isinstance(stream, AsyncRun):
-        completions = stream.completions
-    elif isinstance(error, NbkitError):
-        partial: ChatCompletion | None = getattr(error, "partial", None)
-        completions = [partial] if partial else []
-    else:
-        completions = [stream.completion] if stream else []
+    completions = run.completions if run else []
     # stopped before anything was sent: no call was made
     return [one for one in completions if one.timing is None or one.timing.attempts]

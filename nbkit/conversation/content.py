@@ -191,7 +191,7 @@ class NativePart(Value):
 
 
 class NativeContent(Value):
-    """What only one protocol's own form can hold of an answer, kept so that it can be sent back unchanged.
+    """Content of an answer that only one protocol has a form for, kept so that it can be sent back unchanged.
 
     Calls of the tools that a provider runs itself, their results, citations, a compacted conversation. `parts` are all
     parts of the answer in their order.

@@ -24,6 +24,7 @@ from nbkit.protocols.writing import Draft, add_blocks, parse_arguments, split_sy
 
 FORMAT = "anthropic-claude-v1"
 """OpenRouter's name for reasoning that Claude has signed."""
+_SERVER_CALLS = ("server_tool_use", "mcp_tool_use")
 NATIVE = "anthropic-messages"
 """The protocol of the blocks that turns keep for this API: its server tools, compactions, citations."""
 
@@ -46,12 +47,26 @@ def encode_turns(draft: Draft, conversation: Conversation) -> None:
     for message in messages:  # the results of tools must stand before other blocks of the user
         message["content"].sort(key=lambda block: block["type"] != "tool_result" and message["role"] == "user")
     draft.body["messages"] = messages
+    if messages and any(getattr(turn, "native", None) for turn in turns):
+        _drop_open_calls(draft, messages)
     for turn in reversed(turns):  # an answer that is not at its end goes on where its tools ran
         if turn.role == "user":
             break
         if native := getattr(turn, "native", None):
             draft.body |= native.request
             break
+
+
+def _drop_open_calls(draft: Draft, messages: list[dict[str, Any]]) -> None:
+    """Drop calls of Anthropic's own tools without a result, which can come only while their answer goes on."""
+    done = {block.get("tool_use_id") for message in messages for block in message["content"]}
+    brings_outputs = messages[-1]["role"] == "user" and messages[-1]["content"][0]["type"] == "tool_result"
+    for message in messages[: -2 if brings_outputs else -1]:
+        kept = [block for block in message["content"] if block["type"] not in _SERVER_CALLS or block["id"] in done]
+        if len(kept) < len(message["content"]):
+            draft.change("dropped", "server_tool_use", "it has no result, and the answer does not go on")
+            message["content"] = kept
+    messages[:] = [message for message in messages if message["content"]]
 
 
 def _encode_system(draft: Draft, turn: AnyTurn) -> str:

@@ -1,4 +1,4 @@
-"""What an answer holds beside text, reasoning and tool calls, sent back in its place: the work of providers' own tools.
+"""Content that only one protocol has a form for, in its place: the work of providers' own tools, sent back as it came.
 
 The turn keeps text, reasoning and calls where every turn has them; its `native` has the rest, and the order of all. So
 what becomes of a turn on its way (another id of a call, a text that is trimmed) becomes of what is sent, too.
