@@ -1,0 +1,1 @@
+"""Which answer is better: votes, rankings with intervals, differences between texts."""

@@ -1,0 +1,79 @@
+"""Votes: one judgement of a pair of answers each, by a person or by a judge model, in one plain frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nbkit.arguments import describe
+from nbkit.errors import ArgumentError
+
+COLUMNS = ("prompt", "left", "right", "winner", "voter", "left_cost", "right_cost")
+"""What a frame of votes has: the models that answered, who won, who says so, and what the two answers cost in USD."""
+WINNERS = ("left", "right", "tie", "bad")
+"""`bad`: neither answer is good. It counts as a tie where models are compared."""
+_REQUIRED = ("left", "right", "winner")
+_EXAMPLE = '{"left": "demo/swift", "right": "demo/sage", "winner": "left"}'
+
+
+def read_votes(votes: Any) -> pd.DataFrame:
+    """Read votes: a DataFrame, a list of dicts, or the path of a JSONL file, each with `left`, `right` and `winner`.
+
+    A winner is "left", "right", "tie", "bad", or the id of one of the two models. Returns a new frame with the columns
+    COLUMNS first, "human" where no voter is named. Raises ArgumentError, which names the first row that is not a vote.
+    """
+    frame = _build_frame(votes)
+    missing = [name for name in _REQUIRED if name not in frame.columns]
+    if missing:
+        raise ArgumentError(f"votes: no column {missing[0]!r}: a vote has left, right and winner, as in {_EXAMPLE}")
+    for name in COLUMNS:
+        if name not in frame.columns:
+            frame[name] = "human" if name == "voter" else "" if name == "prompt" else float("nan")
+    frame["voter"] = frame["voter"].fillna("human")
+    for side in ("left", "right"):
+        frame["winner"] = frame["winner"].mask((frame["winner"] == frame[side]).fillna(False), side)
+    _check_rows(frame)
+    return frame[[*COLUMNS, *(name for name in frame.columns if name not in COLUMNS)]].reset_index(drop=True)
+
+
+def _build_frame(votes: Any) -> pd.DataFrame:
+    if isinstance(votes, pd.DataFrame):
+        return votes.copy()
+    if isinstance(votes, str | Path):
+        return pd.DataFrame(_read_lines(Path(votes)))
+    if isinstance(votes, Iterable) and not isinstance(votes, Mapping | bytes):
+        rows = list(votes)
+        if all(isinstance(row, Mapping) for row in rows):
+            return pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
+    raise ArgumentError(
+        f"votes: expected a DataFrame, a list of dicts or the path of a JSONL file, got {describe(votes)}"
+    )
+
+
+def _read_lines(path: Path) -> list[Any]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as failed:
+        reason = failed.strerror or str(failed)
+    else:
+        try:
+            return [json.loads(line) for line in lines if line.strip()]
+        except json.JSONDecodeError:
+            reason = "a line is not JSON"
+    raise ArgumentError(f"votes: {str(path)!r} cannot be read: {reason}")
+
+
+def _check_rows(frame: pd.DataFrame) -> None:
+    wrong = ~frame["winner"].isin(WINNERS) | frame["left"].isna() | frame["right"].isna()
+    wrong |= frame["left"] == frame["right"]
+    if wrong.any():
+        number = int(wrong.to_numpy().argmax())
+        left, right, winner = frame.loc[frame.index[number], ["left", "right", "winner"]]
+        raise ArgumentError(
+            f"votes: row {number} is not a vote: {left!r} against {right!r}, winner {winner!r}; expected two models and "
+            f"one of {', '.join(WINNERS)}, or the id of one of the two"
+        )
