@@ -27,6 +27,7 @@ from nbkit.conversation.turns import Conversation as Conversation
 from nbkit.conversation.turns import ToolOutputTurn as ToolOutputTurn
 from nbkit.conversation.turns import ToolsCallTurn as ToolsCallTurn
 from nbkit.conversation.turns import Turn as Turn
+from nbkit.judging.ranking import rank as rank
 from nbkit.notebook import plots as plots
 from nbkit.notebook.chat import Chat as Chat
 from nbkit.notebook.compare import compare as compare

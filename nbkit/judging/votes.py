@@ -74,6 +74,6 @@ def _check_rows(frame: pd.DataFrame) -> None:
         number = int(wrong.to_numpy().argmax())
         left, right, winner = frame.loc[frame.index[number], ["left", "right", "winner"]]
         raise ArgumentError(
-            f"votes: row {number} is not a vote: {left!r} against {right!r}, winner {winner!r}; expected two models and "
-            f"one of {', '.join(WINNERS)}, or the id of one of the two"
+            f"votes: row {number} is not a vote: {left!r} against {right!r}, winner {winner!r}; expected two models, "
+            f"and {', '.join(WINNERS)} or one of the two"
         )
