@@ -79,7 +79,7 @@ class Exchange:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """What is sent. `url` is absolute; `server_name`, for TLS and `Host`, where the URL has an IP address instead."""
+    """A request. `url` is absolute; `server_name`, for TLS and `Host`, where the URL has an IP address instead."""
 
     method: str
     url: str
@@ -87,6 +87,27 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict, repr=False)  # which hold the key
     body: bytes = field(default=b"", repr=False)
     server_name: str = ""
+
+    def complete(self, defaults: Mapping[str, str]) -> None:
+        """Write the headers' names in lower case, so that none is sent twice, and add those that are missing."""
+        self.headers = {**defaults, **{name.lower(): value for name, value in self.headers.items()}}
+
+    def set_header(self, name: str, value: str) -> None:
+        """Set a header of a complete request, instead of any of that name."""
+        self.headers.pop(name.lower(), None)
+        self.headers[name] = value
+
+
+def check_headers(request: Request) -> None:
+    """Raise Failure where a header cannot be sent: engines send some of these, and quote others in their exceptions."""
+    for name, value in request.headers.items():
+        if not (value.isascii() and value.isprintable() and value == value.strip() and _is_token(name)):
+            raise Failure(Kind.BAD_REQUEST)
+
+
+@lru_cache(256)
+def _is_token(name: str) -> bool:
+    return re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) is not None
 
 
 def join_headers(items: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -106,7 +127,7 @@ class Limits(NamedTuple):
 
 
 class _Reply(Protocol):
-    """What every reply has: the status, and the headers with their names in lower case."""
+    """The head of a reply: the status, and the headers with their names in lower case."""
 
     @property
     def status(self) -> int: ...
@@ -115,7 +136,7 @@ class _Reply(Protocol):
 
 
 class Reply(_Reply, Protocol):
-    """What a server answers, up to its body. Raises Failure."""
+    """A reply, whose body is still to be read in a thread. Raises Failure."""
 
     def receive(self) -> bytes:
         """Wait for the next bytes of the body, as they are on the wire; empty at its end."""
@@ -127,7 +148,7 @@ class Reply(_Reply, Protocol):
 
 
 class AsyncReply(_Reply, Protocol):
-    """What a server answers, up to its body, in an event loop. Raises Failure."""
+    """A reply, whose body is still to be read in an event loop. Raises Failure."""
 
     async def receive(self) -> bytes:
         """Await the next bytes of the body, as they are on the wire; empty at its end."""
@@ -139,7 +160,7 @@ class AsyncReply(_Reply, Protocol):
 
 
 class Kind(Enum):
-    """What went wrong: how far the request came, the `Exchange`'s limit that was passed, and the sentence for people.
+    """Kinds of failures: how far the request came, the `Exchange`'s limit that was passed, and the sentence for people.
 
     In the sentence: {host}, or {server} with its port, or the proxy in front of it; {seconds}; {text}: the details.
     """
@@ -215,16 +236,37 @@ def split_url(url: str) -> Address:
     if match := _PLAIN.fullmatch(url):
         scheme, host, port, target = match.groups()
         number = int(port) if port and int(port) != _DEFAULT_PORTS[scheme] else None
-        return Address(scheme, host, number, target if target.startswith("/") else f"/{target}")
+        address, text = Address(scheme, host, number, target if target.startswith("/") else f"/{target}"), ""
+    else:
+        address, text = _parse(url)
+    if not text and not _is_host(address.host):
+        text = "the host is not a valid name or IP address"
+    if not text and address.port is not None and not 0 < address.port < 2**16:
+        text = "the port must be a number from 1 to 65535"
+    if text:
+        raise Failure(Kind.BAD_URL, text)
+    return address
+
+
+def _parse(url: str) -> tuple[Address, str]:
+    """Return the address and "", or why there is none."""
     import httpx2  # a tenth of a second less for the many that need it not
 
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as invalid:
-        text = str(invalid)
-    else:
-        if parsed.scheme in _DEFAULT_PORTS and parsed.host:
-            host = parsed.raw_host.decode("ascii")
-            return Address(parsed.scheme, host, parsed.port, parsed.raw_path.decode("ascii"))
-        text = "the URL must begin with http:// or https:// and name a host"
-    raise Failure(Kind.BAD_URL, text)
+        return Address("", "", None, ""), str(invalid)
+    if parsed.scheme in _DEFAULT_PORTS and parsed.host:
+        host = parsed.raw_host.decode("ascii")
+        return Address(parsed.scheme, host, parsed.port, parsed.raw_path.decode("ascii")), ""
+    return Address("", "", None, ""), "the URL must begin with http:// or https:// and name a host"
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether a name can be looked up: name servers, and Python, know parts of 1 to 63 characters."""
+    if ":" in host:
+        return True
+    parts = host.removesuffix(".").split(".")
+    if len(parts) == 4 and "".join(parts).isdecimal():  # systems differ in how they read 0177.0.0.1
+        return all(part == str(int(part)) and int(part) < 256 for part in parts)
+    return all(0 < len(part) <= 63 for part in parts)

@@ -140,18 +140,18 @@ def _look_up(host: str, port: int, seconds: float | None) -> list[str]:
     """Look up the addresses of a host. The system sets no limit to that, so it is done in a thread of its own."""
     with suppress(ValueError):
         return [str(ip_address(host))]
-    found: Future[list[str]] = Future()
+    addresses: Future[list[str]] = Future()
 
     def look_up() -> None:
         try:
             entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.set_result(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
+            addresses.set_result(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
         except (OSError, UnicodeError) as failed:
-            found.set_exception(failed)
+            addresses.set_exception(failed)
 
     threading.Thread(target=look_up, name="nbkit-name-lookup", daemon=True).start()
     try:
-        return found.result(seconds)
+        return addresses.result(seconds)
     except TimeoutError as error:
         raise httpcore2.ConnectTimeout(error) from error
     except (OSError, UnicodeError) as error:

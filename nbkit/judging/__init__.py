@@ -1,1 +1,1 @@
-"""Which answer is better: votes, rankings with intervals, differences between texts."""
+"""Judgements of answers: votes, and rankings with intervals."""

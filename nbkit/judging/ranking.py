@@ -1,4 +1,4 @@
-"""What many votes say: win rates, strengths with intervals, and what a win costs.
+"""Rankings by votes: win rates, strengths with intervals, and what a win costs.
 
 Strengths are Bradley-Terry's: a model of strength p beats one of strength q with probability p / (p + q). A tie is half
 a win for both. They are computed by the plain iteration, p = wins / sum over its votes of 1 / (p + q), which also holds
@@ -69,7 +69,7 @@ def _list_kinds(frame: pd.DataFrame, models: pd.Index) -> _Kinds:
     left = models.get_indexer(pairs.index.get_level_values("left"))
     right = models.get_indexer(pairs.index.get_level_values("right"))
     share = pairs.index.get_level_values("winner").map({"left": 1.0, "right": 0.0}).fillna(0.5).to_numpy(float)
-    # one more vote for each model, spread over its opponents, half of it won: three wins out of three are no certainty
+    # one more vote for each model, spread over its opponents, half of it won: three wins out of three are not certainty
     met = np.unique(np.sort(np.stack([left, right]), axis=0), axis=1) if len(left) else np.empty((2, 0), int)
     opponents = np.bincount(met.ravel(), minlength=len(models))
     added = (1 / opponents[met]).sum(axis=0) / 2
