@@ -151,7 +151,7 @@ class Call:
         """Make the error that an answer other than 2xx stands for."""
         reply = self.reply
         if reply is None:
-            raise RuntimeError("there is no reply yet")
+            raise RuntimeError("refusal() needs a reply")
         if 300 <= reply.status < 400:
             return redirect_error(reply, self.url)
         return self._protocol.error(reply.status, read_event_body(body), self.endpoint.dialect)
