@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nbkit.settings import override
+from nbkit.settings import override, settings
 
 _test_mode = ExitStack()
 
@@ -36,6 +36,15 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     _test_mode.close()
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The engine of asynchronous calls while the test runs: `engines.py` says which tests run on each of them."""
+    with ExitStack() as stack:
+        if name := getattr(request, "param", None):
+            stack.enter_context(override(http_engine=name))
+        yield settings().http_engine
 
 
 # ---- a models.dev on 127.0.0.1, and a small api.json

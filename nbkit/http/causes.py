@@ -1,10 +1,14 @@
-"""The system's and TLS's own words for a failure, wherever in the chain of a library's exceptions they are."""
+"""Words for a failure that do not depend on the library that met it: the system's, TLS's, and ours."""
 
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Iterator
+
+NO_REPLY = "Server disconnected without sending a response."
+CUT = "peer closed connection without sending complete message body"
 
 
 def find_tls_reason(error: BaseException) -> str:
@@ -26,6 +30,12 @@ def find_system_reason(error: BaseException) -> str:
             # a name server's failures have numbers of their own, and asyncio other words for the system's
             return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
     return ""
+
+
+def describe_bad_http(text: str) -> str:
+    """Return the words for bytes that are not HTTP, out of a library's message about them: the bytes that it quotes."""
+    quoted = re.search(r"\bb(['\"])(.+?)\1", text)
+    return f"not valid HTTP: {quoted[2]}" if quoted else "not valid HTTP"
 
 
 def _walk(error: BaseException) -> Iterator[BaseException]:

@@ -26,7 +26,7 @@ from pydantic import SecretStr
 
 from nbkit.errors import ConfigError
 from nbkit.http.environment import Proxy, find_proxy, read_environment, ssl_context
-from nbkit.http.exchange import AsyncReply, Failure, Kind, Limits, Reply, Request, split_url
+from nbkit.http.exchange import AsyncReply, Failure, Kind, Limits, Reply, Request, check_headers, split_url
 from nbkit.http.recent import Recent
 from nbkit.settings import settings
 
@@ -77,7 +77,7 @@ class KeyAuth(Authorization):
 
     def authorize(self, request: Request) -> None:
         """Add the header."""
-        request.headers[self._header] = self._prefix + self.key
+        request.set_header(self._header, self._prefix + self.key)
 
     @property
     def key(self) -> str:
@@ -141,9 +141,10 @@ class Client:
 
         Raises Failure, and what `Authorization.authorize` raises.
         """
-        request.headers = _HEADERS | request.headers
+        request.complete(_HEADERS)
         if self._auth:
             self._auth.authorize(request)
+        check_headers(request)
         while True:
             try:
                 return self._engine.send(request)
@@ -164,11 +165,12 @@ class AsyncClient:
 
         Raises Failure, and what `Authorization.authorize` raises.
         """
-        request.headers = _HEADERS | request.headers
+        request.complete(_HEADERS)
         if self._auth and self._auth.waits:
             await asyncio.to_thread(self._auth.authorize, request)
         elif self._auth:
             self._auth.authorize(request)
+        check_headers(request)
         while True:
             try:
                 return await self._engine.send(request)

@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from nbkit.http.causes import find_system_reason, find_tls_reason
+from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
 from nbkit.http.environment import Proxy
 from nbkit.http.exchange import (
     DEADLINE_PASSED,
@@ -51,7 +51,7 @@ class _Late(Exception):
 class _Connection(ResponseHandler):
     """aiohttp's connection, which notes in the exchange that uses it when the first bytes come.
 
-    It closes at once: what a server has not taken of a request until then is not sent any more.
+    It closes at once: what is left of a request is not sent any more.
     """
 
     _of: Exchange | None = None
@@ -120,7 +120,7 @@ class AsyncClient:
             self._places.release()
             if not isinstance(error, _ERRORS):
                 raise
-            failure = _explain(error, exchange, clock.kind if clock.limit.expired() else None)
+            failure = _explain(error, NO_REPLY, clock.kind if clock.limit.expired() else None)
         raise failure
 
     async def _take_place(self, exchange: Exchange) -> None:
@@ -216,7 +216,7 @@ class AsyncReply:
         except _Late:
             failure = Failure(Kind.READ_TIMEOUT, DEADLINE_PASSED)
         except _ERRORS as error:
-            failure = _explain(error, self._exchange)
+            failure = _explain(error, CUT)
         raise failure
 
     def _set_alarm(self) -> None:
@@ -237,8 +237,8 @@ def _build_url(url: str) -> URL:
     return URL(split_url(url).url, encoded=True)
 
 
-def _explain(error: Exception, exchange: Exchange, late: Kind | None = None) -> Failure:
-    """Say what went wrong; `late`: the time of a step had passed."""
+def _explain(error: Exception, lost: str, late: Kind | None = None) -> Failure:
+    """Say what went wrong. `lost`: what a connection that ends now has lost; `late`: the time of a step had passed."""
     if late:
         return Failure(late, DEADLINE_PASSED)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -254,12 +254,10 @@ def _explain(error: Exception, exchange: Exchange, late: Kind | None = None) -> 
     if isinstance(error, aiohttp.ClientConnectorError):
         return Failure(Kind.NOT_CONNECTED, reason or str(error))
     if isinstance(error, aiohttp.ClientResponseError):
-        return Failure(Kind.LOST, error.message)
+        return Failure(Kind.LOST, describe_bad_http(error.message))
     if isinstance(error, aiohttp.InvalidURL | ValueError) and not isinstance(error, OSError):
         return Failure(Kind.BAD_REQUEST)
-    if exchange.received:
-        return Failure(Kind.LOST, reason or "peer closed connection without sending complete message body")
-    return Failure(Kind.LOST, reason or "Server disconnected without sending a response.")
+    return Failure(Kind.LOST, reason or lost)
 
 
 _closing: set[asyncio.Task[None]] = set()

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import httpcore2
 
-from nbkit.http.causes import find_system_reason, find_tls_reason
+from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
 from nbkit.http.environment import Proxy
 from nbkit.http.exchange import KEEP_ALIVE, Failure, Kind, Limits, Request, join_headers, split_url
 from nbkit.http.sockets import AsyncBackend, Backend, Wait
@@ -100,7 +101,7 @@ def _make_options(certificates: ssl.SSLContext | None, proxy: Proxy | None, limi
 def _make_request(request: Request) -> httpcore2.Request:
     address, exchange = split_url(request.url), request.exchange
     headers = [("host", request.server_name or address.netloc), *request.headers.items()]
-    if request.body:
+    if request.body or request.method == "POST":  # some servers refuse a POST without its length
         headers.append(("content-length", str(len(request.body))))
     extensions: dict[str, Any] = {
         "timeout": {
@@ -155,11 +156,15 @@ class AsyncReply(_Head):
         super().__init__(response)
         self._stream: Any = response.stream
         self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]
+        self._started = False
 
     async def receive(self) -> bytes:
         """Await the next bytes of the body; empty at its end. Raises Failure."""
+        step: Awaitable[bytes] = anext(self._pieces, b"")
+        if not self._started:
+            self._started, step = True, _Unseen(step)
         try:
-            return await anext(self._pieces, b"")
+            return await step
         except _ERRORS as error:
             failure = _explain(error)
         raise failure
@@ -169,13 +174,50 @@ class AsyncReply(_Head):
         await self._stream.aclose()
 
 
+class _Unseen(Awaitable[bytes]):
+    """A step of async generators that starts them without the event loop's notice.
+
+    A loop that ends closes all generators that it knows at the same time: httpcore2's would be closed while the
+    stream that reads them closes them, which the loop reports as an error. What reads a reply closes it.
+    """
+
+    def __init__(self, step: Awaitable[bytes]) -> None:
+        self._step = step
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        steps: Any = self._step.__await__()
+        advance = partial(self._start, steps)
+        while True:
+            try:
+                awaited = advance()
+            except StopIteration as end:
+                result: bytes = end.value
+                return result
+            try:
+                advance = partial(steps.send, (yield awaited))
+            except BaseException as error:  # noqa: BLE001  # such as a cancellation, which is the step's affair
+                advance = partial(steps.throw, error)
+
+    @staticmethod
+    def _start(steps: Iterator[Any]) -> Any:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return next(steps)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+
 def _explain(error: Exception) -> Failure:
     if isinstance(error, httpcore2.ConnectError) and (reason := find_tls_reason(error)):
         return Failure(Kind.TLS, reason)
     if isinstance(error, httpcore2.ProxyError):  # with a 4xx, such as 403 and 407, it will refuse the next one too
         return Failure(Kind.PROXY_REFUSED if str(error).startswith("4") else Kind.PROXY, str(error))
     kind = next(kind for types, kind in _KINDS if isinstance(error, types))
-    return Failure(kind, find_system_reason(error) or str(error) or type(error).__name__)
+    text = find_system_reason(error) or str(error) or type(error).__name__
+    if isinstance(error, httpcore2.RemoteProtocolError):
+        text = next((words for words in (NO_REPLY, CUT) if text.startswith(words)), "") or describe_bad_http(text)
+    return Failure(kind, text)
 
 
 _closing: set[asyncio.Task[None]] = set()

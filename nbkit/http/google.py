@@ -62,7 +62,9 @@ class GoogleAuth(Authorization):
             self._credentials = None  # after a new login they are read again
             error = ConfigError(f"Google's credentials cannot be used: {failed.args[0]}")
         else:
-            return request.headers.update(headers)
+            for name, value in headers.items():
+                request.set_header(name, value)
+            return
         raise error
 
     def __repr__(self) -> str:

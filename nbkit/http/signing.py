@@ -66,7 +66,9 @@ class AwsAuth(Authorization):
         except BotoCoreError as failed:
             reason = str(failed)
         else:
-            return request.headers.update(dict(signed.headers.items()))
+            for name, value in signed.headers.items():
+                request.set_header(name, value)
+            return
         raise ConfigError(f"the AWS credentials cannot be used: {reason}")
 
     def _load_credentials(self) -> ReadOnlyCredentials:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 import socketserver
 import threading
@@ -7,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from nbkit.http.clients import close_all
 
 Answer = Callable[[socket.socket, bytes], None]
 PATIENCE = 60.0
@@ -50,7 +53,17 @@ class _Connection(socketserver.BaseRequestHandler):
         data = b""
         while b"\r\n\r\n" not in data and (more := self.request.recv(65536)):
             data += more
+        head, _, body = data.partition(b"\r\n\r\n")
+        size = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        while size and len(body) < int(size[1]) and (more := self.request.recv(65536)):
+            data, body = data + more, body + more
         return data
+
+
+@pytest.fixture(autouse=True)
+def no_client_left() -> Iterator[None]:
+    yield
+    close_all()
 
 
 @pytest.fixture

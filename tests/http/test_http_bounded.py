@@ -1,3 +1,5 @@
+"""Bodies within their limits: as they were, at once, not too long, not too late, from threads and on every engine."""
+
 from __future__ import annotations
 
 import asyncio
@@ -7,52 +9,46 @@ import time
 import zlib
 from contextlib import aclosing, closing
 
-import httpx2
 import pytest
+from engines import on_engines
+from senders import PATIENT, asend, build, explaining, send
 
 from nbkit.errors import ProviderError, TransportError
-from nbkit.http.bounded import (
-    MAX_ANSWER,
-    MAX_ERROR_BODY,
-    araw_chunks,
-    aread_limited,
-    raw_chunks,
-    read_limited,
-)
+from nbkit.http.bounded import MAX_ANSWER, MAX_ERROR_BODY, aread_pieces, read_pieces
+from nbkit.http.clients import async_client, sync_client
 
 BODY = bytes(range(256)) * 500
-PATIENT = 600.0  # seconds, for what must not run out of time on a busy machine
-TIMES = httpx2.Timeout(PATIENT)
 
 
-def read_sync(url: str, deadline: float) -> bytes:
-    with httpx2.Client(timeout=TIMES) as client, client.stream("POST", url) as response:
-        return read_limited(response, time.monotonic() + deadline)
+def read(url, **options):
+    return send(url, **options).body
 
 
-def read_async(url: str, deadline: float) -> bytes:
-    async def read() -> bytes:
-        async with httpx2.AsyncClient(timeout=TIMES) as client, client.stream("POST", url) as response:
-            return await aread_limited(response, time.monotonic() + deadline)
-
-    return asyncio.run(read())
+def aread(url, **options):
+    return asend(url, **options).body
 
 
-def join_sync(url: str, deadline: float) -> bytes:
-    with httpx2.Client(timeout=TIMES) as client, client.stream("POST", url) as response:
-        return b"".join(raw_chunks(response, time.monotonic() + deadline))
+def join(url, **options):
+    request = build(url, **options)
+    with explaining(request), closing(sync_client(url, None).send(request)) as reply:
+        return b"".join(read_pieces(reply, request.exchange))
 
 
-def join_async(url: str, deadline: float) -> bytes:
-    async def read() -> bytes:
-        async with httpx2.AsyncClient(timeout=TIMES) as client, client.stream("POST", url) as response:
-            return b"".join([chunk async for chunk in araw_chunks(response, time.monotonic() + deadline)])
+def ajoin(url, **options):
+    async def run():
+        request = build(url, **options)
+        with explaining(request):
+            async with (
+                aclosing(await async_client(url, None).send(request)) as reply,
+                aclosing(aread_pieces(reply, request.exchange)) as pieces,
+            ):
+                return b"".join([piece async for piece in pieces])
 
-    return asyncio.run(read())
+    return asyncio.run(run())
 
 
-reads = pytest.mark.parametrize("read", [read_sync, read_async])
-reads_and_joins = pytest.mark.parametrize("read", [read_sync, read_async, join_sync, join_async])
+reads = on_engines("get", read, aread)
+reads_and_joins = on_engines("get", read, join, aread, ajoin)
 
 
 def zeros(mebibytes: int) -> bytes:
@@ -60,33 +56,58 @@ def zeros(mebibytes: int) -> bytes:
     return b"".join(deflate.compress(bytes(2**20)) for _ in range(mebibytes)) + deflate.flush()
 
 
+COMPRESSED = {
+    "": BODY,
+    "identity": BODY,
+    "gzip": gzip.compress(BODY),
+    "GZip": gzip.compress(BODY),
+    "deflate": zlib.compress(BODY),
+    "deflate, gzip": gzip.compress(zlib.compress(BODY)),
+}
+
+
 @reads_and_joins
-@pytest.mark.parametrize("encoding", ["", "identity", "gzip"])
-def test_a_body_arrives_as_it_was(serve, response, read, encoding):
-    sent = gzip.compress(BODY) if encoding == "gzip" else BODY
+@pytest.mark.parametrize("encoding", COMPRESSED)
+def test_a_body_arrives_as_it_was(serve, response, get, encoding):
     headers = {"content_encoding": encoding} if encoding else {}
-    assert read(serve(response(sent, **headers)).url, PATIENT) == BODY
+    assert get(serve(response(COMPRESSED[encoding], **headers)).url) == BODY
 
 
 @reads_and_joins
-def test_a_compression_bomb_is_defused(serve, response, read):
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "nonsense"])
+def test_a_compression_that_nobody_asked_for_is_named(serve, response, get, encoding):
+    with pytest.raises(ProviderError, match=r"compressed with '(br|zstd|nonsense)', which was not asked for") as caught:
+        get(serve(response(b"\x0b\x02\x80", content_encoding=encoding)).url)
+    assert caught.value.status == 200
+
+
+@reads_and_joins
+def test_a_body_that_is_not_compressed_as_it_says_is_an_error(serve, response, get):
+    with pytest.raises(ProviderError, match="the response cannot be decompressed") as caught:
+        get(serve(response(b"hello", content_encoding="gzip")).url)
+    assert caught.value.status == 200  # which is not tried again
+    assert caught.value.__context__ is None
+
+
+@reads_and_joins
+def test_a_compression_bomb_is_defused(serve, response, get):
     bomb = response(zeros(MAX_ANSWER // 2**20 + 1), content_encoding="gzip")
     with pytest.raises(ProviderError, match="longer than 128 MiB") as caught:
-        read(serve(bomb).url, PATIENT)
+        get(serve(bomb).url)
     assert caught.value.status == 200  # which is not tried again
 
 
 @reads
 @pytest.mark.parametrize("encoding", ["", "gzip"])
-def test_only_the_start_of_an_errors_body_is_read(serve, response, read, encoding):
+def test_only_the_start_of_an_errors_body_is_read(serve, response, get, encoding):
     body = zeros(300) if encoding else bytes(20 * 2**20)
     server = serve(response(body, 500, **({"content_encoding": "gzip"} if encoding else {})))
-    assert read(server.url, PATIENT) == bytes(MAX_ERROR_BODY)
+    assert get(server.url) == bytes(MAX_ERROR_BODY)
     assert server.sees_hang_up()
 
 
 @reads_and_joins
-def test_a_dripping_body_ends_at_the_deadline(serve, read):
+def test_a_dripping_body_ends_at_the_deadline(serve, get):
     """The server has 2,000 pieces, one in 10 ms; nobody waits for the last."""
     pieces = []
 
@@ -100,15 +121,15 @@ def test_a_dripping_body_ends_at_the_deadline(serve, read):
 
     server = serve(drip)
     with pytest.raises(TransportError, match=r"^timed out: the deadline passed before the response was complete$"):
-        read(server.url, 0.2)
+        get(server.url, deadline=0.2)
     assert server.sees_hang_up()
     assert len(pieces) < 2000
 
 
 @reads_and_joins
-def test_a_deadline_that_has_passed_ends_with_the_first_byte(serve, response, read):
+def test_a_deadline_that_has_passed_ends_at_once(serve, response, get):
     with pytest.raises(TransportError, match="deadline"):
-        read(serve(response(b"x")).url, -1)
+        get(serve(response(b"x")).url, deadline=-1)
 
 
 def ping_pong(received: threading.Event):
@@ -123,36 +144,34 @@ def ping_pong(received: threading.Event):
     return answer
 
 
-def test_pieces_are_delivered_at_once_and_leaving_hangs_up(serve):
-    received = threading.Event()
-    server = serve(ping_pong(received))
-    with httpx2.Client(timeout=TIMES) as client:
-        response = client.send(client.build_request("POST", server.url), stream=True)
-        with closing(raw_chunks(response, time.monotonic() + PATIENT)) as chunks:
-            assert next(chunks) == b"a"
-            received.set()
-            assert next(chunks) == b"b"
-        assert response.is_closed
-        assert server.sees_hang_up()
+def leave(url, received):
+    request = build(url)
+    with (
+        closing(sync_client(url, None).send(request)) as reply,
+        closing(read_pieces(reply, request.exchange)) as pieces,
+    ):
+        first = next(pieces)
+        received.set()
+        return first + next(pieces)
 
 
-def test_pieces_are_delivered_at_once_and_leaving_hangs_up_async(serve):
-    received = threading.Event()
-    server = serve(ping_pong(received))
-
+def aleave(url, received):
     async def run():
-        async with httpx2.AsyncClient(timeout=TIMES) as client:
-            response = await client.send(client.build_request("POST", server.url), stream=True)
-            async with aclosing(araw_chunks(response, time.monotonic() + PATIENT)) as chunks:
-                assert await anext(chunks) == b"a"
-                received.set()
-                assert await anext(chunks) == b"b"
-            assert response.is_closed
+        request = build(url)
+        async with (
+            aclosing(await async_client(url, None).send(request)) as reply,
+            aclosing(aread_pieces(reply, request.exchange)) as pieces,
+        ):
+            first = await anext(pieces)
+            received.set()
+            return first + await anext(pieces)
 
-    asyncio.run(run())
+    return asyncio.run(run())
+
+
+@on_engines("get", leave, aleave)
+def test_pieces_are_delivered_at_once_and_leaving_hangs_up(serve, get):
+    received = threading.Event()
+    server = serve(ping_pong(received))
+    assert get(server.url, received) == b"ab"
     assert server.sees_hang_up()
-
-
-def test_a_response_already_in_memory_is_read_too():
-    with httpx2.Client(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=BODY))) as client:
-        assert read_limited(client.get("http://x"), time.monotonic() + PATIENT) == BODY

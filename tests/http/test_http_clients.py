@@ -1,3 +1,5 @@
+"""Clients: one for the same server, key and settings, closed when nobody needs it; keys that nothing shows."""
+
 from __future__ import annotations
 
 import asyncio
@@ -6,14 +8,14 @@ import gc
 import logging
 import pickle
 import ssl
-import subprocess
-import sys
 import traceback
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+from engines import engines, on_engines
+from senders import asend, post, send
 
 from nbkit.errors import ConfigError
 from nbkit.http.clients import KeyAuth, async_client, close_all, sync_client
@@ -21,13 +23,6 @@ from nbkit.settings import override
 
 KEY = "sk-test-0123456789abcdef"
 URL = "http://127.0.0.1:9/v1/"
-
-
-@pytest.fixture(autouse=True)
-def no_client_left():
-    yield
-    close_all()
-    gc.collect()  # a connection left open warns here, and fails the test
 
 
 def bearer(key: str = KEY) -> KeyAuth:
@@ -43,11 +38,12 @@ def test_one_client_for_the_same_address_key_and_settings():
         sync_client(URL, KeyAuth("x-api-key", "", KEY)),
         sync_client(URL, None),
     ]
-    with override(http_timeout=1, http_connect_timeout=2):
-        others.append(sync_client(URL, bearer()))
-    assert len({client, *others}) == 6
-    assert sync_client(URL, bearer()) is client
-    assert (others[-1].timeout.read, others[-1].timeout.connect) == (1, 2)
+    for changed in ({"max_connections": 7}, {"max_keepalive_connections": 7}, {"http_engine": "httpx2"}):
+        with override(**changed):
+            others.append(sync_client(URL, bearer()))
+    assert len({client, *others}) == 8
+    with override(http_timeout=1):  # which is each request's affair
+        assert sync_client(URL, bearer()) is client
 
 
 def test_threads_get_the_same_client():
@@ -77,44 +73,52 @@ def test_clients_share_the_certificates():
 def test_a_closed_client_is_replaced():
     client = sync_client(URL, None)
     close_all()
-    assert client.is_closed
     assert sync_client(URL, None) is not client
 
 
-def test_what_a_request_carries(serve, response):
+sends = on_engines("call", send, asend)
+
+
+@sends
+def test_what_a_request_carries(serve, response, call):
     server = serve(response(b"{}"))
-    sync_client(server.url, bearer()).post("chat", content=b"")
-    sync_client(server.url, KeyAuth("x-api-key", "", f" {KEY}\n")).post(f"{server.url}chat", content=b"")
-    sync_client(server.url, None).post("chat", content=b"")
+    call(f"{server.url}chat", auth=bearer())
+    call(f"{server.url}chat", auth=KeyAuth("x-api-key", "", f" {KEY}\n"), headers={"Content-Type": "text/x"})
+    call(f"{server.url}chat?a=b%20c", b"")
     first, second, third = (request.decode().lower() for request in server.requests)
-    assert first.startswith("post /v1/chat ")
+    assert first.startswith("post /v1/chat http/1.1\r\n")
+    assert third.startswith("post /v1/chat?a=b%20c http/1.1\r\n")
     assert "\r\naccept-encoding: identity\r\n" in first
+    assert "\r\nuser-agent: nbkit\r\n" in first
+    assert f"\r\nhost: {server.host}\r\n" in first
     assert f"\r\nauthorization: bearer {KEY}\r\n" in first
+    assert first.endswith("\r\n\r\n{}")
     assert f"\r\nx-api-key: {KEY}\r\n" in second
     assert KEY not in third
+    assert ["\r\ncontent-length: 2\r\n" in request for request in (first, second)] == [True, True]
+    assert "\r\ncontent-length: 0\r\n" in third
+    names = [{line.partition(":")[0] for line in request.split("\r\n")[1:-2]} for request in (first, second, third)]
+    usual = {"host", "accept", "accept-encoding", "user-agent", "content-length"}
+    assert [each - {"connection"} - usual for each in names] == [
+        {"authorization"},
+        {"x-api-key", "content-type"},
+        set(),
+    ]
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_redirect_is_followed(serve, response, status):
-    server = serve(response(b"", status, location="/elsewhere"))
-    assert sync_client(server.url, bearer()).post("chat").status_code == status
-    assert len(server.requests) == 1
-
-
-def test_a_connection_is_used_again(serve, response):
+@sends
+def test_no_header_is_sent_twice(serve, response, call):
+    """Whatever its spelling: servers take the first, the last, or refuse both."""
     server = serve(response(b"{}"))
-    for _ in range(3):
-        sync_client(server.url, bearer()).post("chat")
-
-    async def thrice():
-        for _ in range(3):
-            await async_client(server.url, bearer()).post("chat")
-
-    asyncio.run(thrice())
-    assert (len(server.requests), server.connections) == (6, 2)
+    call(server.url, auth=bearer(), headers={"AUTHORIZATION": "Basic x", "User-Agent": "mine", "accept": "a/b"})
+    _, *lines = server.requests[0].decode().lower().partition("\r\n\r\n")[0].split("\r\n")
+    names = sorted(line.partition(":")[0] for line in lines)
+    assert names == sorted(set(names))
+    assert {f"authorization: bearer {KEY}", "user-agent: mine", "accept: a/b"} <= set(lines)
 
 
-def test_a_loop_closes_its_clients_when_it_ends(serve, response):
+@engines
+def test_a_loop_closes_its_clients_when_it_ends(serve, response, engine):
     server = serve(response(b"{}"))
     seen = []
 
@@ -122,16 +126,17 @@ def test_a_loop_closes_its_clients_when_it_ends(serve, response):
         client = async_client(server.url, bearer())
         assert async_client(server.url, bearer()) is client
         assert async_client(server.url, None) is not client
-        await client.post("chat")
+        assert type(client._engine).__module__ == f"nbkit.http.engine_{engine}"
+        await post(server.url, auth=bearer())
         seen.append(client)
 
     for _ in range(3):
         asyncio.run(call())
-        assert seen[-1].is_closed
         assert server.sees_hang_up()
     assert len(set(seen)) == 3
 
 
+@engines
 def test_a_loop_is_not_kept_once_it_is_closed():
     async def get():
         return async_client(URL, None)
@@ -151,56 +156,6 @@ def test_async_clients_belong_to_a_loop():
         async_client(URL, None)
 
 
-def run(script: str, *arguments: str) -> None:
-    command = [sys.executable, "-W", "error", "-c", script, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_nothing_is_printed_at_exit(serve, response):
-    script = """
-import asyncio, sys, threading
-from nbkit.http.clients import async_client, sync_client
-
-async def call():
-    await async_client(sys.argv[1], None).post("x")
-
-sync_client(sys.argv[1], None).post("x")
-asyncio.run(call())
-loop = asyncio.new_event_loop()
-threading.Thread(target=loop.run_forever, daemon=True).start()
-asyncio.run_coroutine_threadsafe(call(), loop).result()
-"""
-    server = serve(response(b"{}"))
-    run(script, server.url)
-    assert server.connections == 3
-
-
-def test_a_forked_child_has_its_own_clients(serve, response):
-    script = """
-import os, sys
-from nbkit.http import clients
-
-client = clients.sync_client(sys.argv[1], None)
-client.post("parent")
-clients._cache.lock.acquire()  # as another thread of the parent would
-clients._cache.clients._lock.acquire()
-if child := os.fork():
-    clients._cache.clients._lock.release()
-    clients._cache.lock.release()
-    assert os.waitpid(child, 0)[1] == 0
-    client.post("parent")
-else:
-    own = clients.sync_client(sys.argv[1], None)
-    assert own is not client
-    own.post("child")
-"""
-    server = serve(response(b"{}"))
-    run(script, server.url)
-    assert [request.split()[1] for request in server.requests] == [b"/v1/parent", b"/v1/child", b"/v1/parent"]
-    assert server.connections == 2
-
-
 def test_keys_are_equal_by_value():
     assert bearer() == bearer()
     assert hash(bearer()) == hash(bearer())
@@ -211,16 +166,15 @@ def test_keys_are_equal_by_value():
     assert bearer().key == KEY
 
 
-def test_a_key_is_not_shown(serve, response, caplog):
+@sends
+def test_a_key_is_not_shown(serve, response, call, caplog):
     caplog.set_level(logging.DEBUG)
     server = serve(response(b"{}"))
     auth = bearer()
+    call(server.url, auth=auth)
     client = sync_client(server.url, auth)
-    request = client.build_request("POST", "chat")
-    client.send(request)
-    shown = [repr(auth), str(auth), f"{vars(auth)}", repr(client), repr(vars(client)), repr(request), caplog.text]
+    shown = [repr(auth), str(auth), f"{vars(auth)}", repr(client), repr(vars(client)), caplog.text]
     assert not [text for text in shown if KEY in text]
-    assert "POST" in caplog.text
     assert repr(auth) == "KeyAuth('Authorization', '...cdef')"
     assert repr(bearer("short-key")) == "KeyAuth('Authorization', '...')"
 
@@ -231,6 +185,16 @@ def test_a_key_is_not_copied(copied):
         copied(bearer())
     with pytest.raises(TypeError):
         pickle.dumps(sync_client(URL, bearer()))
+
+
+def test_an_engine_that_is_not_installed_is_asked_for_by_name(monkeypatch):
+    async def get():
+        return type(async_client(URL, None)._engine).__module__
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert asyncio.run(get()) == "nbkit.http.engine_httpx2"
+    with override(http_engine="aiohttp"), pytest.raises(ConfigError, match=r"not installed: pip install aiohttp"):
+        asyncio.run(get())
 
 
 @pytest.mark.parametrize("key", ["", " \n", f"{KEY}\nx: y", f"{KEY}é", f"{KEY}\x00", f"{KEY}\ud800"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import httpx2
 import pytest
 
 from nbkit.errors import ConfigError
 from nbkit.http.clients import sync_client
 from nbkit.http.environment import find_proxy, name_server, read_environment, ssl_context
+from nbkit.http.exchange import split_url
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -38,7 +38,7 @@ def clean(monkeypatch):
 def test_which_proxy_counts(monkeypatch, variables, url, proxy):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    match = find_proxy(httpx2.URL(url))
+    match = find_proxy(split_url(url))
     assert (match and match.name) == proxy
 
 
@@ -75,7 +75,7 @@ def test_hosts_that_no_proxy_is_for(monkeypatch, exceptions, host, excepted):
     for name in ("NO_PROXY", "no_proxy"):
         with monkeypatch.context() as patch:
             patch.setenv(name, exceptions)
-            assert (find_proxy(httpx2.URL(f"https://{host}/v1")) is None) is excepted
+            assert (find_proxy(split_url(f"https://{host}/v1")) is None) is excepted
 
 
 def test_the_environment_is_part_of_a_clients_key_and_does_not_show_passwords(monkeypatch):
@@ -100,7 +100,7 @@ def test_certificates_are_loaded_once_for_each_setting(monkeypatch, tmp_path):
 def test_an_address_that_is_not_one_is_not_quoted(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "ftp://me:secret@p:1")
     with pytest.raises(ConfigError, match=r"^HTTPS_PROXY is not the address of a proxy: ") as caught:
-        find_proxy(httpx2.URL("https://h"))
+        find_proxy(split_url("https://h"))
     assert "secret" not in str(caught.value)
 
 
@@ -108,4 +108,4 @@ def test_an_address_that_is_not_one_is_not_quoted(monkeypatch):
     ("url", "name"), [("https://h/v1", "h:443"), ("http://h:8/v1", "h:8"), ("http://[::1]/", "[::1]:80")]
 )
 def test_servers_are_named_with_their_port(url, name):
-    assert name_server(httpx2.URL(url)) == name
+    assert name_server(split_url(url)) == name

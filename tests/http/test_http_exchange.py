@@ -1,118 +1,151 @@
-"""The clock of a request, the stages at which it can fail, and the caches of what was used last."""
+"""The values of the seam: a request's clock, addresses, headers, the kinds of failures, and what was used last."""
 
 from __future__ import annotations
 
-import gc
 import time
-import weakref
 
 import httpcore2
-import httpx2
 import pytest
 
 from nbkit.errors import TransportError
-from nbkit.http.exchange import Exchange, Transport, Wait, find_exchange, limit_request
-from nbkit.http.failures import find_stage, transport_error
+from nbkit.http.exchange import Address, Exchange, Failure, Kind, Request, join_headers, split_url
+from nbkit.http.failures import find_stage
 from nbkit.http.media import fetch_media
 from nbkit.http.recent import Recent
 from nbkit.http.retry import Stage
-
-
-def test_the_timeouts_of_a_request_know_its_exchange():
-    exchange = Exchange(time.monotonic() + 50)
-    times = exchange.timeout(connect=1, read=2, write=3, pool=4)
-    assert times.as_dict() == {"connect": 1, "read": 2, "write": 3, "pool": 4}
-    with httpx2.Client() as client:
-        request = client.build_request("POST", "http://h", timeout=times)
-        assert find_exchange(request) is exchange
-        assert find_exchange(client.build_request("POST", "http://h", timeout=3)) is None
-    assert find_exchange(httpx2.Request("POST", "http://h")) is None
-    assert 0 < Exchange(time.monotonic() + 1).timeout(connect=1, read=2, write=3, pool=400).pool <= 1
+from nbkit.http.sockets import Wait
 
 
 def test_an_exchange_may_be_hurried_never_prolonged():
-    exchange = Exchange(time.monotonic() + 5000)
+    exchange = Exchange(time.monotonic() + 5000, connect=1, read=2, write=3, pool=4)
     exchange.hurry(10_000)
     assert 1000 < exchange.left <= 5000  # an hour's room for a slow machine
+    assert not exchange.expired
     exchange.hurry(0)
     assert exchange.expired
     assert exchange.left == 0.001
 
 
-def test_no_operation_starts_after_the_deadline():
-    times = Exchange(time.monotonic() - 1).timeout(connect=9, read=9, write=9, pool=9)
-    with httpx2.Client(transport=Transport()) as client, pytest.raises(httpx2.ConnectTimeout):
-        client.get("http://127.0.0.1:9/", timeout=times)
-
-
-def drip(connection, request):
-    connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    while True:
-        connection.sendall(b"x-a: b\r\n")
-        time.sleep(0.01)
-
-
-def test_other_requests_keep_to_their_deadline_too(serve):
-    """F1: images are fetched, and lists of models, from servers that may drip."""
-    server = serve(drip)
-    with pytest.raises(TransportError, match="timed out: the deadline passed"):
-        fetch_media(server.url, seconds=0.2, allowed=lambda address: True)
-    with httpx2.Client(transport=Transport()) as client, pytest.raises(httpx2.ReadTimeout) as caught:
-        client.get(server.url, timeout=limit_request(0.2))
-    assert "deadline passed" in transport_error(caught.value, "h").message
-    assert server.sees_hang_up()
-
-
-def test_a_transport_that_nobody_holds_closes_its_connections(serve, response):
-    server = serve(response(b"{}"))
-    client = httpx2.Client(transport=Transport())
-    client.post(server.url)
-    alive = weakref.ref(client)
-    gc.disable()
-    try:
-        del client
-        assert alive() is None
-        assert server.sees_hang_up()
-    finally:
-        gc.enable()
+@pytest.mark.parametrize(("seconds", "waits"), [(50, 50), (0, 0.001), (-1, 0.001)])
+def test_an_exchange_for_one_request_has_one_time_for_all(seconds, waits):
+    exchange = Exchange.within(seconds)
+    assert {exchange.connect, exchange.read, exchange.write, exchange.pool} == {waits}
+    assert exchange.alone
+    assert exchange.left <= waits
 
 
 @pytest.mark.parametrize(
-    ("failure", "received", "stage", "retried"),
+    ("reused", "received", "stale"), [(False, False, False), (True, False, True), (True, True, False)]
+)
+def test_only_a_kept_connection_without_an_answer_is_stale(reused, received, stale):
+    exchange = Exchange.within(1)
+    exchange.reused, exchange.received = reused, received
+    assert exchange.stale is stale
+
+
+def test_no_repr_of_a_request_shows_what_it_carries():
+    request = Request("POST", "http://h/", Exchange.within(1), {"x-api-key": "sk-secret"}, b"a prompt")
+    assert "secret" not in repr(request)
+    assert "prompt" not in repr(request)
+
+
+def test_other_requests_keep_to_their_deadline_too(serve):
+    """F1: images are fetched from servers that may drip."""
+
+    def drip(connection, request):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            connection.sendall(b"x-a: b\r\n")
+            time.sleep(0.01)
+
+    server = serve(drip)
+    with pytest.raises(TransportError, match="timed out: the deadline passed"):
+        fetch_media(server.url, seconds=0.2, allowed=lambda address: True)
+    assert server.sees_hang_up()
+
+
+# ---- addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
     [
-        (httpx2.PoolTimeout, False, Stage.QUEUED, True),
-        (httpx2.ConnectError, False, Stage.CONNECTING, True),
-        (httpx2.ConnectTimeout, False, Stage.CONNECTING, True),
-        (httpx2.ProxyError, False, Stage.CONNECTING, True),
-        (httpx2.WriteTimeout, False, Stage.WRITING, True),
-        (httpx2.WriteError, False, Stage.WRITING, True),
-        (httpx2.ReadTimeout, False, Stage.SILENCE, False),
-        (httpx2.ReadTimeout, True, Stage.SILENCE, False),
-        (httpx2.ReadError, False, Stage.CLOSED, True),
-        (httpx2.RemoteProtocolError, False, Stage.CLOSED, True),
-        (httpx2.ReadError, True, Stage.BROKEN, False),
-        (httpx2.RemoteProtocolError, True, Stage.BROKEN, False),
-        (httpx2.DecodingError, True, Stage.UNFIT, False),
-        (httpx2.LocalProtocolError, False, Stage.UNFIT, False),
-        (httpx2.UnsupportedProtocol, False, Stage.UNFIT, False),
-        (OSError, False, Stage.UNFIT, False),
+        ("https://h/v1", ("https", "h", None, "/v1")),
+        ("https://h:443/v1", ("https", "h", None, "/v1")),
+        ("http://h:80", ("http", "h", None, "/")),
+        ("http://h:443/", ("http", "h", 443, "/")),
+        ("http://h?a=b", ("http", "h", None, "/?a=b")),
+        ("http://127.0.0.1:8000/v1/m:stream?alt=sse", ("http", "127.0.0.1", 8000, "/v1/m:stream?alt=sse")),
+        ("HTTP://H.Example/V1", ("http", "h.example", None, "/V1")),
+        ("http://[::1]:8000/v1", ("http", "::1", 8000, "/v1")),
+        ("https://аpi.test/", ("https", "xn--pi-6kc.test", None, "/")),  # a Cyrillic letter
+        ("https://h/a b?c=é", ("https", "h", None, "/a%20b?c=%C3%A9")),
+        ("https://h/a%20b?c=%C3%A9", ("https", "h", None, "/a%20b?c=%C3%A9")),
+        ("https://h./v1", ("https", "h.", None, "/v1")),
+        ("https://h/v1#top", ("https", "h", None, "/v1")),
     ],
 )
-def test_which_failures_are_sent_again(failure, received, stage, retried):
+def test_urls_are_split_and_encoded(url, address):
+    assert split_url(url) == Address(*address)
+    assert split_url(split_url(url).url) == Address(*address)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://h/", "h/v1", "//h/v1", "http://", "http:///a", "http://h:port/", "", "file:///x"]
+)
+def test_what_is_not_a_url_is_a_failure(url):
+    with pytest.raises(Failure) as caught:
+        split_url(url)
+    assert caught.value.kind is Kind.BAD_URL
+    assert caught.value.text
+
+
+def test_headers_that_come_twice_keep_both_values():
+    assert join_headers([("Set-Cookie", "a"), ("X-B", "1"), ("set-cookie", "b")]) == {"set-cookie": "a, b", "x-b": "1"}
+
+
+# ---- failures
+
+
+@pytest.mark.parametrize(
+    ("kind", "received", "stage", "retried"),
+    [
+        (Kind.POOL_TIMEOUT, False, Stage.QUEUED, True),
+        (Kind.NOT_CONNECTED, False, Stage.CONNECTING, True),
+        (Kind.CONNECT_TIMEOUT, False, Stage.CONNECTING, True),
+        (Kind.TLS, False, Stage.REFUSED, False),
+        (Kind.PROXY, False, Stage.CONNECTING, True),
+        (Kind.PROXY_REFUSED, False, Stage.REFUSED, False),
+        (Kind.WRITE_TIMEOUT, False, Stage.WRITING, True),
+        (Kind.NOT_WRITTEN, False, Stage.WRITING, True),
+        (Kind.READ_TIMEOUT, False, Stage.SILENCE, False),
+        (Kind.READ_TIMEOUT, True, Stage.SILENCE, False),
+        (Kind.LOST, False, Stage.CLOSED, True),
+        (Kind.LOST, True, Stage.BROKEN, False),
+        (Kind.BAD_REQUEST, False, Stage.UNFIT, False),
+        (Kind.BAD_URL, False, Stage.UNFIT, False),
+    ],
+)
+def test_which_failures_are_sent_again(kind, received, stage, retried):
     """F14: nothing is sent again that may have been billed."""
-    assert find_stage(failure("failed"), received=received) is stage
+    assert find_stage(Failure(kind), received=received) is stage
     assert stage.retried is retried
     assert len(stage.reason) > 10
 
 
-def test_a_proxy_that_refuses_is_not_tried_twice():
-    assert find_stage(httpx2.ProxyError("407 Proxy Authentication Required"), received=False) is Stage.REFUSED
-    assert not Stage.REFUSED.retried
+def test_every_kind_names_a_limit_of_the_exchange_or_none():
+    limits = {kind.limit for kind in Kind}
+    assert limits == {"", "pool", "connect", "write", "read"}
+    assert all(("{seconds" in kind.sentence) == bool(kind.limit) for kind in Kind)
+
+
+# ---- details
 
 
 def test_a_wait_is_a_number_for_whoever_does_not_know_it():
-    assert isinstance(Wait.within(Exchange(0), 2.5), float)
-    assert Wait.within(Exchange(0), 2.5) == 2.5
+    exchange = Exchange.within(1)
+    assert isinstance(Wait.within(exchange, 2.5), float)
+    assert Wait.within(exchange, 2.5) == 2.5
     assert httpcore2.Request("POST", "http://h", extensions={"timeout": {"read": Wait(1)}}).extensions["timeout"]
 
 

@@ -1,42 +1,22 @@
+"""What goes wrong on the way to a reply: errors with plain messages, the same from threads and on every engine."""
+
 from __future__ import annotations
 
-import asyncio
 import pickle
 import socket
-import time
 
-import httpx2
 import pytest
+from engines import on_engines
+from senders import asend, build, send
 
 from nbkit.errors import AdapterError, ProviderError, TransportError
-from nbkit.http.bounded import aread_limited, read_limited
-from nbkit.http.failures import FAILURES, redirect_error, scrub, transport_error
+from nbkit.http.causes import CUT, NO_REPLY
+from nbkit.http.clients import KeyAuth, sync_client
+from nbkit.http.exchange import Exchange, Failure, Kind
+from nbkit.http.failures import redirect_error, scrub, transport_error
 
 KEY = "sk-test-0123456789abcdef"
-PATIENT = 60.0  # seconds: long enough for a busy machine
-
-
-def fail_sync(url: str, headers: dict[str, str], read: float = PATIENT) -> AdapterError:
-    with httpx2.Client(timeout=httpx2.Timeout(PATIENT, read=read)) as client:
-        try:
-            with client.stream("POST", url, headers=headers) as response:
-                read_limited(response, time.monotonic() + PATIENT)
-        except FAILURES as exc:
-            return transport_error(exc, "api.test")
-    raise AssertionError("it did not fail")
-
-
-def fail_async(url: str, headers: dict[str, str], read: float = PATIENT) -> AdapterError:
-    async def call() -> AdapterError:
-        async with httpx2.AsyncClient(timeout=httpx2.Timeout(PATIENT, read=read)) as client:
-            try:
-                async with client.stream("POST", url, headers=headers) as response:
-                    await aread_limited(response, time.monotonic() + PATIENT)
-            except FAILURES as exc:
-                return transport_error(exc, "api.test")
-        raise AssertionError("it did not fail")
-
-    return asyncio.run(call())
+sends = on_engines("call", send, asend)
 
 
 def stay_silent(connection, request):
@@ -61,74 +41,107 @@ def damage(connection, request):
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello")
 
 
-@pytest.mark.parametrize("fail", [fail_sync, fail_async])
+@sends
 @pytest.mark.parametrize(
     ("answer", "kind", "sentence"),
     [
-        (cut, TransportError, "lost the connection to api.test: peer closed connection"),
-        (hang_up, TransportError, "lost the connection to api.test: Server disconnected"),
-        (b"BAH\r\n\r\n", TransportError, "lost the connection to api.test: illegal status line"),
-        (damage, ProviderError, "the response from api.test cannot be decompressed"),
+        (cut, TransportError, f"lost the connection to {{host}}: {CUT}"),
+        (hang_up, TransportError, f"lost the connection to {{host}}: {NO_REPLY}"),
+        (b"BAH\r\n\r\n", TransportError, "lost the connection to {host}: not valid HTTP: BAH"),
+        (damage, ProviderError, "the response cannot be decompressed"),
     ],
     ids=["cut", "hang up", "no HTTP", "damaged gzip"],
 )
-def test_failures_of_a_server(serve, fail, answer, kind, sentence):
-    error = fail(serve(answer).url, {"x-api-key": KEY})
-    assert type(error) is kind
-    assert error.message.startswith(sentence)
-    assert KEY.encode() not in pickle.dumps(error)
+def test_failures_of_a_server(serve, call, answer, kind, sentence):
+    server = serve(answer)
+    with pytest.raises(AdapterError) as caught:
+        call(server.url, auth=KeyAuth("x-api-key", "", KEY))
+    assert type(caught.value) is kind
+    assert caught.value.message == sentence.format(host=server.host)
+    assert KEY.encode() not in pickle.dumps(caught.value)
 
 
-@pytest.mark.parametrize("fail", [fail_sync, fail_async])
+@sends
 @pytest.mark.parametrize("answer", [stay_silent, stall])
-def test_a_server_that_sends_nothing_more(serve, fail, answer):
-    error = fail(serve(answer).url, {"x-api-key": KEY}, read=0.2)
-    assert type(error) is TransportError
-    assert error.message == "timed out after 0.2 s without data from api.test"
-    assert KEY.encode() not in pickle.dumps(error)
+def test_a_server_that_sends_nothing_more(serve, call, answer):
+    server = serve(answer)
+    with pytest.raises(TransportError) as caught:
+        call(server.url, read=0.2)
+    assert caught.value.message == f"timed out after 0.2 s without data from {server.host}"
+    assert server.sees_hang_up()
 
 
-@pytest.mark.parametrize("fail", [fail_sync, fail_async])
+@sends
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("ftp://x/", "cannot send to api.test: "),
-        ("http://x:port/", "cannot send to api.test: "),
-        ("http://127.0.0.1:9/", "could not connect to api.test:9: "),
+        ("ftp://x/", "cannot send to x: the URL must begin with http:// or https:// and name a host"),
+        ("http://x:port/", "cannot send to x:port: "),
+        ("http://127.0.0.1:9/", "could not connect to 127.0.0.1:9: Connection refused"),
+        ("http://nobody.invalid/", "could not connect to nobody.invalid:80: "),
     ],
 )
-def test_requests_that_cannot_be_sent(fail, url, sentence):
-    error = fail(url, {})
-    assert type(error) is TransportError
-    assert error.message.startswith(sentence)
-    assert len(error.message) > len(sentence)
+def test_requests_that_cannot_be_sent(call, url, sentence):
+    with pytest.raises(TransportError) as caught:
+        call(url)
+    assert caught.value.message.startswith(sentence)
+    assert len(caught.value.message) > len(sentence) or sentence.endswith(("host", "refused"))
 
 
-def test_a_header_that_cannot_be_sent_is_not_quoted(serve):
-    error = fail_sync(serve(b"").url, {"x-api-key": f"{KEY}\n"})
-    assert str(error) == "cannot send the request to api.test: it is not valid HTTP"
+@sends
+@pytest.mark.parametrize("value", [f"{KEY}\n", f"{KEY}\r\nx-b: c", f"{KEY}\x00", f"{KEY}é", f"{KEY}\ud800"])
+def test_a_header_that_cannot_be_sent_is_not_quoted(serve, response, call, value):
+    server = serve(response(b"{}"))
+    with pytest.raises(TransportError) as caught:
+        call(server.url, headers={"x-api-key": value})
+    assert str(caught.value) == f"cannot send the request to {server.host}: it is not valid HTTP"
+    assert not server.requests
 
 
 @pytest.mark.parametrize(
-    ("exc", "sentence"),
+    ("kind", "sentence"),
     [
-        (httpx2.ConnectTimeout, "could not connect to h:80: timed out after 2 s"),
-        (httpx2.WriteTimeout, "timed out after 3 s in which h accepted no data of the request"),
+        (Kind.CONNECT_TIMEOUT, "could not connect to h:80: timed out after 2 s"),
+        (Kind.WRITE_TIMEOUT, "timed out after 3 s in which h accepted no data of the request"),
         (
-            httpx2.PoolTimeout,
+            Kind.POOL_TIMEOUT,
             "timed out after 4 s of waiting for a free connection to h: all are in use, and NBKIT_MAX_CONNECTIONS says "
             "how many there may be",
         ),
+        (Kind.READ_TIMEOUT, "timed out after 1 s without data from h"),
     ],
 )
-def test_other_time_outs(exc, sentence):
-    times = httpx2.Timeout(connect=2, read=1, write=3, pool=4)
-    request = httpx2.Request("POST", "http://h", extensions={"timeout": times.as_dict()})
-    assert transport_error(exc("timed out", request=request), "h").message == sentence
+def test_time_outs_name_their_seconds(kind, sentence):
+    exchange = build("http://h", connect=2, read=1, write=3, pool=4).exchange
+    assert transport_error(Failure(kind), "http://h", exchange).message == sentence
 
 
-def test_a_failure_without_a_message_is_named():
-    assert transport_error(ConnectionResetError(), "h").message == "lost the connection to h: ConnectionResetError"
+@pytest.mark.parametrize(
+    ("alone", "received", "sentence"),
+    [
+        (False, False, "timed out: the deadline passed before the response was complete"),
+        (True, True, "timed out: the deadline passed before the response was complete"),
+        (True, False, "timed out after 1 s without data from h"),  # all of its time was for this silence
+    ],
+)
+def test_a_time_out_at_the_deadline_says_so(alone, received, sentence):
+    exchange = Exchange(0, connect=1, read=1, write=1, pool=1, alone=alone)
+    exchange.received = received
+    assert transport_error(Failure(Kind.READ_TIMEOUT), "http://h", exchange).message == sentence
+
+
+def test_what_an_engine_quotes_is_cleaned():
+    error = transport_error(Failure(Kind.LOST, "bad\x1b[31m\x00 line\x07" + "x" * 999), "http://h", Exchange.within(1))
+    assert error.message.startswith("lost the connection to h: bad[31m linexxx")
+    assert len(error.message) < 600
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@sends
+def test_no_redirect_is_followed(serve, response, call, status):
+    server = serve(response(b"", status, location="/elsewhere"))
+    assert call(server.url, auth=KeyAuth("x-api-key", "", KEY)).status == status
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -137,22 +150,19 @@ def test_a_failure_without_a_message_is_named():
         ("https://evil.test/v1?key=1", "redirects to https://evil.test/v1"),
         ("https://user:pass@evil.test:8443/", "redirects to https://evil.test:8443/"),
         ("https://аpi.test/", "redirects to https://xn--pi-6kc.test/"),  # a Cyrillic letter
-        ("/other", "redirects to http://api.test/other"),
+        ("/other", "redirects to http://{host}/other"),
         ("http://x:port/", "answers with a redirect (HTTP 307) that names no usable address"),
         (None, "answers with a redirect (HTTP 307) that names no usable address"),
     ],
 )
-def test_a_redirect_names_both_hosts(location, where):
-    seen = []
-
-    def answer(request):
-        seen.append(request.url.host)
-        return httpx2.Response(307, headers=[] if location is None else [(b"location", location.encode())])
-
-    with httpx2.Client(transport=httpx2.MockTransport(answer)) as client:
-        error = redirect_error(client.post("http://api.test/v1"))
-    assert error.message == f"api.test {where}; nbkit does not follow redirects: check the base URL"
-    assert (error.status, seen) == (307, ["api.test"])
+@sends
+def test_a_redirect_names_both_hosts(serve, response, call, location, where):
+    server = serve(response(b"", 307, **({} if location is None else {"location": location})))
+    reply = call(server.url)
+    error = redirect_error(reply, server.url)
+    place = where.format(host=server.host)
+    assert error.message == f"{server.host} {place}; nbkit does not follow redirects: check the base URL"
+    assert (error.status, len(server.requests)) == (307, 1)
 
 
 @pytest.mark.parametrize(
@@ -175,3 +185,9 @@ def test_scrub(text, clean):
 def test_scrub_cuts_at_its_limit():
     assert scrub("é" * 2000, limit=2000) == "é" * 2000
     assert scrub("é" * 2001, limit=2000) == "é" * 1999 + "…"
+
+
+def test_a_client_says_what_is_not_a_url_before_anything_is_sent():
+    with pytest.raises(Failure) as caught:
+        sync_client("ftp://h/", None)
+    assert caught.value.kind is Kind.BAD_URL

@@ -14,9 +14,10 @@ from urllib.parse import parse_qs
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from engines import engines
+from senders import post, send
 
 from nbkit.errors import ConfigError, TransportError
-from nbkit.http.clients import async_client, sync_client
 from nbkit.http.google import google_auth
 
 
@@ -97,7 +98,7 @@ def private_key():
 
 
 def ask(server):
-    return sync_client(server.url, google_auth()).post(f"{server.url}/model", content=b"{}").json()
+    return json.loads(send(f"{server.url}/model", auth=google_auth()).body)
 
 
 def test_a_service_account_gets_a_token_once(server, credentials):
@@ -118,6 +119,7 @@ def test_a_token_that_expires_is_replaced(server, credentials):
     assert [ask(server)["authorization"] for _ in range(2)] == ["Bearer token-1", "Bearer token-2"]
 
 
+@engines
 def test_the_event_loop_goes_on_while_one_token_is_requested_for_five_calls(server, credentials):
     """The token server responds only after the event loop has opened its gate."""
     server.gate.clear()
@@ -127,13 +129,12 @@ def test_the_event_loop_goes_on_while_one_token_is_requested_for_five_calls(serv
             await asyncio.sleep(0.001)
         server.gate.set()
 
-    async def send():
-        client = async_client(server.url, google_auth())
-        calls = (client.post(f"{server.url}/model", content=b"{}") for _ in range(5))
+    async def ask_five():
+        calls = (post(f"{server.url}/model", auth=google_auth()) for _ in range(5))
         _, *answers = await asyncio.gather(open_gate(), *calls)
-        return [answer.json()["authorization"] for answer in answers]
+        return [json.loads(answer.body)["authorization"] for answer in answers]
 
-    assert asyncio.run(send()) == ["Bearer token-1"] * 5
+    assert asyncio.run(ask_five()) == ["Bearer token-1"] * 5
     assert len(server.grants) == 1
 
 

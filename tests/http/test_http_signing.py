@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
-import httpx2
 import pytest
+from engines import engines
+from senders import asend, build, post, send
 
 from nbkit.errors import ConfigError
-from nbkit.http.clients import async_client, sync_client
+from nbkit.http.clients import sync_client
 from nbkit.http.signing import aws_auth, read_region
 
 KEY_ID, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session-token-of-this-test"
@@ -87,19 +88,20 @@ def verify(path, headers, body, secret=SECRET):
     return scope.split("/")[1:], set(names.split(";"))
 
 
-def post(url, **headers):
+def ask(url, **headers):
     content = {"content-type": "application/json", **headers}
-    return sync_client(url, aws_auth("bedrock")).post(url + PATH, content=BODY, headers=content)
+    return send(url + PATH, BODY, auth=aws_auth("bedrock"), headers=content)
 
 
 def sign_for(url, service="bedrock"):
     """The scope of a request that is not sent."""
-    request = next(aws_auth(service).sync_auth_flow(httpx2.Request("POST", url, content=BODY)))
-    return request.headers["authorization"].split("/")[1:4]
+    request = build(url, BODY)
+    aws_auth(service).authorize(request)
+    return request.headers["Authorization"].split("/")[1:4]
 
 
 def test_a_server_can_verify_what_was_signed(server, keys):
-    post(server.url, **{"x-trace": "of a proxy"})
+    ask(server.url, **{"x-trace": "of a proxy"})
     (path, headers, body) = server.got[0]
     assert (path, body) == (PATH, BODY)
     scope, names = verify(path, headers, body)
@@ -109,14 +111,11 @@ def test_a_server_can_verify_what_was_signed(server, keys):
         verify(path, headers, body + b" ")
 
 
+@engines
 def test_temporary_credentials_and_async(server, keys, monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
 
-    async def send():
-        client = async_client(server.url, aws_auth("bedrock-mantle"))
-        await client.post(server.url + PATH, content=BODY)
-
-    asyncio.run(send())
+    asend(server.url + PATH, BODY, auth=aws_auth("bedrock-mantle"))
     path, headers, body = server.got[0]
     scope, names = verify(path, headers, body)
     assert (scope[1], headers["x-amz-security-token"]) == ("bedrock-mantle", TOKEN)
@@ -185,11 +184,12 @@ def test_a_credentials_file_that_is_written_anew_counts_at_once(server, monkeypa
     for secret in ("first-secret", "second-secret"):
         profile = f"[default]\naws_access_key_id = A\naws_secret_access_key = {secret}\n"
         (tmp_path / "credentials").write_text(profile)
-        post(server.url)
+        ask(server.url)
         path, headers, body = server.got[-1]
         verify(path, headers, body, secret)
 
 
+@engines
 def test_credentials_that_expire_are_kept_until_then_and_fetched_beside_the_event_loop(server, monkeypatch, tmp_path):
     """The program that prints the credentials waits for a file, which the event loop writes meanwhile."""
     expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
@@ -224,12 +224,11 @@ else:
             await asyncio.sleep(0.001)
         gate.touch()
 
-    async def send():
-        client = async_client(server.url, aws_auth("bedrock"))
-        await asyncio.gather(open_gate(), client.post(server.url + PATH, content=BODY))
-        await client.post(server.url + PATH, content=BODY)
+    async def ask_twice():
+        await asyncio.gather(open_gate(), post(server.url + PATH, BODY, auth=aws_auth("bedrock")))
+        await post(server.url + PATH, BODY, auth=aws_auth("bedrock"))
 
-    asyncio.run(send())
+    asyncio.run(ask_twice())
     assert runs.read_text() == "x"
     assert [verify(*request)[0][0] for request in server.got] == ["us-east-1", "us-east-1"]
 
@@ -238,7 +237,7 @@ def test_secrets_are_known_and_not_shown(server, keys, monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     auth = aws_auth("bedrock")
     assert auth.secrets == ()
-    post(server.url)
+    ask(server.url)
     assert auth.secrets == (KEY_ID, SECRET, TOKEN)
     assert repr(auth) == "AwsAuth('bedrock')"
     assert SECRET not in str(vars(auth))

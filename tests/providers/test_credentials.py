@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-import httpx2
 import pytest
 from pydantic import SecretStr
 
 from nbkit.errors import ApiKeyNotFoundError, ConfigError
+from nbkit.http.exchange import Exchange, Request
 from nbkit.http.google import google_auth
 from nbkit.http.signing import aws_auth
 from nbkit.modelsdev.records import Provider
@@ -37,10 +37,9 @@ def environment(monkeypatch, tmp_path):
 
 def added(auth):
     """The headers that credentials put on a request."""
-    request = httpx2.Request("POST", "https://h.example")
-    before = dict(request.headers)
-    next(auth.auth_flow(request))
-    return {name: value for name, value in request.headers.items() if name not in before}
+    request = Request("POST", "https://h.example", Exchange.within(9))
+    auth.authorize(request)
+    return {name.lower(): value for name, value in request.headers.items()}
 
 
 @pytest.mark.parametrize(

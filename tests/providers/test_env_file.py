@@ -2,12 +2,12 @@
 
 import os
 
-import httpx2
 import pytest
 
 from nbkit.adapters.factory import get_adapter
 from nbkit.choose.frame import catalog
 from nbkit.errors import ApiKeyNotFoundError, ConfigError, NbkitError
+from nbkit.http.exchange import Exchange, Request
 from nbkit.providers.credentials import authorize, fill
 from nbkit.providers.env_file import load_env
 from nbkit.settings import override
@@ -36,9 +36,9 @@ def env_file(tmp_path):
 
 def key(provider, *variables):
     """The key that a call to the provider would carry."""
-    request = httpx2.Request("POST", "https://h.example")
-    next(authorize(provider, variables, "bearer", None).auth_flow(request))
-    return request.headers["authorization"].removeprefix("Bearer ")
+    request = Request("POST", "https://h.example", Exchange.within(9))
+    authorize(provider, variables, "bearer", None).authorize(request)
+    return request.headers["Authorization"].removeprefix("Bearer ")
 
 
 def test_keys_are_taken_for_calls_and_the_environment_stays_as_it_is(env_file):
