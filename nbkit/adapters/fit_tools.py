@@ -8,6 +8,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+from nbkit.adapters.fit_schemas import flatten_schema, is_object
 from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
@@ -20,9 +21,11 @@ _CHOICES = ("auto", "none", "required", None)
 
 
 def fit_tools(
-    conversation: Conversation, options: ExecuteOptions, names: str
+    conversation: Conversation, options: ExecuteOptions, names: str, refused: frozenset[str] = frozenset()
 ) -> tuple[Conversation, ExecuteOptions, Mapping[str, str], tuple[Change, ...]]:
     """Give tools names that fully match the regular expression `names`, in options and turns, and whole schemas.
+
+    The schemas lose the keywords `refused` at their top level.
 
     The third value maps the names that are sent to those of the caller, where they differ. Raises ConfigError where two
     tools have one name, or would be sent under one.
@@ -33,7 +36,8 @@ def fit_tools(
     changes = [
         Change("renamed", "names of tools", f"{old} is sent as {new}") for old, new in sent.items() if old != new
     ]
-    fitting = tuple(_fit_tool(tool, sent[tool.name]) for tool in tools)
+    flat = tuple(_flatten(tool, refused, changes) for tool in tools)
+    fitting = tuple(_fit_tool(tool, sent[tool.name]) for tool in flat)
     if any(new is not old for new, old in zip(fitting, tools, strict=True)):
         choice = options.tool_choice
         choice = choice if choice in _CHOICES else sent.get(choice, _fit_name(choice, names))
@@ -95,13 +99,34 @@ def _fit_name(name: str, names: str) -> str:
     return fitting if longest == len(fitting) else _add_hash(fitting[:longest], name)
 
 
+def _flatten(tool: Tool, refused: frozenset[str], changes: list[Change]) -> Tool:
+    """Make one object of a schema that has alternatives at its top level; what is lost is told in the description.
+
+    Raises ConfigError where none of them is an object.
+    """
+    if refused.isdisjoint(tool.parameters):
+        return tool
+    try:
+        schema, hints = flatten_schema(tool.parameters, refused)
+    except ValueError as problem:
+        raise ConfigError(f"tool {tool.name}: parameters: expected the JSON schema of an object: {problem}") from None
+    gone = ", ".join(sorted(refused & tool.parameters.keys()))
+    why = f"the provider takes no {gone} at the top level of a schema"
+    changes.append(Change("transformed", f"parameters of tool {tool.name}", why))
+    update: dict[str, Any] = {"parameters": schema, "description": "\n\n".join(filter(None, (tool.description, hints)))}
+    if tool.strict and set(schema.get("required", ())) != set(schema["properties"]):
+        changes.append(Change("dropped", f"strict of tool {tool.name}", "not every property is required any more"))
+        update["strict"] = None
+    return tool.model_copy(update=update)
+
+
 def _fit_tool(tool: Tool, name: str) -> Tool:
     """Give a tool its name, and a schema of an object with properties: several refuse one without.
 
     Raises ConfigError for a schema of something else.
     """
     schema = tool.parameters
-    if schema.get("type") not in (None, "object"):
+    if not is_object(schema):
         raise ConfigError(
             f"tool {tool.name}: parameters: expected the JSON schema of an object, got {schema['type']!r}"
         )

@@ -71,7 +71,7 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     conversation, transformed = fit_turns(conversation, _ALWAYS | can.list_missing())
     if not conversation.turns:
         raise UnsupportedFeatureError(f"{endpoint.id}: the conversation is empty", model=endpoint.id, feature="empty")
-    conversation, fitting, names, renamed = fit_tools(conversation, fitting, takes.tool_names)
+    conversation, fitting, names, renamed = fit_tools(conversation, fitting, takes.tool_names, takes.schema_top_drop)
     conversation, identified = fit_ids(conversation, takes.call_ids)
     streams = can.supports_streaming and (can.supports_json_streaming or not fitting.response_format)
     if stream and not streams:

@@ -124,6 +124,8 @@ class Tolerance:
     """A budget of reasoning is not a part of `max_tokens`."""
     schema_drop: frozenset[str] = frozenset()
     """Keywords of JSON schema that the model refuses in the schemas of tools and answers."""
+    schema_top_drop: frozenset[str] = frozenset()
+    """Keywords of JSON schema that the model refuses at the top level of a tool's schema."""
     drop: frozenset[str] = frozenset()
     """Options that the model refuses or ignores; `strict` is that of a tool."""
 
@@ -171,6 +173,7 @@ def tolerance_of(record: Record | None, rows: Iterable[Mapping[str, Any]]) -> To
     rows = list(rows)
     drop: set[str] = set()
     schema_drop: set[str] = set()
+    schema_top_drop: frozenset[str] = frozenset()
     media_types: set[str] = set()
     limits: dict[str, Any] = {"max_output": record.max_output, "context": record.context} if record else {}
     for row in rows:
@@ -178,10 +181,12 @@ def tolerance_of(record: Record | None, rows: Iterable[Mapping[str, Any]]) -> To
         schema_drop |= set(row.get("schema_drop", ()))
         media_types |= set(row.get("media_types", ()))
         limits |= {name: row[name] for name in _LIMITS if name in row}
+        schema_top_drop = frozenset(row.get("schema_top_drop", schema_top_drop))
     return Tolerance(
         capabilities=capabilities_of(record, rows),
         reasoning=_reasoning_control(record, rows),
         schema_drop=frozenset(schema_drop),
+        schema_top_drop=schema_top_drop,
         drop=frozenset(drop),
         media_types=frozenset(media_types),
         **limits,

@@ -37,6 +37,7 @@ _ROW = {  # key -> what its value must be
     "efforts": "a table",
     "reasoning": 'a list of "effort" and "budget"',
     "schema_drop": "a list of keywords",
+    "schema_top_drop": "a list of keywords",
     "also": "a list of protocols",
     "assume": "a table",
     "media_types": "a list of media types",

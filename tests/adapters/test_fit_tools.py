@@ -10,7 +10,7 @@ from test_fitted_requests import CALLING, add, model, send
 
 from nbkit import Tool
 from nbkit.adapters.prepare import prepare
-from nbkit.errors import ConfigError
+from nbkit.errors import ConfigError, UnsupportedFeatureError
 from nbkit.protocols import PROTOCOLS
 
 LONG = "server__" + "a_very_long_name_of_a_tool_" * 5
@@ -86,6 +86,118 @@ def test_a17_a_tool_without_arguments_has_properties_all_the_same(name, paramete
 def test_a17_a_schema_of_something_else_names_the_tool():
     with pytest.raises(ConfigError, match="tool f: parameters: expected the JSON schema of an object, got 'array'"):
         send("Go.", model("openai-chat"), tools=[{"name": "f", "parameters": {"type": "array"}}])
+
+
+X, Y, N = {"type": "string"}, {"type": "integer"}, {"type": "object", "properties": {"n": {"type": "null"}}}
+BY_MODE = [
+    {"type": "object", "properties": {"mode": {"const": "a"}, "x": X}, "required": ["mode", "x"]},
+    {"type": "object", "properties": {"mode": {"const": "b"}, "y": Y}, "required": ["mode", "y"]},
+]
+TOPS = {  # what is given -> what is sent beside "type": "object", and the hint
+    "objects": (
+        {"oneOf": BY_MODE},
+        {"properties": {"mode": {"enum": ["a", "b"]}, "x": X, "y": Y}, "required": ["mode"]},
+        'Give mode = "a" and x; or mode = "b" and y.',
+    ),
+    "closed objects": (
+        {"anyOf": [one | {"additionalProperties": False} for one in BY_MODE]},
+        {"properties": {"mode": {"enum": ["a", "b"]}, "x": X, "y": Y}, "required": ["mode"],
+         "additionalProperties": False},
+        'Give mode = "a" and x; or mode = "b" and y.',
+    ),
+    "one of two properties": (
+        {"type": "object", "properties": {"x": X, "y": Y}, "anyOf": [{"required": ["x"]}, {"required": ["y"]}]},
+        {"properties": {"x": X, "y": Y}},
+        "Give x; or y.",
+    ),
+    "beside a required one": (
+        {"properties": {"x": X, "y": Y}, "required": ["x"], "oneOf": [{"required": ["y"]}, {}]},
+        {"properties": {"x": X, "y": Y}, "required": ["x"]},
+        "Give y; or nothing else.",
+    ),
+    "types that differ": (
+        {"anyOf": [{"properties": {"x": X}}, {"properties": {"x": Y}}, {"type": "null"}]},
+        {"properties": {"x": {"anyOf": [X, Y]}}},
+        "",
+    ),
+    "parts": (
+        {"allOf": [{"properties": {"x": X}, "required": ["x"]}, {"$ref": "#/$defs/more"}],
+         "$defs": {"more": {"properties": {"y": Y}, "required": ["y"]}}},
+        {"properties": {"x": X, "y": Y}, "required": ["x", "y"],
+         "$defs": {"more": {"properties": {"y": Y}, "required": ["y"]}}},
+        "",
+    ),
+    "a reference": (
+        {"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "object", "properties": {"x": X}}}},
+        {"properties": {"x": X}, "$defs": {"a/b": {"type": "object", "properties": {"x": X}}}},
+        "",
+    ),
+    "alternatives in a part": (
+        {"allOf": [{"properties": {"x": X}}, {"oneOf": BY_MODE}], "description": "D."},
+        {"properties": {"x": X, "mode": {"enum": ["a", "b"]}, "y": Y}, "required": ["mode"], "description": "D."},
+        'Give mode = "a" and x; or mode = "b" and y.',
+    ),
+}  # fmt: skip
+
+
+def read_tool(name, body):
+    """The description and the schema of a request's only tool."""
+    (tool,) = body["toolConfig"]["tools"] if name == "bedrock-converse" else body["tools"]
+    tool = tool.get("function") or tool.get("toolSpec") or tool
+    tool = tool["functionDeclarations"][0] if "functionDeclarations" in tool else tool
+    schema = tool.get("parameters") or tool.get("input_schema") or tool.get("parametersJsonSchema")
+    return tool.get("description", ""), schema or tool["inputSchema"]["json"]
+
+
+@pytest.mark.parametrize("name", CALLING)
+@pytest.mark.parametrize(("given", "sent", "hint"), TOPS.values(), ids=[f"A17: {case}" for case in TOPS])
+def test_a_schema_with_alternatives_at_the_top_becomes_one_object(name, given, sent, hint):
+    before = json.dumps(given)
+    tool = {"name": "f", "description": "F.", "parameters": given}
+    body, changes = send("Go.", model(name), tools=[tool])
+    described, schema = read_tool(name, body)
+    assert (described, schema) == ("F." + ("\n\n" + hint if hint else ""), {"type": "object"} | sent)
+    (change,) = [change for change in changes if "parameters of tool f" in change]
+    assert "at the top level of a schema" in change
+    with pytest.raises(UnsupportedFeatureError, match="parameters of tool f"):
+        send("Go.", model(name), tools=[tool], strict=True)
+    assert json.dumps(given) == before
+
+
+@pytest.mark.parametrize("name", CALLING)
+def test_alternatives_deeper_in_a_schema_are_sent_as_they_are(name):
+    given = {"type": "object", "properties": {"x": {"anyOf": [X, Y]}, "deep": {"oneOf": BY_MODE}}}
+    body, changes = send("Go.", model(name), tools=[{"name": "f", "parameters": given}])
+    assert read_tool(name, body)[1] == given
+    assert not any("parameters" in change for change in changes)
+
+
+def test_a_row_can_say_that_a_provider_takes_alternatives():
+    given = {"type": "object", "properties": {}, "oneOf": BY_MODE}
+    body, changes = send("Go.", model("openai-chat", schema_top_drop=[]), tools=[{"name": "f", "parameters": given}])
+    assert (read_tool("openai-chat", body)[1], changes) == (given, [])
+
+
+def test_a_strict_tool_is_not_strict_where_its_properties_become_optional():
+    tool = {"name": "f", "parameters": {"anyOf": BY_MODE}, "strict": True}
+    body, changes = send("Go.", model("openai-chat"), tools=[tool])
+    assert "strict" not in body["tools"][0]["function"]
+    assert "dropped strict of tool f: not every property is required any more" in changes
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [X, Y]},
+        {"allOf": [N, X]},
+        {"$ref": "https://example.com/schema"},
+        {"$ref": "#"},
+        {"$ref": "#/$defs/gone", "$defs": {}},
+    ],
+)
+def test_alternatives_without_an_object_are_refused(schema):
+    with pytest.raises(ConfigError, match=r"tool f: parameters: expected the JSON schema of an object: it is not"):
+        send("Go.", model("openai-chat"), tools=[{"name": "f", "parameters": schema}])
 
 
 @pytest.mark.parametrize("key", ["parameters", "input_schema", "inputSchema"])
