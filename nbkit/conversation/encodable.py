@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -12,12 +12,64 @@ DEEPEST = 200
 """Levels of nested values."""
 
 
-def make_encodable(value: Any, depth: int = 0) -> Any:
+def is_plain(value: Any, *, foreign: bool = False) -> bool:
+    """Tell whether a value is JSON as it is, at every depth; False is no certainty, but a reason to look closely.
+
+    `foreign`: what JSON does not have is no reason. Nearly every request is plain, so this is what each of them pays.
+    """
+    return _are_plain((value,), foreign, 0)
+
+
+_ATOMS = frozenset((type(None), int, bool))
+_NEAR = (str, float, list, tuple, dict)
+"""Types whose subclasses may hold what is not plain."""
+
+
+def _are_plain(values: Iterable[Any], foreign: bool, depth: int) -> bool:
+    if depth > DEEPEST:
+        return not values
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            if not (value.isascii() or _is_encodable(value)):
+                return False
+        elif kind is dict:
+            if not (_are_names(value) and _are_plain(value.values(), foreign, depth + 1)):
+                return False
+        elif kind not in _ATOMS:
+            inner = value if kind is tuple or kind is list else _find_inner(value, foreign)
+            if inner is None or (inner and not _are_plain(inner, foreign, depth + 1)):
+                return False
+    return True
+
+
+def _are_names(keys: Iterable[Any]) -> bool:
+    """Tell whether the keys of a dict are text in ASCII."""
+    try:
+        return "".join(keys).isascii()
+    except TypeError:
+        return False
+
+
+def _find_inner(value: Any, foreign: bool) -> Iterable[Any] | None:
+    """Find the values inside of one that is neither a list nor a dict; None where it is not plain itself."""
+    if type(value) is float:
+        return () if isfinite(value) else None
+    if foreign and not isinstance(value, _NEAR):
+        return value.__dict__.values() if isinstance(value, BaseModel) else ()
+    return None
+
+
+def make_encodable(value: Any) -> Any:
     """Put U+FFFD in the place of lone surrogates, and None in that of NaN and infinity, at every depth.
 
     A value in which there is nothing to replace is returned as it is; what JSON does not have is left alone. Raises
     ValueError where values are nested too deeply.
     """
+    return value if is_plain(value, foreign=True) else _make_encodable(value, 0)
+
+
+def _make_encodable(value: Any, depth: int) -> Any:
     if depth > DEEPEST:
         raise ValueError("nested too deeply")
     if isinstance(value, str):
@@ -25,28 +77,32 @@ def make_encodable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, list | tuple):
-        items = [make_encodable(item, depth + 1) for item in value]
+        items = [_make_encodable(item, depth + 1) for item in value]
         same = all(new is old for new, old in zip(items, value, strict=True))
         return value if same else items if isinstance(value, list) else tuple(items)
     if isinstance(value, dict):
-        new = {make_encodable(key, depth + 1): make_encodable(item, depth + 1) for key, item in value.items()}
+        new = {_make_encodable(key, depth + 1): _make_encodable(item, depth + 1) for key, item in value.items()}
         same = all(item is value.get(key) for key, item in new.items())
         return value if same and len(new) == len(value) else new
     if isinstance(value, BaseModel):
         fields = {name: getattr(value, name) for name in type(value).model_fields}
-        changed = {name: new for name, old in fields.items() if (new := make_encodable(old, depth + 1)) is not old}
+        changed = {name: new for name, old in fields.items() if (new := _make_encodable(old, depth + 1)) is not old}
         return value.model_copy(update=changed) if changed else value
     return value
 
 
-def _make_text(text: str) -> str:
-    if text.isascii():
-        return text
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # pairs become their character
-    return text
+        return False
+    return True
+
+
+def _make_text(text: str) -> str:
+    if text.isascii() or _is_encodable(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # pairs become their character
 
 
 def find_foreign(value: Any, where: str = "", depth: int = 0) -> str:

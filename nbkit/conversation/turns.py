@@ -9,7 +9,7 @@ or of strings and images, is one user turn, while a list of strings is one turn 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, SupportsInt, overload
+from typing import Any, ClassVar, Literal, SupportsInt, overload
 
 from pydantic import BaseModel, Field, ValidationError, model_serializer, model_validator
 
@@ -25,9 +25,10 @@ from nbkit.conversation.content import (
     Value,
 )
 from nbkit.conversation.media import attach, is_media
+from nbkit.conversation.reasoning import read_reasoning, write_reasoning
 from nbkit.conversation.tools import FunctionCall, ToolCall
 from nbkit.conversation.trim import count_roughly, trim_turns
-from nbkit.conversation.values import describe_input
+from nbkit.conversation.values import describe_input, fill
 from nbkit.errors import ConversationError
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -53,7 +54,7 @@ class _BaseTurn(Value):
             if data.get("content") is None and isinstance(data.get("refusal"), str):
                 data["content"] = data["refusal"]
             data = {key: value for key, value in data.items() if key not in _IGNORED}
-            return _read_reasoning(data)
+            return read_reasoning(data)
         return data
 
     @model_serializer(mode="plain")
@@ -62,7 +63,7 @@ class _BaseTurn(Value):
         for name in type(self).model_fields:
             value = getattr(self, name)
             if name == "reasoning":
-                out |= _write_reasoning(value)
+                out |= write_reasoning(value)
             elif isinstance(value, tuple):
                 out[name] = [entry.model_dump() for entry in value]
             elif isinstance(value, BaseModel):
@@ -77,63 +78,39 @@ class _BaseTurn(Value):
         content: str | tuple[ContentEntry, ...] | None = getattr(self, "content", None)
         if isinstance(content, tuple):
             return content
-        return (TextEntry(text=content),) if content else ()
+        return (_make_text_entry(content),) if content else ()
+
+    @property
+    def media(self) -> tuple[ImageEntry | FileEntry | AudioEntry, ...]:
+        """The images, files and recordings."""
+        content: str | tuple[ContentEntry, ...] | None = getattr(self, "content", None)
+        if isinstance(content, tuple):
+            return tuple(entry for entry in content if not isinstance(entry, TextEntry))
+        return ()
 
     @property
     def text(self) -> str:
         """The turn's text, without images, files and recordings."""
+        content: str | tuple[ContentEntry, ...] | None = getattr(self, "content", None)
+        if isinstance(content, str):
+            return content
         return "".join(entry.text for entry in self.entries if isinstance(entry, TextEntry))
+
+
+def _make_text_entry(text: str) -> TextEntry:
+    """Make what `TextEntry(text=text)` is."""
+    entry = TextEntry.__new__(TextEntry)
+    fill(entry, _TEXT_ENTRY | {"text": text}, {"text"})
+    return entry
+
+
+_TEXT_ENTRY = TextEntry(text="").__dict__
 
 
 def _read_entry(piece: Any) -> Any:
     if isinstance(piece, str):
         return {"type": "text", "text": piece}
     return piece if isinstance(piece, dict | BaseModel) else attach(piece)
-
-
-_TEXTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
-"""Names under which providers send the text of the reasoning; several at once hold the same."""
-
-
-def _read_reasoning(data: dict[str, Any]) -> dict[str, Any]:
-    """Read the reasoning of an assistant's message, from its keys and from the parts of its content."""
-    details = data.pop("reasoning_details", None)
-    texts = [data.pop(name) for name in _TEXTS if isinstance(data.get(name), str)]
-    text = next(filter(None, texts), "")
-    blocks: tuple[Reasoning, ...] = ()
-    if isinstance(content := data.get("content"), tuple):
-        parts = [part for part in content if isinstance(part, dict) and part.get("type") in _THINKING]
-        blocks = tuple(block for part in parts if (block := _read_thinking(part)))
-        data["content"] = tuple(part for part in content if part not in parts) if parts else content
-    if details:
-        data["reasoning"] = tuple(Reasoning.from_detail(detail) for detail in details)
-    elif blocks:
-        data.setdefault("reasoning", blocks)
-    elif text:
-        data.setdefault("reasoning", (Reasoning(text=text),))
-    return data
-
-
-_THINKING = ("thinking", "redacted_thinking")
-
-
-def _read_thinking(part: dict[str, Any]) -> Reasoning | None:
-    """Read a part of a message's content that is reasoning: Mistral's and Cohere's, or Anthropic's signed one."""
-    thinking = part.get("thinking") or ""
-    if isinstance(thinking, list):  # Mistral's is a list of texts
-        thinking = "".join(str(piece.get("text") or "") for piece in thinking if isinstance(piece, dict))
-    opaque = {name: part[name] for name in ("signature", "data") if isinstance(part.get(name), str)}
-    vendor = {"format": "anthropic-claude-v1"} if opaque else {}
-    return Reasoning(text=str(thinking), **opaque, **vendor) if thinking or opaque else None
-
-
-def _write_reasoning(blocks: tuple[Reasoning, ...]) -> dict[str, Any]:
-    if not blocks:
-        return {}
-    out: dict[str, Any] = {"reasoning_content": "".join(block.text for block in blocks)}
-    if any(block != Reasoning(text=block.text) for block in blocks) or len(blocks) > 1:
-        out["reasoning_details"] = [block.to_detail() for block in blocks]
-    return out
 
 
 class Turn(_BaseTurn):
@@ -144,6 +121,17 @@ class Turn(_BaseTurn):
     name: str | None = None
     reasoning: tuple[Reasoning, ...] = ()
     native: NativeContent | None = None
+
+
+_TEXT_TURN = Turn(role="user", content="").__dict__
+_TEXT_ROLES = frozenset(("system", "developer", "user", "assistant"))
+
+
+def _make_text_turn(role: str, content: str) -> Turn:
+    """Make what `Turn(role=role, content=content)` is, of one of these roles and a string."""
+    turn = Turn.__new__(Turn)
+    fill(turn, _TEXT_TURN | {"role": role, "content": content}, {"role", "content"})
+    return turn
 
 
 class ContentTurn(_BaseTurn):
@@ -173,6 +161,8 @@ class ToolOutputTurn(_BaseTurn):
     content: str | tuple[ContentEntry, ...]
     tool_call_id: str
     name: str | None = None
+    reasoning: ClassVar[tuple[Reasoning, ...]] = ()
+    native: ClassVar[NativeContent | None] = None
 
 
 class FunctionCallTurn(_BaseTurn):
@@ -182,6 +172,7 @@ class FunctionCallTurn(_BaseTurn):
     content: str | None = None
     function_call: FunctionCall
     reasoning: tuple[Reasoning, ...] = ()
+    native: ClassVar[NativeContent | None] = None
 
 
 class FunctionOutputTurn(_BaseTurn):
@@ -190,6 +181,8 @@ class FunctionOutputTurn(_BaseTurn):
     role: Literal["function"] = "function"
     name: str
     content: str
+    reasoning: ClassVar[tuple[Reasoning, ...]] = ()
+    native: ClassVar[NativeContent | None] = None
 
 
 AnyTurn = Turn | ContentTurn | ToolsCallTurn | ToolOutputTurn | FunctionCallTurn | FunctionOutputTurn
@@ -223,17 +216,28 @@ def _mark_last(message: dict[str, Any], mark: Any) -> dict[str, Any]:
     return message | {"content": [*parts[:-1], {"cache_control": mark} | parts[-1]]}
 
 
+def _read_plain(value: Any) -> Turn | None:
+    """Read a string, or a dict of a role and a string, which nearly all are; None for anything else."""
+    if isinstance(value, str):
+        return _make_text_turn("user", value) if type(value) is str else Turn(role="user", content=value)
+    if type(value) is not dict or len(value) != 2:
+        return None
+    role, content = value.get("role"), value.get("content")
+    plain = type(content) is str and type(role) is str and role in _TEXT_ROLES
+    return _make_text_turn(role, content) if plain else None
+
+
 def to_turn(value: Any, index: int = 0) -> AnyTurn:
     """Read one turn: a turn, a completion, a string or an image (a user turn) or an OpenAI-style dict.
 
     Raises ConversationError, which names `index` and what was expected.
     """
+    if plain := _read_plain(value):
+        return plain
     if isinstance(value, _TURNS):
         return value
     if isinstance(turn := getattr(value, "turn", None), _TURNS):  # a ChatCompletion
         return turn
-    if isinstance(value, str):
-        return Turn(role="user", content=value)
     if _is_piece(value):
         value = {"role": "user", "content": value}
     elif hasattr(value, "model_dump"):  # an SDK's message object
@@ -275,7 +279,10 @@ class Conversation(Value):
 
     def __init__(self, turns: Any = (), /, **data: Any) -> None:
         value = data.get("turns", data) if data else turns  # pydantic calls this with a dict's items as keywords
-        super().__init__(**{"turns": _to_turns(value)})
+        if type(self) is Conversation:  # turns are valid
+            fill(self, {"turns": _to_turns(value)}, {"turns"})
+        else:
+            super().__init__(**{"turns": _to_turns(value)})
 
     @model_validator(mode="before")
     @classmethod
@@ -328,9 +335,16 @@ class Conversation(Value):
         return iter(self.turns)
 
 
+_TURNS_OR_DICTS = frozenset((*_TURNS, dict))
+
+
 def _to_turns(value: Any) -> tuple[AnyTurn, ...]:
     if isinstance(value, Conversation):
         return value.turns
+    if plain := _read_plain(value):
+        return (plain,)
+    if type(value) in (list, tuple) and _TURNS_OR_DICTS.issuperset(map(type, value)):
+        return tuple(to_turn(turn, index) for index, turn in enumerate(value))
     if isinstance(value, dict) and set(value) == {"turns"}:
         value = value["turns"]
     if isinstance(value, list | tuple) and _is_one_turn(value):

@@ -23,10 +23,24 @@ def describe_input(problem: Any) -> str:
     return "" if problem["type"] in ("value_error", "missing") else f", got {describe(problem['input'])}"
 
 
+def fill(value: BaseModel, fields: dict[str, Any], given: set[str]) -> None:
+    """Give a new value all its fields, as `model_construct` does: only for what validation would leave as it is."""
+    _set(value, "__dict__", fields)
+    _set(value, "__pydantic_fields_set__", given)
+    _set(value, "__pydantic_extra__", None)
+    _set(value, "__pydantic_private__", None)
+
+
+_set = object.__setattr__
+
+
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
 else:
     ModelMetaclass = type(BaseModel)
+
+
+_NO_TABLES = frozenset((str, int, float, bool, type(None), list, tuple, dict))
 
 
 def refuse_tables(name: str, arguments: dict[str, Any], raises: type[NbkitError] = ConfigError) -> None:
@@ -34,7 +48,7 @@ def refuse_tables(name: str, arguments: dict[str, Any], raises: type[NbkitError]
     and what compares them fails.
     """
     for argument, value in arguments.items():
-        if is_table(value):
+        if type(value) not in _NO_TABLES and is_table(value):
             text = f"{argument}: expected plain values (text, numbers, lists), got {describe(value)}"
             raise raises(f"{name}{text}")
 
