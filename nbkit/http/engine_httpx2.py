@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any
@@ -201,11 +201,15 @@ class _Unseen(Awaitable[bytes]):
     @staticmethod
     def _start(steps: Iterator[Any]) -> Any:
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, None)
+        sys.set_asyncgen_hooks(None, _drop)
         try:
             return next(steps)
         finally:
             sys.set_asyncgen_hooks(*hooks)
+
+
+def _drop(generator: AsyncGenerator[Any, Any]) -> None:
+    """Let a generator go that nobody holds any more; there may be no loop to close it in."""
 
 
 def _explain(error: Exception) -> Failure:
