@@ -16,7 +16,7 @@ from nbkit.choose.frame import build_frame, catalog
 from nbkit.errors import ArgumentError, CatalogError
 from nbkit.modelsdev.fetch import MAX_BYTES, decode
 from nbkit.modelsdev.records import RATES
-from nbkit.modelsdev.snapshot import BUNDLED, Snapshot, read
+from nbkit.modelsdev.snapshot import BUNDLED, CACHED, Snapshot, is_snapshot, read
 from nbkit.settings import settings
 
 Source = Literal["current", "bundled", "cached"] | str | Path | pd.DataFrame
@@ -122,22 +122,23 @@ def _read(source: Source) -> pd.DataFrame:
         return catalog()
     if source == "bundled":
         return build_frame(read(BUNDLED))
-    return build_frame(read(settings().cache_dir / "models.dev.gz") if source == "cached" else _read_file(Path(source)))
+    return build_frame(read(settings().cache_dir / CACHED) if source == "cached" else _read_file(Path(source)))
 
 
 def _read_file(path: Path) -> Snapshot:
     """Read a snapshot file, or an api.json as of the day that its file was written. Raises CatalogError."""
     try:
         with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
+            start = file.read(32)
+        if is_snapshot(start):
+            return read(path)
+        packed = start[:2] == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
     except (OSError, EOFError, zlib.error) as error:
         problem = f"{path}: {error}"
     else:
-        if packed and content.startswith(b'{"schema"'):
-            return read(path)
         if len(content) <= MAX_BYTES:
             return decode(content, url=str(path), day=written)
         problem = f"{path}: more than {MAX_BYTES >> 20} MiB"

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from nbkit.errors import CatalogError
 from nbkit.files import make_private_directory
 from nbkit.modelsdev.records import CatalogWarning, parse
-from nbkit.modelsdev.snapshot import BUNDLED, Meta, Snapshot, build, read, read_date, with_source, write
+from nbkit.modelsdev.snapshot import BUNDLED, CACHED, Meta, Snapshot, build, read, read_date, with_source, write
 from nbkit.settings import Scoped, Settings, settings
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def load(refresh: bool = False, *, accept: bool = False, progress: Progress | No
     CatalogError only where the bundled file is broken.
     """
     config, refused = settings(), False
-    cache, marker = config.cache_dir / "models.dev.gz", config.cache_dir / "models.dev.failed"
+    cache, marker = config.cache_dir / CACHED, config.cache_dir / "models.dev.failed"
     kept = _read_newest(cache)
     checked = file_age(cache) if kept.meta.source == "cached" else None
     action, reason = decide(

@@ -4,31 +4,29 @@ Most columns repeat themselves: of 8,337 models there are 225 providers, 791 des
 column is a `Factor`, its distinct values and for each row the position of its value: little is parsed, a record costs
 one look at each column, and what follows from a column is computed once for each distinct value, not for each row.
 
-The file, bundled in the wheel and in the same format in the user's cache, is gzipped: a line of JSON (schema, url,
-date, etag, rows, each column's distinct values), then for each column, in the same order, the positions as unsigned
-16-bit little-endian numbers. Nothing outside this module knows that format. The gzip header's own time stamp carries
-the date, so that two files are compared without unpacking them.
+The file, bundled in the wheel and in the same format in the user's cache, is laid out so that one model can be read
+without the rest. Its first line has the format's number and the day. The second line is JSON: url, etag, rows, the
+check sum of what follows, and of each column the size of its distinct values in bytes. Then come these, a line of ASCII
+JSON each, and at last for each column the positions as unsigned 16-bit little-endian numbers. Nothing outside this
+module knows that format. It is not packed, because a wheel is a zip file: 225 kB there, 970 kB on disk.
 
-Measured with the 8,337 models of 30 September 2026; CPU to unpack and parse (Python 3.11, pydantic_core.from_json):
+Measured with the 8,337 models of 30 September 2026, CPU (Python 3.11):
 
-    api.json as it is                        527 kB    82 ms
-    rows, one list for each model            413 kB    33 ms
-    columns, plain lists                     290 kB    33 ms
-    distinct values, codes as JSON numbers   232 kB    11 ms
-    distinct values, codes as bytes          217 kB     6 ms
-    ASCII, and each price by itself          222 kB     5 ms    <- this
+                                                          wheel    all columns  one model
+    api.json as it is, gzipped                            527 kB      82 ms       82 ms
+    distinct values, positions as bytes, gzipped          222 kB       6 ms        8 ms
+    not packed, each column parsed when it is asked for   220 kB       4 ms        2 ms    <- this
 
-The standard library's json takes 1 ms longer, but importing pydantic_core would take 20.
+The standard library's json takes 1 ms longer than pydantic_core's, but importing that would take 20.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import sys
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -40,13 +38,19 @@ from nbkit.files import write_atomically
 from nbkit.modelsdev.records import RATES, Provider, Record
 
 Source = Literal["fetched", "cached", "bundled"]
-SCHEMA = 2
 _PRICES = {f"{rate}_cost": rate for rate in RATES}
 FIELDS = (*(field.name for field in fields(Record) if field.name != "rates"), *_PRICES)
 """The columns of the file: Record's fields, but each rate by itself, because most of their combinations are unique."""
 _TUPLES = ("inputs", "outputs", "tiers", "reasoning_options")
-BUNDLED = Path(__file__).with_name("snapshot.gz")
+_REVIVED = (*_TUPLES, "provider")
+"""Columns whose values are not what JSON has for them."""
+_MAGIC = b"nbkit models 3 "
+"""How a snapshot file begins; the day follows, and the end of the line."""
+BUNDLED = Path(__file__).with_name("models.snapshot")
 """The snapshot file that comes with nbkit."""
+_DAY = len("2026-09-30")
+CACHED = "models.dev.snapshot"
+"""The name of the snapshot file in the user's cache directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,50 @@ class Meta:
         return max(0, (datetime.now(UTC).date() - date.fromisoformat(self.date)).days)
 
 
+class _Columns(dict[str, Factor]):
+    """The columns of a file, each parsed when it is asked for; until then one row can be read without the rest."""
+
+    def __init__(self, texts: Mapping[str, bytes], codes: Mapping[str, array[int]]) -> None:
+        super().__init__()
+        self._texts, self._codes = texts, codes
+        self._lines: dict[str, list[bytes]] = {}
+
+    def __missing__(self, name: str) -> Factor:
+        values = json.loads("[" + self._texts[name].decode("ascii").replace("\n", ",") + "]")
+        revived = [_revive(name, value) for value in values] if name in _REVIVED else values
+        factor = self[name] = Factor(revived, self._codes[name])
+        return factor
+
+    def read_row(self, row: int) -> dict[str, Any]:
+        """Read the values of one row."""
+        return {name: self[name][row] if name in self else self._read_value(name, row) for name in FIELDS}
+
+    def _read_value(self, name: str, row: int) -> Any:
+        return _revive(name, json.loads(self._split(name)[self._codes[name][row]]))
+
+    def _split(self, name: str) -> list[bytes]:
+        if name not in self._lines:
+            self._lines[name] = self._texts[name].split(b"\n")
+        return self._lines[name]
+
+    def find_row(self, provider: str, model: str) -> int | None:
+        """Find the row of a model by looking through the columns; None where there is none."""
+        hosts, models = self._codes["provider"], self._codes["model"]
+        row = -1
+        try:
+            code = self._split("model").index(json.dumps(model).encode())
+            while True:
+                row = models.index(code, row + 1)
+                if self["provider"].values[hosts[row]].id == provider:
+                    return row
+        except ValueError:  # not one more
+            return None
+
+
+_FEW = 8
+"""Look-ups of single models before it pays to index all of them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """All models of models.dev at one time. Columns are named by FIELDS."""
@@ -114,7 +162,7 @@ class Snapshot:
     _columns: dict[str, Factor]
 
     def __len__(self) -> int:
-        return len(self._columns["model"])
+        return len(self._columns["provider"])
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -146,12 +194,35 @@ class Snapshot:
 
     def record(self, model_id: str) -> Record | None:
         """Return one model by its id; None where the snapshot does not have it."""
-        row = self._row.get(model_id)
-        if row is None:
-            return None
-        fields = {name: column.values[column.codes[row]] for name, column in self._columns.items()}
+        row = self._find_row(model_id)
+        return None if row is None else self.record_of(row)
+
+    def _find_row(self, model_id: str) -> int | None:
+        if "_row" not in self.__dict__ and isinstance(self._columns, _Columns) and len(self._scans) < _FEW:
+            self._scans.append(model_id)
+            provider, _, model = model_id.partition("/")
+            return self._columns.find_row(provider, model)
+        return self._row.get(model_id)
+
+    @cached_property
+    def _scans(self) -> list[str]:
+        """The ids that were looked up before all of them were indexed."""
+        return []
+
+    def record_of(self, row: int) -> Record:
+        """Return the model of a row."""
+        if isinstance(self._columns, _Columns):
+            fields = self._columns.read_row(row)
+        else:
+            fields = {name: column.values[column.codes[row]] for name, column in self._columns.items()}
         rates = {rate: price for name, rate in _PRICES.items() if (price := fields.pop(name)) is not None}
         return Record(rates=rates, **fields)
+
+    def find_rows(self, provider: str) -> list[int]:
+        """Find the rows of a provider's models."""
+        hosts = self._columns["provider"]
+        own = {code for code, host in enumerate(hosts.values) if host.id == provider}
+        return [row for row, code in enumerate(hosts.codes) if code in own] if own else []
 
     def factor(self, name: str) -> Factor:
         """Return a column as its distinct values and their positions."""
@@ -200,39 +271,58 @@ def read_date(path: Path) -> str:
     """Read the date of a snapshot file from its first bytes; "" where it is missing or not a snapshot."""
     try:
         with path.open("rb") as file:
-            head = file.read(8)
-    except OSError:
+            return _read_day(file.read(len(_MAGIC) + _DAY))
+    except (OSError, ValueError):
         return ""
-    if len(head) < 8 or head[:2] != b"\x1f\x8b":
-        return ""
-    return datetime.fromtimestamp(int.from_bytes(head[4:], "little"), UTC).date().isoformat()
+
+
+def _read_day(start: bytes) -> str:
+    """Read the day in the first line of a file. Raises ValueError where it is not a snapshot of this format."""
+    if not is_snapshot(start):
+        raise ValueError("not a snapshot of this version's format")
+    return date.fromisoformat(start[len(_MAGIC) : len(_MAGIC) + _DAY].decode()).isoformat()
+
+
+def is_snapshot(start: bytes) -> bool:
+    """Tell by its first bytes whether a file is a snapshot."""
+    return start.startswith(_MAGIC)
 
 
 def read(path: Path) -> Snapshot:
-    """Read a snapshot file. Raises CatalogError where it is missing, broken or of another schema."""
+    """Read a snapshot file. Raises CatalogError where it is missing, broken or of another format."""
     try:
-        head, _, packed = gzip.decompress(path.read_bytes()).partition(b"\n")
-        data = json.loads(head)
-        if data["schema"] != SCHEMA:
-            raise CatalogError(f"{path.name}: schema {data['schema']} instead of {SCHEMA}")
-        rows, codes = data["rows"], _unpack(packed)
-        if len(codes) != rows * len(FIELDS):
-            raise CatalogError(f"{path.name}: its columns are not complete")
-        columns = {
-            name: Factor(_revive(name, data["values"][name]), codes[number * rows : (number + 1) * rows])
-            for number, name in enumerate(FIELDS)
-        }
-        return Snapshot(Meta(url=data["url"], date=data["date"], etag=data["etag"]), columns)
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as broken:
+        content = path.read_bytes()
+        day = _read_day(content)
+        start = content.index(b"\n") + 1
+        end = content.index(b"\n", start) + 1
+        head = json.loads(content[start:end])
+        packed = memoryview(content)[end:]
+        if zlib.crc32(packed) != head["crc"]:
+            raise CatalogError(f"{path.name}: its content is not what was written")
+        meta = Meta(url=head["url"], date=day, etag=head["etag"])
+        return Snapshot(meta, _open_columns(packed, head["rows"], [head["sizes"][name] for name in FIELDS]))
+    except (OSError, ValueError, TypeError, LookupError) as broken:
         problem = f"{path.name}: {broken}"
     raise CatalogError(problem)
 
 
-def _revive(name: str, values: list[Any]) -> list[Any]:
-    """Turn what JSON has for a column's values into what `Record` has."""
+def _open_columns(packed: memoryview, rows: int, sizes: list[int]) -> _Columns:
+    """Find each column's distinct values and its codes. Raises ValueError where they are not complete."""
+    codes = _unpack(packed[sum(sizes) :])
+    if len(codes) != rows * len(FIELDS):
+        raise ValueError("its columns are not complete")
+    texts, start = {}, 0
+    for name, size in zip(FIELDS, sizes, strict=True):
+        texts[name] = bytes(packed[start : start + size - 1])  # without the last end of line
+        start += size
+    return _Columns(texts, {name: codes[row * rows : (row + 1) * rows] for row, name in enumerate(FIELDS)})
+
+
+def _revive(name: str, value: Any) -> Any:
+    """Turn what JSON has for a column's value into what `Record` has."""
     if name == "provider":
-        return [Provider(**{**value, "env": tuple(value["env"])}) for value in values]
-    return [tuple(value) for value in values] if name in _TUPLES else values
+        return Provider(**{**value, "env": tuple(value["env"])})
+    return tuple(value) if name in _TUPLES else value
 
 
 def write(path: Path, snapshot: Snapshot, *, mode: int = 0o600) -> None:
@@ -240,18 +330,22 @@ def write(path: Path, snapshot: Snapshot, *, mode: int = 0o600) -> None:
 
     Raises OSError.
     """
-    data = {
-        "schema": SCHEMA,
-        "url": snapshot.meta.url,
-        "date": snapshot.meta.date,
-        "etag": snapshot.meta.etag,
+    texts = [b"".join(_write_json(value) + b"\n" for value in snapshot.distinct(name)) for name in FIELDS]
+    packed = b"".join([*texts, *(_pack(snapshot.factor(name).codes) for name in FIELDS)])
+    meta = snapshot.meta
+    head = {
+        "url": meta.url,
+        "etag": meta.etag,
         "rows": len(snapshot),
-        "values": {name: snapshot.distinct(name) for name in FIELDS},
+        "crc": zlib.crc32(packed),
+        "sizes": {name: len(text) for name, text in zip(FIELDS, texts, strict=True)},
     }
-    head = json.dumps(data, separators=(",", ":"), default=asdict).encode()  # ASCII is parsed faster
-    packed = b"".join(_pack(snapshot.factor(name).codes) for name in FIELDS)
-    noon = datetime.fromisoformat(f"{snapshot.meta.date}T12:00:00+00:00")
-    write_atomically(path, gzip.compress(head + b"\n" + packed, mtime=int(noon.timestamp())), mode=mode)
+    content = b"%b%b\n%b\n%b" % (_MAGIC, meta.date.encode(), _write_json(head), packed)
+    write_atomically(path, content, mode=mode)
+
+
+def _write_json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), default=asdict).encode()  # ASCII is parsed faster
 
 
 def _pack(codes: Sequence[int]) -> bytes:
@@ -261,8 +355,9 @@ def _pack(codes: Sequence[int]) -> bytes:
     return packed.tobytes()
 
 
-def _unpack(packed: bytes) -> array[int]:
-    codes = array("H", packed)
+def _unpack(packed: memoryview) -> array[int]:
+    codes = array("H")
+    codes.frombytes(packed)
     if sys.byteorder == "big":
         codes.byteswap()
     return codes

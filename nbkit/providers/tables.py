@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase, translate
 from functools import cache
 from pathlib import Path
@@ -22,11 +22,37 @@ Row = dict[str, Any]
 _SHAPES = {"responses": "openai-responses", "completions": "openai-chat"}  # models.dev: `shape` beats `npm`
 
 
+class Table(Mapping[str, Any]):
+    """A TOML file of tables, of which each is parsed when it is asked for: a call needs few of them."""
+
+    _HEADER = re.compile(r"""^\[(?:"([^"]*)"|([\w-]+))""", re.MULTILINE)
+    """The beginning of a table, up to its first key."""
+
+    def __init__(self, text: str) -> None:
+        self._texts: dict[str, str] = {}
+        self._parsed: dict[str, Any] = {}
+        headers = list(self._HEADER.finditer(text))
+        ends = [*(header.start() for header in headers[1:]), len(text)]
+        for header, end in zip(headers, ends, strict=True):
+            key = header[1] or header[2]
+            self._texts[key] = self._texts.get(key, "") + text[header.start() : end]
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._parsed:
+            self._parsed.setdefault(key, tomllib.loads(self._texts[key])[key])  # one object, whoever comes first
+        return self._parsed[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+
 @cache
-def table(name: str) -> dict[str, Any]:
+def table(name: str) -> Table:
     """Read one file of this room by its stem, e.g. `provider_defaults`."""
-    with Path(__file__).with_name(f"{name}.toml").open("rb") as file:
-        return tomllib.load(file)
+    return Table(Path(__file__).with_name(f"{name}.toml").read_text("utf-8"))
 
 
 def user_rows(kind: str) -> dict[str, Any]:
@@ -79,31 +105,35 @@ def model_overrides(model_id: str, own: dict[str, Row] | None = None) -> list[Ro
 
     `own`: the user's rows, where they are at hand.
     """
-    shipped = _list_patterns(model_id.partition("/")[0])
-    rows = [row for literal, matches, row in shipped if literal in model_id and matches(model_id)]
+    shipped, rows = _list_patterns(model_id.partition("/")[0]), table("model_overrides")
+    matching = [
+        rows[pattern] for literal, pattern in shipped if literal in model_id and _compile(pattern).match(model_id)
+    ]
     own = user_rows("models") if own is None else own
-    return rows + [row for pattern, row in own.items() if fnmatchcase(model_id, pattern)]
+    return matching + [row for pattern, row in own.items() if fnmatchcase(model_id, pattern)]
 
 
 @cache
-def _list_patterns(provider: str) -> list[tuple[str, Callable[[str], object], Row]]:
-    """List nbkit's patterns that models of this provider may match: text that they must hold, the match, the row."""
+def _compile(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(pattern))
+
+
+@cache
+def _list_patterns(provider: str) -> list[tuple[str, str]]:
+    """List nbkit's patterns that models of this provider may match, each behind the longest text that it has."""
     prefix = f"{provider}/"
     return [
-        (literal, matches, row)
-        for head, literal, matches, row in _read_patterns()
+        (literal, pattern)
+        for head, literal, pattern in _split_patterns()
         if head.startswith(prefix) or prefix.startswith(head)
     ]
 
 
 @cache
-def _read_patterns() -> list[tuple[str, str, Callable[[str], object], Row]]:
-    """Read nbkit's patterns: how an id begins, the longest text in it, what matches it, and the row."""
+def _split_patterns() -> list[tuple[str, str, str]]:
+    """Split nbkit's patterns: how an id begins, the longest text in it, and the pattern."""
     pieces = {pattern: re.split(r"[*?]|\[.*?\]", pattern) for pattern in table("model_overrides")}
-    return [
-        (pieces[pattern][0], max(pieces[pattern], key=len), re.compile(translate(pattern)).match, row)
-        for pattern, row in table("model_overrides").items()
-    ]
+    return [(texts[0], max(texts, key=len), pattern) for pattern, texts in pieces.items()]
 
 
 def all_model_overrides() -> list[tuple[str, Row]]:

@@ -57,7 +57,7 @@ def trust(provider: str, *, forget: bool = False) -> Trusted:
     """
     trusted = Trusted(provider)
     if not forget:
-        routes = list(_list_routes(provider, _sample_records(current_snapshot()).get(provider, ())))
+        routes = list(_list_routes(provider, _sample_records(current_snapshot(), provider)))
         trusted = Trusted(provider, tuple(sorted(_list_hosts(routes))), tuple(sorted(_list_names(routes))))
         if not trusted.hosts:
             raise ConfigError(
@@ -152,7 +152,7 @@ def list_news(snapshot: Snapshot) -> tuple[list[str], list[str]]:
     for model_id, route in zip(snapshot.ids, find_safe_routes(snapshot).rows, strict=True):
         if "nbkit.trust(" in route.why_not:
             closed[model_id.partition("/")[0]] = True
-    shipped = _sample_bundled_records()
+    shipped = _load_bundled().providers
     return [name for name in closed if name not in shipped], [name for name in closed if name in shipped]
 
 
@@ -192,7 +192,7 @@ def _review(provider: str, user_text: str) -> tuple[set[str], set[str]]:
 @lru_cache(512)
 def _list_reviewed(provider: str, _user_text: str) -> list[Route]:
     """List the routes to a provider's models that were reviewed; anew where the user's rows have changed."""
-    return list(_list_routes(provider, _sample_bundled_records().get(provider, ())))
+    return list(_list_routes(provider, _sample_records(_load_bundled(), provider)))
 
 
 def _user_text() -> str:
@@ -220,21 +220,23 @@ def _list_names(routes: Iterable[Route]) -> set[str]:
     return names
 
 
-def _sample_records(snapshot: Snapshot) -> dict[str, list[Record]]:
-    """Choose, for each provider, one model for each set of overrides: all others have a route of the same host."""
-    first_rows: dict[tuple[int, int], int] = {}
-    for row, key in enumerate(zip(snapshot.factor("provider").codes, snapshot.factor("overrides").codes, strict=True)):
-        first_rows.setdefault(key, row)
-    samples: dict[str, list[Record]] = {}
-    for record in (snapshot.record(snapshot.ids[row]) for row in first_rows.values()):
-        if record is not None:
-            samples.setdefault(record.provider.id, []).append(record)
-    return samples
+def _sample_records(snapshot: Snapshot, provider: str) -> list[Record]:
+    """Choose one model of a provider for each set of overrides: all others have a route of the same host."""
+    overrides, first_rows = snapshot.factor("overrides").codes, {}
+    for row in snapshot.find_rows(provider):
+        first_rows.setdefault(overrides[row], row)
+    return [snapshot.record_of(row) for row in first_rows.values()]
+
+
+def _load_bundled() -> Snapshot:
+    """Return the snapshot in the wheel; it is not read again where it is the one in force."""
+    current = current_snapshot()
+    return current if current.meta.source == "bundled" else _read_bundled()
 
 
 @cache
-def _sample_bundled_records() -> dict[str, list[Record]]:
-    return _sample_records(read(BUNDLED))  # 15 ms, when the first adapter is made
+def _read_bundled() -> Snapshot:
+    return read(BUNDLED)
 
 
 # ---- the user's file

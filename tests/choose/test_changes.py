@@ -138,7 +138,7 @@ def test_frames_and_packed_files_and_the_cache_are_compared_too(files, tmp_path)
     assert repriced.attrs["new"]["source"] == "bundled"
 
     with override(cache_dir=tmp_path):
-        write(settings().cache_dir / "models.dev.gz", read(new))
+        write(settings().cache_dir / "models.dev.snapshot", read(new))
         assert changes("cached", new).empty
 
 

@@ -6,7 +6,6 @@ plain json, struct and dictionaries. The small api.json below has the oddities t
 
 from __future__ import annotations
 
-import gzip
 import json
 import struct
 from datetime import date
@@ -87,11 +86,14 @@ def timestamp(text):
 
 
 def unpacked(path):
-    """A snapshot file as (day, {provider: {..., "models": {...}}}): gzip, a line of JSON, two bytes a cell."""
-    head, _, codes = gzip.decompress(Path(path).read_bytes()).partition(b"\n")
+    """A snapshot file as (day, {provider: {..., "models": {...}}}): lines of JSON, then two bytes a cell."""
+    first, head, packed = Path(path).read_bytes().split(b"\n", 2)
     head = json.loads(head)
+    columns, codes = {}, packed[sum(head["sizes"].values()) :]
     cells = iter(struct.unpack(f"<{len(codes) // 2}H", codes))
-    columns = {name: [values[next(cells)] for _ in range(head["rows"])] for name, values in head["values"].items()}
+    for name, size in head["sizes"].items():
+        values, packed = [json.loads(line) for line in packed[:size].splitlines()], packed[size:]
+        columns[name] = [values[next(cells)] for _ in range(head["rows"])]
     assert next(cells, None) is None
     api = {}
     for row in range(head["rows"]):
@@ -99,7 +101,7 @@ def unpacked(path):
         provider = api.setdefault(cell["provider"]["id"], {**without_none(cell["provider"]), "models": {}})
         assert cell["model"] not in provider["models"]
         provider["models"][cell["model"]] = as_models_dev(cell)
-    return head["date"], api
+    return first.decode().split()[-1], api
 
 
 def as_models_dev(cell):

@@ -27,7 +27,7 @@ DAY = 24 * 3600.0
 def fresh_cache(models_dev, tmp_path):
     """The cache file; settings point to the local server and to an empty directory."""
     with override(catalog_url=models_dev.url, cache_dir=tmp_path / "nbkit", catalog_ttl=DAY, offline=False):
-        yield tmp_path / "nbkit" / "models.dev.gz"
+        yield tmp_path / "nbkit" / "models.dev.snapshot"
 
 
 @pytest.fixture

@@ -122,11 +122,11 @@ def test_a_hostile_answer_leaves_the_last_good_file(models_dev, tmp_path, whole_
     with override(catalog_url=models_dev.url, cache_dir=tmp_path, offline=False):
         models_dev.reply = models_dev.answer(200, whole_api)
         load()
-        kept = (tmp_path / "models.dev.gz").read_bytes()
+        kept = (tmp_path / "models.dev.snapshot").read_bytes()
         for body in (WHOLE["100,000 levels"], WHOLE["half a letter"], f"{{{GOOD}}}".encode()):
             models_dev.reply = models_dev.answer(200, body)
             with pytest.warns(CatalogWarning) as caught:
                 assert len(load(refresh=True)) == 4200
             assert len(caught) == 1
-            assert (tmp_path / "models.dev.gz").read_bytes() == kept
+            assert (tmp_path / "models.dev.snapshot").read_bytes() == kept
         assert load().meta.source == "cached"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import stat
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from nbkit.errors import CatalogError
 from nbkit.modelsdev.records import parse
-from nbkit.modelsdev.snapshot import BUNDLED, Factor, Meta, build, read, read_date, write
+from nbkit.modelsdev.snapshot import BUNDLED, FIELDS, Factor, Meta, build, read, read_date, write
 
 META = Meta("https://models.dev/api.json", "2026-09-30", '"tag"')
 
@@ -28,6 +29,22 @@ def test_a_file_gives_back_every_record_and_where_it_is_from(small, api, tmp_pat
     assert len(again) == 3
     assert [again.record(model_id) for model_id in again.ids] == parse(api)
     assert again.record("acme/nothing") is None
+
+
+def test_one_model_is_read_like_all_of_them(small, tmp_path):
+    """Before anything else is read, after a column was, and when so many were that all are indexed."""
+    write(tmp_path / "s", small)
+    for read_before in ([], ["model", "tiers"], list(FIELDS)):
+        for model_id in small.ids:
+            snapshot = read(tmp_path / "s")
+            for name in read_before:
+                snapshot.values(name)
+            assert snapshot.record("acme/nothing") is snapshot.record("9.bare/claude") is snapshot.record("x") is None
+            assert snapshot.record(model_id) == small.record(model_id)
+            assert [snapshot.record(name) for name in small.ids * 4] == [small.record(name) for name in small.ids * 4]
+    bundled = read(BUNDLED)
+    for row in range(0, len(bundled), 501):  # each time in a snapshot of which nothing has been read
+        assert read(BUNDLED).record(bundled.ids[row]) == bundled.record_of(row)
 
 
 def test_files_are_for_this_user_only_and_nothing_else_is_left(small, tmp_path):
@@ -56,16 +73,22 @@ def test_a_broken_file_is_a_catalog_error(small, tmp_path):
     path = tmp_path / "s.gz"
     write(path, small)
     whole = path.read_bytes()
+    first, head, packed = whole.split(b"\n", 2)
+    other = json.dumps(json.loads(head) | {"rows": 2}).encode()
     cases = [
         b"",
-        b"no gzip",
+        b"no snapshot",
         whole[:-20],
-        whole[:40] + b"xxxx" + whole[44:],
-        gzip.compress(b"[]"),
-        gzip.compress(b"{"),
-        gzip.compress(b'{"schema": 2}'),
-        gzip.compress(b'{"schema": 1}'),
-        gzip.compress(gzip.decompress(whole)[:-2]),
+        whole[:-1] + bytes([whole[-1] ^ 1]),
+        whole.replace(b"acme", b"acmE", 1),
+        whole.replace(b"models 3", b"models 2", 1),
+        gzip.compress(whole),
+        first,
+        first + b"\n{",
+        first + b"\n[]\n" + packed,
+        first + b"\n{}\n" + packed,
+        first + b"\n" + other + b"\n" + packed,
+        first.replace(b"-09-", b"-19-") + b"\n" + head + b"\n" + packed,
     ]
     for case in cases:
         path.write_bytes(case)

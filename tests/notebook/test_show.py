@@ -224,7 +224,7 @@ def site():
 
 
 def test_logos_of_a_users_own_providers_are_not_requested(site, tmp_path):
-    copy(BUNDLED, tmp_path / "models.dev.gz")  # a catalog of today: none is fetched
+    copy(BUNDLED, tmp_path / "models.dev.snapshot")  # a catalog of today: none is fetched
     with override(offline=False, catalog_url=site[0], cache_dir=tmp_path):
         there = threading.Event()
         tiles = pictures(["demo", "anthropic", "my-company", ""])
@@ -236,7 +236,7 @@ def test_logos_of_a_users_own_providers_are_not_requested(site, tmp_path):
 
 
 def test_logos_are_put_in_where_the_table_stands(site, tmp_path):
-    copy(BUNDLED, tmp_path / "models.dev.gz")
+    copy(BUNDLED, tmp_path / "models.dev.snapshot")
     kernel = Kernel(tmp_path)
     try:
         kernel.run(

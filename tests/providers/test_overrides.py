@@ -1,15 +1,20 @@
 """The user's own rows, and the rows that come with nbkit."""
 
 import os
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from nbkit.errors import ConfigError
 from nbkit.modelsdev.records import Provider
+from nbkit.providers import tables
 from nbkit.providers.models import get_model
 from nbkit.providers.overrides import KEYS, check_row
-from nbkit.providers.tables import combine_rows, model_overrides, provider_defaults, table, user_rows
+from nbkit.providers.tables import Table, combine_rows, model_overrides, provider_defaults, table, user_rows
 from nbkit.providers.vendors import vendor
+
+TABLES = sorted(Path(tables.__file__).parent.glob("*.toml"))
 
 
 def test_the_users_rows_win(users_file):
@@ -126,6 +131,16 @@ def test_the_rows_that_come_with_nbkit_are_right():
         check_row(row, KEYS["models"], pattern)
     for npm, row in table("npm_packages").items():
         assert set(row) in ({"why_not"}, {"protocols"} | set(row) & {"base_url", "keyed_base_url", "auth", "also"}), npm
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_table_that_is_read_alone_is_that_of_the_whole_file(path):
+    whole = tomllib.loads(path.read_text("utf-8"))
+    for key, row in whole.items():
+        assert Table(path.read_text("utf-8"))[key] == row
+    assert dict(table(path.stem)) == whole
+    assert [*table(path.stem)] == [*whole]
+    assert "nothing" not in table(path.stem)
 
 
 def test_the_users_vendors_come_first(users_file):

@@ -63,7 +63,7 @@ def test_callers_without_refresh_get_the_catalog_in_force_while_another_one_is_f
 
 def test_a_failed_refresh_never_takes_the_catalog_away(models_dev, tmp_path):
     kept = nbkit.load_catalog(refresh=True, accept=True)
-    (tmp_path / "models.dev.gz").unlink()  # all that is left on disk is the bundled one, which is older
+    (tmp_path / "models.dev.snapshot").unlink()  # all that is left on disk is the bundled one, which is older
     models_dev.answers["/api.json"] = (500, {})
     with pytest.warns(CatalogWarning, match="HTTP 500"):
         again = nbkit.load_catalog(refresh=True)
@@ -88,7 +88,7 @@ def test_a_block_that_changes_where_the_catalog_is_from_has_its_own(models_dev, 
     before = nbkit.catalog
     other = tmp_path / "other"
     other.mkdir(mode=0o700)
-    (other / "models.dev.gz").write_bytes((tmp_path / "models.dev.gz").read_bytes())
+    (other / "models.dev.snapshot").write_bytes((tmp_path / "models.dev.snapshot").read_bytes())
     values = {
         "cache_dir": other,
         "catalog_url": f"{models_dev.url}/other.json",
