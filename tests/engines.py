@@ -18,7 +18,7 @@ def on_engines(names, *rows):
     params = []
     for row in rows:
         values = row if isinstance(row, tuple) else (row,)
-        name = values[0].__name__
+        name = "-".join([values[0].__name__, *(value for value in values[1:] if isinstance(value, str))])
         if name.startswith("a"):
             params += [pytest.param(*values, engine, id=f"{name}-{engine}") for engine in ENGINES]
         else:

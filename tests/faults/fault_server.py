@@ -7,6 +7,8 @@ import socket
 import struct
 import threading
 
+from engines import on_engines
+
 from nbkit.adapters.factory import get_adapter
 
 KEY = "sk-canary-1234567890abcdef"
@@ -190,3 +192,6 @@ def astream(adapter, **options):
 WHOLE = (execute, aexecute)
 STREAMED = (stream, astream)
 FOUR = (*WHOLE, *STREAMED)
+four = on_engines("call", *FOUR)
+whole = on_engines("call", *WHOLE)
+streamed = on_engines("call", *STREAMED)

@@ -5,7 +5,7 @@ import json
 import socket
 
 import pytest
-from fault_server import ANSWER, CHUNKED, EVENTS, FOUR, PLAIN, STREAMED, WHOLE, chunk, drip, hang, piece, respond, sse
+from fault_server import ANSWER, CHUNKED, EVENTS, PLAIN, STREAMED, WHOLE, chunk, drip, four, hang, piece, respond, sse
 
 from nbkit import errors
 from nbkit.http import bounded
@@ -25,7 +25,7 @@ DRIPS = {
 }
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize("what", DRIPS, ids=[f"F1: {what}" for what in DRIPS])
 def test_the_deadline_ends_whatever_drips(server, what, call):
     server.says(*[DRIPS[what]] * 3)
@@ -39,7 +39,7 @@ def test_the_deadline_ends_whatever_drips(server, what, call):
     assert server.connections == 0 or server.sees_hang_up()
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 def test_the_deadline_ends_a_server_that_reads_nothing(server, call):
     """F1: the request stays in the buffers of the kernel, and is larger than they are."""
     lazy = socket.create_server(("127.0.0.1", 0))
@@ -51,7 +51,7 @@ def test_the_deadline_ends_a_server_that_reads_nothing(server, call):
         call(server.adapter(base_url=f"http://127.0.0.1:{lazy.getsockname()[1]}/v1"), extra_body={"x": "y" * 2**25})
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 def test_a_deadline_belongs_to_its_request(server, call):
     """F1: the connection is shared: a call with a long deadline on one that served a short one."""
     body = respond(ANSWER, connection="keep-alive") if call in WHOLE else CHUNKED + chunk(EVENTS) + b"0\r\n\r\n"
@@ -71,7 +71,7 @@ SILENCE = {
 }
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize("where", SILENCE, ids=[f"F14: {where}" for where in SILENCE])
 def test_silence_after_the_request_is_paid_for_once(server, where, call):
     server.says(*[SILENCE[where]] * 3)
@@ -85,7 +85,7 @@ def test_silence_after_the_request_is_paid_for_once(server, where, call):
     assert (caught.value.attempts, len(server.requests), server.connections) == (1, 1, 1)
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 def test_each_kind_of_answer_has_its_own_patience(server, call):
     """F14: an answer that is not streamed is made before its first byte."""
     with server.adapter()._call("Hi", {}, stream=call in STREAMED) as prepared:
@@ -95,7 +95,7 @@ def test_each_kind_of_answer_has_its_own_patience(server, call):
         assert prepared.request().exchange.read == 7
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize(
     ("status", "kind", "attempts"),
     [(400, errors.BadRequestError, 1), (401, errors.AuthenticationError, 1), (503, errors.ProviderError, 3)],
@@ -115,7 +115,7 @@ def test_the_status_of_an_error_counts_whatever_its_body_does(
     assert (caught.value.status, caught.value.attempts, len(server.requests)) == (status, attempts, attempts)
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 def test_waiting_for_a_connection_names_the_setting(server, call):
     """F13"""
     server.says(hang(CHUNKED + chunk(sse(piece("Hel")))))

@@ -7,16 +7,16 @@ import json
 import warnings
 
 import pytest
+from engines import engines, on_engines
 from fault_server import (
     ANSWER,
     CHUNKED,
     EVENTS,
-    FOUR,
-    STREAMED,
     USAGE,
-    WHOLE,
+    astream,
     chunk,
     drip,
+    four,
     good,
     hang,
     piece,
@@ -24,6 +24,8 @@ from fault_server import (
     respond,
     sse,
     stream,
+    streamed,
+    whole,
 )  # fmt: skip
 from stream_writers import CONTENT_TYPES, WRITERS
 
@@ -127,7 +129,7 @@ def write(name, events):
 
 
 @pytest.mark.parametrize("then", AFTERWARDS, ids=[f"F2: {then}" for then in AFTERWARDS])
-@pytest.mark.parametrize(("name", "call"), [*((name, stream) for name in MARKED), ("openai-chat", STREAMED[1])])
+@on_engines("call,name", *((stream, name) for name in MARKED), (astream, "openai-chat"))
 def test_a_stream_is_over_at_its_marker(server, name, then, call):
     events, late = MARKED[name]
     head, body = write(name, events)
@@ -139,7 +141,7 @@ def test_a_stream_is_over_at_its_marker(server, name, then, call):
     assert server.sees_hang_up()
 
 
-@pytest.mark.parametrize("call", STREAMED)
+@streamed
 def test_usage_behind_the_marker_counts(server, call):
     """F2: where it is in the same packet."""
     body = sse(piece("Hel"), piece("lo", "stop"), b"[DONE]", {"choices": [], "usage": USAGE})
@@ -147,7 +149,7 @@ def test_usage_behind_the_marker_counts(server, call):
     assert call(server.adapter()).usage.prompt_tokens == 1000
 
 
-@pytest.mark.parametrize("call", STREAMED)
+@streamed
 def test_a_stream_that_ends_well_leaves_its_connection_open(server, call):
     """F2: the last bytes of the body are read behind the marker."""
     server.says(*[(CHUNKED + chunk(EVENTS) + b"0\r\n\r\n", "keep")] * 2)
@@ -173,7 +175,7 @@ def gemini(text):
     return {"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}]}
 
 
-@pytest.mark.parametrize("call", STREAMED)
+@streamed
 @pytest.mark.parametrize(
     ("name", "body", "message", "code"),
     [
@@ -196,7 +198,7 @@ def test_an_error_that_is_not_an_event_is_read_behind_events_too(server, name, b
     assert (caught.value.code, caught.value.partial.text, len(server.requests)) == (code, "Hel", 1)
 
 
-@pytest.mark.parametrize("call", STREAMED)
+@streamed
 @pytest.mark.parametrize("before", [b": hello\n\n", b"event: ping\ndata: \n\n", sse(piece(""))], ids="A4: {}".format)
 def test_a_whole_answer_behind_events_is_taken(server, before, call):
     server.says(CHUNKED + chunk(before + json.dumps(ANSWER, indent=1).encode()) + b"0\r\n\r\n")
@@ -220,7 +222,7 @@ NOT_ANSWERS = {
 
 
 @pytest.mark.parametrize("framed", [False, True], ids=["", "as an event"])
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize("what", NOT_ANSWERS, ids=[f"A9: {what}" for what in NOT_ANSWERS])
 def test_a_200_is_requested_once(server, what, call, framed):
     body = NOT_ANSWERS[what]
@@ -256,7 +258,7 @@ REPEATED = {  # what a server does first -> attempts of a call that then gets it
 }
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize("what", REPEATED, ids=[f"A9, F14: {what}" for what in REPEATED])
 def test_what_is_requested_again(server, what, call):
     first, attempts = REPEATED[what]
@@ -270,7 +272,7 @@ def test_what_is_requested_again(server, what, call):
     assert len(server.requests) == attempts
 
 
-@pytest.mark.parametrize("call", STREAMED)
+@streamed
 @pytest.mark.parametrize(
     ("event", "attempts"),
     [
@@ -311,6 +313,7 @@ def test_a_stream_that_is_dropped_closes_its_socket_at_once(server):
         gc.enable()
 
 
+@engines
 def test_an_async_stream_that_is_dropped_closes_its_socket_and_prints_nothing(server, capfd):
     """F6"""
     server.says(hang(CHUNKED + chunk(sse(piece("Hel")))))
@@ -338,6 +341,7 @@ def test_the_completion_of_a_stream_that_was_not_read_is_waited_for(server):
     assert (completion.text, completion.usage.prompt_tokens, completion.bill.source) == ("Hello", 1000, "catalog")
 
 
+@engines
 def test_the_completion_of_an_async_stream_needs_an_await(server):
     """F10"""
     server.says(good(stream))
@@ -351,6 +355,7 @@ def test_the_completion_of_an_async_stream_needs_an_await(server):
     assert asyncio.run(main()).text == "Hello"
 
 
+@engines
 def test_a_second_loop_says_that_the_stream_was_read(server):
     """F10"""
     server.says(good(stream), good(stream))
@@ -379,7 +384,7 @@ def test_a_loop_may_go_on_where_another_stopped(server):
         assert first + "".join(chunk.text for chunk in chunks) == "Hello"
 
 
-@pytest.mark.parametrize("call", WHOLE)
+@whole
 def test_an_endless_answer_is_held_once(server, call):
     """F11: it ends at the limit, as an error that is not asked for again."""
 

@@ -5,7 +5,8 @@ import json
 import ssl
 
 import pytest
-from fault_server import CHUNKED, FOUR, KEY, STREAMED, WHOLE, chunk, good, respond, sse
+from engines import engines
+from fault_server import CHUNKED, KEY, chunk, four, good, respond, sse, streamed
 
 from nbkit import errors
 from nbkit.adapters.factory import get_adapter
@@ -100,7 +101,7 @@ def test_the_path_stands_before_the_query(base, path, url):
     assert join_path(base, path) == url
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize("end", ["/d?api-version=2", "/d/chat/completions?api-version=2", "/d/?api-version=2"])
 def test_a_query_is_sent_behind_the_path(server, end, call):
     """A22"""
@@ -112,7 +113,7 @@ def test_a_query_is_sent_behind_the_path(server, end, call):
 # ---- proxies
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize("address", ["http://me:sk-secret@127.0.0.1:9", "127.0.0.1:9"])
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_a_dead_proxy_is_named(monkeypatch, name, address, call):
@@ -125,7 +126,7 @@ def test_a_dead_proxy_is_named(monkeypatch, name, address, call):
     assert "sk-secret" not in f"{caught.value} {vars(caught.value)}"
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize(("status", "attempts"), [(403, 1), (407, 1), (502, 3)])
 def test_a_proxy_that_refuses_is_named(server, monkeypatch, status, attempts, call):
     """A25: for https the proxy answers CONNECT; nothing was sent to the provider."""
@@ -137,7 +138,7 @@ def test_a_proxy_that_refuses_is_named(server, monkeypatch, status, attempts, ca
     assert KEY.encode() not in b"".join(server.requests)
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 def test_a_socks_proxy_without_its_package_says_what_to_install(server, monkeypatch, scheme, call):
     """A23"""
@@ -155,7 +156,7 @@ def test_an_address_that_is_no_proxy_names_its_variable(server, monkeypatch, add
         server.adapter().execute("Hi")
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 def test_proxies_that_change_count_at_the_next_call(server, monkeypatch, call):
     """A24"""
     server.says(*[good(call)] * 5)
@@ -178,7 +179,7 @@ def test_proxies_that_change_count_at_the_next_call(server, monkeypatch, call):
 # ---- certificates
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 def test_a_certificate_that_is_not_trusted_is_tried_once_and_one_that_is_counts_at_once(
     server, monkeypatch, certificate, call
 ):
@@ -196,7 +197,7 @@ def test_a_certificate_that_is_not_trusted_is_tried_once_and_one_that_is_counts_
     assert call(adapter).text == "Hello"
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 def test_certificates_that_cannot_be_read_name_their_variable(monkeypatch, tmp_path, call):
     """A24"""
     adapter = get_adapter("lab/m1", base_url="https://localhost:9/v1", api_key=KEY)
@@ -212,7 +213,7 @@ def test_certificates_that_cannot_be_read_name_their_variable(monkeypatch, tmp_p
 # ---- words
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 def test_a_refused_connection_names_host_and_port(call):
     """R6"""
     with pytest.raises(
@@ -231,7 +232,7 @@ FORGOTTEN = [
 ]
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize("body", FORGOTTEN, ids="R6: {}".format)
 def test_a_forgotten_v1_is_suggested(server, body, call):
     base = f"http://127.0.0.1:{server.port}"
@@ -252,7 +253,7 @@ def test_an_unknown_model_is_not_a_wrong_address(server):
     assert caught.value.message == "model 'm1' not found"
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 def test_an_errors_body_that_is_framed_as_events_is_read(server, call):
     """R6"""
     body = b": hello\n\nevent: error\n" + sse({"error": {"message": "no such model", "code": "nope"}})
@@ -273,7 +274,7 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize("what", WORDS, ids=[f"F13: {what}" for what in WORDS])
 def test_errors_say_what_to_search_for(server, what, call):
     answer, words = WORDS[what]
@@ -287,7 +288,7 @@ def test_errors_say_what_to_search_for(server, what, call):
 # ---- keys
 
 
-@pytest.mark.parametrize("call", FOUR)
+@four
 @pytest.mark.parametrize(
     ("answer", "clean"),
     [
@@ -318,7 +319,7 @@ def test_no_text_of_an_error_holds_the_key_or_is_long(server, answer, clean, cal
     assert "\x1b" not in shown
 
 
-@pytest.mark.parametrize("call", STREAMED)
+@streamed
 def test_no_event_of_an_error_shows_the_key(server, call):
     """F3, F4"""
     event = {"error": {"message": f"{'x' * 490}{KEY}", "code": f"{KEY}"}}
@@ -328,6 +329,7 @@ def test_no_event_of_an_error_shows_the_key(server, call):
     assert KEY[:8] not in f"{caught.value} {caught.value.code} {caught.value.body}"
 
 
+@engines
 def test_many_keys_and_servers_leave_few_sockets_open(server):
     """F8: the clients that were used last are kept, and those that are in use."""
     answers = [{"choices": [{"message": {"content": str(n)}, "finish_reason": "stop"}]} for n in range(200)]
@@ -349,4 +351,3 @@ def test_many_keys_and_servers_leave_few_sockets_open(server):
 
     asyncio.run(main())
     assert json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])
-    assert WHOLE

@@ -21,6 +21,12 @@ async def ask():
 async def begin(streams):
     streams.append(adapter.astream("Hi"))
     return (await anext(aiter(streams[-1]))).text
+
+kept = []
+
+def case(code):
+    kept.append(dict(globals()))
+    exec(code, kept[-1])
 """
 HALF = hang(CHUNKED + chunk(sse(piece("Hel"))))
 WHOLE = (respond({"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}, connection="x"), "keep")
@@ -43,11 +49,26 @@ def run(server, engine, script):
     return done.stdout.split()
 
 
-# What a process leaves open when it ends; each begins one stream, and reads its first piece.
+# What a process leaves open; each case begins one stream, and reads its first piece.
 LEFT = {
-    "in a thread": "chunks = iter(adapter.stream('Hi')); print(next(chunks).text)",
-    "in asyncio.run": "print(asyncio.run(begin(streams := [])))",
-    "in a task of asyncio.run": """
+    "until it ends": {
+        "in a thread": "chunks = iter(adapter.stream('Hi')); print(next(chunks).text)",
+        "in a loop that is not closed": """
+loop = asyncio.new_event_loop()
+print(loop.run_until_complete(begin(streams := [])))
+warnings.simplefilter("ignore", ResourceWarning)  # asyncio's own, of loops and transports that are left open""",
+        "in a loop that is closed without a word": """
+loop = asyncio.new_event_loop()
+print(loop.run_until_complete(begin(streams := [])))
+loop.close()""",
+        "in a loop of a daemon thread": """
+loop = asyncio.new_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+print(asyncio.run_coroutine_threadsafe(begin(streams := []), loop).result())""",
+    },
+    "in a loop that ends": {
+        "in asyncio.run": "print(asyncio.run(begin(streams := [])))",
+        "in a task of asyncio.run": """
 async def main():
     streams = []
     task = asyncio.create_task(begin(streams))
@@ -55,48 +76,35 @@ async def main():
     other = asyncio.create_task(asyncio.Event().wait())
     await asyncio.sleep(0)
 asyncio.run(main())""",
-    "in a loop that is not closed": """
-loop = asyncio.new_event_loop()
-print(loop.run_until_complete(begin(streams := [])))
-warnings.simplefilter("ignore", ResourceWarning)  # of the loop itself, which the user has left open
-logging = __import__("logging").disable()""",
-    "in a loop that is closed without a word": """
-loop = asyncio.new_event_loop()
-print(loop.run_until_complete(begin(streams := [])))
-loop.close()""",
-    "in a loop that is closed, and collected": """
-loop = asyncio.new_event_loop()
-print(loop.run_until_complete(begin(streams := [])))
-loop.close()
-del streams, loop
-gc.collect()""",
-    "on a kept connection, in a loop that is closed without a word": """
-warnings.simplefilter("ignore", ResourceWarning)  # asyncio's own, of its transports
-loop = asyncio.new_event_loop()
-print(loop.run_until_complete(ask()))
-loop.close()
-del loop
-gc.collect()
-asyncio.run(asyncio.sleep(0))""",
-    "in a loop of a daemon thread": """
-loop = asyncio.new_event_loop()
-threading.Thread(target=loop.run_forever, daemon=True).start()
-print(asyncio.run_coroutine_threadsafe(begin(streams := []), loop).result())""",
-    "dropped in a loop": """
+        "dropped in a loop": """
 async def main():
     print(await begin(streams := []))
     streams.clear()
     gc.collect()
 asyncio.run(main())""",
+    },
+    "on a connection that was kept": {
+        "in a loop that is closed without a word, and collected": """
+warnings.simplefilter("ignore", ResourceWarning)  # asyncio's own, of its transports
+loop = asyncio.new_event_loop()
+loop.run_until_complete(ask())
+print(loop.run_until_complete(begin(streams := [])))
+loop.close()
+del streams, loop
+gc.collect()
+asyncio.run(ask())""",
+    },
 }
 
 
-@pytest.mark.parametrize("where", LEFT)
+@pytest.mark.parametrize("when", LEFT)
 @engines
-def test_a_process_that_ends_in_the_middle_of_a_stream_prints_nothing(server, engine, where):
-    server.says(WHOLE if "kept" in where else HALF)
-    assert run(server, engine, LEFT[where]) == ["Hello" if "kept" in where else "Hel"]
-    assert server.sees_hang_up()
+def test_what_is_left_in_the_middle_of_a_stream_prints_nothing_and_closes_its_socket(server, engine, when):
+    cases = LEFT[when].values()
+    server.says(*[WHOLE, HALF, WHOLE] if "kept" in when else [HALF] * len(cases))
+    assert run(server, engine, "".join(f"case({code!r})\n" for code in cases)) == ["Hel"] * len(cases)
+    for _ in cases:
+        assert server.sees_hang_up()
 
 
 @engines
