@@ -38,7 +38,7 @@ class Listener(Protocol):
 
 
 class Turns:
-    """Runs one turn after the other. `options` go to every call; `limits` (`max_turns`, `max_cost`) are those of a run."""
+    """Runs one turn after the other. `options` go to every call; `limits` are a run's `max_turns` and `max_cost`."""
 
     def __init__(
         self, panes: Sequence[Pane], options: dict[str, Any], limits: dict[str, Any], cell: str | None
