@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from nbkit.conversation.completion import Change
@@ -42,7 +43,7 @@ def check_capabilities(conversation: Conversation, options: ExecuteOptions, can:
         message = f"{model} gives one answer per call, not n={options.n}: call it several times"
         raise UnsupportedFeatureError(message, model=model, feature="n")
     for index, turn in enumerate(conversation):
-        for entry in turn.entries:
+        for entry in turn.media:
             flag, what, where = _READS.get(type(entry), ("", "", ""))
             if flag and not getattr(can, flag):
                 raise UnsupportedFeatureError(
@@ -54,6 +55,8 @@ def check_capabilities(conversation: Conversation, options: ExecuteOptions, can:
 
 def _is_empty(turn: AnyTurn) -> bool:
     """Tell whether a turn has neither text, other than white space, nor media nor calls."""
+    if isinstance(turn, Turn):
+        return not turn.content.strip()
     calls = isinstance(turn, ToolsCallTurn | FunctionCallTurn)
     return not calls and all(isinstance(entry, TextEntry) and not entry.text.strip() for entry in turn.entries)
 
@@ -62,10 +65,10 @@ def list_losses(conversation: Conversation, options: ExecuteOptions, takes: Tole
     """List the options of a call that a model does not take, and the media that it does not read."""
     can = takes.capabilities
     dropped = takes.drop | (set() if can.supports_user else {"user"})
-    lost = {name for name in dropped - {"strict"} if getattr(options, name) is not None}
+    lost = set((dropped - {"strict"}) & options.given)
     if (options.n or 1) > 1 and not can.supports_n:
         lost.add("n")
-    kinds: set[type[ContentEntry]] = {type(entry) for turn in conversation for entry in turn.entries}
+    kinds: set[type[ContentEntry]] = {type(entry) for turn in conversation for entry in turn.media}
     lost |= {_READS[kind][1] for kind in kinds if kind in _READS and not getattr(can, _READS[kind][0])}
     return frozenset(lost)
 
@@ -74,18 +77,18 @@ def fit_options(
     conversation: Conversation, options: ExecuteOptions, takes: Tolerance
 ) -> tuple[Conversation, ExecuteOptions, tuple[Change, ...]]:
     """Fit the conversation and the options to what the model takes; the third value lists every change."""
+    given = options.given
+    if not given:
+        return conversation, options, ()
     fitting = _Fitting(options)
     can = takes.capabilities
     for name in sorted(takes.drop | (set() if can.supports_user else {"user"})):
         fitting.drop(name, "the model does not take it")
     if fitting["n"] == 1:
         fitting.values["n"] = None
-    _fit_temperature(fitting, takes)
-    _fit_limit(fitting, takes.max_output)
-    _fit_stop(fitting, takes)
-    _fit_tools(fitting, can)
-    _fit_schemas(fitting, takes.schema_drop)
-    _fit_reasoning(fitting, takes)
+    for names, fit in _FITS:
+        if not names.isdisjoint(given):
+            fit(fitting, takes)
     instruction = _fit_format(fitting, can, conversation)
     if instruction:
         at = next(
@@ -122,7 +125,7 @@ class _Fitting:
         for tool in self["tools"] or ():
             if tool.strict is not None:
                 self.changes.append(Change("dropped", f"strict of tool {tool.name}", why))
-        if self["tools"]:
+        if any(tool.strict is not None for tool in self["tools"] or ()):
             self.values["tools"] = tuple(tool.model_copy(update={"strict": None}) for tool in self["tools"])
 
     def options(self) -> ExecuteOptions:
@@ -142,8 +145,8 @@ def _fit_temperature(fitting: _Fitting, takes: Tolerance) -> None:
         fitting.change("clamped", "temperature", f"the model's goes from 0 to {most:g}", most)
 
 
-def _fit_limit(fitting: _Fitting, most: int | None) -> None:
-    limit = fitting["max_tokens"]
+def _fit_limit(fitting: _Fitting, takes: Tolerance) -> None:
+    limit, most = fitting["max_tokens"], takes.max_output
     if limit is not None and most is not None and limit > most:
         fitting.change("clamped", "max_tokens", f"the model writes at most {most} tokens", most)
 
@@ -166,9 +169,9 @@ def _fit_stop(fitting: _Fitting, takes: Tolerance) -> None:
         fitting.values["stop"] = kept or None
 
 
-def _fit_tools(fitting: _Fitting, can: ModelCapabilities) -> None:
+def _fit_tools(fitting: _Fitting, takes: Tolerance) -> None:
     """Fit the choice among the tools to what the model can be told."""
-    tools, choice = fitting["tools"] or (), fitting["tool_choice"]
+    can, tools, choice = takes.capabilities, fitting["tools"] or (), fitting["tool_choice"]
     if not tools:
         for option in ("tool_choice", "parallel_tool_calls"):
             fitting.drop(option, "no tools are given")
@@ -188,16 +191,19 @@ def _fit_tools(fitting: _Fitting, can: ModelCapabilities) -> None:
         fitting.values["tool_choice"] = None  # auto is what it does anyway
 
 
-def _fit_schemas(fitting: _Fitting, refused: frozenset[str]) -> None:
+def _fit_schemas(fitting: _Fitting, takes: Tolerance) -> None:
     """Take the keywords that the provider refuses out of the schemas of the tools and of the answer."""
+    refused = takes.schema_drop
+    if not refused:
+        return
     tools = tuple(
         tool.model_copy(update={"parameters": _strip_keywords(tool.parameters, refused)})
         for tool in fitting["tools"] or ()
     )
-    if refused and tools and tools != fitting["tools"]:
+    if tools and tools != fitting["tools"]:
         fitting.change("transformed", "tools", f"without {', '.join(sorted(refused))} in their schemas", tools)
     wanted = fitting["response_format"] or {}
-    if refused and (stripped := _strip_keywords(wanted, refused)) != wanted:
+    if (stripped := _strip_keywords(wanted, refused)) != wanted:
         why = f"without {', '.join(sorted(refused))} in its schema"
         fitting.change("transformed", "response_format", why, stripped)
 
@@ -319,3 +325,14 @@ def _fit_format(fitting: _Fitting, can: ModelCapabilities, conversation: Convers
     else:
         fitting.change("transformed", "response_format", "the prompt must speak of JSON: it is told to", wanted)
     return instruction
+
+
+_FITS: tuple[tuple[frozenset[str], Callable[[_Fitting, Tolerance], None]], ...] = (
+    (frozenset(("temperature",)), _fit_temperature),
+    (frozenset(("max_tokens",)), _fit_limit),
+    (frozenset(("stop",)), _fit_stop),
+    (frozenset(("tools", "tool_choice", "parallel_tool_calls")), _fit_tools),
+    (frozenset(("tools", "response_format")), _fit_schemas),
+    (frozenset(("reasoning_effort", "reasoning_budget")), _fit_reasoning),
+)
+"""The options that each one is about, in the order in which they are fitted."""

@@ -31,6 +31,8 @@ def fit_tools(
     tools have one name, or would be sent under one.
     """
     tools = options.tools or ()
+    if not tools and conversation.is_text:
+        return conversation, options, {}, ()
     sent = {tool.name: _fit_name(tool.name, names) for tool in tools}
     _refuse_collisions([tool.name for tool in tools], sent)
     changes = [
@@ -42,7 +44,7 @@ def fit_tools(
         choice = options.tool_choice
         choice = choice if choice in _CHOICES else sent.get(choice, _fit_name(choice, names))
         options = options.model_copy(update={"tools": fitting, "tool_choice": choice})
-    turns = [_fit_turn(turn, names) for turn in conversation]
+    turns = [_fit_turn(turn, names) for turn in conversation] if names else list(conversation)
     if any(new is not old for new, old in zip(turns, conversation, strict=True)):
         changes.append(Change("renamed", "names of tools", "those of earlier calls too"))
         conversation = Conversation(turns)
@@ -51,6 +53,8 @@ def fit_tools(
 
 def fit_ids(conversation: Conversation, ids: str) -> tuple[Conversation, tuple[Change, ...]]:
     """Give tool calls and their outputs ids that fully match the regular expression `ids`; different ones stay so."""
+    if not ids or conversation.is_text:
+        return conversation, ()
     sent: dict[str, str] = {}
     for call in (call for turn in conversation if isinstance(turn, ToolsCallTurn) for call in turn.tool_calls):
         if call.id not in sent:

@@ -12,7 +12,7 @@ from nbkit.adapters.fit_options import check_capabilities, fit_options, list_los
 from nbkit.adapters.fit_tools import fit_ids, fit_tools
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ImageEntry
-from nbkit.conversation.encodable import find_foreign, make_encodable
+from nbkit.conversation.encodable import find_foreign, is_plain, make_encodable
 from nbkit.conversation.fit_media import check_media, fit_media
 from nbkit.conversation.options import DEPRECATED, ExecuteOptions
 from nbkit.conversation.tool_turns import check_outputs
@@ -32,6 +32,9 @@ _FRAMING = ("content-length", "transfer-encoding", "connection")
 _LOSSLESS = ("renamed",)
 
 
+_NOTHING = WireRequest("", {})
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A call ready to be sent; where there are `wanted` addresses, `supply_media` must fetch them in first."""
@@ -46,7 +49,7 @@ class Prepared:
     """Name of a tool as it is sent -> the caller's, where they differ."""
     wanted: tuple[str, ...] = ()
     """Addresses of images, where the model takes images as data only."""
-    request: WireRequest = field(default_factory=lambda: WireRequest("", {}))
+    request: WireRequest = _NOTHING
 
 
 def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stream: bool) -> Prepared:
@@ -56,7 +59,8 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     With `strict` the latter also for anything that would be dropped, clamped or transformed.
     """
     requested = ExecuteOptions.of(options)
-    conversation, requested, made_encodable = _make_encodable(Conversation(conversation), requested)
+    conversation = conversation if type(conversation) is Conversation else Conversation(conversation)
+    conversation, requested, made_encodable = _make_encodable(conversation, requested)
     old = [Change("renamed", name, f"deprecated: {new}") for name, new in DEPRECATED.items() if name in options]
     check_outputs(conversation)
     conversation, typed = fit_media(conversation)
@@ -81,8 +85,10 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
         transformed += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
     all_changes = (*old, *made_encodable, *typed, *foreign, *trimmed, *changes, *transformed, *renamed, *identified)
     _refuse_losses(all_changes, fitting, endpoint)
-    prepared = Prepared(conversation, fitting, stream and streams, rerouted + all_changes, endpoint, names, wanted)
-    return prepared if wanted else _encode(prepared)
+    stream = stream and streams
+    request = _NOTHING if wanted else _encode(conversation, fitting, endpoint, stream)
+    all_changes = rerouted + all_changes + request.changes
+    return Prepared(conversation, fitting, stream, all_changes, endpoint, names, wanted, request)
 
 
 def _make_encodable(
@@ -93,15 +99,15 @@ def _make_encodable(
     try:
         turns = make_encodable(conversation.turns)
         problem = ConfigError
-        fitting = make_encodable(options.model_copy(update={"timeout": None}))  # which may be infinite
+        given = {name: getattr(options, name) for name in options.given if name != "timeout"}  # which may be infinite
+        fitting = make_encodable(given)
     except ValueError as nested:
         what = str(nested)
     else:
-        fitting = fitting.model_copy(update={"timeout": options.timeout})
-        same = turns is conversation.turns and fitting == options
-        why = "half of a character, NaN or infinity cannot be sent: U+FFFD or null is"
-        changes = () if same else (Change("transformed", "text", why),)
-        return (conversation if turns is conversation.turns else Conversation(turns)), fitting, changes
+        if turns is conversation.turns and fitting is given:
+            return conversation, options, ()
+        change = Change("transformed", "text", "half of a character, NaN or infinity cannot be sent: U+FFFD or null is")
+        return Conversation(turns), options.model_copy(update=fitting), (change,)
     raise problem(f"{'the conversation' if problem is ConversationError else 'an option'}: {what}")
 
 
@@ -131,23 +137,25 @@ def supply_media(prepared: Prepared, endpoint: Endpoint, media: Mapping[str, str
     conversation, typed = fit_media(Conversation(turns))
     check_media(conversation, endpoint.tolerance.media_types, endpoint.id)
     _refuse_losses(typed, prepared.options, endpoint)
-    return _encode(replace(prepared, conversation=conversation, wanted=(), changes=prepared.changes + typed))
+    request = _encode(conversation, prepared.options, prepared.endpoint, prepared.stream)
+    changes = prepared.changes + typed + request.changes
+    return replace(prepared, conversation=conversation, wanted=(), changes=changes, request=request)
 
 
-def _encode(prepared: Prepared) -> Prepared:
-    options, endpoint = prepared.options, prepared.endpoint
+def _encode(conversation: Conversation, options: ExecuteOptions, endpoint: Endpoint, stream: bool) -> WireRequest:
+    """Write the request, with what the endpoint and the caller add to it."""
     encode = protocol(endpoint.protocol).encode
-    model = make_encodable(endpoint.model)
-    wire = encode(prepared.conversation, options, model, endpoint.dialect, prepared.stream)
+    wire = encode(conversation, options, make_encodable(endpoint.model), endpoint.dialect, stream)
     _refuse_losses(wire.changes, options, endpoint)
     body = dict(wire.body)
     for more in (endpoint.body, options.extra_body or {}):
         merge(body, more)
-    if foreign := find_foreign(body):
-        raise ConfigError(f"{endpoint.id}: the request is not JSON: {foreign}")
+    if not is_plain(body):
+        if foreign := find_foreign(body):
+            raise ConfigError(f"{endpoint.id}: the request is not JSON: {foreign}")
+        body = make_encodable(body)
     headers = _check_headers(wire.headers | endpoint.headers | (options.extra_headers or {}))
-    request = replace(wire, body=make_encodable(body), headers=headers)
-    return replace(prepared, request=request, changes=prepared.changes + wire.changes)
+    return WireRequest(wire.path, body, headers, wire.changes)
 
 
 def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -167,14 +175,16 @@ def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _refuse_losses(changes: tuple[Change, ...], options: ExecuteOptions, endpoint: Endpoint) -> None:
+    if not options.strict or not changes:
+        return
     lossy = [str(change) for change in changes if change.kind not in _LOSSLESS]
-    if options.strict and lossy:
+    if lossy:
         message = f"{endpoint.id}, strict: {'; '.join(lossy)}"
         raise UnsupportedFeatureError(message, model=endpoint.id, feature="strict")
 
 
 def _list_addresses(conversation: Conversation) -> tuple[str, ...]:
-    entries = (entry for turn in conversation for entry in turn.entries if isinstance(entry, ImageEntry))
+    entries = [entry for turn in conversation for entry in turn.media if isinstance(entry, ImageEntry)]
     return tuple(dict.fromkeys(entry.url for entry in entries if not entry.url.startswith("data:")))
 
 

@@ -20,6 +20,7 @@ def is_plain(value: Any, *, foreign: bool = False) -> bool:
     return _are_plain((value,), foreign, 0)
 
 
+_MODELS = type(BaseModel)
 _ATOMS = frozenset((type(None), int, bool))
 _NEAR = (str, float, list, tuple, dict)
 """Types whose subclasses may hold what is not plain."""
@@ -56,7 +57,7 @@ def _find_inner(value: Any, foreign: bool) -> Iterable[Any] | None:
     if type(value) is float:
         return () if isfinite(value) else None
     if foreign and not isinstance(value, _NEAR):
-        return value.__dict__.values() if isinstance(value, BaseModel) else ()
+        return value.__dict__.values() if isinstance(type(value), _MODELS) else ()
     return None
 
 

@@ -45,6 +45,8 @@ def fit_media(conversation: Conversation) -> tuple[Conversation, tuple[Change, .
 
     Raises ConversationError, which names the turn, for a `data:` URL that cannot be read.
     """
+    if conversation.is_text:
+        return conversation, ()
     changes: list[Change] = []
     turns: list[AnyTurn] = []
     for index, turn in enumerate(conversation):
@@ -62,8 +64,10 @@ def check_media(conversation: Conversation, taken: Collection[str], model: str) 
 
     Of a kind (images, recordings, documents) of which `taken` names no type, all are; with `text/plain` all texts are.
     """
+    if conversation.is_text:
+        return
     for index, turn in enumerate(conversation):
-        for entry in turn.entries:
+        for entry in turn.media:
             declared = _declare(entry)
             known = [name for name in taken if _find_kind(name) == _find_kind(declared)]
             text = declared.startswith("text/") and "text/plain" in known

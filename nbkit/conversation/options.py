@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -70,6 +71,11 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
     strict: bool = False
     """Raise instead of dropping, clamping or transforming anything. Renaming an option is still allowed."""
 
+    @property
+    def given(self) -> AbstractSet[str]:
+        """Names of the options that have a value: of those that nobody has set, all are None or False."""
+        return {name for name in self.model_fields_set if getattr(self, name) is not None}
+
     @model_validator(mode="before")
     @classmethod
     def _read_format(cls, data: Any) -> Any:
@@ -112,13 +118,15 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
         """Read keyword arguments. Raises ConfigError that names a wrong option and the most similar valid one."""
         if not isinstance(options, dict):
             raise ArgumentError(f"options: expected a dict, got {describe(options)}")
+        if not options and cls is ExecuteOptions:
+            return _NO_OPTIONS
         refuse_tables("option ", options)
         for old in DEPRECATED.keys() & options.keys():
             if DEPRECATED[old] in options:
                 raise ConfigError(f"option {old!r} is deprecated, and {DEPRECATED[old]!r} is given too")
         options = {DEPRECATED.get(name, name): value for name, value in options.items()}
         for name in options:
-            if name not in cls.model_fields:
+            if name not in _NAMES:
                 near = get_close_matches(name, cls.model_fields, 1)
                 hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(cls.model_fields)}"
                 raise ConfigError(f"unknown option {name!r}{hint}")
@@ -127,3 +135,7 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
         except ValidationError as invalid:
             problem = explain(invalid)
         raise ConfigError(f"option {problem}")
+
+
+_NO_OPTIONS = ExecuteOptions()
+_NAMES = frozenset(ExecuteOptions.model_fields)

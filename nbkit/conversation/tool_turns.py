@@ -30,6 +30,8 @@ Note = Callable[[str, str, str], None]
 
 def check_outputs(conversation: Conversation) -> None:
     """Raise ConversationError, which names the turn, for an output whose call is missing, or has an output already."""
+    if conversation.is_text:
+        return
     waiting: Counter[str] = Counter()
     answered: set[str] = set()
     for index, turn in enumerate(conversation):

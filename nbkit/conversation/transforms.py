@@ -37,12 +37,13 @@ Note = Callable[[str, str, str], None]
 def fit_turns(conversation: Conversation, lacks: Collection[str]) -> tuple[Conversation, tuple[Change, ...]]:
     """Fit a conversation to a model that `lacks` some of the keys of TRANSFORMS; return it with the changes."""
     turns, changes = list(conversation.turns), []
+    is_text = conversation.is_text
 
     def note(kind: str, what: str, why: str) -> None:
         changes.append(Change(kind, what, why))
 
     for name, transform in TRANSFORMS.items():
-        if name in lacks:
+        if name in lacks and not (is_text and name in _NOT_FOR_TEXT):
             turns = transform(turns, note)
     unchanged = turns == list(conversation.turns)
     return conversation if unchanged else Conversation(turns), tuple(dict.fromkeys(changes))
@@ -350,3 +351,17 @@ TRANSFORMS: dict[str, Callable[[Turns, Note], Turns]] = {  # in this order: what
     "user_after_tool": _answer_tools,
     "json_content": _join_texts,
 }
+_NOT_FOR_TEXT = frozenset(
+    (
+        "function_calls",
+        "whole_calls",
+        "empty_lists",
+        "cache_marks",
+        "parallel_calls",
+        "output_media",
+        "empty_output",
+        "null_content",
+        "json_content",
+    )
+)
+"""Transforms of calls, outputs and parts: where all turns are plain text, so are those that the others make of them."""

@@ -300,6 +300,11 @@ class Conversation(Value):
         return [turn.model_dump() for turn in self.turns]
 
     @property
+    def is_text(self) -> bool:
+        """Whether each turn is plain text: no media, no list of parts, no calls and no outputs."""
+        return _TEXT_TURNS.issuperset(map(type, self.turns))
+
+    @property
     def text(self) -> str:
         """The text of all turns, without images, files and recordings."""
         return "\n".join(turn.text for turn in self.turns)
@@ -336,6 +341,7 @@ class Conversation(Value):
 
 
 _TURNS_OR_DICTS = frozenset((*_TURNS, dict))
+_TEXT_TURNS = frozenset((Turn,))
 
 
 def _to_turns(value: Any) -> tuple[AnyTurn, ...]:

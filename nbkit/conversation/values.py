@@ -59,6 +59,8 @@ class OneSentence(ModelMetaclass):
     raises: type[NbkitError] = ConversationError
 
     if not TYPE_CHECKING:  # or type checkers take every value for Any
+        # Pydantic's asks the registry of abstract classes too, in which no value stands; it takes ten times as long.
+        __instancecheck__ = type.__instancecheck__
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             """Make a value."""

@@ -30,8 +30,10 @@ class Piece(NamedTuple):
 
 def fit_native(conversation: Conversation, protocol: str) -> tuple[Conversation, tuple[Change, ...]]:
     """Leave out what another protocol's answers hold in its own form."""
+    if not any(turn.native for turn in conversation.turns):
+        return conversation, ()
     own = PROTOCOLS[protocol].native if protocol in PROTOCOLS else ""
-    natives: list[NativeContent | None] = [getattr(turn, "native", None) for turn in conversation.turns]
+    natives: list[NativeContent | None] = [turn.native for turn in conversation.turns]
     if all(native is None or native.protocol == own for native in natives):
         return conversation, ()
     turns, changes = [], []
