@@ -7,6 +7,7 @@ import threading
 import traceback
 
 import pytest
+from engines import engines, on_engines
 from scripted_provider import Answer, piece, sse, streamed, whole
 
 from nbkit import AdapterFactory, errors
@@ -44,7 +45,8 @@ def astream(adapter, *args, **options):
 
 
 FOUR = [(execute, whole), (aexecute, whole), (stream, streamed), (astream, streamed)]
-four = pytest.mark.parametrize(("call", "good"), FOUR, ids=[call.__name__ for call, _ in FOUR])
+four = on_engines("call,good", *FOUR)
+both = on_engines("call", stream, astream)
 
 
 @four
@@ -139,7 +141,7 @@ def test_an_answer_that_began_and_broke_off_is_not_requested_again(provider, cal
     assert len(provider.requests) == 1  # it may have been billed
 
 
-@pytest.mark.parametrize("call", [stream, astream])
+@both
 def test_a_stream_that_breaks_off_is_an_error_with_its_part(provider, call):
     for broken in (sse(piece("Hel")), sse(piece("Hel"), b"[DONE]"), sse(piece("Hel"), {"error": {"message": "boom"}})):
         for cut in (False, True):
@@ -152,13 +154,13 @@ def test_a_stream_that_breaks_off_is_an_error_with_its_part(provider, call):
             assert len(provider.requests) == 1  # text was delivered: never again
 
 
-@pytest.mark.parametrize("call", [stream, astream])
+@both
 def test_an_error_event_before_any_text_is_tried_again(provider, call):
     provider.says(streamed(sse({"error": {"message": "overloaded", "code": 503}})), streamed())
     assert call(provider.adapter(), "Hi").text == "Hello"
 
 
-@pytest.mark.parametrize("call", [stream, astream])
+@both
 def test_a_whole_answer_to_a_stream_is_taken(provider, call):
     provider.says(whole())
     assert call(provider.adapter(), "Hi").text == "Hello"
@@ -188,6 +190,7 @@ def test_leaving_a_stream_closes_its_socket_and_prices_the_part(provider):
     assert 0 < chunks.completion.cost < 1e-4
 
 
+@engines
 def test_cancelling_an_async_stream_closes_its_socket(provider):
     go_on = threading.Event()
     provider.says(streamed(sse(piece("Hello")), hold=go_on))

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from engines import on_engines
 from scripted_provider import Answer, whole
 from stream_writers import CONTENT_TYPES
 from vector_files import load
@@ -41,7 +42,7 @@ def astream(adapter):
 ANSWERS = [(name, vector) for name in PROTOCOLS for vector in load(name).decode if not vector.dialect]
 
 
-@pytest.mark.parametrize("call", [execute, aexecute, stream, astream])
+@on_engines("call", execute, aexecute, stream, astream)
 @pytest.mark.parametrize(("name", "vector"), ANSWERS, ids=[f"{name}: {vector.name}" for name, vector in ANSWERS])
 def test_all_four_calls_give_the_completion(provider, name, vector, call):
     framing = protocol(name).FRAMING

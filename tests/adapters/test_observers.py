@@ -4,8 +4,9 @@ import asyncio
 import logging
 
 import pytest
+from engines import engines
 from scripted_provider import piece, sse, streamed, whole
-from test_calls import FOUR, PRICED, four
+from test_calls import PRICED, both, four
 
 from nbkit.adapters import observers
 from nbkit.conversation.completion import Bill, ChatCompletion
@@ -71,7 +72,7 @@ def test_retries_are_one_call(provider, observe, call, good):
     assert (len(provider.requests), len(notes.begins), len(notes.ends)) == (3, 1, 1)
 
 
-@pytest.mark.parametrize("call", [call for call, good in FOUR if good is streamed])
+@both
 def test_a_stream_that_breaks_off_ends_with_its_part(provider, observe, call):
     (notes,) = observe(Notes())
     provider.says(streamed(sse(piece("Hel"))))
@@ -94,6 +95,7 @@ def test_reading_the_completion_early_tells_nobody_and_leaving_tells_once(provid
     assert len(notes.ends) == 1
 
 
+@engines
 def test_cancelling_an_async_stream_ends_its_call(provider, observe):
     (notes,) = observe(Notes())
     provider.says(streamed())

@@ -6,6 +6,7 @@ import pickle
 import threading
 
 import pytest
+from engines import engines, on_engines
 from scripted_provider import USAGE, piece, sse, streamed, whole
 
 from nbkit import ChatCompletionChunk, Tool, get_adapter
@@ -45,7 +46,7 @@ def async_run(adapter, *args, watch=nothing, **options):
     return asyncio.run(main())
 
 
-both = pytest.mark.parametrize("drive", [sync_run, async_run])
+both = on_engines("drive", sync_run, async_run)
 
 
 def double(number: int) -> int:
@@ -91,6 +92,7 @@ def test_sync_and_async_functions_are_called_and_their_values_sent(provider, dri
     assert first["tools"][0]["function"]["parameters"]["properties"]["number"] == {"type": "integer"}
 
 
+@engines
 def test_the_last_completion_drives_the_run(provider):
     provider.says(asks(("double", {"number": 1})), streamed(), asks(("halve", {"number": 1})), streamed())
     assert provider.adapter().run("Do", tools=[double]).completion.text == "Hello"
@@ -255,6 +257,7 @@ def test_leaving_a_run_closes_the_socket_and_books_the_part(provider):
         _ = never.completion
 
 
+@engines
 def test_cancelling_waits_for_no_thread(provider):
     started, go_on = threading.Event(), threading.Event()
 

@@ -4,6 +4,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from engines import engines
 from scripted_provider import piece, sse, streamed, whole
 from test_run import asks, double
 
@@ -15,6 +16,7 @@ from nbkit.notebook.magics import describe_spending
 MODELS = ["demo/swift", "demo/sage", "demo/scholar", "demo/tortoise"]
 
 
+@engines
 def test_total_strip_and_completions_agree_to_the_last_digit(provider):
     adapter = provider.adapter("openai/gpt-6-luna", protocol="openai-chat")
     before = TOTAL.total()

@@ -116,8 +116,8 @@ def test_stop_cancels_what_runs_and_the_next_submit_starts_anew():
 
 def python(code):
     """Run code in a fresh interpreter with warnings as errors; its output."""
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    command, environment = [sys.executable, "-W", "error", "-c", code], os.environ | {"NBKIT_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment, check=True)
     return done.stdout + done.stderr
 
 
@@ -184,3 +184,13 @@ def test_an_interrupted_waiter_stops_the_backlog_before_its_work_is_cancelled():
         backlog.wait(PATIENCE)
     assert work.ended.wait(PATIENCE)
     assert states == [False]
+
+
+def test_a_panel_loads_no_jupyter():
+    code = """
+import sys
+from nbkit.bulk.panel import Panel
+panel = Panel(["demo/swift", "demo/swift"]).ask("echo: Hi")
+print(list(panel.completions), {"IPython", "ipywidgets", "anywidget", "pandas"} & set(sys.modules))
+"""
+    assert python(code) == "['demo/swift', 'demo/swift #2'] set()\n"

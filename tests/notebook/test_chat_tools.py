@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from engines import engines
 from kernels import Kernel, displays
 from reader import Page
 
@@ -39,6 +40,7 @@ def result(content="21 °C", arguments='{"city":"Paris"}', name="get_weather", e
     return ToolResult(ToolCall(id="c1", name=name, arguments=arguments), content, error)
 
 
+@engines
 def test_a_chat_calls_the_functions_and_adds_up_all_turns():
     before = TOTAL.total()
     chat = Chat("demo/swift", tools=[get_weather, broken_clock])
@@ -55,6 +57,7 @@ def test_a_chat_calls_the_functions_and_adds_up_all_turns():
     assert frame.status.tolist() == ["done"]
 
 
+@engines
 def test_a_comparison_calls_them_for_each_model_and_counts_all():
     done = compare("The weather in Rome?", ["demo/swift", "demo/sage"], tools=[get_weather])
     assert all("21 °C in Rome" in completion.text for completion in done.completions.values())
@@ -62,6 +65,7 @@ def test_a_comparison_calls_them_for_each_model_and_counts_all():
     assert done.to_frame().cost.sum() == pytest.approx(done.cost)
 
 
+@engines
 def test_a_limit_is_shown_in_the_pane_and_the_chat_goes_on():
     chat = Chat("demo/swift", tools=[get_weather], max_turns=1)("The weather in Rome?")
     with pytest.raises(ToolLoopError, match="not done after 1 answers"):
@@ -72,6 +76,7 @@ def test_a_limit_is_shown_in_the_pane_and_the_chat_goes_on():
     assert [turn.role for turn in chat.conversation] == ["user", "user", "assistant"]  # the open call is left out
 
 
+@engines
 def test_retry_goes_on_with_the_calls_that_were_not_made():
     chat = Chat("demo/swift", tools=[get_weather], max_turns=1)("The weather in Rome?")
     chat._latest._display._handle({"type": "retry", "pane": 0})
@@ -80,6 +85,7 @@ def test_retry_goes_on_with_the_calls_that_were_not_made():
     assert chat._latest.spent.calls == 2
 
 
+@engines
 def test_tools_given_as_dicts_are_not_called():
     chat = Chat("demo/swift", tools=[{"name": "get_weather", "parameters": {"type": "object", "properties": {}}}])
     (call,) = chat("The weather?").completion.tool_calls

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from engines import engines
 from scripted_models import PATIENCE, Scripted
 from shells import running_shell
 
@@ -17,6 +18,7 @@ def turns_of(conversation):
     return [(turn.role, turn.text) for turn in conversation]
 
 
+@engines
 def test_every_model_answers_and_nothing_is_printed(capsys):
     done = compare("Hi", [Scripted("a", ["Hel", "lo"]), Scripted("b", ["Good day"])], temperature=0.5)
     assert {label: answer.text for label, answer in done.completions.items()} == {
@@ -29,6 +31,7 @@ def test_every_model_answers_and_nothing_is_printed(capsys):
     assert repr(done) == "<Comparison of scripted/a, scripted/b: 2 answers, $0.000023>"
 
 
+@engines
 def test_a_follow_up_goes_on_with_each_models_own_answers():
     models = [Scripted("a", ["one"], ["uno"]), Scripted("b", ["two"], ["due"])]
     done = compare("Count", models).ask("In Italian")
@@ -38,6 +41,7 @@ def test_a_follow_up_goes_on_with_each_models_own_answers():
         assert turns_of(done.conversations[model.model_id]) == turns
 
 
+@engines
 def test_options_and_whole_conversations_reach_the_models():
     model = Scripted("a")
     turns = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hi"}]
@@ -47,6 +51,7 @@ def test_options_and_whole_conversations_reach_the_models():
     assert (body["temperature"], body["max_tokens"]) == (0.5, 20)
 
 
+@engines
 def test_one_models_failure_does_not_disturb_the_others():
     models = [
         Scripted("a", ["fine"]),
@@ -68,6 +73,7 @@ def test_one_models_failure_does_not_disturb_the_others():
     assert done.completions["scripted/b"].text == "better"
 
 
+@engines
 def test_a_model_may_take_part_twice():
     done = compare("Hi", [Scripted("a", ["one"]), Scripted("a", ["two"])])
     assert {label: answer.text for label, answer in done.completions.items()} == {
@@ -93,6 +99,7 @@ def test_mistakes_raise_before_anything_is_sent(prompt, models, options, error):
     assert model.requests == []
 
 
+@engines
 def test_the_frame_has_a_row_per_turn_and_model():
     models = [Scripted("a", ["Hel", "lo"], ["Bye"]), Scripted("b", [RateLimitError("no")], ["Ciao"], price=None)]
     frame = compare("Hi", models).ask("Bye").to_frame()
@@ -108,12 +115,14 @@ def test_the_frame_has_a_row_per_turn_and_model():
     assert (frame.seconds.dropna() > 0).all()
 
 
+@engines
 def test_an_unknown_cost_makes_the_sum_unknown():
     done = compare("Hi", [Scripted("a"), Scripted("b", price=None)])
     assert done.cost is None
     assert str(done.spent) == "$0.000011 + 1 unknown"
 
 
+@engines
 def test_the_notebook_total_counts_every_call():
     before = TOTAL.total()
     done = compare("Hi", [Scripted("a"), Scripted("b")]).ask("Again")
@@ -122,12 +131,14 @@ def test_the_notebook_total_counts_every_call():
     assert (done.spent.usd, done.cost) == (after.usd - before.usd, 44e-6)
 
 
+@engines
 def test_many_models_answer_at_the_same_time():
     together = threading.Barrier(8)  # nobody passes alone
     done = compare("Hi", [Scripted(f"m{number}", ["Hi", together, "!"]) for number in range(8)]).wait(PATIENCE)
     assert {completion.text for completion in done.completions.values()} == {"Hi!"}
 
 
+@engines
 def test_awaiting_gives_the_comparison():
     async def cell():
         return await compare("Hi", Scripted("a"))
@@ -135,6 +146,7 @@ def test_awaiting_gives_the_comparison():
     assert isinstance(asyncio.run(cell()), Comparison)
 
 
+@engines
 def test_the_demo_models_answer_with_cost_and_times():
     done = compare("echo: **Hello**", ["demo/swift", "demo/sage"])
     frame = done.to_frame()
@@ -156,6 +168,7 @@ def test_without_a_kernel_a_shell_shows_one_static_display(tmp_path, capsys):
         assert "Hello <b>" in capsys.readouterr().out
 
 
+@engines
 def test_a_chat_remembers_over_calls():
     model = Scripted("a", ["Hello"], ["Fine"])
     chat = Chat(model, system="Be brief", temperature=0.2)
@@ -174,6 +187,7 @@ def test_a_chat_remembers_over_calls():
     assert [body["temperature"] for body in model.requests] == [0.2] * 2
 
 
+@engines
 def test_a_chat_raises_the_error_of_its_call_and_can_go_on():
     chat = Chat(Scripted("a", [RateLimitError("too many")], ["Hello"]))("Hi")
     with pytest.raises(RateLimitError):

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from engines import engines
 from kernels import PATIENCE, Kernel
 
 from nbkit import get_adapter
@@ -30,6 +31,7 @@ async def astream(adapter):
         return "".join([chunk.text async for chunk in chunks])
 
 
+@engines
 @pytest.mark.parametrize("model", MODELS)
 def test_plain_and_inside_a_running_loop(model):
     adapter = get_adapter(model)
@@ -42,6 +44,7 @@ def test_plain_and_inside_a_running_loop(model):
     assert asyncio.run(all_four()) == ["here"] * 4
 
 
+@engines
 def test_from_threads():
     adapters = [get_adapter(model) for model in MODELS]
     calls = [execute, stream, lambda each: asyncio.run(aexecute(each)), lambda each: asyncio.run(astream(each))]
