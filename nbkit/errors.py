@@ -34,6 +34,11 @@ class NbkitError(Exception):
     """The base of every exception that nbkit raises on purpose."""
 
 
+def name_plural(variable: str) -> str:
+    """Name the variable that holds several keys, by that of one key: OPENAI_API_KEYS."""
+    return f"{variable}S"
+
+
 class ConfigError(NbkitError):
     """A setting, a row of the overrides file or an endpoint's address is wrong."""
 
@@ -51,7 +56,8 @@ class ApiKeyNotFoundError(ConfigError):
     def __init__(self, provider: str, variables: tuple[str, ...]) -> None:
         self.provider, self.variables = provider, variables
         where = f"set {' or '.join(variables)}" if variables else "no variable is known to hold it"
-        super().__init__(f"no API key for {provider}: {where}, or pass api_key=")
+        several = f" ({name_plural(variables[0])} for several keys, separated by commas)" if variables else ""
+        super().__init__(f"no API key for {provider}: {where}, or pass api_key={several}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.provider, self.variables)

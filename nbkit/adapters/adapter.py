@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import aclosing, closing
 from typing import Any
 
@@ -39,7 +40,7 @@ class BaseAdapter:
         endpoint: Endpoint,
         *,
         name: str = "",
-        api_key: SecretStr | None = None,
+        api_key: SecretStr | tuple[SecretStr, ...] | None = None,
         max_retries: int | None = None,
         record: Record | None = None,
     ) -> None:
@@ -60,8 +61,8 @@ class BaseAdapter:
         """The model as it is known: its cost, lengths, capabilities and properties, as this adapter has them."""
         return describe_model(self.endpoint, self._record)
 
-    def set_api_key(self, api_key: str | None) -> None:
-        """Use this key from the next call on; None: the one in the provider's environment variables."""
+    def set_api_key(self, api_key: str | Sequence[str] | None) -> None:
+        """Use this key, or these, from the next call on; None: those in the provider's environment variables."""
         self._api_key = read_key(api_key, "set_api_key()")
 
     def __repr__(self) -> str:
@@ -84,10 +85,11 @@ class BaseAdapter:
                 return call.completion
             if call.prepared.wanted:
                 call.supply([fetch_media(url) for url in call.prepared.wanted])
-            client = sync_client(self.endpoint.base_url, call.auth)
             while True:
-                with call.attempt() as attempt, closing(call.begin(client.send(call.request()))) as reply:
-                    return call.read(read_limited(reply, call.exchange))
+                with call.attempt() as attempt:
+                    client = sync_client(call.endpoint.base_url, call.auth)
+                    with closing(call.begin(client.send(call.request()))) as reply:
+                        return call.read(read_limited(reply, call.exchange))
                 time.sleep(attempt.wait())
 
     async def aexecute(self, conversation: Any, **options: Any) -> ChatCompletion:
@@ -97,9 +99,9 @@ class BaseAdapter:
                 return call.completion
             if call.prepared.wanted:
                 call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
-            client = async_client(self.endpoint.base_url, call.auth)
             while True:
                 with call.attempt() as attempt:
+                    client = async_client(call.endpoint.base_url, call.auth)
                     async with aclosing(call.begin(await client.send(call.request()))) as reply:
                         return call.read(await aread_limited(reply, call.exchange))
                 await asyncio.sleep(attempt.wait())

@@ -44,7 +44,7 @@ class Call:
     """One call. `completion` is set once the answer is complete, `outcome` once the call has ended."""
 
     def __init__(self, endpoint: Endpoint, prepared: Prepared, auth: Authorization | None, max_retries: int) -> None:
-        self.endpoint, self.prepared, self.auth = endpoint, prepared, auth
+        self.endpoint, self.prepared, self._keys = endpoint, prepared, auth
         self.completion: ChatCompletion | None = None
         self.outcome: ChatCompletion | None = None
         self.attempts = 0
@@ -53,7 +53,7 @@ class Call:
         self.deadline = self.started + settings().http_deadline
         self._first_token: float | None = None
         self._protocol = protocol(endpoint.protocol)
-        self._retries = Retries(endpoint.base_url, auth, max_retries)
+        self._retries = Retries(endpoint.base_url, endpoint.model, auth, max_retries)
         self._facts: CallFacts | None = None  # from the begin of the call to its end
         self.reply: Reply | AsyncReply | None = None
         self._start_over()
@@ -88,14 +88,18 @@ class Call:
         if facts is None:
             return
         self.outcome = completion
-        if self.completion is not None:
-            self._retries.give_back()
+        self._retries.close(answered=self.completion is not None)
         end_call(facts, completion, error)
 
     @property
     def ended(self) -> bool:
         """Whether the call is over: answered, failed or left."""
         return self.entered and self._facts is None
+
+    @property
+    def auth(self) -> Authorization | None:
+        """The key of this attempt."""
+        return self._retries.auth
 
     @property
     def url(self) -> str:
@@ -123,8 +127,9 @@ class Call:
         self.prepared = supply_media(self.prepared, self.endpoint, by_address)
 
     def attempt(self) -> Attempt:
-        """Begin the next attempt."""
+        """Begin the next attempt, which carries `auth`."""
         self.attempts += 1
+        self._retries.begin()
         self._start_over()
         return Attempt(self)
 
@@ -231,7 +236,7 @@ class Call:
         error = explain_failure(
             failure,
             self.endpoint,
-            self.auth,
+            self._keys,
             self.url,
             self.exchange,
             reply=self.reply,
@@ -246,7 +251,6 @@ class Call:
                 reply=self.reply,
                 received=self.exchange.received,
                 in_events=self._seen,
-                attempts=self.attempts,
                 remaining=self.deadline - time.monotonic(),
             )
             if error.partial is not None:  # an answer without text, or an error that was billed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nbkit.adapters.adapter import BaseAdapter
@@ -26,7 +26,7 @@ class AdapterFactory:
     def get_adapter(
         model: str,
         *,
-        api_key: str | None = None,
+        api_key: str | Sequence[str] | None = None,
         base_url: str | None = None,
         protocol: str | None = None,
         max_retries: int | None = None,
@@ -36,7 +36,8 @@ class AdapterFactory:
         """The adapter of a model, by its id (`provider/model`), its path, or its name, which its vendor's own provider
         or a single one serves.
 
-        `api_key`: else the provider's environment variables are read when a call is made. `base_url`, `protocol`: win
+        `api_key`: else the provider's environment variables are read when a call is made; of several (a list, or with
+        commas between them) a call goes on with the next where one is limited or refused. `base_url`, `protocol`: win
         over what the catalog says. `cost`: what the model costs you, where the catalog is wrong or silent, in USD per
         million tokens: `{"input": 1.5, "output": 6}`, with the keys of the overrides file. `same_as`: the id of the
         model that a deployment or a fine-tune is; then its abilities and its price are known. A model that the catalog

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from random import random
 from urllib.parse import urlsplit
 
+from nbkit.adapters.rotation import REFUSED_REST, Rotation, Verdict, judge_key
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import AdapterError, BadRequestError, ProviderError, RateLimitError, StreamError
 from nbkit.http import retry
@@ -16,7 +17,6 @@ from nbkit.http.clients import Authorization
 from nbkit.http.events import EventDecoder
 from nbkit.http.exchange import AsyncReply, Exchange, Failure, Reply
 from nbkit.http.failures import find_stage, scrub, transport_error
-from nbkit.http.recent import Recent
 from nbkit.protocols.reading import mapping, parse
 from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.resolve import suggest_listed
@@ -26,15 +26,12 @@ _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
 _MAX_CODE = 100
 _MAX_REQUEST_ID = 200
 """Characters."""
-_Budgets = Recent[tuple[str, Authorization | None], retry.RetryBudget]
 
 # A path that the server does not know, in the words of FastAPI, nginx, Go, Express, OpenAI ...
 _NO_PATH = re.compile(r"not.?found|without a message|not allowed|cannot post|invalid url|no route", re.IGNORECASE)
 
 without_stream_options: Scoped[set[str]] = Scoped(set)
 """Base URLs that refused `stream_options`: it is not sent there again. Usage is then what the server sends unasked."""
-
-_budgets: Scoped[_Budgets] = Scoped(lambda: Recent(256))  # by base URL and key
 
 
 def explain_failure(
@@ -97,11 +94,21 @@ def read_event_body(body: bytes) -> bytes:
 
 
 class Retries:
-    """The retries of one call: at most `most`, out of the budget that all calls to a base URL with one key share."""
+    """The retries of one call: at most `most` for each key, out of the budget that the key has at a server."""
 
-    def __init__(self, base_url: str, auth: Authorization | None, most: int) -> None:
+    def __init__(self, base_url: str, model: str, auth: Authorization | None, most: int) -> None:
         self._base_url, self._most = base_url, most
-        self._budget, self._spent = _budgets().get((base_url, auth), retry.RetryBudget), 0
+        self._keys = Rotation(base_url, model, auth)
+        self._spent: dict[retry.RetryBudget, int] = {}
+
+    def begin(self) -> None:
+        """Begin an attempt."""
+        self._keys.take(time.monotonic())
+
+    @property
+    def auth(self) -> Authorization | None:
+        """The key of this attempt."""
+        return self._keys.auth
 
     def plan(
         self,
@@ -111,7 +118,6 @@ class Retries:
         reply: Reply | AsyncReply | None,
         received: bool,
         in_events: bool,
-        attempts: int,
         remaining: float,
     ) -> float | None:
         """Decide about another attempt: seconds to wait before it, or None.
@@ -119,28 +125,71 @@ class Retries:
         `received`: the server has sent something in this attempt; `in_events`: it has sent events of a stream;
         `remaining`: seconds to the deadline.
         """
+        keys = self._keys
+        keys.failures[keys.auth] = keys.attempts + 1
         if "stream_options" in error.message and isinstance(error, BadRequestError):
             # some servers refuse this option of OpenAI's: once more without it
             known = self._base_url in without_stream_options()
             without_stream_options().add(self._base_url)
             return None if known else 0.0
-        if attempts > self._most or not _may_repeat(failure, error.code, reply, received, in_events):
+        again = keys.attempts <= self._most and _may_repeat(failure, error.code, reply, received, in_events)
+        verdict = judge_key(error) if keys.several else None
+        seconds = None
+        if verdict:
+            seconds = self._change_key(verdict, error, again=again, remaining=remaining)
+        elif again:
+            seconds = self._compute_wait(error.retry_after, remaining)
+            seconds = self._pay(seconds, throttled=error.status == 429)
+        if seconds is None and (verdict or len(keys.failures) > 1):
+            error.message += keys.describe()
+        return seconds
+
+    def _change_key(self, verdict: Verdict, error: AdapterError, *, again: bool, remaining: float) -> float | None:
+        """Leave the key in use alone for a while, and take the next one; `again` tells whether this one may be it."""
+        keys, now = self._keys, time.monotonic()
+        rest = REFUSED_REST if verdict is Verdict.REFUSED else self._compute_backoff()
+        keys.rest(verdict, now, rest if error.retry_after is None else error.retry_after)
+        usable = [
+            one
+            for one in keys.keys
+            if (again and verdict is Verdict.LIMITED if one == keys.auth else keys.failures.get(one, 0) <= self._most)
+        ]
+        seconds = keys.take_next(usable, now)
+        if seconds:
+            seconds = self._compute_wait(seconds, remaining)
+        if seconds is None or seconds >= remaining:
             return None
-        seconds = retry.compute_wait(
-            attempts - 1,
-            error.retry_after,
+        return (
+            self._pay(seconds, throttled=True) if keys.attempts else seconds
+        )  # the first attempt of a key costs nothing
+
+    def _compute_backoff(self) -> float:
+        return retry.compute_backoff(self._keys.attempts - 1, settings().retry_wait, random())  # noqa: S311  # jitter
+
+    def _compute_wait(self, requested: float | None, remaining: float) -> float | None:
+        return retry.compute_wait(
+            self._keys.attempts - 1,
+            requested,
             base=settings().retry_wait,
             rand=random(),  # noqa: S311  # jitter
             remaining=remaining,
         )
-        if seconds is None or not (spent := self._budget.take(throttled=error.status == 429)):
+
+    def _pay(self, seconds: float | None, *, throttled: bool) -> float | None:
+        """Take a retry out of the budget of the key; return None where there is none to pay for, or nothing is left."""
+        budget = self._keys.state.budget
+        if seconds is None or not (spent := budget.take(throttled=throttled)):
             return None
-        self._spent += spent
+        self._spent[budget] = self._spent.get(budget, 0) + spent
         return seconds
 
-    def give_back(self) -> None:
-        """Return to the budget what this call's retries took: it has its answer."""
-        self._budget.give_back(self._spent)
+    def close(self, *, answered: bool) -> None:
+        """End the call. With its answer, the budgets get back what its retries took."""
+        if answered:
+            own = self._keys.state.budget
+            for budget, spent in ({own: 0} | self._spent).items():
+                budget.give_back(spent)
+        self._keys.close(time.monotonic(), answered=answered)
 
 
 def _may_repeat(

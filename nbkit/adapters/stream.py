@@ -31,15 +31,16 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
             return
         if call.prepared.wanted:
             call.supply([fetch_media(url) for url in call.prepared.wanted])
-        client = sync_client(call.endpoint.base_url, call.auth)
         while True:
-            with call.attempt() as attempt, closing(call.begin(client.send(call.request()))) as reply:
-                if not is_success(reply.status):
-                    raise call.refusal(read_limited(reply, call.exchange))
-                for data in read_pieces(reply, call.exchange, call.is_over):
-                    yield from call.feed(data)
-                yield from call.end()
-                return
+            with call.attempt() as attempt:
+                client = sync_client(call.endpoint.base_url, call.auth)
+                with closing(call.begin(client.send(call.request()))) as reply:
+                    if not is_success(reply.status):
+                        raise call.refusal(read_limited(reply, call.exchange))
+                    for data in read_pieces(reply, call.exchange, call.is_over):
+                        yield from call.feed(data)
+                    yield from call.end()
+                    return
             time.sleep(attempt.wait())
 
 
@@ -50,9 +51,9 @@ async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
             return
         if call.prepared.wanted:
             call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
-        client = async_client(call.endpoint.base_url, call.auth)
         while True:
             with call.attempt() as attempt:
+                client = async_client(call.endpoint.base_url, call.auth)
                 async with aclosing(call.begin(await client.send(call.request()))) as reply:
                     if not is_success(reply.status):
                         raise call.refusal(await aread_limited(reply, call.exchange))

@@ -72,13 +72,18 @@ _UNPAID = frozenset(
 )
 
 
+def is_unpaid(code: str | None) -> bool:
+    """Tell whether a provider's error code says that it answers no more until somebody pays."""
+    return code is not None and code.lower() in _UNPAID
+
+
 def is_retryable(status: int, headers: Mapping[str, str], code: str | None = None) -> bool:
     """Tell whether the same request may succeed when it is sent again, by the status of its answer.
 
     The header `x-should-retry` (OpenAI, Anthropic) overrules the status of an error. `code` is the provider's own
     error code.
     """
-    if status < 400 or (code is not None and code.lower() in _UNPAID):
+    if status < 400 or is_unpaid(code):
         return False
     hint = headers.get("x-should-retry", "").strip().lower()
     if hint in ("true", "false"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nbkit.errors import ApiKeyNotFoundError, ArgumentError, ConfigError
+from nbkit.errors import ApiKeyNotFoundError, ArgumentError, ConfigError, name_plural
 from nbkit.modelsdev.records import Provider
 from nbkit.providers.tables import table
 from nbkit.settings import Scoped
@@ -23,7 +23,7 @@ _NO_HEADER = (
     "AWS_SECRET_ACCESS_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS",
 )  # requests are signed, or get a token, with them
-SECRET = re.compile(r"(KEY|TOKEN|PAT|SECRET|PASSWORD|CREDENTIALS)$", re.IGNORECASE)
+SECRET = re.compile(r"(KEY|TOKEN|PAT|SECRET|PASSWORD|CREDENTIAL)S?$", re.IGNORECASE)
 """Names of variables that never become part of an address."""
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 _PART = re.compile(r"[A-Za-z0-9._-]{1,128}")  # one label of a host, or several, or one segment of a path
@@ -52,12 +52,23 @@ def key_variables(env: Iterable[str]) -> tuple[str, ...]:
 
 def has_key(provider: Provider) -> bool:
     """Tell whether a variable with the provider's key or credentials is set: yes or no, never the key."""
-    return is_set(name for name in provider.env if name.endswith(_KEY_ENDINGS))
+    others = (name for name in provider.env if name in _NO_HEADER)
+    return is_set(key_variables(provider.env)) or any(map(read_variable, others))
 
 
 def is_set(variables: Iterable[str]) -> bool:
-    """Tell whether one of the environment variables is set."""
-    return any(read_variable(name) for name in variables)
+    """Tell whether one of the key variables is set, or its plural."""
+    return find_key_variable(variables) is not None
+
+
+def find_key_variable(variables: Iterable[str]) -> str | None:
+    """Find the first of the key variables that is set: it, or its plural, which holds several keys."""
+    return next((name for one in variables for name in (one, name_plural(one)) if read_variable(name)), None)
+
+
+def list_plurals(env: Iterable[str]) -> tuple[str, ...]:
+    """List the variables that may hold several keys, with commas between them: OPENAI_API_KEYS for OPENAI_API_KEY."""
+    return tuple(name_plural(name) for name in key_variables(env))
 
 
 def read_variable(name: str) -> str:
@@ -71,47 +82,75 @@ def remember_variables(values: Mapping[str, str], *, override: bool) -> None:
     _loaded().update({name: (value, override) for name, value in values.items()})
 
 
-def read_key(api_key: str | None, name: str) -> SecretStr | None:
-    """Read a key that a caller passes, hidden from tracebacks. Raises ArgumentError for one that is not text."""
-    from pydantic import SecretStr
+def read_key(api_key: Any, name: str) -> tuple[SecretStr, ...] | None:
+    """Read the keys that a caller passes, hidden from tracebacks: one text, several with commas, or a list of texts.
 
-    secret, kind = SecretStr(api_key) if isinstance(api_key, str) else None, type(api_key).__name__
-    missing = api_key is None
-    del api_key  # a traceback may print the locals of the frames that raise
-    if secret is None and not missing:
-        raise ArgumentError(f"{name}: expected text, got a value of type {kind}")
-    return secret
-
-
-def authorize(
-    provider: str, variables: tuple[str, ...], scheme: str, api_key: SecretStr | None
-) -> Authorization | None:
-    """Make what puts the key on requests: the given key, else the first variable that is set; None: no key is needed.
-
-    `scheme` is a key of `_SCHEMES` or `none`. Without a key, requests to AWS are signed, and Google's carry a token.
-    Raises ApiKeyNotFoundError, which names the variables, and ConfigError where the package that signs or gets tokens
-    is not installed.
+    Raises ArgumentError for anything else.
     """
     from pydantic import SecretStr
 
+    if api_key is None:
+        return None
+    kind = type(api_key).__name__
+    texts = [api_key] if isinstance(api_key, str) else list(api_key) if isinstance(api_key, list | tuple) else []
+    secrets = None
+    if texts and all(isinstance(text, str) for text in texts):
+        secrets = tuple(SecretStr(key) for text in texts for key in _split_keys(text))
+    del api_key, texts  # a traceback may print the locals of the frames that raise
+    if secrets is None:
+        raise ArgumentError(f"{name}: expected text or a list of texts, got a value of type {kind}")
+    return secrets
+
+
+def _split_keys(text: str) -> list[str]:
+    """Split keys at commas, which no key has; what has no comma is one key as it is."""
+    return [key for part in text.split(",") if (key := part.strip())] if "," in text else [text]
+
+
+def _read_keys(variables: Iterable[str]) -> tuple[SecretStr, ...]:
+    """Read the keys of the first variable that is set, and with it, or instead of it, those of its plural."""
+    from pydantic import SecretStr
+
+    for name in variables:
+        single, several = read_variable(name), read_variable(name_plural(name))
+        if single or several:
+            return tuple(SecretStr(key) for key in (single, *_split_keys(several)) if key)
+    return ()
+
+
+def authorize(
+    provider: str, variables: tuple[str, ...], scheme: str, api_key: SecretStr | tuple[SecretStr, ...] | None
+) -> Authorization | None:
+    """Make what puts the key on requests: the given key, else the first variable that is set; None: no key is needed.
+
+    Of several keys it makes `Keys`. `scheme` is a key of `_SCHEMES` or `none`. Without a key, requests to AWS are
+    signed, and Google's carry a token. Raises ApiKeyNotFoundError, which names the variables, and ConfigError where
+    the package that signs or gets tokens is not installed.
+    """
     from nbkit.http.clients import KeyAuth  # loads httpx2, which the catalog's `has_key` does not need
 
     if api_key is None and scheme == "none":
         return None
-    key = api_key or next((SecretStr(value) for name in variables if (value := read_variable(name))), None)
+    given = api_key if isinstance(api_key, tuple) else (api_key,) if api_key else ()
+    keys = [key for key in given if key] or _read_keys(variables)
     scheme, _, service = scheme.partition(":")
-    if not key and scheme == "aws":
+    if not keys and scheme == "aws":
         from nbkit.http.signing import aws_auth
 
         return aws_auth(service or "bedrock")
-    if not key and scheme == "google":
+    if not keys and scheme == "google":
         from nbkit.http.google import google_auth
 
         return google_auth()
-    if not key:
+    if not keys:
         raise ApiKeyNotFoundError(provider, variables)
     header, prefix = _SCHEMES["bearer" if scheme == "none" else scheme]
-    return KeyAuth(header, prefix, key.get_secret_value())
+    each = tuple(dict.fromkeys(KeyAuth(header, prefix, key.get_secret_value()) for key in keys))
+    if len(each) == 1:
+        return each[0]
+    from nbkit.providers.keys import Keys
+
+    return Keys(each)
 
 
 def fill(template: str, provider: str, environment: Mapping[str, str] | None = None) -> str:

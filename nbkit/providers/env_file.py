@@ -20,7 +20,7 @@ from pathlib import Path
 from nbkit.errors import ConfigError
 from nbkit.files import check_owner
 from nbkit.modelsdev.snapshot import BUNDLED, read
-from nbkit.providers.credentials import VARIABLE, key_variables, remember_variables
+from nbkit.providers.credentials import VARIABLE, key_variables, list_plurals, remember_variables
 from nbkit.providers.registered import list_registered_models
 from nbkit.providers.tables import all_provider_defaults, table
 
@@ -97,7 +97,7 @@ def _may_take(name: str, values: dict[str, str | None], known: dict[str, list[tu
     if name in _OTHERS:
         return False
     for variables in known[name]:
-        keys = key_variables(variables)
+        keys = (*key_variables(variables), *list_plurals(variables))
         if name in keys:
             return True
         if any(values.get(key) for key in keys) and not any(os.environ.get(key) for key in keys):
@@ -109,7 +109,7 @@ def _list_known() -> dict[str, list[tuple[str, ...]]]:
     """List the variables that a file may set, each with the variables of the providers that read it."""
     known: dict[str, list[tuple[str, ...]]] = {}
     for variables in (*_list_reviewed(), *(model.record.provider.env for model in list_registered_models())):
-        for name in variables:
+        for name in (*variables, *list_plurals(variables)):
             known.setdefault(name, []).append(variables)
     return known
 

@@ -13,15 +13,16 @@ from urllib.parse import urljoin
 from nbkit.arguments import check_arguments
 from nbkit.errors import AdapterError, ConfigError, ProviderNotSupportedError
 from nbkit.http.bounded import is_success, read_limited
-from nbkit.http.clients import sync_client
+from nbkit.http.clients import Authorization, sync_client
 from nbkit.http.exchange import Exchange, Failure, Request
 from nbkit.http.failures import transport_error
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
 from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.protocols import PROTOCOLS
-from nbkit.providers.credentials import authorize, key_variables, read_variable
+from nbkit.providers.credentials import authorize, find_key_variable, key_variables
 from nbkit.providers.endpoints import Endpoint, resolve_endpoint
+from nbkit.providers.keys import Keys
 from nbkit.providers.registered import find_registered, list_registered
 from nbkit.providers.routes import find_route
 from nbkit.providers.tables import provider_defaults
@@ -82,7 +83,7 @@ def _list_endpoints(chosen: list[str] | None) -> Iterator[Endpoint | _Result]:
                 yield resolve_endpoint(provider, record.model, record, address=address)
             except (ConfigError, ProviderNotSupportedError) as reason:
                 yield _Result(
-                    provider.id, _find_variable(key_variables(provider.env)), "not checked", None, str(reason)
+                    provider.id, find_key_variable(key_variables(provider.env)), "not checked", None, str(reason)
                 )
 
 
@@ -115,7 +116,7 @@ def _list_path(protocol: str | None) -> str:
 def _check(endpoint: Endpoint | _Result, seconds: float) -> _Result:
     if isinstance(endpoint, _Result):
         return endpoint
-    variable = _find_variable(endpoint.variables)
+    variable = find_key_variable(endpoint.variables)
     path = provider_defaults(endpoint.provider).get("health") or _list_path(endpoint.protocol)
     if endpoint.auth.partition(":")[0] in _SIGNED or not path:
         return _Result(endpoint.provider, variable, "not checked", None, "it has no list of models to ask for")
@@ -132,7 +133,17 @@ def _check(endpoint: Endpoint | _Result, seconds: float) -> _Result:
 
 
 def _ask(endpoint: Endpoint, path: str, seconds: float) -> tuple[str, str]:
+    """Ask with each key; return the first that is not accepted, by its number, or that all are."""
     auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, None)
+    each = auth.each if isinstance(auth, Keys) else (auth,)
+    for number, one in enumerate(each, 1):
+        status, detail = _ask_with(one, endpoint, path, seconds)
+        if status != "ok":
+            return status, f"key {number} of {len(each)}: {detail}" if len(each) > 1 else detail
+    return "ok", ""
+
+
+def _ask_with(auth: Authorization | None, endpoint: Endpoint, path: str, seconds: float) -> tuple[str, str]:
     base, _, query = endpoint.base_url.partition("?")
     url, exchange = urljoin(f"{base}/", path) + (query and f"?{query}"), Exchange.within(seconds)
     request = Request("GET", url, exchange, _VERSION | endpoint.headers)
@@ -146,7 +157,3 @@ def _ask(endpoint: Endpoint, path: str, seconds: float) -> tuple[str, str]:
     refused, broken = reply.status in (401, 403), reply.status >= 500
     status = "unauthorized" if refused else "unreachable" if broken else "not checked"
     return status, f"HTTP {reply.status}"
-
-
-def _find_variable(names: Iterable[str]) -> str | None:
-    return next((name for name in names if read_variable(name)), None)

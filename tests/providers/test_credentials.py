@@ -12,7 +12,7 @@ from nbkit.http.exchange import Exchange, Request
 from nbkit.http.google import google_auth
 from nbkit.http.signing import aws_auth
 from nbkit.modelsdev.records import Provider
-from nbkit.providers.credentials import authorize, fill, has_key, key_variables
+from nbkit.providers.credentials import authorize, fill, has_key, key_variables, list_plurals
 from nbkit.providers.tables import table
 
 VERTEX = "https://${GOOGLE_VERTEX_ENDPOINT}/v1/projects/${GOOGLE_VERTEX_PROJECT}/locations/${GOOGLE_VERTEX_LOCATION}"
@@ -143,3 +143,18 @@ def test_azure_takes_the_variables_of_openais_own_package(environment):
 def test_the_rows_of_the_table_can_be_read():
     for row in table("variables").values():
         assert set(row) in ({"instead"}, {"of", "values", "otherwise"})
+
+
+def test_several_keys_are_in_the_plural_of_the_variable(monkeypatch):
+    monkeypatch.delenv("A_API_KEY", raising=False)
+    assert not has_key(provider("A_API_KEY", "A_HOST"))
+    monkeypatch.setenv("A_HOSTS", "no key")
+    assert not has_key(provider("A_API_KEY", "A_HOST"))
+    assert list_plurals(("A_API_KEY", "A_HOST", "AWS_SECRET_ACCESS_KEY")) == ("A_API_KEYS",)
+    with pytest.raises(ApiKeyNotFoundError, match=r"set A_API_KEY, or pass api_key= \(A_API_KEYS for several keys"):
+        authorize("lab", ("A_API_KEY",), "bearer", None)
+    monkeypatch.setenv("A_API_KEYS", "key-one,key-two")
+    assert has_key(provider("A_API_KEY", "A_HOST"))
+    assert authorize("lab", ("A_API_KEY",), "bearer", None).secrets == ("key-one", "key-two")
+    with pytest.raises(ConfigError, match="A_API_KEYS is a secret"):
+        fill("https://${A_API_KEYS}.example", "p")

@@ -135,3 +135,11 @@ def test_the_catalog_sees_loaded_keys(env_file):
     assert not catalog().loc["openai/gpt-6-luna"].has_key
     load_env(env_file("OPENAI_API_KEY=sk-1"))
     assert catalog().loc["openai/gpt-6-luna"].has_key
+
+
+def test_several_keys_are_taken(env_file, environment):
+    both = "AZURE_OPENAI_ENDPOINT=https://mine.openai.azure.com/\nAZURE_API_KEYS=k1,k2"
+    assert load_env(env_file(f"{both}\nNO_SUCH_API_KEYS=k")).ignored == ("NO_SUCH_API_KEYS",)
+    assert key("azure", "AZURE_API_KEY") == "k1"
+    environment.setenv("AZURE_API_KEYS", "set,elsewhere")
+    assert load_env(env_file(both)).ignored == ("AZURE_OPENAI_ENDPOINT",)

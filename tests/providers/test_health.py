@@ -20,7 +20,7 @@ MODEL = {"id": "m", "name": "M", "modalities": {"input": ["text"], "output": ["t
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch):
     for name in list(os.environ):
-        if name.endswith(("_KEY", "_TOKEN", "_PAT")):
+        if name.endswith(("_KEY", "_KEYS", "_TOKEN", "_PAT")):
             monkeypatch.delenv(name)
 
 
@@ -56,6 +56,21 @@ def test_each_provider_has_a_status(lab):
     assert "canary" not in table.to_csv()
     (method, path, headers), *more = server.requests
     assert (method, path, headers["Authorization"], more) == ("GET", "/v1/models", f"Bearer {KEY}", [])
+
+
+def test_each_of_several_keys_is_checked(lab, monkeypatch):
+    fine = lab({"/v1/models": {"data": []}}, env=["LAB_API_KEYS"])
+    refuses = lab({"/v1/models": (401, b"no")}, "refuses", env=["REFUSES_API_KEYS"])
+    for name in ("lab", "refuses"):
+        monkeypatch.setenv(f"{name.upper()}_API_KEYS", f"{KEY}1,{KEY}2")
+        provider = {"id": name, "name": name, "env": [f"{name.upper()}_API_KEY"], "models": {"m": MODEL}}
+        nbkit.AdapterFactory.register_provider(provider, (fine if name == "lab" else refuses).url + "/v1")
+    table = nbkit.health(["lab", "refuses"])
+    assert table[["variable", "status", "detail"]].T.to_dict("list") == {
+        "lab": ["LAB_API_KEYS", "ok", ""],
+        "refuses": ["REFUSES_API_KEYS", "unauthorized", "key 1 of 2: HTTP 401"],
+    }
+    assert [headers["Authorization"][-1] for _, _, headers in fine.requests] == ["1", "2"]
 
 
 @pytest.mark.parametrize(
