@@ -114,8 +114,8 @@ def _flatten(tool: Tool, refused: frozenset[str], changes: list[Change]) -> Tool
         schema, hints = flatten_schema(tool.parameters, refused)
     except ValueError as problem:
         raise ConfigError(f"tool {tool.name}: parameters: expected the JSON schema of an object: {problem}") from None
-    gone = ", ".join(sorted(refused & tool.parameters.keys()))
-    why = f"the provider takes no {gone} at the top level of a schema"
+    refused_here = ", ".join(sorted(refused & tool.parameters.keys()))
+    why = f"the provider takes no {refused_here} at the top level of a schema"
     changes.append(Change("transformed", f"parameters of tool {tool.name}", why))
     update: dict[str, Any] = {"parameters": schema, "description": "\n\n".join(filter(None, (tool.description, hints)))}
     if tool.strict and set(schema.get("required", ())) != set(schema["properties"]):
