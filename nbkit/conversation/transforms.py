@@ -137,11 +137,15 @@ def _is_empty(entry: ContentEntry) -> bool:
     return isinstance(entry, TextEntry) and not entry.text.strip()
 
 
+def _is_full(entries: tuple[ContentEntry, ...]) -> bool:
+    return bool(entries) and not any(map(_is_empty, entries))
+
+
 def _drop_empty(turns: Turns, note: Note) -> Turns:
     """Drop empty texts, and turns that contain nothing else."""
     out: Turns = []
     for turn in turns:
-        if not any(map(_is_empty, turn.entries)) and turn.entries:
+        if turn.content.strip() if isinstance(turn.content, str) else _is_full(turn.entries):
             out.append(turn)
             continue
         entries = tuple(entry for entry in turn.entries if not _is_empty(entry))
@@ -220,8 +224,8 @@ def _merge_repeats(turns: Turns, note: Note) -> Turns:
     """Merge consecutive turns of the user, or of the assistant."""
     out: Turns = []
     for turn in turns:
-        native = any(getattr(one, "native", None) for one in (turn, *out[-1:]))  # its parts stay in order: not merged
-        if out and turn.role == out[-1].role and turn.role in ("user", "assistant") and not native:
+        repeats = bool(out) and turn.role == out[-1].role and turn.role in ("user", "assistant")
+        if repeats and not (turn.native or out[-1].native):  # whose parts stay in order
             note("transformed", f"turns of the {turn.role}", "roles must alternate: merged")
             out[-1] = _merge([out[-1], turn])
         else:

@@ -104,7 +104,7 @@ def _make_text_entry(text: str) -> TextEntry:
     return entry
 
 
-_TEXT_ENTRY = TextEntry(text="").__dict__
+_TEXT_ENTRY = TextEntry.model_construct(text="").__dict__
 
 
 def _read_entry(piece: Any) -> Any:
@@ -123,7 +123,7 @@ class Turn(_BaseTurn):
     native: NativeContent | None = None
 
 
-_TEXT_TURN = Turn(role="user", content="").__dict__
+_TEXT_TURN = Turn.model_construct(role="user", content="").__dict__
 _TEXT_ROLES = frozenset(("system", "developer", "user", "assistant"))
 
 
@@ -223,8 +223,9 @@ def _read_plain(value: Any) -> Turn | None:
     if type(value) is not dict or len(value) != 2:
         return None
     role, content = value.get("role"), value.get("content")
-    plain = type(content) is str and type(role) is str and role in _TEXT_ROLES
-    return _make_text_turn(role, content) if plain else None
+    if type(content) is str and type(role) is str and role in _TEXT_ROLES:
+        return _make_text_turn(role, content)
+    return None
 
 
 def to_turn(value: Any, index: int = 0) -> AnyTurn:

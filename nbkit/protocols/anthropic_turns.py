@@ -70,7 +70,7 @@ def _drop_open_calls(draft: Draft, messages: list[dict[str, Any]]) -> None:
 
 
 def _encode_system(draft: Draft, turn: AnyTurn) -> str:
-    if any(not isinstance(entry, TextEntry) for entry in turn.entries):
+    if turn.media:
         draft.change("dropped", "image", "the system prompt must be text")
     return turn.text
 

@@ -37,7 +37,7 @@ _TEXTS = ("text/csv", "text/html")
 def encode_turns(draft: Draft, conversation: Conversation) -> None:
     """Write `system` and `messages`."""
     system, turns = split_system(conversation)
-    if any(not isinstance(entry, TextEntry) for turn in system for entry in turn.entries):
+    if any(turn.media for turn in system):
         draft.change("dropped", "image", "the system prompt must be text")
     if blocks := [{"text": turn.text} for turn in system if turn.text]:
         draft.body["system"] = blocks

@@ -43,7 +43,7 @@ Part = dict[str, Any]
 def encode_turns(draft: Draft, conversation: Conversation) -> None:
     """Write `systemInstruction` and `contents`; outputs of parallel calls are one content, with nothing else in it."""
     system, turns = split_system(conversation)
-    if any(not isinstance(entry, TextEntry) for turn in system for entry in turn.entries):
+    if any(turn.media for turn in system):
         draft.change("dropped", "image", "the system prompt must be text")
     if parts := [{"text": turn.text} for turn in system if turn.text]:
         draft.body["systemInstruction"] = {"parts": parts}

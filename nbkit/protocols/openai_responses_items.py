@@ -47,7 +47,7 @@ def _encode_assistant(draft: Draft, turn: AnyTurn, place: int) -> list[dict[str,
     """Write reasoning, then the message (empty where the turn has no text and no calls), then the calls."""
     calls = turn.tool_calls if isinstance(turn, ToolsCallTurn) else ()
     phase = {"phase": "commentary" if calls else "final_answer"} if draft.dialect.phase else {}
-    if any(not isinstance(entry, TextEntry) for entry in turn.entries):
+    if turn.media:
         draft.change("dropped", "content of the assistant", "its messages are text")
     if native := getattr(turn, "native", None):
         return _encode_native(draft, turn, native, place, phase)
