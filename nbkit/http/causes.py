@@ -8,6 +8,8 @@ import ssl
 from collections.abc import Iterator
 
 NO_REPLY = "Server disconnected without sending a response."
+_MAX_QUOTE = 60
+"""Characters of bytes that are not HTTP."""
 CUT = "peer closed connection without sending complete message body"
 
 
@@ -35,7 +37,7 @@ def find_system_reason(error: BaseException) -> str:
 def describe_bad_http(text: str) -> str:
     """Return the words for bytes that are not HTTP, out of a library's message about them: the bytes that it quotes."""
     quoted = re.search(r"\bb(['\"])(.+?)\1", text)
-    return f"not valid HTTP: {quoted[2]}" if quoted else "not valid HTTP"
+    return f"not valid HTTP: {quoted[2][:_MAX_QUOTE]}" if quoted else "not valid HTTP"
 
 
 def _walk(error: BaseException) -> Iterator[BaseException]:

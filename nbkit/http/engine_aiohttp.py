@@ -34,8 +34,9 @@ from nbkit.http.exchange import (
     split_url,
 )
 
-_MAX_HEAD = 2**16
-"""Bytes of one header of a reply; some providers send more than aiohttp's own limit of 8 KiB."""
+_MAX_HEAD = 100 * 2**10
+"""Bytes of one header of a reply, as with httpcore2; some providers send more than aiohttp's own limit of 8 KiB."""
+_MAX_HEADERS = 1000
 _UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
 """Headers that aiohttp would add."""
 _ERRORS = (aiohttp.ClientError, OSError, ValueError)
@@ -55,6 +56,8 @@ class _Connection(ResponseHandler):
     """
 
     _of: Exchange | None = None
+    end: BaseException | None = None
+    """Why the connection is over, where it did not end well."""
 
     def set_response_params(self, **params: Any) -> None:
         exchange = _exchange.get()
@@ -71,6 +74,10 @@ class _Connection(ResponseHandler):
     def is_connected(self) -> bool:
         """Tell whether the connection can be used again: a server that has closed it has made it readable."""
         return super().is_connected() and not _is_readable(self.transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.end = exc
+        super().connection_lost(exc)
 
     def close(self) -> None:
         self.abort()
@@ -104,6 +111,7 @@ class AsyncClient:
             skip_auto_headers=_UNASKED,
             max_line_size=_MAX_HEAD,
             max_field_size=_MAX_HEAD,
+            max_headers=_MAX_HEADERS,
         )
         self._proxy = proxy.url if proxy else None
         self._places = asyncio.Semaphore(limits.connections)
@@ -196,6 +204,7 @@ class AsyncReply:
     def __init__(self, response: aiohttp.ClientResponse, exchange: Exchange, leave: Callable[[], None]) -> None:
         self.status = response.status
         self._response, self._content = response, response.content
+        self._connection: Any = response.connection.protocol if response.connection else None  # the body is here
         self._exchange, self._leave = exchange, leave
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -216,7 +225,8 @@ class AsyncReply:
         except _Late:
             failure = Failure(Kind.READ_TIMEOUT, DEADLINE_PASSED)
         except _ERRORS as error:
-            failure = _explain(error, CUT)
+            end = self._connection.end if self._connection is not None else None
+            failure = _explain(error, (end and find_system_reason(end)) or CUT)
         raise failure
 
     def _set_alarm(self) -> None:
