@@ -5,6 +5,7 @@ A protocol is its module and one row of `PROTOCOLS`; CONTRIBUTING.md has the rec
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -38,6 +39,7 @@ PROTOCOLS = {
 }
 
 
+@cache
 def protocol(name: str) -> ProtocolModule:
     """Import the module that speaks a protocol. Raises ProviderNotSupportedError, which lists those that there are."""
     if name not in PROTOCOLS:

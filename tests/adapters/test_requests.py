@@ -45,6 +45,7 @@ def test_vectors(name, vector):
     assert vector.path in (None, prepared.request.path)
     assert [f"{change.kind} {change.what}" for change in prepared.changes] == vector.changes
     assert turns == vector.turns
+    assert prepare(conversation, vector.options, prepared.endpoint, vector.stream) == prepared
     assert (conversation.model_dump_json(), ExecuteOptions.of(vector.options)) == before
 
 

@@ -29,3 +29,17 @@ def test_openai_forms_are_read():
     assert options.tools is not None
     assert [tool.name for tool in options.tools] == ["weather", "bare"]
     assert options.tools[1].parameters == {"type": "object", "properties": {}}
+
+
+def test_no_options_are_the_defaults():
+    none = ExecuteOptions.of({})
+    assert none == ExecuteOptions()
+    assert (none.given, none.model_dump_json()) == (set(), ExecuteOptions().model_dump_json())
+
+
+def test_options_without_a_value_are_not_given():
+    options = ExecuteOptions.of(
+        {"temperature": None, "max_tokens": 5, "strict": True, "response_format": "json_object"}
+    )
+    assert options.given == {"max_tokens", "strict", "response_format", "answer_type"}
+    assert options.model_copy(update={"max_tokens": None}).given == {"strict", "response_format", "answer_type"}

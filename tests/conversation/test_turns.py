@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from nbkit import ChatCompletion, ContentTurn, Conversation, ToolOutputTurn, ToolsCallTurn, Turn
 from nbkit.conversation.content import ImageEntry, Reasoning, TextEntry
 from nbkit.conversation.tools import ToolCall
-from nbkit.conversation.turns import FunctionCallTurn, FunctionOutputTurn
+from nbkit.conversation.turns import FunctionCallTurn, FunctionOutputTurn, to_turn
 from nbkit.errors import ConversationError, NbkitError
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
@@ -53,6 +53,38 @@ def test_openai_dicts_and_json_come_back_as_they_were():
 def test_everything_that_is_one_user_turn(value):
     assert Conversation(value).turns == (Turn(role="user", content="Hello"),)
     assert Conversation.model_validate(value) == Conversation("Hello")
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
+def test_a_plain_dict_is_read_as_validation_would(role):
+    read, validated = to_turn({"role": role, "content": "Hello"}), Turn(role=role, content="Hello")
+    assert read == validated
+    assert vars(read) == vars(validated)
+    assert read.model_fields_set == validated.model_fields_set
+    assert read.model_copy(update={"name": "kari"}) == Turn(role=role, content="Hello", name="kari")
+    assert pickle.loads(pickle.dumps(read)) == read  # noqa: S301  # our own
+    assert read.entries == (TextEntry(text="Hello"),)
+    assert vars(read.entries[0]) == vars(TextEntry(text="Hello"))
+    assert read.entries[0].model_fields_set == {"text"}
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "value", [Text("Hello"), {"role": Text("user"), "content": "Hello"}, {"role": "user", "content": Text("Hello")}]
+)
+def test_what_is_nearly_a_plain_string_is_validated(value):
+    assert to_turn(value) == Turn(role="user", content="Hello")
+
+
+@pytest.mark.parametrize("turns", [HARD, HARD[:1], ["Hello"], []])
+def test_a_conversation_is_made_as_validation_would(turns):
+    made, validated = Conversation(turns), Conversation.model_validate({"turns": turns})
+    assert made == validated
+    assert (vars(made), made.model_fields_set) == (vars(validated), validated.model_fields_set)
+    assert made.is_text == all(type(turn) is Turn for turn in made)
 
 
 def test_a_completion_is_a_turn_with_its_reasoning_and_calls():
