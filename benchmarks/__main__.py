@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SUBJECT ...]`: measures and prints one table."""
+"""`python -m benchmarks [SUBJECT ...]`: measures, and prints one table for each subject."""
 
 from __future__ import annotations
 
@@ -7,49 +7,46 @@ import os
 import sys
 import tempfile
 from importlib import import_module
+from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-SUBJECTS = ("imports", "catalog", "search", "calls", "rendering")
+from benchmarks.runner import ROUNDS, Row
+from benchmarks.tables import make_table, save
+
+SUBJECTS = ("imports", "first_call", "calls", "streams", "kernel", "catalog", "search", "rendering")
+OTHERS = ("soak",)
+"""Subjects that run only where they are named."""
 
 
 def main() -> None:
     """Measure the subjects that the command line names, or all."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="CPU time of nbkit beside a baseline.")
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"some of {', '.join(SUBJECTS)}; all by default")
-    subjects = parser.parse_args().subjects or SUBJECTS
-    if unknown := set(subjects) - set(SUBJECTS):
-        parser.error(f"unknown subject {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="nbkit beside others, in one run.")
+    known = SUBJECTS + OTHERS
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"some of {', '.join(known)}; all but the last")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of each measurement ({ROUNDS})")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the figures, for docs/tables.py")
+    arguments = parser.parse_args()
+    subjects = arguments.subjects or SUBJECTS
+    if unknown := set(subjects) - set(known):
+        parser.error(f"unknown subject {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     with tempfile.TemporaryDirectory() as cache:
         os.environ |= {"NBKIT_OFFLINE": "1", "NBKIT_CACHE_DIR": cache}  # before nbkit reads them
-        table = measure(subjects)
-    Console(width=None if sys.stdout.isatty() else 150).print(table)
+        tables = {subject: _measure(subject, max(1, arguments.rounds)) for subject in subjects}
+    if arguments.save:
+        save(arguments.save, tables)
 
 
-def measure(subjects: list[str] | tuple[str, ...]) -> Table:
-    """Measure the subjects, and say on standard error which is at work."""
-    table = Table(title="CPU time, medians of interleaved rounds", title_justify="left")
-    for name in ("subject", "what", "CPU", "baseline", "CPU", "ratio", "aim"):
-        table.add_column(name, justify="right" if name in ("CPU", "ratio") else "left")
-    progress = Console(stderr=True)
-    for subject in subjects:
-        with progress.status(f"measuring {subject} ..."):
-            rows = list(import_module(f"benchmarks.{subject}").measure())
-        for row in rows:
-            cells = row.what, format_seconds(row.seconds), row.baseline, format_seconds(row.baseline_seconds)
-            table.add_row(subject, *map(escape, cells), f"{row.ratio:.3g}", row.aim)
-        table.add_section()
-    return table
-
-
-def format_seconds(seconds: float) -> str:
-    """Write seconds with a fitting unit."""
-    for unit, factor in (("s", 1), ("ms", 1e3)):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
+def _measure(subject: str, rounds: int) -> list[Row]:
+    """Measure a subject and print its table; standard error says what is at work."""
+    rows: list[Row] = []
+    try:
+        with Console(stderr=True).status(f"measuring {subject} ..."):
+            for row in import_module(f"benchmarks.{subject}").measure(rounds):
+                rows.append(row)  # what was measured before an error is printed
+    finally:
+        Console(width=None if sys.stdout.isatty() else 180).print(make_table(subject, rows))
+    return rows
 
 
 if __name__ == "__main__":

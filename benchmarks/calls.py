@@ -1,90 +1,40 @@
-"""One call: a whole answer, and each chunk of a streamed one, against a bare loop on httpx2."""
+"""One call after the other, in each protocol: a whole answer, and a chunk of a streamed one."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
-import httpx2
+from benchmarks.libraries import BARE, LITELLM, ON_AIOHTTP, ON_HTTPX2, SDK
+from benchmarks.runner import Row, make_row, take_turns
+from benchmarks.server import running_server
+from benchmarks.wires import WIRES
+from benchmarks.workers import Case, Worker, Workers, running_workers
 
-import nbkit
-from benchmarks.runner import Row, compare
-from benchmarks.server import CHUNKS, TEXT, running_server
-
-_BODY = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
-_CALLS = 50
-_EXPECTED = "".join(TEXT)
-
-
-def measure() -> Iterator[Row]:
-    """Measure calls to a server in another process."""
-    with running_server() as base_url, httpx2.Client() as client, asyncio.Runner() as runner:
-        adapter = nbkit.get_adapter("openai/gpt-4o-mini", base_url=base_url, protocol="openai-chat", api_key="none")
-        url = f"{base_url}/chat/completions"
-        yield from _measure_sync(adapter, client, url)
-        yield from _measure_async(adapter, runner, url)
+_CALLS, _CHUNKS = 30, 1000
+_WAYS = {  # what it is called, how often it is done, parts of it, nbkit's aim
+    "call": ("call", _CALLS, _CALLS, "1.25"),
+    "stream": ("stream, a chunk", 1, _CHUNKS, "1.0"),
+    "acall": ("async call", _CALLS, _CALLS, "1.25, aiohttp 0.7"),
+    "astream": ("async stream, a chunk", 1, _CHUNKS, "1.0, aiohttp 0.5"),
+}
 
 
-def _measure_sync(adapter: Any, client: httpx2.Client, url: str) -> Iterator[Row]:
-    def call() -> None:
-        for _ in range(_CALLS):
-            _check(adapter.execute("Hi").text, whole=False)
-
-    def post() -> None:
-        for _ in range(_CALLS):
-            _check(client.post(url, json=_BODY).json()["choices"][0]["message"]["content"], whole=False)
-
-    def stream() -> None:
-        with adapter.stream("Hi") as chunks:
-            _check("".join(chunk.text for chunk in chunks))
-
-    def read_lines() -> None:
-        with client.stream("POST", url, json=_BODY | {"stream": True}) as response:
-            _check("".join(filter(None, map(_read_line, response.iter_lines()))))
-
-    yield compare("execute", call, "post and .json()", post, per=_CALLS, aim="1.25")
-    yield compare("stream, a chunk", stream, "iter_lines and json.loads", read_lines, per=CHUNKS, aim="1.0")
+def measure(rounds: int) -> Iterator[Row]:
+    """Measure all libraries against a loop on httpx2 that reads lines and JSON."""
+    with running_server() as root, running_workers() as workers:
+        for protocol in WIRES:
+            for way, (name, times, parts, aim) in _WAYS.items():
+                case = Case(protocol, way, root, chunks=_CHUNKS, times=times)
+                samples = take_turns(dict(_list_works(workers, case)), rounds, seconds=1)
+                yield make_row(f"{protocol}, {name}", BARE, samples, per=parts, aim=aim)
 
 
-def _measure_async(adapter: Any, runner: asyncio.Runner, url: str) -> Iterator[Row]:
-    client = httpx2.AsyncClient()
-
-    async def call() -> None:
-        for _ in range(_CALLS):
-            _check((await adapter.aexecute("Hi")).text, whole=False)
-
-    async def post() -> None:
-        for _ in range(_CALLS):
-            response = await client.post(url, json=_BODY)
-            _check(response.json()["choices"][0]["message"]["content"], whole=False)
-
-    async def stream() -> None:
-        async with adapter.astream("Hi") as chunks:
-            _check("".join([chunk.text async for chunk in chunks]))
-
-    async def read_lines() -> None:
-        async with client.stream("POST", url, json=_BODY | {"stream": True}) as response:
-            _check("".join(filter(None, [_read_line(line) async for line in response.aiter_lines()])))
-
-    def run(function: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-        return lambda: runner.run(function())  # type: ignore[arg-type]
-
-    yield compare("aexecute", run(call), "post and .json()", run(post), per=_CALLS, aim="1.25")
-    yield compare("astream, a chunk", run(stream), "aiter_lines and json.loads", run(read_lines), per=CHUNKS,
-                  aim="1.0")  # fmt: skip
-    runner.run(client.aclose())
+def _list_works(workers: Workers, case: Case) -> Iterator[tuple[str, partial[float]]]:
+    for library in (BARE, ON_HTTPX2, *((ON_AIOHTTP,) if case.way.startswith("a") else ()), SDK, LITELLM):
+        if worker := workers.get(library, case.protocol):
+            yield library, partial(_measure_cpu, worker, case)
 
 
-def _read_line(line: str) -> str:
-    if not line.startswith("data: ") or line == "data: [DONE]":
-        return ""
-    choices = json.loads(line[6:])["choices"]
-    return str(choices[0]["delta"].get("content") or "") if choices else ""
-
-
-def _check(text: str, *, whole: bool = True) -> None:
-    """Raise RuntimeError where an answer is not the one that the server has."""
-    if text != (_EXPECTED if whole else "".join(TEXT[:50])):
-        raise RuntimeError(f"unexpected answer: {text[:80]!r}")
+def _measure_cpu(worker: Worker, case: Case) -> float:
+    return worker.measure(case).cpu

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import nbkit
-from benchmarks.runner import Fresh, Row, compare
+from benchmarks.runner import Fresh, Row, Timed, compare
 
 _READY = Fresh("import nbkit; nbkit.catalog", setup="import pandas")
 _FILTER = Fresh(
@@ -22,11 +22,11 @@ raise SystemExit
 )
 
 
-def measure() -> Iterator[Row]:
+def measure(rounds: int) -> Iterator[Row]:
     """Measure against the import of pandas, which the catalog needs, and against a computation in pandas."""
     pandas = "import pandas"
-    yield compare("nbkit.catalog, after import pandas", _READY, pandas, Fresh(pandas), aim="0.22")
-    yield compare("catalog[catalog.vision]", _FILTER, pandas, Fresh(pandas), aim="0.0054")
+    yield compare("nbkit.catalog, after import pandas", _READY, pandas, Fresh(pandas), rounds, aim="0.22")
+    yield compare("catalog[catalog.vision]", _FILTER, pandas, Fresh(pandas), rounds, aim="0.0054")
     frame = nbkit.load_catalog()
 
     def multiply() -> object:
@@ -36,4 +36,5 @@ def measure() -> Iterator[Row]:
     def estimate() -> object:
         return nbkit.estimate(frame, input_tokens=50_000, output_tokens=2_000)
 
-    yield compare("nbkit.estimate, all models", estimate, "two columns x tokens, sorted, in pandas", multiply)
+    baseline = "two columns x tokens, sorted, in pandas"
+    yield compare("nbkit.estimate, all models", Timed(estimate), baseline, Timed(multiply), rounds)

@@ -21,8 +21,9 @@ with contextlib.redirect_stdout(io.StringIO()):
 """
 
 
-def measure() -> Iterator[Row]:
+def measure(rounds: int) -> Iterator[Row]:
     """Measure in new processes: a second import costs nothing."""
     foundations = "import httpx2, pydantic"
-    yield compare("import nbkit", Fresh("import nbkit"), foundations, Fresh(foundations), aim="0.1")
-    yield compare("%load_ext nbkit", Fresh(_LOAD, _SHELL), "import pandas in IPython", Fresh("import pandas", _SHELL))
+    yield compare("import nbkit", Fresh("import nbkit"), foundations, Fresh(foundations), rounds, aim="0.1")
+    shell = Fresh("import pandas", _SHELL)
+    yield compare("%load_ext nbkit", Fresh(_LOAD, _SHELL), "import pandas in IPython", shell, rounds)

@@ -7,7 +7,7 @@ from itertools import count
 
 from markdown_it import MarkdownIt
 
-from benchmarks.runner import Row, compare
+from benchmarks.runner import Row, Timed, compare
 from nbkit.rendering.markdown import Incremental, render, render_static
 
 _SECTION = "## Part\n\n" + "Some **prose** with `code`, $x^2$ and [a link](https://a.test).\n\n" * 4
@@ -16,12 +16,13 @@ _ANSWER = (_SECTION + _CODE + "1. one\n2. two\n\n| a | b |\n|---|---|\n| 1 | 2 |
 _PIECE = 50  # characters: 20 flushes a second, 1,000 characters a second
 
 
-def measure() -> Iterator[Row]:
+def measure(rounds: int) -> Iterator[Row]:
     """Measure against markdown-it-py alone, without sanitizing and colors, and a stream against one render."""
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     bare = f"markdown-it-py, {len(_ANSWER) // 1000} kB"
-    yield compare("render", lambda: render(_ANSWER), bare, lambda: parser.render(_ANSWER))
-    yield compare("render_static", lambda: render_static(_ANSWER), bare, lambda: parser.render(_ANSWER))
+    plain = Timed(lambda: parser.render(_ANSWER))
+    yield compare("render", Timed(lambda: render(_ANSWER)), bare, plain, rounds)
+    yield compare("render_static", Timed(lambda: render_static(_ANSWER)), bare, plain, rounds)
 
     def stream() -> None:
         document = Incremental(now=count(step=3600).__next__)  # draws at each flush
@@ -31,4 +32,5 @@ def measure() -> Iterator[Row]:
         document.finish()
 
     flushes = -(-len(_ANSWER) // _PIECE)
-    yield compare(f"streamed, {flushes} flushes", stream, "render", lambda: render(_ANSWER), aim="5")
+    whole = Timed(lambda: render(_ANSWER))
+    yield compare(f"streamed, {flushes} flushes", Timed(stream), "render", whole, rounds, aim="5")

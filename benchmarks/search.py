@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import nbkit
-from benchmarks.runner import Row, compare
+from benchmarks.runner import NBKIT, Row, Timed, compare
 from nbkit.notebook.completion import complete
 from nbkit.notebook.widgets.pick import Models, Query
 
@@ -22,7 +22,7 @@ json 1m new, no reasoning fast, embedding, open weights cheap, a model that nobo
 _WORDS = "g, gp, gpt-5, google/ge, anthropic/claude-h, claude-haiku, sonet, llama-4, nothing-like-it"
 
 
-def measure() -> Iterator[Row]:
+def measure(rounds: int) -> Iterator[Row]:
     """Measure each query against what pandas and Python offer for a single word."""
     frame = nbkit.load_catalog()
     models, names, ids = Models(frame), frame.name.str.lower(), list(frame.index)
@@ -39,9 +39,11 @@ def measure() -> Iterator[Row]:
         return [one for one in ids if word in one]
 
     queries, pandas = _QUERIES.replace("\n", " ").strip().split(", "), "names.str.contains(first word)"
-    yield from _measure_all("search", search, pandas, find_word, queries)
-    yield from _measure_all("picker", lambda text: models.find(Query(text)), pandas, find_word, queries)
-    yield from _measure_all("completion", complete, "[id for id in ids if word in id]", find_part, _WORDS.split(", "))
+    yield from _measure_all("search", search, pandas, find_word, queries, rounds)
+    yield from _measure_all("picker", lambda text: models.find(Query(text)), pandas, find_word, queries, rounds)
+    yield from _measure_all(
+        "completion", complete, "[id for id in ids if word in id]", find_part, _WORDS.split(", "), rounds
+    )
 
 
 def _measure_all(
@@ -50,11 +52,13 @@ def _measure_all(
     baseline: str,
     other: Callable[[str], object],
     queries: Sequence[str],
+    rounds: int,
 ) -> Iterator[Row]:
     """Measure all queries; yield the row of the median one and of the slowest."""
     rows = [
-        compare(repr(query), partial(work, query), baseline, partial(other, query), aim="15 ms") for query in queries
+        compare(repr(query), Timed(partial(work, query)), baseline, Timed(partial(other, query)), rounds, aim="15 ms")
+        for query in queries
     ]
-    rows.sort(key=lambda row: row.seconds)
+    rows.sort(key=lambda row: row.values[NBKIT].amount)
     for name, row in (("median", rows[len(rows) // 2]), ("slowest", rows[-1])):
         yield replace(row, what=f"{what}, {name} of {len(rows)}: {row.what}")
