@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
@@ -166,9 +166,10 @@ class Call:
 
     # A stream
 
-    def feed(self, data: bytes) -> Iterator[ChatCompletionChunk]:
-        """Take bytes of a stream, yield the pieces of the answer that they complete."""
-        return self._take_events(self._split(data))
+    def feed(self, data: bytes) -> Iterable[ChatCompletionChunk]:
+        """Take bytes of a stream; return the pieces of the answer that they complete: several are made one by one."""
+        events = self._split(data)
+        return self._take_event(*events[0]) if len(events) == 1 else self._take_events(events)
 
     def is_over(self) -> bool:
         """Tell whether the provider has said that the answer is complete: what happens afterwards is not a failure."""
@@ -203,18 +204,21 @@ class Call:
 
     def _take_events(self, events: list[tuple[str, bytes]]) -> Iterator[ChatCompletionChunk]:
         for name, data in events:
-            self._seen = True
-            try:
-                chunks = self._decoder.feed(name, data)
-            except AdapterError:
-                if self.is_over():
-                    return
-                raise
-            for chunk in chunks:
-                if not self.delivered:
-                    self.delivered = True
-                    self._first_token = time.monotonic() - self.started
-                yield restore_chunk(chunk, self.prepared.names)
+            yield from self._take_event(name, data)
+
+    def _take_event(self, name: str, data: bytes) -> list[ChatCompletionChunk]:
+        self._seen = True
+        try:
+            chunks = self._decoder.feed(name, data)
+        except AdapterError:
+            if self.is_over():
+                return []
+            raise
+        if chunks and not self.delivered:
+            self.delivered = True
+            self._first_token = time.monotonic() - self.started
+        names = self.prepared.names
+        return [restore_chunk(chunk, names) for chunk in chunks] if names else chunks
 
     # What it costs
 

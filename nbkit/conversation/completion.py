@@ -16,8 +16,6 @@ from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import ToolsCallTurn, Turn
 from nbkit.errors import ConversationError
 
-_set = object.__setattr__
-
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -115,7 +113,7 @@ class ToolCallDelta:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class ChatCompletionChunk:
     """A piece of a streamed answer. The `text` of all chunks joined is the completion's `text`."""
 
@@ -130,10 +128,29 @@ class ChatCompletionChunk:
     model: str = field(default="", compare=False)
     """The model that answers, as the provider names it; "" until it has."""
 
-    def label(self, answer_id: str, model: str) -> None:
-        """Put the answer's id and model on a chunk that was just made. A copy for each chunk would cost four times."""
-        _set(self, "id", answer_id)
-        _set(self, "model", model)
+    def __init__(
+        self,
+        text: str = "",
+        reasoning: str = "",
+        tool_calls: tuple[ToolCallDelta, ...] = (),
+        finish_reason: str | None = None,
+        index: int = 0,
+        id: str = "",
+        model: str = "",
+    ) -> None:
+        # The __init__ that dataclass writes for a frozen class takes twice as long, and nearly each event is a chunk.
+        _set_text(self, text)
+        _set_reasoning(self, reasoning)
+        _set_calls(self, tool_calls)
+        _set_finish(self, finish_reason)
+        _set_index(self, index)
+        _set_id(self, id)
+        _set_model(self, model)
+
+
+_set_text, _set_reasoning, _set_calls, _set_finish, _set_index, _set_id, _set_model = (
+    vars(ChatCompletionChunk)[name].__set__ for name in ChatCompletionChunk.__slots__
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ Event = tuple[str, bytes]
 """An event's name ("" for none) and its data."""
 
 _BOM = b"\xef\xbb\xbf"
+_LF, _CR = b"\n\r"  # numbers, for a search for one byte is slower with bytes
 
 
 class EventDecoder:
@@ -32,12 +33,14 @@ class EventDecoder:
     Raises ProviderError when one event is longer than 32 MiB; the caller adds the provider's name.
     """
 
-    __slots__ = ("_after_cr", "_at_start", "_long", "_name", "_size", "_stray", "_tail", "_values")
+    __slots__ = ("_after_cr", "_at_start", "_long", "_name", "_open", "_size", "_skips", "_stray", "_tail", "_values")
 
     def __init__(self) -> None:
         self._at_start = True  # a byte order mark may still arrive
         self._after_cr = False  # the last byte was a CR: an LF that follows belongs to the same line end
-        self._tail = bytearray()  # an unfinished line
+        self._skips = True  # one of the two
+        self._open = False  # a line or an event is unfinished
+        self._tail = bytearray()  # the unfinished line
         self._name = ""
         self._values: list[bytes] = []  # data lines of an unfinished event
         self._long = bytearray()  # those before them, of an event with many lines
@@ -46,23 +49,11 @@ class EventDecoder:
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes of the body; return the events that they complete."""
-        if self._is_whole(data):
-            return [("", data[6:-2])]
-        if self._at_start or self._after_cr:
-            data = self._skip(data)
-        if b"\r" in data:
-            self._after_cr = data.endswith(b"\r")
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        events: list[Event] = []
-        if b"\n" in data:
-            *lines, rest = (bytes(self._tail) + data if self._tail else data).split(b"\n")
-            self._tail = bytearray(rest)
-            events = self._read(lines)
-        else:
-            self._tail += data
-        if self._size + len(self._tail) > MAX_EVENT:
-            raise ProviderError(f"one event of the stream is longer than {MAX_EVENT // 2**20} MiB")
-        return events
+        if self._skips or _CR in data:
+            data = self._unify_lines(data)
+        if self._open or data[-2:] != b"\n\n":
+            return self._read_any(data)
+        return self._read_whole(data)
 
     def finish(self) -> list[Event]:
         """End the body; return the last event if its blank line is missing.
@@ -77,6 +68,16 @@ class EventDecoder:
         """The lines that are not part of an event stream; complete after `finish()`."""
         return bytes(self._stray)
 
+    def _unify_lines(self, data: bytes) -> bytes:
+        """End all lines with LF, and drop a byte order mark."""
+        if self._at_start or self._after_cr:
+            data = self._skip(data)
+        if _CR in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        self._skips = self._at_start or self._after_cr
+        return data
+
     def _skip(self, data: bytes) -> bytes:
         """Drop a byte order mark at the start, and the LF of a CRLF that was cut in two."""
         if self._at_start:
@@ -87,11 +88,37 @@ class EventDecoder:
         self._after_cr = not data
         return data.removeprefix(b"\n")
 
-    def _is_whole(self, data: bytes) -> bool:
-        """Tell whether the bytes are exactly one event of one line: the usual case, and the fast path."""
-        if self._tail or self._size or self._name or self._at_start or self._after_cr:
-            return False
-        return data[:6] == b"data: " and data[-2:] == b"\n\n" and data.count(b"\n") == 2 and b"\r" not in data
+    def _read_whole(self, data: bytes) -> list[Event]:
+        """Read bytes that are whole events and follow a whole one: the usual case, and the fast path.
+
+        An event of other lines than `data: ...`, or `event: ...` and that, goes the general way.
+        """
+        events, at, last = [], 0, len(data) - 2
+        while at <= last:
+            start = data.find(b"\n", at) + 1 if data[at : at + 7] == b"event: " else at
+            end = data.find(b"\n", start)
+            if data[start : start + 6] == b"data: " and data[end + 1] == _LF:
+                name = data[at + 7 : start - 1].decode("utf-8", "replace") if start > at else ""
+                events.append((name, data[start + 6 : end]))
+            else:
+                end = data.find(b"\n\n", at)
+                events += self._read([*data[at:end].split(b"\n"), b""])
+            at = end + 2
+        return events
+
+    def _read_any(self, data: bytes) -> list[Event]:
+        """Read bytes that begin or end anywhere."""
+        events: list[Event] = []
+        if _LF in data:
+            *lines, rest = (bytes(self._tail) + data if self._tail else data).split(b"\n")
+            self._tail = bytearray(rest)
+            events = self._read(lines)
+        else:
+            self._tail += data
+        if self._size + len(self._tail) > MAX_EVENT:
+            raise ProviderError(f"one event of the stream is longer than {MAX_EVENT // 2**20} MiB")
+        self._open = bool(self._tail or self._size or self._name)
+        return events
 
     def _read(self, lines: list[bytes]) -> list[Event]:
         events = []

@@ -53,12 +53,20 @@ class FrameDecoder:
             if len(self._stray) < MAX_EVENT:
                 self._stray += data
             return []
-        self._tail += data
+        known: bytes | bytearray = data  # mostly whole frames, which are not copied first
+        if self._tail:
+            self._tail += data
+            known = self._tail
         events, start = [], 0
-        while (size := self._read_size(start)) and start + size <= len(self._tail):
-            events.append(_read_frame(bytes(self._tail[start : start + size])))
+        while (size := self._read_size(known, start)) and start + size <= len(known):
+            events.append(_read_frame(bytes(known[start : start + size])))
             start += size
-        del self._tail[:start]
+        if self._stray:
+            self._tail.clear()
+        elif self._tail:
+            del self._tail[:start]
+        else:
+            self._tail += data[start:]
         return events
 
     def finish(self) -> list[Event]:
@@ -72,16 +80,15 @@ class FrameDecoder:
         """The bytes that are not frames; complete after `finish()`."""
         return bytes(self._stray)
 
-    def _read_size(self, start: int) -> int:
+    def _read_size(self, known: bytes | bytearray, start: int) -> int:
         """Return the size in bytes of the frame at `start`; 0 if it is not known yet, or the body has no frames."""
-        if len(self._tail) < start + _PRELUDE:
+        if len(known) < start + _PRELUDE:
             return 0
-        size, headers, checksum = _LENGTHS.unpack_from(self._tail, start)
-        if crc32(self._tail[start : start + _PRELUDE - _CHECKSUM]) != checksum:
-            if self._framed and self._tail[start : start + 1] not in _TEXT_STARTS:
+        size, headers, checksum = _LENGTHS.unpack_from(known, start)
+        if crc32(known[start : start + _PRELUDE - _CHECKSUM]) != checksum:
+            if self._framed and known[start : start + 1] not in _TEXT_STARTS:
                 raise ProviderError("the stream is damaged: the beginning of an event does not match its checksum")
-            self._stray = self._tail[start:]  # JSON or HTML: as the length of a frame it would be more than a gigabyte
-            del self._tail[start:]
+            self._stray += known[start:]  # JSON or HTML: as the length of a frame it would be more than a gigabyte
             return 0
         self._framed = True
         if size > MAX_EVENT or headers > MAX_HEADERS:

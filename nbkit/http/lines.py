@@ -28,6 +28,8 @@ class LineDecoder:
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes of the body; return the lines that they complete."""
+        if data.find(b"\n") == len(data) - 1 and data[:1] == b"{" and data[-2:] == b"}\n" and self._is_between():
+            return [("", data[:-1])]  # one line: the usual case
         if b"\n" not in data:
             self._tail += data
             lines: list[bytes] = []
@@ -46,6 +48,10 @@ class LineDecoder:
     def stray(self) -> bytes:
         """The first line that is not a JSON object, and everything after it; complete after `finish()`."""
         return bytes(self._stray)
+
+    def _is_between(self) -> bool:
+        """Tell whether the next byte begins a line of the stream."""
+        return not (self._tail or self._stray)
 
     def _read(self, lines: list[bytes]) -> list[Event]:
         events = []

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
+from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.conversation.content import NativeContent, NativePart, Reasoning
 from nbkit.errors import ProviderError
 from nbkit.protocols.anthropic_turns import FORMAT, NATIVE
@@ -34,6 +34,8 @@ _KINDS = {
 }
 _READ = ("text", "thinking", "redacted_thinking", "tool_use")
 """Kinds of blocks that have a place of their own in a completion; others are in its `native`."""
+_PLAIN = {"type", "text"}
+"""Keys of a delta that is a piece of text and nothing else."""
 _PAUSES = ("pause_turn", "compaction")
 """Reasons for which the API stops an answer that goes on when it is sent back."""
 _DIRECT: tuple[dict[str, Any], ...] = ({}, {"caller": {"type": "direct"}})  # a call says so where nothing is special
@@ -154,7 +156,7 @@ class Decoder(BaseDecoder):
         if not reason:
             return []
         self.finish_reason = reason
-        return [ChatCompletionChunk(finish_reason=reason)]
+        return [self.make_chunk(finish_reason=reason)]
 
     def _take_block(self, index: Any, start: dict[str, Any]) -> Chunks:
         if start.get("type") == "tool_use":
@@ -174,11 +176,13 @@ class Decoder(BaseDecoder):
         call.value = start.get("input") or call.value
         if not any(block.call is call for block in self._blocks):
             self._begin_block(index, start, call)
-        return [ChatCompletionChunk(tool_calls=(delta,))]
+        return [self.make_chunk(tool_calls=(delta,))]
 
     def _take_delta(self, index: Any, delta: dict[str, Any]) -> Chunks:
-        kinds = _KINDS.get(string(delta.get("type"))) or _guess_kinds(delta)
-        block = self._slots.get(index)
+        kind, block = delta.get("type"), self._slots.get(index)
+        if kind == "text_delta" and block is not None and block.type == "text" and delta.keys() == _PLAIN:
+            return self._grow(block, string(delta["text"]))  # what the rest of this method does with text alone
+        kinds = _KINDS.get(string(kind)) or _guess_kinds(delta)
         if block is None or not (block.type in kinds or block.type not in _READ):
             if kinds[0] == "tool_use":
                 raise ProviderError(f"the stream continues block {index!r}, which did not start")
@@ -196,13 +200,13 @@ class Decoder(BaseDecoder):
         if not piece:
             return []
         if block.call is not None:
-            return [ChatCompletionChunk(tool_calls=(self.calls.grow(block.call, "", "", piece),))]
+            return [self.make_chunk(tool_calls=(self.calls.grow(block.call, "", "", piece),))]
         block.parts.append(piece)
         if block.type == "text":
             self.text.append(piece)
-            return [ChatCompletionChunk(piece)]
+            return [self.make_chunk(piece)]
         if block.type == "thinking":
-            return [ChatCompletionChunk("", piece)]
+            return [self.make_chunk("", piece)]
         return []  # the provider's own tools, which it runs itself: server_tool_use and the like
 
     def partial(self) -> ChatCompletion:

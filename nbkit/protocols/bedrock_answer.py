@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import Any
 
-from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
+from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.conversation.content import Reasoning
 from nbkit.errors import ProviderError
 from nbkit.protocols.bedrock_turns import FORMAT
@@ -66,10 +66,7 @@ class Decoder(BaseDecoder):
             raise read_failure({"code": event} | body, _STATUS.get(event))
         if not SIGNS.isdisjoint(body) and is_failure(body):
             raise read_failure(body)
-        chunks = self.take_event(event, body)
-        for chunk in chunks:
-            chunk.label(self.id, self.model)
-        return chunks
+        return self.take_event(event, body)
 
     def take_whole(self, body: dict[str, Any]) -> None:
         """Take a whole answer."""
@@ -103,7 +100,7 @@ class Decoder(BaseDecoder):
         if not finish:
             return []
         self.finish_reason = finish
-        return [ChatCompletionChunk(finish_reason=finish)]
+        return [self.make_chunk(finish_reason=finish)]
 
     def _take_start(self, index: int | None, start: dict[str, Any]) -> Chunks:
         tool = mapping(start.get("toolUse"))
@@ -121,12 +118,12 @@ class Decoder(BaseDecoder):
             raise ProviderError(NAMELESS)
         call, delta = self.calls.take(index, string(tool.get("toolUseId")), name, "")
         call.value = tool.get("input") or call.value
-        return [ChatCompletionChunk(tool_calls=(delta,))]
+        return [self.make_chunk(tool_calls=(delta,))]
 
     def _take_delta(self, index: int | None, delta: dict[str, Any]) -> Chunks:
         if text := string(delta.get("text")):
             self.text.append(text)
-            return [ChatCompletionChunk(text)]
+            return [self.make_chunk(text)]
         if "toolUse" in delta:
             return self._take_arguments(index, string(mapping(delta["toolUse"]).get("input")))
         if "reasoningContent" in delta:
@@ -149,7 +146,7 @@ class Decoder(BaseDecoder):
         if not piece:
             return []
         _, delta = self.calls.take(index, "", "", piece)
-        return [ChatCompletionChunk(tool_calls=(delta,))]
+        return [self.make_chunk(tool_calls=(delta,))]
 
     def _take_thought(self, index: int | None, reasoning: dict[str, Any]) -> Chunks:
         text, redacted = string(reasoning.get("text")), _decode_redacted(string(reasoning.get("redactedContent")))
@@ -163,7 +160,7 @@ class Decoder(BaseDecoder):
         if not text:
             return []
         thought.parts.append(text)
-        return [ChatCompletionChunk("", text)]
+        return [self.make_chunk("", text)]
 
     def build(self, raw: Any = None) -> ChatCompletion:
         """Build the completion, complete or not. The model is named where a router has chosen it."""

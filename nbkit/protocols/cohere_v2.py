@@ -19,7 +19,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
+from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.conversation.content import ImageEntry, Reasoning, TextEntry
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
@@ -226,27 +226,27 @@ class Decoder(BaseDecoder):
     def _take_content(self, part: dict[str, Any]) -> Chunks:
         if text := string(part.get("text")):
             self.text.append(text)
-            return [ChatCompletionChunk(text)]
+            return [self.make_chunk(text)]
         return self._take_thought(None, string(part.get("thinking")))
 
     def _take_thought(self, name: str | None, piece: str) -> Chunks:
         if not piece:
             return []
         self._thoughts.append((name, piece))
-        return [ChatCompletionChunk("", piece)]
+        return [self.make_chunk("", piece)]
 
     def _take_call(self, index: int | None, entry: dict[str, Any]) -> Chunks:
         call_id, name, arguments = read_function(entry)
         if not name:
             raise ProviderError(NAMELESS)
         _, delta = self.calls.take(index, call_id, name, arguments)
-        return [ChatCompletionChunk(tool_calls=(delta,))]
+        return [self.make_chunk(tool_calls=(delta,))]
 
     def _take_arguments(self, index: int | None, piece: str) -> Chunks:
         if not any(index is None or call.index == index for call in self.calls):
             raise ProviderError(f"the stream continues tool call {index!r}, which did not start")
         _, delta = self.calls.take(index, "", "", piece)
-        return [ChatCompletionChunk(tool_calls=(delta,))]
+        return [self.make_chunk(tool_calls=(delta,))]
 
     def _take_end(self, delta: dict[str, Any]) -> Chunks:
         self.rest = self.rest | delta
@@ -257,7 +257,7 @@ class Decoder(BaseDecoder):
         if not (finish := read_finish(reason, bool(self.calls))):
             return []
         self.finish_reason, self.marked = finish, True
-        return [ChatCompletionChunk(finish_reason=self.finish_reason)]
+        return [self.make_chunk(finish_reason=self.finish_reason)]
 
     def read_reasoning(self) -> tuple[Reasoning, ...]:
         """Build the blocks of reasoning: pieces of one kind in a row are a block."""

@@ -65,7 +65,7 @@ def read_finish(reason: object, calls: bool) -> str | None:
 
     `calls`: tools are called; several providers say `stop` then.
     """
-    if not isinstance(reason, str):
+    if not reason or not isinstance(reason, str):
         return None
     letters = re.sub("[^a-z]", "", reason.rpartition(".")[2].lower()).removeprefix("finishreason")
     if letters in _NOTHING:

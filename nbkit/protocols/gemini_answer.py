@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
-from nbkit.conversation.completion import ChatCompletionChunk, ToolCallDelta, Usage
+from nbkit.conversation.completion import ToolCallDelta, Usage
 from nbkit.conversation.content import NativeContent, NativePart, Reasoning
 from nbkit.errors import ContentFilterError, ProviderError
 from nbkit.protocols.calls import NAMELESS, Call
@@ -29,6 +29,8 @@ _FAILED = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONS
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(?:(\d{1,4})|'([^']*)'|"([^"]*)")\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 _MEDIA = ("IMAGE", "VIDEO")
+_SIGNED = {"thought", "thoughtSignature"}
+"""Keys of a part that is the end of a thought, without text."""
 _Kind = Literal["reasoning", "call", "other"]
 _Mark = tuple[int, int, _Kind, dict[str, Any]]
 
@@ -82,17 +84,21 @@ class Decoder(BaseDecoder):
         """Take one event's JSON, or a whole answer's. Raises an AdapterError where it is an error."""
         candidates = objects(body.get("candidates"))
         self.take_usage(body)
-        self.model = string(body.get("modelVersion")) or self.model
-        self.id = string(body.get("responseId")) or self.id
-        feedback = mapping(body.get("promptFeedback"))
-        if not candidates and (reason := string(feedback.get("blockReason"))):
-            message = string(feedback.get("blockReasonMessage")) or f"the prompt was blocked: {reason}"
-            raise ContentFilterError(message, code=reason, body=to_json(body).decode())
-        self.rest |= {key: value for key, value in body.items() if key != "candidates"}
+        if body.get("modelVersion") != self.model:
+            self.model = string(body.get("modelVersion")) or self.model
+        if body.get("responseId") != self.id:
+            self.id = string(body.get("responseId")) or self.id
+        if not candidates:
+            self._check_prompt(body)
+        self.rest.update(body)
+        self.rest.pop("candidates", None)
         if self.usage:
             self.rest["usageMetadata"] = self.usage
-        first = next((candidate for candidate in candidates if not candidate.get("index")), None)
-        chunks = self._take_candidate(first) if first is not None else []
+        chunks: Chunks = []
+        for candidate in candidates:
+            if not candidate.get("index"):
+                chunks = self._take_candidate(candidate)
+                break
         # The event with the reason has the last counts; nothing but counts follows it.
         self.marked = bool(self.finish_reason and self.usage)
         return chunks
@@ -101,9 +107,17 @@ class Decoder(BaseDecoder):
         """Take the token counts."""
         self.usage = merge_counts(self.usage, body.get("usageMetadata"))
 
+    def _check_prompt(self, body: dict[str, Any]) -> None:
+        """Raise ContentFilterError where the prompt was blocked."""
+        feedback = mapping(body.get("promptFeedback"))
+        if reason := string(feedback.get("blockReason")):
+            message = string(feedback.get("blockReasonMessage")) or f"the prompt was blocked: {reason}"
+            raise ContentFilterError(message, code=reason, body=to_json(body).decode())
+
     def _take_candidate(self, candidate: dict[str, Any]) -> Chunks:
         self._answered = True
-        self._candidate |= {key: value for key, value in candidate.items() if key != "content"}
+        self._candidate.update(candidate)
+        self._candidate.pop("content", None)
         text, thought, calls = "", "", []
         for part in objects(mapping(candidate.get("content")).get("parts")):
             if "functionCall" in part:
@@ -111,7 +125,7 @@ class Decoder(BaseDecoder):
                 calls += self._take_call(part)
                 if len(self.calls) > known:
                     self._mark("call", text)
-            elif "text" in part or part.keys() <= {"thought", "thoughtSignature"}:
+            elif "text" in part or part.keys() <= _SIGNED:
                 piece, signature = string(part.get("text")), string(part.get("thoughtSignature"))
                 if part.get("thought"):
                     thought += piece
@@ -131,10 +145,10 @@ class Decoder(BaseDecoder):
             self.text.append(text)
         if candidate.get("finishReason") and self._open_call:
             calls += self._close_call()
-        finish = self._take_finish(candidate)
+        finish = self._take_finish(candidate) if candidate.get("finishReason") else None
         if not (text or thought or calls or finish):
             return []
-        return [ChatCompletionChunk(text, thought, tuple(calls), finish)]
+        return [self.make_chunk(text, thought, tuple(calls), finish)]
 
     def _mark(self, kind: _Kind, text: str, part: dict[str, Any] | None = None) -> None:
         self._marks.append((len(self.text), len(text), kind, part or {}))

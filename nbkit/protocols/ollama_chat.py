@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, ToolCallDelta, Usage
+from nbkit.conversation.completion import ChatCompletion, ToolCallDelta, Usage
 from nbkit.conversation.content import ImageEntry, Reasoning, TextEntry, inline
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
@@ -238,7 +238,7 @@ class Decoder(BaseDecoder):
             self.marked = True
         self.text.append(text)
         self._reasoning.append(reasoning)
-        return [ChatCompletionChunk(text, reasoning, calls, finish)] if text or reasoning or calls or finish else []
+        return [self.make_chunk(text, reasoning, calls, finish)] if text or reasoning or calls or finish else []
 
     def _take_call(self, entry: dict[str, Any]) -> ToolCallDelta:
         call_id, name, given = read_function(entry)

@@ -220,7 +220,7 @@ class Decoder(BaseDecoder):
     def take_marker(self) -> Chunks:
         """Take `[DONE]`."""
         if self._answer.finish_reason is None and self._ends_without_reason():
-            return [self._answer.conclude()]
+            return [self._answer.conclude(self.id, self.model)]
         return []
 
     def finish(self) -> ChatCompletion:
@@ -232,15 +232,21 @@ class Decoder(BaseDecoder):
         """Take one event's JSON, or a whole answer's."""
         if body.get("usage") or "x_groq" in body:
             self.take_usage(body)
-        self.id = string(body.get("id")) or self.id
-        self.model = string(body.get("model")) or self.model
+        if body.get("id") != self.id:
+            self.id = string(body.get("id")) or self.id
+        if body.get("model") != self.model:
+            self.model = string(body.get("model")) or self.model
         if "service_tier" in body:
             self._tier = string(body["service_tier"]) or self._tier
         choices = objects(body.get("choices"))
         if choices and self._first is None:
             self._choices.clear()
             self._first = min(first_count(choice.get("index")) for choice in choices)
-        chunks = [chunk for choice in choices if (chunk := self._take_choice(choice))]
+        chunks = []
+        for choice in choices:
+            chunk = self._take_choice(choice)
+            if chunk is not None:
+                chunks.append(chunk)
         if self.usage and not choices and self._answer.finish_reason:
             self.marked = True  # the counts of the whole answer: nothing but `[DONE]` follows
         return chunks
@@ -260,7 +266,10 @@ class Decoder(BaseDecoder):
         if "usage" in choice:  # Moonshot
             self.take_usage(choice)
         index = first_count(choice.get("index"))
-        chunk = self._choices.setdefault(index, Choice()).take(choice)
+        answer = self._choices.get(index)
+        if answer is None:
+            answer = self._choices[index] = Choice()
+        chunk = answer.take(choice, self.id, self.model)
         return chunk if index == self._first else None
 
     def take_whole(self, body: dict[str, Any]) -> None:

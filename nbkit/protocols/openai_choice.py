@@ -14,6 +14,9 @@ from nbkit.protocols.calls import Calls, read_function
 from nbkit.protocols.finish import read_finish
 from nbkit.protocols.reading import ThinkTags, mapping, objects, read_content, string
 
+_PLAIN = {"content", "role"}
+"""Keys of a delta that is a piece of text and nothing else."""
+
 
 class Choice:
     """One of the answers to a prompt; `take` reads a delta of it, or the whole message."""
@@ -29,9 +32,14 @@ class Choice:
         self._new_form = False  # tool calls have come as `tool_calls`
         self._tags = ThinkTags()
 
-    def take(self, choice: dict[str, Any]) -> ChatCompletionChunk | None:
+    def take(self, choice: dict[str, Any], answer_id: str, model: str) -> ChatCompletionChunk | None:
         """Take one piece; return what is new in it, None for nothing."""
         delta = choice.get("delta")
+        if isinstance(delta, dict) and not self._tags.open and delta.keys() <= _PLAIN:
+            text = delta.get("content")
+            if isinstance(text, str) and text and not choice.get("finish_reason"):
+                self._text.append(text)  # what the rest of this method does with text alone
+                return ChatCompletionChunk(text, "", (), None, 0, answer_id, model)
         delta = choice.get("message") if delta is None else delta
         if not isinstance(delta, dict):  # text completions, which a few servers send from this path too
             delta = {"content": choice.get("text") if delta is None else delta}
@@ -55,11 +63,11 @@ class Choice:
         self._reasoning.append(reasoning)
         if not (text or reasoning or calls or finish):
             return None
-        return ChatCompletionChunk(text, reasoning, calls, finish)
+        return ChatCompletionChunk(text, reasoning, calls, finish, 0, answer_id, model)
 
-    def conclude(self) -> ChatCompletionChunk:
+    def conclude(self, answer_id: str, model: str) -> ChatCompletionChunk:
         """End an answer whose server names no finish reason; return what is new."""
-        return self.take({"finish_reason": "stop"}) or ChatCompletionChunk()
+        return self.take({"finish_reason": "stop"}, answer_id, model) or ChatCompletionChunk()
 
     def _take_reasoning(self, delta: dict[str, Any]) -> str:
         """Take the reasoning of a piece; return its text."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from nbkit.conversation.completion import ChatCompletionChunk, Usage
+from nbkit.conversation.completion import Usage
 from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import ProviderError
@@ -45,6 +45,13 @@ _PIECES = {
     "function_call_arguments": ("function_call", "arguments", "arguments"),
     "custom_tool_call_input": ("function_call", "arguments", "input"),
 }
+_EVENTS = {
+    f"{prefix}{subject}.{stage}": (*piece, stage == "delta")
+    for prefix in ("response.", "")  # a router may leave it out
+    for subject, piece in _PIECES.items()
+    for stage in ("delta", "done")
+}
+"""Type of an event that brings a piece, or a whole part -> the row of `_PIECES`, and whether it is a piece."""
 # Tools that OpenAI runs itself, and bills by the call.
 _BILLED = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
 
@@ -77,15 +84,16 @@ class Decoder(BaseDecoder):
 
     def take(self, body: dict[str, Any]) -> Chunks:
         """Take one event's JSON."""
-        subject, _, stage = string(body.get("type")).removeprefix("response.").rpartition(".")
-        if subject in _PIECES and stage in ("delta", "done"):
-            kind, part, key = _PIECES[subject]
+        event = string(body.get("type"))
+        if event in _EVENTS:
+            kind, part, key, is_piece = _EVENTS[event]
             item = self._find_item(kind, body, string(body.get("item_id")))
             part = PARTS[item.type][part]
             index = first_count(body.get("content_index"), body.get("summary_index"))
-            if stage == "delta":
+            if is_piece:
                 return self._grow(item, part, index, string(body.get("delta")))
             return self._complete_parts(item, [(part, index, body.get(key))], ends=True)
+        subject, _, stage = event.removeprefix("response.").rpartition(".")
         if subject == "output_item" and stage in ("added", "done"):
             given = mapping(body.get("item"))
             kind = find_kind(given)
@@ -139,7 +147,7 @@ class Decoder(BaseDecoder):
         if item.call is None:
             return []
         delta = self.calls.grow(item.call, string(given.get("call_id")), string(given.get("name")), "")
-        return [ChatCompletionChunk(tool_calls=(delta,))] if delta.id or delta.name else []
+        return [self.make_chunk(tool_calls=(delta,))] if delta.id or delta.name else []
 
     def _fill(self, item: Item, given: dict[str, Any]) -> Chunks:
         """Take from a whole item what did not arrive in pieces."""
@@ -183,18 +191,20 @@ class Decoder(BaseDecoder):
         """Add a piece. Some send reasoning as a summary and at length: then the long form is left out."""
         if not piece or (part == "reasoning_text" and any(key[0] == "summary_text" for key in item.parts)):
             return []
-        pieces = item.parts.setdefault((part, index), [])
+        pieces = item.parts.get((part, index))
+        if pieces is None:
+            pieces = item.parts[part, index] = []
         pieces.append(piece)
         if part == "output_text":
             self.text.append(piece)
-            return [ChatCompletionChunk(piece)]
+            return [self.make_chunk(piece)]
         if item.call is not None:
-            return [ChatCompletionChunk(tool_calls=(self.calls.grow(item.call, "", "", piece),))]
+            return [self.make_chunk(tool_calls=(self.calls.grow(item.call, "", "", piece),))]
         if part == "refusal":
             return []
         lead = BREAK if self._reasons and len(pieces) == 1 else ""
         self._reasons = True
-        return [ChatCompletionChunk("", lead + piece)]
+        return [self.make_chunk("", lead + piece)]
 
     def _take_end(self, stage: str) -> Chunks:
         """Take the whole response."""
@@ -215,7 +225,7 @@ class Decoder(BaseDecoder):
             reason = string(mapping(response.get("incomplete_details")).get("reason")) or status
         self.finish_reason = read_finish(reason, bool(self.calls))
         self.marked = True
-        return [*chunks, ChatCompletionChunk(finish_reason=self.finish_reason)]
+        return [*chunks, self.make_chunk(finish_reason=self.finish_reason)]
 
     def read_calls(self) -> tuple[ToolCall, ...]:
         """Build the tool calls; one without a call id goes by the id of its item."""

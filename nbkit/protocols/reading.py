@@ -169,10 +169,10 @@ def read_content(content: Any) -> tuple[str, str]:
 
 def count(value: Any) -> int | None:
     """Return a token count, or None where it is missing or absurd. Cohere and JavaScript write 5 as 5.0."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
+    if type(value) is int and 0 <= value <= MOST_TOKENS:
         return value
+    if isinstance(value, float) and value.is_integer() and 0 <= value <= MOST_TOKENS:
+        return int(value)
     return None
 
 
@@ -192,7 +192,10 @@ def merge_counts(known: dict[str, Any], latest: Any) -> dict[str, Any]:
     for key, value in mapping(latest).items():
         before = merged.get(key)
         if type(value) is int and type(before) is int:  # first, for some count in every event
-            merged[key] = max(value, before)
+            if value > before:
+                merged[key] = value
+        elif type(value) is type(before) and value == before:
+            pass  # details that come again
         elif isinstance(value, dict):
             merged[key] = merge_counts(mapping(before), value)
         elif _is_number(before) and _is_number(value):
@@ -208,7 +211,11 @@ def _is_number(value: Any) -> bool:
 
 def first_count(*values: Any) -> int:
     """Return the first of the values that is a token count, or 0."""
-    return next((tokens for value in values if (tokens := count(value)) is not None), 0)
+    for value in values:
+        tokens = count(value)
+        if tokens is not None:
+            return tokens
+    return 0
 
 
 def read_cost(body: Any, path: str, unit: float) -> float | None:

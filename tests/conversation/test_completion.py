@@ -75,6 +75,5 @@ def test_what_is_not_a_completion_is_refused_in_one_sentence(wrong, problem):
 
 
 def test_chunks_are_equal_by_what_they_hold():
-    chunk = ChatCompletionChunk("Hi")
-    chunk.label("c1", "m1")
+    chunk = ChatCompletionChunk("Hi", id="c1", model="m1")
     assert (chunk, chunk.id, chunk.model, chunk.index) == (ChatCompletionChunk("Hi"), "c1", "m1", 0)
