@@ -33,7 +33,11 @@ class Draft:
             return
         if renamed := self.dialect.rename.get(option):
             self.change("renamed", option, f"the provider calls it {renamed}")
-        merge(self.body, nest(renamed or key or option, value))
+        name = renamed or key or option
+        if isinstance(value, str | int | float) and "." not in name:
+            self.body[name] = value
+        else:
+            merge(self.body, nest(name, value))
 
     def request(self, path: str, headers: dict[str, str] | None = None) -> WireRequest:
         """Build the finished request; the same change is listed once."""
