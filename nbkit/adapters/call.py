@@ -19,9 +19,10 @@ from pydantic_core import to_json
 
 from nbkit.adapters.fit_tools import restore_chunk
 from nbkit.adapters.observers import begin_call, end_call
+from nbkit.adapters.optional_fields import OptionalFields
 from nbkit.adapters.prepare import Prepared, supply_media
 from nbkit.adapters.price import price_completion, price_partial
-from nbkit.adapters.retries import Retries, explain_failure, read_event_body, without_stream_options
+from nbkit.adapters.retries import Retries, explain_failure, read_event_body
 from nbkit.billing.entry import CallFacts, running_cell
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
 from nbkit.errors import AdapterError, NbkitError, ProviderError, StreamError
@@ -54,6 +55,7 @@ class Call:
         self._first_token: float | None = None
         self._protocol = protocol(endpoint.protocol)
         self._retries = Retries(endpoint.base_url, endpoint.model, auth, max_retries)
+        self._optional = OptionalFields(endpoint, prepared.options)
         self._facts: CallFacts | None = None  # from the begin of the call to its end
         self.reply: Reply | AsyncReply | None = None
         self._start_over()
@@ -89,6 +91,8 @@ class Call:
             return
         self.outcome = completion
         self._retries.close(answered=self.completion is not None)
+        if self.completion or self.delivered:
+            self._optional.remember()
         end_call(facts, completion, error)
 
     @property
@@ -113,7 +117,7 @@ class Call:
             self.url,
             self.exchange,
             {"content-type": "application/json", **self.prepared.request.headers},
-            _write_body(self.prepared, self.endpoint),
+            to_json(self._optional.trim(self.prepared.request.body)),
         )
 
     def begin(self, reply: R) -> R:
@@ -248,7 +252,9 @@ class Call:
             partial=partial,
         )
         seconds = None
-        if not self.delivered:  # nothing is repeated after the first text
+        if not self.delivered and self._optional.refuse(error, self.prepared.request.body):
+            seconds = 0.0  # once more without a field that nobody has asked for
+        elif not self.delivered:  # nothing is repeated after the first text
             seconds = self._retries.plan(
                 failure,
                 error,
@@ -274,13 +280,6 @@ def _collect_facts(endpoint: Endpoint, prepared: Prepared) -> CallFacts:
         stream=prepared.stream,
         cell=running_cell(),
     )
-
-
-def _write_body(prepared: Prepared, endpoint: Endpoint) -> bytes:
-    body = prepared.request.body
-    if endpoint.base_url in without_stream_options():
-        body = {key: value for key, value in body.items() if key != "stream_options"}
-    return to_json(body)
 
 
 def make_whole_chunk(completion: ChatCompletion) -> ChatCompletionChunk:

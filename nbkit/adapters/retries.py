@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from nbkit.adapters.rotation import REFUSED_REST, Rotation, Verdict, judge_key
 from nbkit.conversation.completion import ChatCompletion
-from nbkit.errors import AdapterError, BadRequestError, ProviderError, RateLimitError, StreamError
+from nbkit.errors import AdapterError, ProviderError, RateLimitError, StreamError
 from nbkit.http import retry
 from nbkit.http.bounded import is_success
 from nbkit.http.clients import Authorization
@@ -20,7 +20,7 @@ from nbkit.http.failures import find_stage, scrub, transport_error
 from nbkit.protocols.reading import mapping, parse
 from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.resolve import suggest_listed
-from nbkit.settings import Scoped, settings
+from nbkit.settings import settings
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
 _MAX_CODE = 100
@@ -29,9 +29,6 @@ _MAX_REQUEST_ID = 200
 
 # A path that the server does not know, in the words of FastAPI, nginx, Go, Express, OpenAI ...
 _NO_PATH = re.compile(r"not.?found|without a message|not allowed|cannot post|invalid url|no route", re.IGNORECASE)
-
-without_stream_options: Scoped[set[str]] = Scoped(set)
-"""Base URLs that refused `stream_options`: it is not sent there again. Usage is then what the server sends unasked."""
 
 
 def explain_failure(
@@ -97,7 +94,7 @@ class Retries:
     """The retries of one call: at most `most` for each key, out of the budget that the key has at a server."""
 
     def __init__(self, base_url: str, model: str, auth: Authorization | None, most: int) -> None:
-        self._base_url, self._most = base_url, most
+        self._most = most
         self._keys = Rotation(base_url, model, auth)
         self._spent: dict[retry.RetryBudget, int] = {}
 
@@ -127,11 +124,6 @@ class Retries:
         """
         keys = self._keys
         keys.failures[keys.auth] = keys.attempts + 1
-        if "stream_options" in error.message and isinstance(error, BadRequestError):
-            # some servers refuse this option of OpenAI's: once more without it
-            known = self._base_url in without_stream_options()
-            without_stream_options().add(self._base_url)
-            return None if known else 0.0
         again = keys.attempts <= self._most and _may_repeat(failure, error.code, reply, received, in_events)
         verdict = judge_key(error) if keys.several else None
         seconds = None
