@@ -28,7 +28,7 @@ from nbkit.conversation.functions import to_content
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
-from nbkit.errors import ConfigError, ConversationError, NbkitError, ToolLoopError
+from nbkit.errors import ConfigError, ConversationError, NbkitError, StreamError, ToolLoopError
 
 MAX_TURNS = 8
 _THREADS = 16  # at most, for the calls of one answer
@@ -95,6 +95,7 @@ class _Loop:
         """The answers so far; one that broke off, or was left, is the last."""
         self.results: list[ToolResult] = []
         """The tools' results so far, in the order in which they were done."""
+        self._ended = False
 
     @property
     def usage(self) -> Usage | None:
@@ -107,6 +108,13 @@ class _Loop:
     def cost(self) -> float | None:
         """USD of all answers so far; None where the cost of one is unknown."""
         return sum_usd(completion.cost for completion in self.completions)
+
+    def _check_unread(self) -> None:
+        """Raise StreamError for a run that has nothing more to give: a loop over it would be silently empty."""
+        if self._ended:
+            provider, _, model = self._adapter.model_id.partition("/")
+            message = "the run was read or closed before: its answers are in .completions; ask again to repeat"
+            raise StreamError(message, provider=provider, model=model)
 
     def _get_last(self) -> ChatCompletion:
         if not self.completions:
@@ -157,15 +165,12 @@ class _Loop:
 
     @contextmanager
     def _keep(self, stream: Stream | AsyncStream) -> Generator[None]:
-        """Keep the completion of one answer, also where it breaks off or is left."""
+        """Keep the completion of one answer, also where it breaks off or is left: what was booked is listed."""
         try:
             yield
-        except Exception as failure:
-            if partial := getattr(failure, "partial", None):
-                self.completions.append(partial)
-            raise
-        except BaseException:  # left, cancelled or interrupted
-            self.completions.append(stream.completion)
+        except BaseException:
+            if stream.booked is not None:
+                self.completions.append(stream.booked)
             raise
         self.completions.append(stream.completion)
         self.conversation += stream.completion
@@ -227,14 +232,17 @@ class Run(_Loop):
         self._events = self._run()
 
     def _run(self) -> Generator[Event]:
-        while True:
-            if calls := self._next_calls():
-                yield from self._call_tools(calls)
-            elif self._is_done():
-                return
-            stream = self._adapter.stream(self.conversation, **self._next_options())
-            with self._keep(stream), stream:
-                yield from stream
+        try:
+            while True:
+                if calls := self._next_calls():
+                    yield from self._call_tools(calls)
+                elif self._is_done():
+                    return
+                stream = self._adapter.stream(self.conversation, **self._next_options())
+                with self._keep(stream), stream:
+                    yield from stream
+        finally:
+            self._ended = True
 
     def _call_tools(self, calls: Sequence[ToolCall]) -> Generator[Event]:
         pool = _start_workers(calls)
@@ -258,10 +266,12 @@ class Run(_Loop):
         return self._get_last()
 
     def __iter__(self) -> Iterator[Event]:
+        self._check_unread()
         return self._events
 
     def close(self) -> None:
         """Stop here, and close the socket."""
+        self._ended = True
         self._events.close()
 
     def __enter__(self) -> Self:
@@ -285,18 +295,21 @@ class AsyncRun(_Loop):
         self._events = self._run()
 
     async def _run(self) -> AsyncGenerator[Event]:
-        while True:
-            if calls := self._next_calls():
-                async with aclosing(self._call_tools(calls)) as results:
-                    async for result in results:
-                        yield result
-            elif self._is_done():
-                return
-            stream = self._adapter.astream(self.conversation, **self._next_options())
-            with self._keep(stream):
-                async with stream:
-                    async for chunk in stream:
-                        yield chunk
+        try:
+            while True:
+                if calls := self._next_calls():
+                    async with aclosing(self._call_tools(calls)) as results:
+                        async for result in results:
+                            yield result
+                elif self._is_done():
+                    return
+                stream = self._adapter.astream(self.conversation, **self._next_options())
+                with self._keep(stream):
+                    async with stream:
+                        async for chunk in stream:
+                            yield chunk
+        finally:
+            self._ended = True
 
     async def _call_tools(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Event]:
         pool = _start_workers(calls)
@@ -329,10 +342,12 @@ class AsyncRun(_Loop):
         return self._get_last()
 
     def __aiter__(self) -> AsyncIterator[Event]:
+        self._check_unread()
         return self._events
 
     async def aclose(self) -> None:
         """Stop here, and close the socket."""
+        self._ended = True
         await self._events.aclose()
 
     async def __aenter__(self) -> Self:

@@ -76,6 +76,11 @@ class _Streamed:
     def _unread(self) -> bool:
         return not (self._call.entered or self._closed)
 
+    @property
+    def booked(self) -> ChatCompletion | None:
+        """What the observers were told at the end of the call: the answer, what arrived of it, or None for neither."""
+        return self._call.outcome
+
     def _get_completion(self) -> ChatCompletion:
         return self._call.outcome or self._call.completion or self._call.partial()
 

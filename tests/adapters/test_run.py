@@ -4,14 +4,17 @@ import asyncio
 import json
 import pickle
 import threading
+from functools import partial
 
 import pytest
 from engines import engines, on_engines
 from scripted_provider import USAGE, piece, sse, streamed, whole
 
 from nbkit import ChatCompletionChunk, Tool, get_adapter
+from nbkit.adapters import observers
 from nbkit.adapters.run import ToolResult
-from nbkit.errors import ConfigError, ConversationError, RateLimitError, StreamError, ToolLoopError
+from nbkit.errors import BadRequestError, ConfigError, ConversationError, RateLimitError, StreamError, ToolLoopError
+from nbkit.protocols import openai_chat
 
 
 def priced(provider):
@@ -255,6 +258,76 @@ def test_leaving_a_run_closes_the_socket_and_books_the_part(provider):
     never.close()
     with pytest.raises(RuntimeError, match="before its first answer"):
         _ = never.completion
+
+
+@both
+def test_what_a_fault_of_nbkit_itself_leaves_is_booked_and_listed(provider, drive, monkeypatch):
+    """An error that nobody foresaw, in the middle of an answer: what was booked of it is in the run, too."""
+    booked, runs = [], []
+
+    class Notes:
+        def begin(self, call):
+            return None
+
+        def end(self, call, completion, error):
+            booked.append(completion)
+
+    def feed(self, event, data, feed=openai_chat.Decoder.feed):
+        if b"Do not read this" in data:
+            raise ZeroDivisionError("a fault")
+        return feed(self, event, data)
+
+    monkeypatch.setattr(observers, "OBSERVERS", (Notes(),))
+    monkeypatch.setattr(openai_chat.Decoder, "feed", feed)
+    adapter = priced(provider)
+
+    def keep(make, *args, **options):
+        runs.append(make(*args, **options))
+        return runs[-1]
+
+    for name in ("run", "arun"):
+        monkeypatch.setattr(adapter, name, partial(keep, getattr(adapter, name)))
+    provider.says(asks(("double", {"number": 1})), streamed(sse(piece("Hel"), piece("Do not read this"))))
+    with pytest.raises(ZeroDivisionError):
+        drive(adapter, "Do", tools=[double])
+    assert [completion.text for completion in booked] == ["", "Hel"]
+    assert runs[0].completions == booked
+    assert runs[0].completion.bill.source == "partial"
+    assert runs[0].cost == sum(completion.cost for completion in booked)
+
+
+def test_a_second_loop_over_a_run_says_that_it_was_read(provider):
+    adapter = provider.adapter()
+
+    async def read_again(run):
+        return [event async for event in run]
+
+    async def prepare(how):
+        run = adapter.arun("Hi")
+        await (run.aclose() if how == "close" else run)
+        return run
+
+    for how in ("read", "close"):
+        provider.says(streamed(), streamed())
+        run = adapter.run("Hi")
+        list(run) if how == "read" else run.close()
+        with pytest.raises(StreamError, match=r"lab/m1: the run was read or closed before: .* in \.completions"):
+            list(run)
+        with pytest.raises(StreamError, match="the run was read or closed before"):
+            asyncio.run(read_again(asyncio.run(prepare(how))))
+    provider.says(whole({"error": {"message": "no"}}, 400))
+    run = adapter.run("Hi")
+    with pytest.raises(BadRequestError):
+        list(run)
+    with pytest.raises(StreamError, match="the run was read or closed before"):
+        list(run)
+
+
+def test_a_run_that_was_left_goes_on_where_it_was(provider):
+    provider.says(streamed())
+    run = provider.adapter().run("Hi")
+    first = next(event.text for event in run if event.text)
+    assert first + "".join(event.text for event in run) == run.completion.text == "Hello"
 
 
 @engines
