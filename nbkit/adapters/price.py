@@ -10,14 +10,20 @@ from typing import Any
 
 from nbkit.adapters.fit_tools import restore_names
 from nbkit.adapters.prepare import Prepared
-from nbkit.billing.cost import Lane, bill, estimate_tokens
+from nbkit.billing.cost import Cost, Lane, bill, estimate_tokens
 from nbkit.conversation.completion import Change, ChatCompletion, Timing, Usage
+from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.endpoints import Endpoint
+from nbkit.providers.prices import find_listed_cost
 
 _LONG_PROMPT = 2000
 """Tokens from which on an estimate is good enough to see that a prompt was cut."""
 _LANE_FIELDS = ("service_tier", "serviceTier", "speed")
 """The fields of a request that choose a lane: OpenAI and relatives, Google and Bedrock, Anthropic."""
+_MOST_MODELS = 100
+"""Models of one provider whose rates an endpoint keeps; an answer may name any."""
+_OWN_TOOLS = ("function", "custom")
+"""The types of the caller's tools in a chat request; any other type is a tool that the provider runs."""
 _CREATED_FIELDS = ("created", "created_at", "createTime")
 _YEAR_2000, _YEAR_3000 = 946_684_800, 32_503_680_000
 
@@ -28,7 +34,9 @@ def price_completion(answer: ChatCompletion, prepared: Prepared, endpoint: Endpo
     given, requested = max(len(answer.choices), 1), prepared.options.n or 1
     if given < requested:
         changes += (Change("dropped", "n", f"the provider gave {given} of {requested} answers"),)
-    return _complete(replace(answer, changes=answer.changes + changes), prepared, endpoint, timing, partial=False)
+    if changes:
+        answer = replace(answer, changes=answer.changes + changes)
+    return _complete(answer, prepared, endpoint, timing, partial=False)
 
 
 def price_partial(so_far: ChatCompletion, prepared: Prepared, endpoint: Endpoint, timing: Timing) -> ChatCompletion:
@@ -56,14 +64,19 @@ def _complete(
     partial: bool,
     notes: Sequence[str] = (),
 ) -> ChatCompletion:
+    cost, model = _find_cost(answer.model, endpoint)
+    charges = answer.charges
     priced = bill(
         answer.usage,
-        endpoint.cost,
+        cost,
         reported=answer.reported_cost,
-        catalog_date=endpoint.catalog_date,
+        catalog_date=endpoint.catalog_date or (current_snapshot().meta.date if model else None),
         partial=partial,
         lane=_find_lane(answer, prepared),
-        notes=(*notes, *(f"{use}: not in the price" for use in answer.unpriced)),
+        charges=charges,
+        others={name: _find_listed(name, endpoint) for name, _ in charges.models},
+        notes=(*notes, *_list_uncounted(answer, prepared, endpoint)),
+        model=model,
     )
     answer = restore_names(answer, prepared.names)
     kind, changes = prepared.options.answer_type, prepared.changes + answer.changes
@@ -72,6 +85,40 @@ def _complete(
     return replace(
         answer, created=created, bill=priced, timing=timing, changes=changes, answer_type=kind, choices=choices
     )
+
+
+def _find_cost(answered: str, endpoint: Endpoint) -> tuple[Cost | None, str]:
+    """Find the rates of the model that answered, and its name where it is another one than was called.
+
+    A router, an alias or a fallback answers with the name of another model. A price that the user gives is the price.
+    """
+    called = endpoint.cost
+    if answered in ("", endpoint.model) or (called is not None and called.source == "user"):
+        return called, ""
+    listed = _find_listed(answered, endpoint)
+    if listed is None or listed == called:
+        return called, ""
+    return listed, answered
+
+
+def _find_listed(name: str, endpoint: Endpoint) -> Cost | None:
+    """Find the rates of a model of the same provider; an endpoint keeps them, for its answers name the same ones."""
+    known = endpoint.costs
+    if name not in known:
+        if len(known) >= _MOST_MODELS:
+            known.clear()
+        known[name] = find_listed_cost(endpoint.provider, name, endpoint.protocol)
+    return known[name]
+
+
+def _list_uncounted(answer: ChatCompletion, prepared: Prepared, endpoint: Endpoint) -> list[str]:
+    """List what the request asked for, what may be billed, and what the answer does not count."""
+    body = prepared.request.body
+    notes = ["guardrails: not in the price"] if "guardrailConfig" in body else []  # Bedrock
+    if endpoint.protocol == "openai-chat" and not answer.charges.tools:  # Groq, Z.ai ...
+        kinds = {tool.get("type") for tool in body.get("tools", ()) if isinstance(tool, dict)}
+        notes += [f"{kind}: not in the price" for kind in kinds if isinstance(kind, str) and kind not in _OWN_TOOLS]
+    return notes
 
 
 def _find_lane(answer: ChatCompletion, prepared: Prepared) -> Lane | None:

@@ -2,29 +2,31 @@
 decimal, so a bill is what a person gets who adds it up by hand.
 
 A tier reprices the whole request: the rates of the largest tier whose size is below the prompt's tokens count
-(models.dev `cost.tiers`; its `context_over_200k` says the same again for one size, and is not read). So does the lane
-in which the provider worked, as it says itself: priority, flex, fast.
+(models.dev `cost.tiers`; its `context_over_200k` says the same again for one size, and is not read). So do the lane
+in which the provider worked, as it says itself (priority, flex, fast), and the region in which it computed.
 
-A bill is exact, or it says in `source` and `notes` that it is not, and why.
+A bill is exact, or it says in `source` and `notes` that it is not, and why. A rate that a price list has is exact; one
+that follows from a rule is an estimate, for a provider may except a model from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from nbkit.billing.money import sum_usd
-from nbkit.conversation.completion import Bill, BillLine, Usage
+from nbkit.conversation.completion import NO_CHARGES, Bill, BillLine, Charges, Usage
 
 # What a bucket costs where neither models.dev nor a rule of the provider says it, and whether that is how all
 # providers bill (reasoning is billed as output) or an assumption that makes the bill an estimate.
 FALLBACK = {
     "reasoning": ("output", True),
     "output_audio": ("output", False),
+    "output_image": ("output", False),
     "input_audio": ("input", False),
     "cache_read": ("input", False),
+    "cache_read_audio": ("cache_read", False),
     "cache_write": ("input", False),
 }
 BUCKETS = (
@@ -33,15 +35,67 @@ BUCKETS = (
     "cache_write",
     "cache_write_1h",
     "input_audio",
+    "cache_read_audio",
     "output",
     "reasoning",
     "output_audio",
+    "output_image",
 )
 MOST_TOKENS = 1_000_000_000
 """A larger count is not one."""
 
 # Words for the lane that the catalog's prices are those of: OpenAI, Anthropic, Groq, Google.
 _USUAL_LANES = {"default", "auto", "standard", "standard_only", "on_demand", "unspecified", "service_tier_unspecified"}
+_USUAL_REGIONS = {"", "global", "not_available"}
+"""Anthropic's words for the places whose prices are the catalog's."""
+_ANY = "*"
+"""The key of the factor for all regions that have none of their own."""
+_CACHED = {"cache_read": "input", "cache_write": "input", "cache_write_1h": "input", "cache_read_audio": "input_audio"}
+"""Buckets of a prompt cache -> what the same tokens cost without one."""
+_MOST_CARDS = 50
+"""Kinds of requests of a model whose rates are kept; providers name few lanes and regions."""
+_MILLION = Decimal(1_000_000)
+_ZERO = Decimal(0)
+
+
+class ToolPrice(NamedTuple):
+    """Price of a tool that the provider runs itself."""
+
+    usd: float
+    per: str = "call"
+    """"call": of the tool; "request": once for an answer that used it, however often."""
+    note: str = ""
+    """What makes the price an estimate: a free allowance, another price in some case."""
+
+
+class Lane(NamedTuple):
+    """The lane in which a provider worked, in its own word, and whether it was only requested, not confirmed."""
+
+    name: str
+    requested: bool = False
+
+
+class _Rate(NamedTuple):
+    """A rate as it is shown and as it is multiplied, and what of it is an assumption, in words."""
+
+    rate: float | None = None
+    """USD per million tokens."""
+    usd: Decimal | None = None
+    """USD per token."""
+    note: str = ""
+
+
+class _Card(NamedTuple):
+    """The rates of one kind of request: of a tier, a lane and a region."""
+
+    rates: Mapping[str, _Rate]
+    tier: int | None = None
+    lane: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+_NOTHING = _Card(dict.fromkeys(BUCKETS, _Rate()))
+_FREE = _Card(dict.fromkeys(BUCKETS, _Rate(0.0, _ZERO)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +115,13 @@ class Cost:
     """Rates that follow from another one, as the provider's rule is: {"cache_write_1h": {"input": 2}}."""
     source: str = "catalog"
     """Who says these rates: "catalog", or "user"."""
+    tools: Mapping[str, ToolPrice] = field(default_factory=dict)
+    """What the provider's own tools cost, by their names in `Charges.tools`."""
+    regions: Mapping[str, float] = field(default_factory=dict)
+    """By what all rates are multiplied where the provider computed in a region: {"us": 1.1}; "*": in any other."""
+    _cards: dict[tuple[int | None, Lane | None, str], _Card] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def prompt(self) -> float | None:
@@ -79,20 +140,15 @@ class Cost:
         known = [rate for rates in every for rate in rates.values()]
         return {"input", "output"} <= self.rates.keys() and not any(known) and not self.request
 
-
-class Lane(NamedTuple):
-    """The lane in which a provider worked, in its own word, and whether it was only requested, not confirmed."""
-
-    name: str
-    requested: bool = False
-
-
-class _Price(NamedTuple):
-    """The rates of one request, and what of them is an assumption, in words."""
-
-    tier: int | None
-    rates: Mapping[str, float]
-    notes: tuple[str, ...] = ()
+    def _find_card(self, prompt_tokens: int, lane: Lane | None, region: str) -> _Card:
+        """Find the rates of a request; they are worked out once."""
+        tier = max((size for size, _ in self.tiers if size < prompt_tokens), default=None)
+        card = self._cards.get((tier, lane, region))
+        if card is None:
+            card = _FREE if self.is_free else _make_card(self, tier, lane, region)
+            if len(self._cards) < _MOST_CARDS:
+                self._cards[tier, lane, region] = card
+        return card
 
 
 def _per_token(rate: float | None) -> float | None:
@@ -107,25 +163,45 @@ def bill(
     catalog_date: str | None = None,
     partial: bool = False,
     lane: Lane | None = None,
+    charges: Charges = NO_CHARGES,
+    others: Mapping[str, Cost | None] | None = None,
     notes: Sequence[str] = (),
+    model: str = "",
 ) -> Bill:
     """Price one usage.
 
-    `reported` is the price that the provider itself named: it wins. `partial`: the answer broke off. `notes` say what
-    else makes the bill inexact: searches that tokens do not explain, counts that were estimated.
+    `reported` is the price that the provider itself named: it wins. `partial`: the answer broke off. `charges`: what
+    else is paid for; `others` has the rates of the models that are named there. `notes` say what else makes the bill
+    inexact. `model`: the model whose rates these are, where it is not the one that was called.
     """
-    price = _find_rates(usage, cost, lane)
-    free = cost is not None and cost.is_free
-    priced = [_price_bucket(bucket, usage, price.rates, cost) for bucket in BUCKETS if usage and getattr(usage, bucket)]
-    if free:
-        priced = [(replace(line, rate=0.0, usd=0.0), "") for line, _ in priced]
-    lines = tuple(line for line, _ in priced)
+    card = _NOTHING
+    if cost is not None:
+        card = cost._find_card(charges.longest_prompt or (usage.prompt_tokens if usage else 0), lane, charges.region)
+    known, vague = list[Decimal](), [*card.notes]
+    lines, complete = list[BillLine](), cost is not None and (usage is not None or card is _FREE)
+    for line, usd, note in _price_usage(usage, card) if usage else ():
+        lines.append(line)
+        complete = complete and usd is not None
+        known.append(usd or _ZERO)
+        if note:
+            vague.append(note)
+    explained = complete  # whether there is a price for all that was used
+    for line, usd, note in _price_rest(cost, lane, charges, others or {}):
+        lines.append(line)
+        explained = explained and usd is not None
+        known.append(usd or _ZERO)
+        if note:
+            vague.append(note)
+    ours = sum(known, _ZERO)
+    vague += [*charges.notes, *notes]
+    facts = (tuple(lines), catalog_date, card.tier)
+    saved = _sum_saved(usage, card) if usage and cost else None
     if reported is not None:
-        return Bill(reported, "provider", lines, catalog_date, price.tier)
-    total = sum_usd((cost.request, *(line.usd for line in lines))) if cost and (usage or free) else None
-    every = (*(() if free else price.notes), *(note for _, note in priced if note), *notes)
-    source = _find_source(total, cost, exact=not every, partial=partial)
-    return Bill(total, source, lines, catalog_date, price.tier, every)
+        difference = float(Decimal(str(reported)) - ours) if explained else None
+        return Bill(reported, "provider", *facts, lane=card.lane, model=model, saved=saved, difference=difference)
+    total = float(ours) if complete else None
+    source = _find_source(total, cost, exact=not vague, partial=partial)
+    return Bill(total, source, *facts, tuple(vague), card.lane, model, saved)
 
 
 def _find_source(total: float | None, cost: Cost | None, *, exact: bool, partial: bool) -> str:
@@ -141,24 +217,93 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text) // 4)
 
 
-def _find_rates(usage: Usage | None, cost: Cost | None, lane: Lane | None) -> _Price:
-    """Find the rates of the tier and of the lane."""
-    if cost is None:
-        return _Price(None, {})
-    size, rates = _find_tier(usage, cost)
+# ---- lines
+
+_Priced = tuple[BillLine, Decimal | None, str]
+"""A line, its exact USD, and what of it is an assumption."""
+
+
+def _price_usage(usage: Usage, card: _Card, model: str = "") -> Iterator[_Priced]:
+    """Price each bucket that has tokens."""
+    for bucket in BUCKETS:
+        tokens = getattr(usage, bucket)
+        if tokens:
+            rate, per_token, note = card.rates[bucket]
+            absurd = type(tokens) is not int or not 0 <= tokens <= MOST_TOKENS
+            usd = None if per_token is None or absurd else tokens * per_token
+            yield BillLine(bucket, tokens, rate, None if usd is None else float(usd), model=model), usd, note
+
+
+def _price_rest(
+    cost: Cost | None, lane: Lane | None, charges: Charges, others: Mapping[str, Cost | None]
+) -> Iterator[_Priced]:
+    """Price what is paid beside the model's own tokens."""
+    if cost is not None and cost.request:
+        usd = Decimal(str(cost.request))
+        yield BillLine("request", 0, cost.request, cost.request, calls=1), usd, ""
+    for name, calls in charges.tools.items():
+        words = f"{calls} {name.replace('_', ' ')}"
+        price = cost.tools.get(name) if cost else None
+        if price is None:
+            yield BillLine(name, 0, None, None, calls=calls), None, f"{words}: not in the price"
+            continue
+        usd = Decimal(str(price.usd)) * (calls if price.per == "call" else 1)
+        yield BillLine(name, 0, price.usd, float(usd), calls=calls), usd, f"{words}: {price.note}" if price.note else ""
+    for name, usage in charges.models:
+        other = others.get(name)
+        card = _NOTHING if other is None else other._find_card(usage.prompt_tokens, lane, charges.region)
+        for line, known, note in _price_usage(usage, card, name):
+            why = note or ("" if known is not None else f"{line.bucket} has no known price, and is not in the total")
+            yield line, known, f"{name}: {why}" if why else ""
+
+
+def _sum_saved(usage: Usage, card: _Card) -> float | None:
+    """Sum what the cached tokens would have cost more without a cache; None where a rate is not known."""
+    saved = _ZERO
+    for bucket, uncached in _CACHED.items():
+        if tokens := getattr(usage, bucket):
+            full, paid = card.rates[uncached].usd, card.rates[bucket].usd
+            if full is None or paid is None:
+                return None
+            saved += tokens * (full - paid)
+    return float(saved)
+
+
+# ---- rates
+
+
+def _make_card(cost: Cost, tier: int | None, lane: Lane | None, region: str) -> _Card:
+    """Work out all rates of a request."""
+    rates: Mapping[str, float] = cost.rates
+    if tier is not None:
+        rates = {**rates, **next(own for size, own in cost.tiers if size == tier)}
     name = lane.name.strip().lower().removeprefix("on_demand_") if lane else ""  # Vertex: ON_DEMAND_PRIORITY
     if lane is None or not name or name in _USUAL_LANES or cost.lane_factors.get(name) == 1:
-        return _Price(size, rates)
-    notes = (f"the provider did not say whether it worked in the lane {name!r}",) if lane.requested else ()
+        name, notes = "", list[str]()
+    else:
+        notes = [f"the provider did not say whether it worked in the lane {name!r}"] if lane.requested else []
+        rates, note = _apply_lane(cost, name, rates, tiered=tier is not None)
+        notes += [note] if note else []
+    if region.lower() not in _USUAL_REGIONS:
+        factor = cost.regions.get(region.lower(), cost.regions.get(_ANY))
+        if factor is None:
+            notes.append(f"the region {region!r} has no known price")
+        else:
+            rates = {bucket: _scale(rate, factor) for bucket, rate in rates.items()}
+    return _Card({bucket: _find_rate(bucket, rates, cost) for bucket in BUCKETS}, tier, name or None, tuple(notes))
+
+
+def _apply_lane(cost: Cost, name: str, rates: Mapping[str, float], *, tiered: bool) -> tuple[Mapping[str, float], str]:
+    """Return the rates of a lane, and what of them is an assumption."""
     if own := cost.lanes.get(name):
-        if size is None:
-            return _Price(size, own, notes)
+        if not tiered:
+            return own, ""
         scaled = {bucket: _scale(rate, rates.get(bucket), cost.rates.get(bucket)) for bucket, rate in own.items()}
-        return _Price(size, scaled, (*notes, f"the lane {name!r} has no known price for prompts of this size"))
+        return scaled, f"the lane {name!r} has no known price for prompts of this size"
     if factor := cost.lane_factors.get(name):
         scaled = {bucket: _scale(rate, factor) for bucket, rate in rates.items()}
-        return _Price(size, scaled, (*notes, f"the lane {name!r} at {factor:g} x the usual rates"))
-    return _Price(size, rates, (*notes, f"the lane {name!r} has no known price"))
+        return scaled, f"the lane {name!r} at {factor:g} x the usual rates"
+    return rates, f"the lane {name!r} has no known price"
 
 
 def _scale(rate: float, by: float | None, over: float | None = 1) -> float:
@@ -166,29 +311,17 @@ def _scale(rate: float, by: float | None, over: float | None = 1) -> float:
     return float(Decimal(str(rate)) * Decimal(str(by)) / Decimal(str(over))) if by is not None and over else rate
 
 
-def _find_tier(usage: Usage | None, cost: Cost) -> tuple[int | None, Mapping[str, float]]:
-    if usage is not None:
-        for size, rates in sorted(cost.tiers, key=lambda tier: tier[0], reverse=True):
-            if size < usage.prompt_tokens:
-                return size, {**cost.rates, **rates}
-    return None, cost.rates
-
-
-def _price_bucket(bucket: str, usage: Usage, rates: Mapping[str, float], cost: Cost | None) -> tuple[BillLine, str]:
-    """Price one bucket, and say what of its price is an assumption."""
-    tokens: int = getattr(usage, bucket)
-    rate, note = rates.get(bucket), ""
-    if rate is None and cost is not None:
-        rate, note = _derive_rate(bucket, rates, cost)
-    if rate is None or type(tokens) is not int or not 0 <= tokens <= MOST_TOKENS:
-        return BillLine(bucket, tokens, rate, None), note
-    return BillLine(bucket, tokens, rate, float(tokens * Decimal(str(rate)) / 1_000_000)), note
-
-
-def _derive_rate(bucket: str, rates: Mapping[str, float], cost: Cost) -> tuple[float | None, str]:
-    """Find a rate that is not given: by the provider's rule, else by that of the bucket that it counts as."""
-    for other, factor in cost.derived.get(bucket, {}).items():
-        if other in rates:
-            return _scale(rates[other], factor), f"{bucket} at {factor:g} x {other}"
-    other, rule = FALLBACK.get(bucket, ("", True))
-    return rates.get(other), "" if rule else f"{bucket} at the rate of {other}"
+def _find_rate(bucket: str, rates: Mapping[str, float], cost: Cost) -> _Rate:
+    """Find the rate of a bucket: its own, else one by the provider's rule, else that of what it counts as."""
+    rate, notes, name = rates.get(bucket), list[str](), bucket
+    if rate is None:
+        for other, factor in cost.derived.get(bucket, {}).items():
+            if rate is None and other in rates:
+                rate = _scale(rates[other], factor)
+                notes.append(f"{bucket} at {factor:g} x {other}")
+    while rate is None and name in FALLBACK:
+        name, is_rule = FALLBACK[name]
+        rate = rates.get(name)
+        if rate is not None and not is_rule:
+            notes.append(f"{bucket} at the rate of {name}")
+    return _Rate(rate, None if rate is None else Decimal(str(rate)) / _MILLION, "; ".join(notes))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from nbkit.arguments import describe
 from nbkit.conversation.content import NativeContent, Reasoning
@@ -15,6 +15,9 @@ from nbkit.conversation.formats import parse_answer
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import ToolsCallTurn, Turn
 from nbkit.errors import ConversationError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +36,20 @@ class Usage:
     reasoning: int = 0
     input_audio: int = 0
     output_audio: int = 0
+    cache_read_audio: int = 0
+    """Tokens of audio that were read from a cache; `cache_read` has the others."""
+    output_image: int = 0
 
     @property
     def prompt_tokens(self) -> int:
         """All tokens of the prompt."""
-        return self.input + self.cache_read + self.cache_write + self.cache_write_1h + self.input_audio
+        audio = self.input_audio + self.cache_read_audio
+        return self.input + self.cache_read + self.cache_write + self.cache_write_1h + audio
 
     @property
     def completion_tokens(self) -> int:
         """All tokens of the answer, including reasoning."""
-        return self.output + self.reasoning + self.output_audio
+        return self.output + self.reasoning + self.output_audio + self.output_image
 
     @property
     def total_tokens(self) -> int:
@@ -54,24 +61,55 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Charges:
+    """Whatever may change the price of a call beside its token counts and its service tier, as the provider says it."""
+
+    tools: Mapping[str, int] = field(default_factory=dict)
+    """Calls of tools that the provider runs itself: {"web_search": 3}."""
+    region: str = ""
+    """Where it computed, in its own word: "us", "global"; "" where it does not say."""
+    models: tuple[tuple[str, Usage], ...] = ()
+    """Other models that worked on the answer, and their tokens, which `usage` does not count: an advisor, an attempt
+    that was declined."""
+    longest_prompt: int | None = None
+    """Tokens of the longest prompt where an answer took several runs of the model, whose sum `usage` has: prices for
+    long prompts go by it."""
+    notes: tuple[str, ...] = ()
+    """What else makes the price inexact, in words."""
+
+
+NO_CHARGES = Charges()
+
+
+@dataclass(frozen=True, slots=True)
 class BillLine:
-    """One bucket of a bill: `tokens` at `rate` USD per million tokens cost `usd`; both None if the rate is unknown."""
+    """One bucket of a bill: `tokens` at `rate` USD per million tokens cost `usd`; both None if the rate is unknown.
+
+    For a tool that the provider runs, and for a price per request, `calls` are counted, and `rate` is USD per call.
+    `model` is the model that used the tokens, where it is not the one that answered.
+    """
 
     bucket: str
     tokens: int
     rate: float | None
     usd: float | None
+    calls: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
     """Cost of one call, in USD. `total` is None if a required price or the usage is unknown.
 
-    `source` is `provider` (the provider reported the price), `catalog` (models.dev's rates times usage), `user` (the
+    `source` is `provider` (the provider reported the price), `catalog` (listed rates times usage), `user` (the
     same with rates from the overrides file or from `cost=`), `estimate` (a rate or a count had to be assumed, or
     something has no known price), `partial` (the answer is not complete) or `unknown` (`total` is None).
     `catalog_date` is the date of the prices. `tier` is the prompt size in tokens from which the applied rates are
-    valid. `notes` say in words why a bill is not exact.
+    valid, `lane` the service tier whose rates they are (None: the usual one), `model` the model whose rates they are,
+    where it is not the one that was called. `notes` say in words why a bill is not exact.
+
+    `saved` is what the prompt cache saved against the full price of all tokens (below 0 where it cost more to write it
+    than was saved), `difference` what the provider's own price is above that of our rates (USD); None: not known.
     """
 
     total: float | None
@@ -80,6 +118,10 @@ class Bill:
     catalog_date: str | None = None
     tier: int | None = None
     notes: tuple[str, ...] = ()
+    lane: str | None = None
+    model: str = ""
+    saved: float | None = None
+    difference: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +223,8 @@ class ChatCompletion:
     """USD, if the provider reports the price of the call."""
     service_tier: str | None = None
     """The lane in which the provider says that it has worked, in its own word: "priority", "flex", "fast" ..."""
-    unpriced: tuple[str, ...] = ()
-    """What was used that the token counts do not explain, e.g. "web_search x 3"."""
+    charges: Charges = NO_CHARGES
+    """What was used that the token counts do not explain: searches, other models ..."""
     bill: Bill | None = None
     changes: tuple[Change, ...] = ()
     timing: Timing | None = None
@@ -256,6 +298,8 @@ class ChatCompletion:
 @cache
 def _adapter() -> TypeAdapter[ChatCompletion]:
     """Build what reads and writes completions, on first use: it takes some milliseconds."""
+    from pydantic import TypeAdapter
+
     return TypeAdapter(ChatCompletion)
 
 

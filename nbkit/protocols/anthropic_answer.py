@@ -12,15 +12,16 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from nbkit.conversation.completion import ChatCompletion, Usage
+from nbkit.conversation.completion import NO_CHARGES, Charges, ChatCompletion, Usage
 from nbkit.conversation.content import NativeContent, NativePart, Reasoning
 from nbkit.errors import ProviderError
 from nbkit.protocols.anthropic_turns import FORMAT, NATIVE
+from nbkit.protocols.anthropic_usage import find_longest_prompt, read_other_models, read_usage
 from nbkit.protocols.calls import NAMELESS, Call
 from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer
 from nbkit.protocols.finish import read_finish
-from nbkit.protocols.reading import first_count, join_arguments, mapping, merge_counts, objects, string, sum_counts
+from nbkit.protocols.reading import count_tools, join_arguments, mapping, merge_counts, objects, string
 from nbkit.protocols.wire import Chunks, Dialect
 
 # Kind of a delta -> the kinds of blocks that it may continue; the first is begun where there is none.
@@ -40,7 +41,6 @@ _PAUSES = ("pause_turn", "compaction")
 """Reasons for which the API stops an answer that goes on when it is sent back."""
 _DIRECT: tuple[dict[str, Any], ...] = ({}, {"caller": {"type": "direct"}})  # a call says so where nothing is special
 _STANDARD = (None, "", "standard")
-_NO_PLACE = (None, "", "global", "not_available")
 
 
 class _Block:
@@ -57,6 +57,11 @@ class _Block:
     @property
     def text(self) -> str:
         return "".join(self.parts)
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether the block is a call of Anthropic's own tools that run code."""
+        return self.type == "server_tool_use" and "code_execution" in string(self.start.get("name"))
 
     def list_own(self) -> dict[str, Any]:
         """List what of the block only this protocol can hold: all of it, or the keys beside text or call."""
@@ -211,7 +216,7 @@ class Decoder(BaseDecoder):
 
     def partial(self) -> ChatCompletion:
         """Build the completion as far as it has arrived; of the usage, the prompt's is known from the start."""
-        return replace(self.build(), usage=_read_usage({"output_tokens": 0} | self.usage))
+        return replace(self.build(), usage=read_usage({"output_tokens": 0} | self.usage))
 
     def build(self, raw: Any = None) -> ChatCompletion:
         """Build the completion, complete or not; a `fallback_message` is the work of another model, which it names."""
@@ -242,23 +247,24 @@ class Decoder(BaseDecoder):
 
     def read_usage(self) -> Usage | None:
         """Read the token counts."""
-        return _read_usage(self.usage)
+        return read_usage(self.usage)
 
     def read_tier(self) -> str:
         """Return the tier that served the call; fast mode is one, for it has prices of its own."""
         speed = self.usage.get("speed")
         return string(self.usage.get("service_tier") if speed in _STANDARD else speed)
 
-    def read_unpriced(self) -> tuple[str, ...]:
-        """List searches, the work of other models, and a place of computing that costs more."""
-        models = [
-            f"{kind.replace('_', ' ')} of {string(one.get('model')) or 'another model'}"
-            for kind in ("advisor_message", "fallback_message")
-            for one in self._list_iterations(kind)
-        ]
-        geo = self.usage.get("inference_geo")
-        place = () if geo in _NO_PLACE or not isinstance(geo, str) else (f"inference_geo {geo}",)
-        return (*super().read_unpriced(), *models, *place)
+    def read_charges(self) -> Charges:
+        """Read searches, code that was run, the work of other models, and the region, whose prices may be higher."""
+        tools = count_tools(self.usage)
+        if not tools and (runs := sum(1 for block in self._blocks if block.runs_code)):
+            tools["code_execution"] = runs  # beside a search it costs nothing
+        region = string(self.usage.get("inference_geo"))
+        runs_of_models = objects(self.usage.get("iterations"))
+        if not (runs_of_models or tools or region):
+            return NO_CHARGES
+        models, notes = read_other_models(runs_of_models, self.model)
+        return Charges(tools, region, models, find_longest_prompt(runs_of_models), notes)
 
     def read_raw(self) -> Any:
         """Return stop reason, usage and citations; all blocks, where some are not in the completion."""
@@ -287,33 +293,3 @@ def _build_reasoning(block: _Block) -> Reasoning:
         return Reasoning(data=string(block.start.get("data")), format=FORMAT)
     signed = {"signature": block.signature, "format": FORMAT} if block.signature else {}
     return Reasoning(text=block.text, **signed)
-
-
-def _read_usage(usage: dict[str, Any]) -> Usage | None:
-    if usage.get("input_tokens") is None or usage.get("output_tokens") is None:
-        return None
-    billed = [usage] + [one for one in objects(usage.get("iterations")) if one.get("type") == "compaction"]
-    written, long_lived = 0, 0
-    for one in billed:
-        by_life = mapping(one.get("cache_creation"))
-        an_hour = first_count(by_life.get("ephemeral_1h_input_tokens"))
-        all_written = first_count(one.get("cache_creation_input_tokens"))
-        short = first_count(by_life.get("ephemeral_5m_input_tokens"))
-        written += max(all_written - an_hour, short)  # relatives of the API send one of the two forms alone
-        long_lived += an_hour
-    sums = [
-        sum_counts(*(one.get(key) for one in billed))
-        for key in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    ]
-    prompt, output, read, _ = sums
-    if prompt is None or output is None or read is None or None in sums:
-        return None
-    thinking = min(first_count(mapping(usage.get("output_tokens_details")).get("thinking_tokens")), output)
-    return Usage(
-        input=prompt,
-        output=output - thinking,
-        cache_read=read,
-        cache_write=written,
-        cache_write_1h=long_lived,
-        reasoning=thinking,
-    )

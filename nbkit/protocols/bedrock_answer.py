@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import Any
 
-from nbkit.conversation.completion import ChatCompletion, Usage
+from nbkit.conversation.completion import NO_CHARGES, Charges, ChatCompletion, Usage
 from nbkit.conversation.content import Reasoning
 from nbkit.errors import ProviderError
 from nbkit.protocols.bedrock_turns import FORMAT
@@ -181,10 +181,13 @@ class Decoder(BaseDecoder):
         tier = string(mapping(self.rest.get("serviceTier")).get("type"))
         return latency if latency not in ("", "standard") else tier
 
-    def read_unpriced(self) -> tuple[str, ...]:
-        """List what may cost something beside the tokens."""
+    def read_charges(self) -> Charges:
+        """Read what may cost something beside the tokens."""
         made = [key for block in self._others.values() for key in block if key not in ("toolResult", "toolUse")]
-        return (*super().read_unpriced(), *(f"{key} output" for key in made))
+        used = mapping(self.usage.get("serverToolUsage"))  # its keys are not documented
+        tools = {name: calls for name, value in used.items() if (calls := first_count(value))}
+        notes = tuple(f"{key} output: not in the price" for key in made)
+        return Charges(tools, notes=notes) if tools or notes else NO_CHARGES
 
     def read_raw(self) -> Any:
         """Return what `messageStop` and `metadata` hold, the citations, and the blocks of other kinds."""

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from nbkit.billing.money import sum_usd
-from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, ToolCallDelta, Usage
+from nbkit.conversation.completion import NO_CHARGES, Charges, ChatCompletion, ChatCompletionChunk, ToolCallDelta, Usage
 from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import AdapterError, ProviderError, StreamError
@@ -17,9 +17,9 @@ from nbkit.protocols.calls import NAMELESS, Calls
 from nbkit.protocols.failures import SIGNS, is_failure, read_failure
 from nbkit.protocols.halves import Halves
 from nbkit.protocols.reading import (
+    count_tools,
     expect_object,
     find_value,
-    list_uses,
     mapping,
     merge_counts,
     parse,
@@ -71,7 +71,7 @@ class Answer:
             usage=self.read_usage(),
             reported_cost=self.read_cost(),
             service_tier=self.read_tier() or None,
-            unpriced=self.read_unpriced(),
+            charges=self.read_charges(),
             raw=self.read_raw() if raw is None else raw,
         )
 
@@ -145,9 +145,10 @@ class Answer:
         """Return the tier that served the call, in the provider's words."""
         return string(self.rest.get("service_tier"))
 
-    def read_unpriced(self) -> tuple[str, ...]:
-        """List what the provider reports that may cost something beside the tokens."""
-        return list_uses(self.usage)
+    def read_charges(self) -> Charges:
+        """Read what the provider reports that may cost something beside the tokens."""
+        tools = count_tools(self.usage)
+        return Charges(tools) if tools else NO_CHARGES
 
     def read_raw(self) -> Any:
         """Return the completion's `raw` for an answer that came in events."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
-from nbkit.conversation.completion import ToolCallDelta, Usage
+from nbkit.conversation.completion import NO_CHARGES, Charges, ToolCallDelta, Usage
 from nbkit.conversation.content import NativeContent, NativePart, Reasoning
 from nbkit.errors import ContentFilterError, ProviderError
 from nbkit.protocols.calls import NAMELESS, Call
@@ -28,7 +28,6 @@ _FAILED = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONS
 # A step of a JSON path: .name, [0], ['name'], ["name"]
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(?:(\d{1,4})|'([^']*)'|"([^"]*)")\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
-_MEDIA = ("IMAGE", "VIDEO")
 _SIGNED = {"thought", "thoughtSignature"}
 """Keys of a part that is the end of a thought, without text."""
 _Kind = Literal["reasoning", "call", "other"]
@@ -243,15 +242,12 @@ class Decoder(BaseDecoder):
         """Return the tier that served the call, at the Gemini API, or Vertex AI's kind of traffic."""
         return string(self.usage.get("serviceTier")) or string(self.usage.get("trafficType"))
 
-    def read_unpriced(self) -> tuple[str, ...]:
-        """List searches, and tokens that have rates of their own."""
-        grounding = mapping(self._candidate.get("groundingMetadata"))
-        queries = grounding.get("webSearchQueries")
-        searches = (f"{len(queries)} web searches",) if isinstance(queries, list) and queries else ()
-        made = {kind: _count_kind(self.usage.get("candidatesTokensDetails"), kind) for kind in _MEDIA}
-        media = (f"{tokens} {kind.lower()} output tokens" for kind, tokens in made.items() if tokens)
-        cached = _count_kind(self.usage.get("cacheTokensDetails"), "AUDIO")
-        return (*searches, *media, *((f"{cached} cached audio tokens",) if cached else ()))
+    def read_charges(self) -> Charges:
+        """Read the searches, and the tokens of video, which have a rate of their own."""
+        tools = _count_searches(mapping(self._candidate.get("groundingMetadata")))
+        video = _count_kind(self.usage.get("candidatesTokensDetails"), "VIDEO")
+        notes = (f"{video} tokens of video at the rate of text",) if video else ()
+        return Charges(tools, notes=notes) if tools or notes else NO_CHARGES
 
     def read_raw(self) -> Any:
         """Return what the events hold beside text, thoughts and calls, in the form of a whole answer."""
@@ -301,17 +297,30 @@ def _read_usage(usage: dict[str, Any]) -> Usage | None:
     if prompt is None or answer is None or cached is None or thoughts is None or tools is None:
         return None
     cached = min(cached, prompt)
-    audio_in = _count_kind(usage.get("promptTokensDetails"), "AUDIO")
-    audio = min(max(audio_in - _count_kind(usage.get("cacheTokensDetails"), "AUDIO"), 0), prompt - cached)
-    audio_out = min(_count_kind(usage.get("candidatesTokensDetails"), "AUDIO"), answer)
+    cached_audio = min(_count_kind(usage.get("cacheTokensDetails"), "AUDIO"), cached)
+    audio = min(max(_count_kind(usage.get("promptTokensDetails"), "AUDIO") - cached_audio, 0), prompt - cached)
+    made = usage.get("candidatesTokensDetails")
+    audio_out = min(_count_kind(made, "AUDIO"), answer)
+    image_out = min(_count_kind(made, "IMAGE"), answer - audio_out)
     return Usage(
         input=prompt - cached - audio + tools,
-        output=answer - audio_out,
-        cache_read=cached,
+        output=answer - audio_out - image_out,
+        cache_read=cached - cached_audio,
         reasoning=thoughts,
         input_audio=audio,
         output_audio=audio_out,
+        cache_read_audio=cached_audio,
+        output_image=image_out,
     )
+
+
+def _count_searches(grounding: dict[str, Any]) -> dict[str, int]:
+    """Count the queries, as Google bills them: each once, and none that is empty; Maps shows in its places alone."""
+    lists = (grounding.get("webSearchQueries"), grounding.get("imageSearchQueries"))
+    queries = {(place, string(query)) for place, each in enumerate(lists) if isinstance(each, list) for query in each}
+    searches = sum(1 for _, query in queries if query.strip())
+    maps = any("maps" in chunk for chunk in objects(grounding.get("groundingChunks")))
+    return ({"web_search": searches} if searches else {}) | ({"maps": 1} if maps else {})
 
 
 def _count_kind(details: Any, kind: str) -> int:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
+from nbkit.conversation.completion import Charges, ChatCompletion, ChatCompletionChunk, Usage
 from nbkit.conversation.content import FileEntry, Reasoning
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool
@@ -25,7 +25,7 @@ from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer, read_failure
 from nbkit.protocols.openai_choice import Choice
 from nbkit.protocols.openai_usage import read_usage
-from nbkit.protocols.reading import count, first_count, mapping, merge_counts, objects, string
+from nbkit.protocols.reading import first_count, mapping, merge_counts, objects, string
 from nbkit.protocols.wire import Chunks, Dialect, WireRequest
 from nbkit.protocols.writing import Draft, choose_filename, merge
 
@@ -304,7 +304,7 @@ class Decoder(BaseDecoder):
             usage=self.read_usage(),
             reported_cost=self.read_cost(),
             service_tier=self._tier or None,
-            unpriced=self.read_unpriced(),
+            charges=self.read_charges(),
             raw=self.read_raw() if raw is None else raw,
         )
 
@@ -312,14 +312,12 @@ class Decoder(BaseDecoder):
         """Read the token counts."""
         return read_usage(self.usage)
 
-    def read_unpriced(self) -> tuple[str, ...]:
-        """List what may cost something beside the tokens."""
-        uses = super().read_unpriced()
-        if not uses and any(note.get("type") == "url_citation" for note in self._answer.annotations):
-            uses = ("web search",)
-        details = mapping(self.usage.get("completion_tokens_details"))
-        images = count(details.get("image_tokens"))
-        return (*uses, f"{images} image output tokens") if images else uses
+    def read_charges(self) -> Charges:
+        """Read what may cost something beside the tokens; a search shows in its citations alone."""
+        charges = super().read_charges()
+        if not charges.tools and any(note.get("type") == "url_citation" for note in self._answer.annotations):
+            return Charges({"web_search": 1})
+        return charges
 
     def read_raw(self) -> Any:
         """Return the last event with usage, and the first answer's annotations."""

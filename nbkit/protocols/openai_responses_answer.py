@@ -7,12 +7,11 @@ whole answer is read like that event alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import to_json
 
-from nbkit.conversation.completion import Usage
+from nbkit.conversation.completion import NO_CHARGES, Charges, Usage
 from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import ProviderError
@@ -52,8 +51,10 @@ _EVENTS = {
     for stage in ("delta", "done")
 }
 """Type of an event that brings a piece, or a whole part -> the row of `_PIECES`, and whether it is a piece."""
-# Tools that OpenAI runs itself, and bills by the call.
+# Items of tools that OpenAI runs itself, and bills by the call.
 _BILLED = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
+_FREE_ACTIONS = ("open_page", "find_in_page", "find")
+"""Actions of the search tool that are not searches, and cost their tokens alone (/docs/guides/tools-web-search)."""
 
 
 class Decoder(BaseDecoder):
@@ -75,12 +76,7 @@ class Decoder(BaseDecoder):
         """Take a whole answer."""
         if "output" not in body:
             raise not_an_answer(body, self.ANSWER, "output")
-        text = string(body["output"]) or (string(body.get("output_text")) if body["output"] == [] else "")
-        if text:  # relatives
-            body = body | {"output": [{"type": "message", "content": text}]}
-        if not isinstance(body["output"], list):
-            raise ProviderError("the answer has no output")
-        self.take({"type": "response.completed", "response": body})
+        self.take({"type": "response.completed", "response": body | {"output": _list_output(body)}})
 
     def take(self, body: dict[str, Any]) -> Chunks:
         """Take one event's JSON."""
@@ -251,19 +247,39 @@ class Decoder(BaseDecoder):
         """Read the token counts."""
         return _read_usage(self.usage)
 
-    def read_unpriced(self) -> tuple[str, ...]:
-        """List the calls of OpenAI's own tools, and what else may cost something beside the tokens."""
-        return (*super().read_unpriced(), *_list_billed(objects(self.rest.get("output"))))
+    def read_charges(self) -> Charges:
+        """Read the calls of the provider's own tools: as it counts them (xAI, Perplexity), else by the items."""
+        context = count(mapping(self.usage.get("context_details")).get("input_tokens"))  # xAI: of the last run
+        tools = super().read_charges().tools or _count_billed(objects(self.rest.get("output")))
+        return Charges(tools, longest_prompt=context) if tools or context else NO_CHARGES
 
     def read_raw(self) -> Any:
         """Return the response as the last event had it."""
         return self.rest or None
 
 
-def _list_billed(output: list[dict[str, Any]]) -> Iterator[str]:
-    kinds = [string(item.get("type")) for item in output]
-    counts = {kind.replace("_", " "): kinds.count(kind) for kind in _BILLED if kind in kinds}
-    return (f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in counts.items())
+def _list_output(body: dict[str, Any]) -> list[Any]:
+    """List the items of a whole answer; relatives write their text in the place of the list, or beside it."""
+    text = string(body["output"]) or (string(body.get("output_text")) if body["output"] == [] else "")
+    output = [{"type": "message", "content": text}] if text else body["output"]
+    if not isinstance(output, list):
+        raise ProviderError("the answer has no output")
+    return output
+
+
+def _count_billed(output: list[dict[str, Any]]) -> dict[str, int]:
+    tools: dict[str, int] = {}
+    containers: set[str] = set()
+    for item in output:
+        kind = string(item.get("type"))
+        if kind not in _BILLED or mapping(item.get("action")).get("type") in _FREE_ACTIONS:
+            continue
+        container = string(item.get("container_id"))  # of code, which is paid for by the container
+        if not container or container not in containers:
+            name = kind.removesuffix("_call")
+            tools[name] = tools.get(name, 0) + 1
+        containers.add(container)
+    return tools
 
 
 def _read_usage(usage: dict[str, Any]) -> Usage | None:

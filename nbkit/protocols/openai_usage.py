@@ -39,15 +39,17 @@ def read_usage(usage: dict[str, Any]) -> Usage | None:
     if reasoning > completion:  # Vercel: neither the completion nor the total includes it
         completion += reasoning
     cached, written, audio = _fit_parts(prompt, cached, written, audio)
-    reasoning, audio_out = _fit_parts(completion, reasoning, audio_out)
+    image_out = first_count(of_completion.get("image_tokens"))
+    reasoning, audio_out, image_out = _fit_parts(completion, reasoning, audio_out, image_out)
     return Usage(
         input=prompt - cached - written - audio,
-        output=completion - reasoning - audio_out,
+        output=completion - reasoning - audio_out - image_out,
         cache_read=cached,
         cache_write=written,
         reasoning=reasoning,
         input_audio=audio,
         output_audio=audio_out,
+        output_image=image_out,
     )
 
 

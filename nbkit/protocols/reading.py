@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -19,10 +20,18 @@ _HALF_BEFORE_BYTE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}(?=[\udc80-\udcff]
 """The first half of a pair, which the invalid byte behind it does not complete."""
 _NOT_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Surrogates that do not stand for an invalid byte."""
-# Anthropic; OpenRouter; xAI; Cohere
-_USE_HOLDERS = ("server_tool_use", "server_tool_use_details", "server_side_tool_usage_details", "billed_units")
+_TOOL_HOLDERS = (
+    "server_tool_use",  # Anthropic
+    "server_tool_use_details",  # OpenRouter
+    "server_side_tool_usage_details",  # xAI
+    "tool_calls_details",  # Perplexity
+    "plugins",  # Alibaba
+    "billed_units",  # Cohere
+)
 # Fetched pages cost their tokens alone.
-_USE = re.compile(r"(search|interpreter|code_execution|image_generation|mcp|classification).*|num_sources_used|images")
+_TOOL = re.compile(r"search|interpreter|code_execution|image_generation|mcp|classification|num_sources_used|^images$")
+_TOOL_ENDINGS = ("_requests", "_calls", "_queries", "_used")
+_TOOL_NAMES = {"search_web": "web_search", "search": "web_search"}
 _PART_TYPES = ("text", "output_text", "thinking", "reasoning")
 Path = tuple[str | int, ...]
 MAX_QUOTE = 80
@@ -188,8 +197,12 @@ def merge_counts(known: dict[str, Any], latest: Any) -> dict[str, Any]:
 
     An event may leave out a part that an earlier one had, and some end a stream with zeros.
     """
+    latest = mapping(latest)
+    if not known:  # a whole answer's
+        counts = {key: value for key, value in latest.items() if value is not None}
+        return {key: merge_counts({}, value) if isinstance(value, dict) else value for key, value in counts.items()}
     merged = known.copy()
-    for key, value in mapping(latest).items():
+    for key, value in latest.items():
         before = merged.get(key)
         if type(value) is int and type(before) is int:  # first, for some count in every event
             if value > before:
@@ -226,15 +239,30 @@ def read_cost(body: Any, path: str, unit: float) -> float | None:
     return body * unit
 
 
-def list_uses(usage: dict[str, Any]) -> tuple[str, ...]:
-    """List what a `usage` object counts that tokens do not explain: ("2 web search requests",)."""
-    uses = {
-        name: tokens
-        for holder in (usage, *(mapping(usage.get(key)) for key in _USE_HOLDERS))
-        for name, value in holder.items()
-        if _USE.search(name) and "cost" not in name and (tokens := count(value))
-    }
-    return tuple(f"{tokens} {name.replace('_', ' ')}" for name, tokens in uses.items())
+def count_tools(usage: dict[str, Any]) -> dict[str, int]:
+    """Read how often a `usage` object says that the provider's own tools were used: {"web_search": 2}."""
+    tools: dict[str, int] = {}
+    for holder in (usage, *(usage[key] for key in _TOOL_HOLDERS if isinstance(usage.get(key), dict))):
+        for key, value in holder.items():
+            uses = value
+            if isinstance(value, dict) and holder is not usage:  # Perplexity, Alibaba
+                uses = value.get("invocation", value.get("count"))
+            if uses and (name := _name_tool(key)) and (calls := count(uses)):
+                tools[name] = calls
+    if len(tools) > 1 and "server_side_tool_usage_details" in usage:
+        tools.pop("sources", None)  # xAI: found by the searches that are counted beside them
+    return tools
+
+
+@lru_cache(1000)
+def _name_tool(key: str) -> str:
+    """Name the tool whose uses a key of a `usage` object counts; "" for any other key."""
+    if "cost" in key or not _TOOL.search(key):
+        return ""
+    name = key.removeprefix("num_")
+    for ending in _TOOL_ENDINGS:
+        name = name.removesuffix(ending)
+    return _TOOL_NAMES.get(name, name)
 
 
 def find_value(body: Any, path: str) -> Any:

@@ -51,6 +51,8 @@ class Endpoint:
     """Headers of every request, besides the key's."""
     body: dict[str, Any] = field(default_factory=dict)
     """What the body of every request holds besides."""
+    costs: dict[str, Cost | None] = field(default_factory=dict, compare=False, repr=False)
+    """Rates of models that answered instead, by their names: a cache."""
     others: tuple[Endpoint, ...] = ()
     """The same model by other protocols, for calls with options that this one does not have."""
 

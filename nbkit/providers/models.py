@@ -15,7 +15,7 @@ from nbkit.modelsdev.snapshot import Meta, Snapshot, build
 from nbkit.providers.capabilities import ModelCapabilities, capabilities_of
 from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.known import load_known_snapshot
-from nbkit.providers.prices import find_cost, stand_in
+from nbkit.providers.prices import PRICE_PARTS, find_cost, stand_in
 from nbkit.providers.registered import find_registered, list_registered_models
 from nbkit.providers.resolve import resolve_model, vendor_of
 from nbkit.providers.routes import find_route
@@ -149,7 +149,7 @@ def find_supported_models(wanted: ModelFilter | None = None) -> list[Model]:
 
 _ABILITIES = ("inputs", "tools", "temperature", "structured_output")
 _PRICES = (*(f"{rate}_cost" for rate in RATES), "tiers", "experimental")
-_ABOUT = ({"capabilities", "assume"}, {"cost", "lanes", "derived"}, {"properties"})
+_ABOUT = ({"capabilities", "assume"}, {"cost", *PRICE_PARTS}, {"properties"})
 """The keys of rows that abilities, price and properties are read from."""
 _OTHERS = ("model", "open_weights", "context", "max_output", "knowledge", "release_date", "last_updated")
 

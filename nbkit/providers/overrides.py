@@ -18,7 +18,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from functools import lru_cache
 from math import inf
 from pathlib import Path
@@ -57,8 +56,11 @@ _ROW = {  # key -> what its value must be
     "properties": "a table",
     "dialect": "a table",
     "cost": "a table of USD per million tokens",
+    "rates": "a table of USD per million tokens",
     "lanes": "a table",
     "derived": "a table",
+    "regions": "a table",
+    "tool_prices": "a table of USD per call",
 }
 KEYS = {
     "models": _ROW | {"same_as": "text"},
@@ -84,6 +86,7 @@ _WORDS: dict[str, tuple[str, ...]] = {  # key -> the words that may stand in its
     "properties": ("open_source", "chinese", "gdpr_compliant", "is_nsfw"),
     "dialect": tuple(field.name for field in fields(Dialect)),
     "derived": BUCKETS,
+    "rates": BUCKETS,
 }
 _COST = (*BUCKETS, "request", "tiers")
 
@@ -133,13 +136,31 @@ def check_row(row: Mapping[str, Any], allowed: dict[str, str], where: str) -> No
             raise ConfigError(f"{where}: {key}: expected {expected}, got {value!r}")
     if "cost" in row:
         check_cost(row["cost"], f"{where}: cost")
-    for name, factor in row.get("lanes", {}).items():
-        _check_number(factor, f"{where}: lanes: {name}")
+    _check_pricing(row, where)
     for key in ("tool_names", "call_ids"):
         _check_expression(row.get(key, ""), f"{where}: {key}")
     for key, words in _WORDS.items():
         value = row.get(key, ())  # "aws:bedrock-mantle" is the scheme aws
         _check_known([value.partition(":")[0]] if isinstance(value, str) else value, words, f"{where}: {key}")
+
+
+def _check_pricing(row: Mapping[str, Any], where: str) -> None:
+    """Check how a provider bills beside rates: lanes, regions, tools."""
+    for lane, value in row.get("lanes", {}).items():
+        rates = value if isinstance(value, Mapping) else {"factor": value}
+        _check_known(rates, (*BUCKETS, "factor"), f"{where}: lanes: {lane}")
+        for name, number in rates.items():
+            _check_number(number, f"{where}: lanes: {lane}: {name}")
+    for tool, value in row.get("tool_prices", {}).items():
+        price = value if isinstance(value, Mapping) else {"call": value}
+        _check_known(price, ("call", "request", "note"), f"{where}: tool_prices: {tool}")
+        if not {"call", "request"} & price.keys():
+            raise ConfigError(f"{where}: tool_prices: {tool}: expected call or request, in USD")
+        for name in price.keys() - {"note"}:
+            _check_number(price[name], f"{where}: tool_prices: {tool}: {name}")
+    for key in ("regions", "rates"):
+        for name, number in row.get(key, {}).items():
+            _check_number(number, f"{where}: {key}: {name}")
 
 
 def _check_expression(pattern: str, where: str) -> None:
@@ -187,6 +208,8 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
 def _check_known(names: Any, allowed: Any, where: str) -> None:
     for name in names:
         if name not in allowed:
+            from difflib import get_close_matches
+
             near = get_close_matches(str(name), allowed, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(allowed)}"
             raise ConfigError(f"{where}: unknown {name!r}; {hint}")

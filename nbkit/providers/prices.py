@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
-from nbkit.billing.cost import BUCKETS, Cost
+from nbkit.billing.cost import BUCKETS, Cost, ToolPrice
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import RATES, Provider, Record
@@ -21,6 +21,10 @@ from nbkit.providers.tables import Row, all_model_overrides, collect_rows, model
 
 _LANES = ("service_tier", "speed")
 """The fields of a request that choose a lane, at OpenAI and its relatives and at Anthropic."""
+PRICE_PARTS = ("lanes", "derived", "regions", "tool_prices", "rates")
+"""The keys of a row that say how a provider bills beside models.dev's rates; those of a later row win, one by one."""
+_DATE = re.compile(r"[-@](?:\d{8}|\d{4}-\d{2}-\d{2})$")
+"""The end of a model's name that says which version of it answered."""
 _PRICING = {"cost", "same_as"}
 """The keys of a model's row that change its columns of prices."""
 
@@ -36,26 +40,51 @@ def find_cost(
     if isinstance(given, Cost):
         return given
     own: dict[str, Any] = {}
-    factors: dict[str, float] = {}
-    derived: dict[str, Mapping[str, float]] = {}
+    parts: dict[str, dict[str, Any]] = {name: {} for name in PRICE_PARTS}
     for row in rows:
         own |= row.get("cost", {})
-        factors |= row.get("lanes", {})
-        derived |= row.get("derived", {})
+        for name in PRICE_PARTS:
+            if name in row:
+                parts[name] |= row[name]
     own |= given or {}
     rates = {bucket: float(own[bucket]) for bucket in BUCKETS if bucket in own}
-    listed = record.rates if record else {}
+    listed = {**record.rates, **parts["rates"]} if record and record.rates else {}
     if not own and not listed:
         return None
+    by_factor = {lane: value for lane, value in parts["lanes"].items() if not isinstance(value, dict)}
+    lanes = {lane: value for lane, value in parts["lanes"].items() if isinstance(value, dict)}
     return Cost(
         rates={**listed, **rates},
         tiers=_find_tiers(record, own),
         request=float(own.get("request", 0)),
-        lanes={} if rates or record is None else _read_lanes(record),
-        lane_factors=factors,
-        derived=derived,
+        lanes={} if rates or record is None else lanes | _read_lanes(record),
+        lane_factors=by_factor,
+        derived=parts["derived"],
         source="user" if own else "catalog",
+        tools={name: _read_tool_price(price) for name, price in parts["tool_prices"].items()},
+        regions=parts["regions"],
     )
+
+
+def _read_tool_price(price: float | Mapping[str, Any]) -> ToolPrice:
+    """Read USD per call, or a table: `{ call = 0.014, note = "..." }`, `{ request = 0.035 }`."""
+    if isinstance(price, Mapping):
+        per = "request" if "request" in price else "call"
+        return ToolPrice(float(price[per]), per, price.get("note", ""))
+    return ToolPrice(float(price))
+
+
+def find_listed_cost(provider: str, name: str, protocol: str) -> Cost | None:
+    """Find what a listed model costs by the name that an answer gives it; None where the provider lists no such model.
+
+    The name may be an ARN (Bedrock's routers), and have the date of a version that is not listed apart.
+    """
+    snapshot = current_snapshot()
+    name = name.rpartition("/")[2] if name.startswith("arn:") else name
+    for spelling in (name, _DATE.sub("", name)):
+        if record := snapshot.record(f"{provider}/{spelling}"):
+            return find_cost(record, collect_rows(protocol, provider, spelling))
+    return None
 
 
 def _find_tiers(record: Record | None, own: Mapping[str, Any]) -> tuple[tuple[int, Mapping[str, float]], ...]:

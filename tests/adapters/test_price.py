@@ -9,7 +9,7 @@ from nbkit.adapters.factory import get_adapter
 from nbkit.adapters.prepare import prepare
 from nbkit.adapters.price import price_completion
 from nbkit.billing.cost import Cost
-from nbkit.conversation.completion import ChatCompletion, Timing, Usage
+from nbkit.conversation.completion import NO_CHARGES, Charges, ChatCompletion, Timing, Usage
 from nbkit.errors import StreamError
 from nbkit.protocols import protocol
 
@@ -109,16 +109,24 @@ def price(provider, options=None, *, cost=None, **answer):
         pytest.param({"service_tier": "priority"}, {}, 0.53, "estimate", id="A8: requested, not confirmed"),
         pytest.param({"serviceTier": {"type": "flex"}}, {}, 0.1325, "estimate", id="W7: Bedrock's form"),
         pytest.param({"service_tier": "auto"}, {}, 0.265, "catalog", id="A8: auto"),
-        pytest.param({}, {"unpriced": ("web_search x 3",)}, 0.265, "estimate", id="W7: searches"),
-        pytest.param({}, {"unpriced": ("web_search x 3",), "reported_cost": 0.3}, 0.3, "provider", id="W7: reported"),
+        # 0.265 + 3 x 0.01
+        pytest.param({}, {"charges": Charges({"web_search": 3})}, 0.295, "catalog", id="W7: searches"),
+        pytest.param({}, {"charges": Charges({"dowsing": 3})}, 0.265, "estimate", id="W7: a tool without a price"),
+        pytest.param({}, {"charges": Charges(region="moon")}, 0.265, "estimate", id="W7: a region without a price"),
+        pytest.param({}, {"charges": Charges(notes=("magic",))}, 0.265, "estimate", id="W7: something else"),
+        pytest.param(
+            {}, {"charges": Charges({"dowsing": 3}), "reported_cost": 0.3}, 0.3, "provider", id="W7: reported"
+        ),
+        pytest.param({"tools": [{"type": "browser_search"}]}, {}, 0.265, "estimate", id="W7: asked for, not counted"),
+        pytest.param({"guardrailConfig": {}}, {}, 0.265, "estimate", id="W7: guardrails"),
     ],
 )
 def test_what_tokens_do_not_explain_is_priced_or_an_estimate(provider, request_body, answer, total, source):
     completion = price(provider, request_body, **answer)
     assert (completion.cost, completion.bill.source) == (total, source)
     assert bool(completion.bill.notes) == (source == "estimate")
-    if "unpriced" in answer and source == "estimate":
-        assert "web_search x 3" in completion.bill.notes[0]
+    if "dowsing" in answer.get("charges", NO_CHARGES).tools and source == "estimate":
+        assert completion.bill.notes == ("3 dowsing: not in the price",)
 
 
 def test_the_users_rates_have_no_lanes_of_the_catalog(provider):
@@ -222,14 +230,14 @@ GEMINI_USAGE = {"promptTokenCount": 100_000, "candidatesTokenCount": 1_000, "tot
         ),
         pytest.param(
             "anthropic/claude-opus-5", answer_anthropic(CLAUDE_USAGE | {"inference_geo": "us"}),
-            0.1, "estimate", id="W7: inference_geo",
+            0.11, "catalog", id="W7: inference_geo",
         ),
         pytest.param(
             "anthropic/claude-opus-5",
             answer_anthropic(CLAUDE_USAGE | {"server_tool_use": {"web_search_requests": 3}}),
-            0.1, "estimate", id="W7: web searches",
+            0.13, "catalog", id="W7: web searches",
         ),
-        # 0.1 + 0.01 M x 2 x 5
+        # 0.1 x 1.1; 0.1 + 3 x 0.01; 0.1 + 0.01 M x 2 x 5
         pytest.param(
             "anthropic/claude-opus-5", answer_anthropic(CLAUDE_USAGE | HOUR), 0.2, "estimate", id="S11: an hour"
         ),

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from nbkit.conversation.completion import Bill, BillLine, Change, ChatCompletion, ChatCompletionChunk, Timing, Usage
+from nbkit.conversation.completion import (
+    Bill,
+    BillLine,
+    Change,
+    Charges,
+    ChatCompletion,
+    ChatCompletionChunk,
+    Timing,
+    Usage,
+)
 from nbkit.conversation.content import Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import ConversationError
@@ -23,7 +32,7 @@ FULL = ChatCompletion(
     usage=Usage(input=5, cache_write_1h=7, reasoning=1),
     reported_cost=0.1,
     service_tier="priority",
-    unpriced=("web_search x 3",),
+    charges=Charges({"web_search": 3}, "us", (("m2", Usage(1, 2)),), 7, ("code x 1",)),
     bill=Bill(None, "estimate", (BillLine("input", 5, 0.1, None),), "2026-09-30", 128_000, ("why",)),
     changes=(Change("dropped", "seed", "refused"),),
     timing=Timing(None, 1.5, 2),

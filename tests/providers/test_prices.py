@@ -141,7 +141,12 @@ def test_the_modes_of_models_dev_are_lanes(model, lanes):
 
 @pytest.mark.parametrize(
     ("model", "rate"),
-    [("anthropic/claude-opus-5", 10.0), ("amazon-bedrock/us.anthropic.claude-opus-4-8", 11.0), (LUNA, None)],
+    [
+        ("anthropic/claude-opus-5", 10.0),
+        ("amazon-bedrock/us.anthropic.claude-opus-4-8", 11.0),
+        (LUNA, 0.25),
+        ("openai/gpt-5.4", None),
+    ],
 )
 def test_an_hour_in_the_cache_has_the_price_of_its_vendors_rule(model, rate):
     """S11."""
