@@ -13,9 +13,9 @@ DEEPEST = 200
 
 
 def is_plain(value: Any, *, foreign: bool = False) -> bool:
-    """Tell whether a value is JSON as it is, at every depth; False is no certainty, but a reason to look closely.
+    """Tell whether a value is JSON as it is, at every depth; False means only that a closer look is needed.
 
-    `foreign`: what JSON does not have is no reason. Nearly every request is plain, so this is what each of them pays.
+    `foreign`: what JSON does not have may be there. Nearly every request is plain, so this is what each of them pays.
     """
     return _are_plain((value,), foreign, 0)
 
