@@ -32,27 +32,18 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
-class _Meter:
-    """Byte counter that raises when a body grows too long or arrives too late."""
+def _check(count: int, status: int, exchange: Exchange) -> None:
+    """Raise ProviderError where a body has grown too long, TransportError where it comes too late."""
+    if count > MAX_ANSWER:
+        raise ProviderError(f"the response is longer than {MAX_ANSWER // 2**20} MiB", status=status)
+    if time.monotonic() > exchange.deadline:
+        raise TransportError(DEADLINE_PASSED)
 
-    def __init__(self, status: int, exchange: Exchange, over: Over) -> None:
-        self.status, self.exchange, self.over, self.count = status, exchange, over, 0
-        if not is_success(status):
-            exchange.hurry(ERROR_BODY_SECONDS)
 
-    def add(self, data: bytes) -> None:
-        self.count += len(data)
-        if self.count > MAX_ANSWER:
-            raise ProviderError(f"the response is longer than {MAX_ANSWER // 2**20} MiB", status=self.status)
-        if time.monotonic() > self.exchange.deadline:
-            raise TransportError(DEADLINE_PASSED)
-
-    def is_late(self) -> bool:
-        """Tell whether to stop reading: the answer is complete, and what follows it does not come at once."""
-        if not self.over():
-            return False
-        self.exchange.hurry(LAST_SECONDS)
-        return self.exchange.expired
+def _is_late(exchange: Exchange) -> bool:
+    """Tell, of an answer that is complete, whether to stop reading: what follows it does not come at once."""
+    exchange.hurry(LAST_SECONDS)
+    return exchange.expired
 
 
 def read_pieces(reply: Reply, exchange: Exchange, over: Over = lambda: False) -> Generator[bytes, None, None]:
@@ -61,13 +52,13 @@ def read_pieces(reply: Reply, exchange: Exchange, over: Over = lambda: False) ->
     `over` tells whether the answer is complete, whatever the server does afterwards: then only what arrives at once is
     read, and no failure counts. Raises Failure, ProviderError beyond 128 MiB, TransportError beyond the deadline.
     """
-    meter = _Meter(reply.status, exchange, over)
-    encoding = _check_encoding(reply)
+    count, status, encoding = 0, reply.status, _begin(reply, exchange)
     try:
         for data in _decompress(reply, encoding) if encoding else iter(reply.receive, b""):
-            meter.add(data)
+            count += len(data)
+            _check(count, status, exchange)
             yield data
-            if meter.is_late():
+            if over() and _is_late(exchange):
                 return
     except (AdapterError, Failure):
         if not over():
@@ -78,14 +69,14 @@ async def aread_pieces(
     reply: AsyncReply, exchange: Exchange, over: Over = lambda: False
 ) -> AsyncGenerator[bytes, None]:
     """Do what `read_pieces` does, in an event loop."""
-    meter = _Meter(reply.status, exchange, over)
-    encoding = _check_encoding(reply)
+    count, status, encoding = 0, reply.status, _begin(reply, exchange)
     receive = _adecompress(reply, encoding) if encoding else reply.receive
     try:
         while data := await receive():
-            meter.add(data)
+            count += len(data)
+            _check(count, status, exchange)
             yield data
-            if meter.is_late():
+            if over() and _is_late(exchange):
                 return
     except (AdapterError, Failure):
         if not over():
@@ -124,8 +115,13 @@ async def aread_limited(reply: AsyncReply, exchange: Exchange) -> bytes:
     return bytes(body) if is_success(reply.status) else bytes(body[:MAX_ERROR_BODY])
 
 
-def _check_encoding(reply: Reply | AsyncReply) -> str:
-    """Return how a body is compressed, "" for not at all. Raises ProviderError where it cannot be decompressed."""
+def _begin(reply: Reply | AsyncReply, exchange: Exchange) -> str:
+    """Return how a body is compressed, "" for not at all; that of an error gets little time.
+
+    Raises ProviderError where the body cannot be decompressed.
+    """
+    if not is_success(reply.status):
+        exchange.hurry(ERROR_BODY_SECONDS)
     encodings = [name.strip().lower() for name in reply.headers.get("content-encoding", "").split(",")]
     encodings = [name for name in encodings if name not in ("", "identity")]
     for name in encodings:
