@@ -78,7 +78,7 @@ class _Streamed:
 
     @property
     def booked(self) -> ChatCompletion | None:
-        """What the observers were told at the end of the call: the answer, what arrived of it, or None for neither."""
+        """Completion that the observers got at the end of the call: whole, what arrived of it, or None for neither."""
         return self._call.outcome
 
     def _get_completion(self) -> ChatCompletion:

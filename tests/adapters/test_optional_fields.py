@@ -105,13 +105,13 @@ def test_it_is_not_a_retry(provider, call, good):
 
 @pytest.mark.parametrize("call", [call for call, good in FOUR if good is streamed])
 def test_what_the_user_put_there_is_never_left_out(provider, call):
-    asked = {"extra_body": {"stream_options": {"include_usage": True, "mine": 1}}}
+    wish = {"extra_body": {"stream_options": {"include_usage": True, "mine": 1}}}
     provider.says(refusal({"message": "Unknown parameter: stream_options"}), streamed())
     with pytest.raises(errors.BadRequestError):
-        call(provider.adapter(), "Hi", **asked)
+        call(provider.adapter(), "Hi", **wish)
     provider.says(refusal({"message": "Unknown parameter: stream_options"}), streamed(), streamed())
     call(provider.adapter(), "Hi")
-    call(provider.adapter(), "Hi", **asked)
+    call(provider.adapter(), "Hi", **wish)
     assert ["stream_options" in body for _, _, body in provider.requests] == [True, False, True]
     provider.says(refusal(INCLUDE))
     with pytest.raises(errors.BadRequestError):
