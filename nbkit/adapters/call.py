@@ -59,6 +59,7 @@ class Call:
         self._facts: CallFacts | None = None  # from the begin of the call to its end
         self.reply: Reply | AsyncReply | None = None
         self._start_over()
+        self.exchange = self._make_exchange()
 
     # Begin and end
 
@@ -134,7 +135,9 @@ class Call:
         """Begin the next attempt, which carries `auth`."""
         self.attempts += 1
         self._retries.begin()
-        self._start_over()
+        if self.attempts > 1:
+            self._start_over()
+        self.exchange = self._make_exchange()
         return Attempt(self)
 
     def _start_over(self) -> None:
@@ -142,10 +145,12 @@ class Call:
         self._decoder = self._protocol.Decoder(self.endpoint.dialect)
         self._seen = False
         self.reply = None
+
+    def _make_exchange(self) -> Exchange:
         now, chosen = settings(), self.prepared.options.timeout
         quiet = chosen or now.http_timeout
         answer = quiet if self.prepared.stream else chosen or now.http_answer_timeout
-        self.exchange = Exchange(self.deadline, connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet)
+        return Exchange(self.deadline, connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet)
 
     # A whole answer
 

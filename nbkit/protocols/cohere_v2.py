@@ -109,7 +109,7 @@ def _encode_assistant(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
 
 def _encode_content(draft: Draft, turn: AnyTurn) -> str | list[dict[str, Any]]:
     """Write a turn's text, or its parts where it is not text alone; only the user's turns may have images."""
-    if all(isinstance(entry, TextEntry) for entry in turn.entries):
+    if not turn.media:
         return turn.text
     parts = []
     for entry in turn.entries:

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from nbkit.conversation.completion import ChatCompletion, ToolCallDelta, Usage
-from nbkit.conversation.content import ImageEntry, Reasoning, TextEntry, inline
+from nbkit.conversation.content import ImageEntry, Reasoning, inline
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
@@ -119,11 +119,11 @@ def _encode_turns(draft: Draft, conversation: Conversation) -> list[dict[str, An
 def _encode_images(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
     """Write a turn's images, in base64 without a media type."""
     images = []
-    for entry in turn.entries:
+    for entry in turn.media:
         content = inline(entry.url) if isinstance(entry, ImageEntry) else None
         if content:
             images.append(content[1])
-        elif not isinstance(entry, TextEntry):
+        else:
             draft.change("dropped", f"{entry.type} of the {turn.role}", "Ollama reads text, and images as data")
         if isinstance(entry, ImageEntry) and entry.image_url.detail:
             draft.change("dropped", "detail of an image", "Ollama has no such option")

@@ -11,7 +11,6 @@ A whole answer is read like a stream of one event, so both give the same complet
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -19,7 +18,7 @@ from nbkit.conversation.completion import Charges, ChatCompletion, ChatCompletio
 from nbkit.conversation.content import FileEntry, Reasoning
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool
-from nbkit.conversation.turns import AnyTurn, Conversation, ToolsCallTurn
+from nbkit.conversation.turns import AnyTurn, Conversation, ToolsCallTurn, Turn
 from nbkit.errors import AdapterError, ProviderError
 from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer, read_failure
@@ -79,8 +78,18 @@ def encode(
     return draft.request(PATH)
 
 
-def _encode_turn(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
+def _write_message(turn: AnyTurn) -> dict[str, Any]:
+    """Write a turn as a message, without its reasoning."""
+    if type(turn) is Turn:
+        return {"role": turn.role, "content": turn.content} | ({"name": turn.name} if turn.name is not None else {})
     message = turn.model_dump()
+    for key in ("reasoning_content", "reasoning_details"):
+        message.pop(key, None)
+    return message
+
+
+def _encode_turn(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
+    message = _write_message(turn)
     role, system_role = message["role"], draft.dialect.system_role
     if role in ("system", "developer") and role != system_role:
         draft.change("renamed", f"role {role}", f"the model calls it {system_role}")
@@ -89,13 +98,11 @@ def _encode_turn(draft: Draft, turn: AnyTurn) -> dict[str, Any]:
         del message["name"]
         if role != "tool":  # the name of a tool is known from its call
             draft.change("dropped", "name", "the provider takes no names")
-    for key in ("reasoning_content", "reasoning_details"):
-        message.pop(key, None)
     if isinstance(message["content"], list):
         for entry, part in zip(turn.entries, message["content"], strict=True):
             if isinstance(entry, FileEntry):
                 part["file"]["filename"] = choose_filename(entry)
-    if draft.dialect.short_tool_ids:
+    if draft.dialect.short_tool_ids and type(turn) is not Turn:
         for holder, key in [(message, "tool_call_id"), *((call, "id") for call in message.get("tool_calls", ()))]:
             if key in holder:
                 holder[key] = _shorten_id(draft, holder[key])
@@ -118,6 +125,8 @@ def _shorten_id(draft: Draft, call_id: str) -> str:
 def _replay_reasoning(draft: Draft, turn: AnyTurn, content: Any) -> dict[str, Any]:
     """Write the turn's reasoning, under the key with which the provider takes it back."""
     blocks: tuple[Reasoning, ...] = getattr(turn, "reasoning", ())
+    if not blocks and not isinstance(turn, ToolsCallTurn):
+        return {}
     key = draft.dialect.replay_reasoning
     thought = "".join(block.text for block in blocks if not block.format)  # a format is another vendor's
     if blocks and (not key or (key != "reasoning_details" and not thought)):
@@ -196,7 +205,10 @@ class Decoder(BaseDecoder):
     @property
     def _answer(self) -> Choice:
         """The answer whose pieces are the chunks: the first that has begun."""
-        return self._choices.setdefault(self._first or 0, Choice())
+        first = self._first or 0
+        if first not in self._choices:
+            self._choices[first] = Choice()
+        return self._choices[first]
 
     def find_problem(self) -> str:
         """Say what is wrong with a stream that ends now."""
@@ -297,10 +309,11 @@ class Decoder(BaseDecoder):
         """Build the completion, complete or not; further answers count where they have come to their end."""
         first, others = self._answer, [one for _, one in sorted(self._choices.items()) if one is not self._answer]
         ended = [choice for choice in others if choice.finish_reason or raw is not None]
-        answers = [choice.build(self.id, self.model) for choice in (first, *ended)]
-        return replace(
-            answers[0],
-            choices=tuple(answers) if len(answers) > 1 else (),
+        answers = [choice.build(self.id, self.model) for choice in (first, *ended)] if ended else []
+        return first.build(
+            self.id,
+            self.model,
+            choices=tuple(answers),
             usage=self.read_usage(),
             reported_cost=self.read_cost(),
             service_tier=self._tier or None,

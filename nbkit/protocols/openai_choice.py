@@ -108,8 +108,8 @@ class Choice:
         call.signature = string(google.get("thought_signature")) or call.signature
         return delta
 
-    def build(self, answer_id: str, model: str) -> ChatCompletion:
-        """Build the completion; a tool call without a name is left out."""
+    def build(self, answer_id: str, model: str, **more: Any) -> ChatCompletion:
+        """Build the completion, with its further fields; a tool call without a name is left out."""
         rest, thought = self._tags.held
         return ChatCompletion(
             text="".join(self._text) + rest,
@@ -119,11 +119,14 @@ class Choice:
             tool_calls=self.calls.build(answer_id),
             reasoning_blocks=self._build_reasoning(thought),
             refusal="".join(self._refusal) or None,
+            **more,
         )
 
     def _build_reasoning(self, rest: str) -> tuple[Reasoning, ...]:
         """Build the blocks of reasoning: the router's details, and the plain text as far as they do not have it."""
         text = "".join(self._reasoning) + rest
+        if not text and not self._details:
+            return ()
         blocks = [Reasoning.from_detail(detail) for detail in self._details]
         detailed = "".join(block.text for block in blocks)
         if text.startswith(detailed):
