@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from functools import lru_cache
 from math import isfinite
 from typing import Any
@@ -236,7 +237,7 @@ def read_cost(body: Any, path: str, unit: float) -> float | None:
     body = find_value(body, path)
     if isinstance(body, bool) or not isinstance(body, int | float) or not isfinite(body) or body < 0:
         return None
-    return body * unit
+    return float(Decimal(str(body)) * Decimal(str(unit)))  # as by hand: 0.1 x 3 is not 0.30000000000000004
 
 
 def count_tools(usage: dict[str, Any]) -> dict[str, int]:
