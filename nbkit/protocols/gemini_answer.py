@@ -28,6 +28,8 @@ _FAILED = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONS
 # A step of a JSON path: .name, [0], ['name'], ["name"]
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(?:(\d{1,4})|'([^']*)'|"([^"]*)")\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
+_PLAIN = {"text"}
+"""Keys of a part that is a piece of text and nothing else."""
 _SIGNED = {"thought", "thoughtSignature"}
 """Keys of a part that is the end of a thought, without text."""
 _Kind = Literal["reasoning", "call", "other"]
@@ -117,8 +119,11 @@ class Decoder(BaseDecoder):
         self._answered = True
         self._candidate.update(candidate)
         self._candidate.pop("content", None)
+        parts = objects(mapping(candidate.get("content")).get("parts"))
+        if len(parts) == 1 and parts[0].keys() == _PLAIN and not candidate.get("finishReason"):
+            return self._take_text(string(parts[0]["text"]))  # what the rest of this method does with text alone
         text, thought, calls = "", "", []
-        for part in objects(mapping(candidate.get("content")).get("parts")):
+        for part in parts:
             if "functionCall" in part:
                 known = len(self.calls)
                 calls += self._take_call(part)
@@ -148,6 +153,13 @@ class Decoder(BaseDecoder):
         if not (text or thought or calls or finish):
             return []
         return [self.make_chunk(text, thought, tuple(calls), finish)]
+
+    def _take_text(self, piece: str) -> Chunks:
+        self._open = None
+        if not piece:
+            return []
+        self.text.append(piece)
+        return [self.make_chunk(piece)]
 
     def _mark(self, kind: _Kind, text: str, part: dict[str, Any] | None = None) -> None:
         self._marks.append((len(self.text), len(text), kind, part or {}))

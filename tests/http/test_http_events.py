@@ -3,6 +3,8 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nbkit.errors import ProviderError
 from nbkit.http.events import MAX_EVENT, EventDecoder
@@ -64,6 +66,28 @@ def test_every_vector_at_every_split(name, end):
     for first in range(len(body) + 1):
         for second in range(first, len(body) + 1):
             assert decode(body[:first], body[first:second], body[second:]) == (events, stray), (first, second)
+
+
+LINES = st.sampled_from(
+    [b"", b"", b"data: 1", b"data: ", b"data:2", b"data", b"event: a", b"event: ", b"event:b", b"event",
+     b"event: data: 3", b": x", b"id: 1", b"error: y", b"{}", b"data: event: c",
+     "event: \u2028é".encode(), b"event: \xff"]
+)  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(st.tuples(LINES, st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b"\r"]))),
+    st.lists(st.integers(0, 200)),
+)
+def test_any_lines_at_any_splits_give_the_events_of_single_bytes(lines, cuts):
+    body = b"".join(line + end for line, end in lines)
+    cuts = sorted(min(cut, len(body)) for cut in cuts)
+    pieces = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    single = decode(*(body[at : at + 1] for at in range(len(body))))
+    assert decode(body) == decode(*pieces) == single
+    ends = [at + 2 for at in range(len(body)) if body[at : at + 2] == b"\n\n"]  # each piece is whole events
+    assert decode(*(body[start:end] for start, end in zip([0, *ends], [*ends, None], strict=True))) == single
 
 
 def test_line_ends_may_be_mixed():

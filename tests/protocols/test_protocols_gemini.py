@@ -45,6 +45,18 @@ def test_an_answer_is_sent_back_unchanged(parts):
     assert parts_sent_back(decoder.finish()) == parts
 
 
+def test_a_piece_of_text_ends_a_thought():
+    decoder = Decoder(Dialect())
+    for part in ({"text": "Hm.", "thought": True}, {"text": "First."}, {"text": "And?", "thought": True}):
+        decoder.feed("", json.dumps({"candidates": [{"content": {"parts": [part]}}]}).encode())
+    decoder.feed("", json.dumps(answer([{"text": " Second."}])).encode())
+    completion = decoder.finish()
+    assert ([block.text for block in completion.reasoning_blocks], completion.text) == (
+        ["Hm.", "And?"],
+        "First. Second.",
+    )
+
+
 def test_a_list_of_events_is_an_answer_too():
     events = [answer([{"text": "Hel"}]), answer([{"text": "lo"}])]
     del events[0]["candidates"][0]["finishReason"]
