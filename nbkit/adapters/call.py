@@ -22,7 +22,7 @@ from nbkit.adapters.observers import begin_call, end_call
 from nbkit.adapters.optional_fields import OptionalFields
 from nbkit.adapters.prepare import Prepared, supply_media
 from nbkit.adapters.price import price_completion, price_partial
-from nbkit.adapters.retries import Retries, explain_failure, read_event_body
+from nbkit.adapters.retries import AttemptEnd, Retries, explain_failure, read_event_body
 from nbkit.billing.entry import CallFacts, running_cell
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
 from nbkit.errors import AdapterError, NbkitError, ProviderError, StreamError
@@ -46,6 +46,7 @@ class Call:
 
     def __init__(self, endpoint: Endpoint, prepared: Prepared, auth: Authorization | None, max_retries: int) -> None:
         self.endpoint, self.prepared, self._keys = endpoint, prepared, auth
+        self.auth = auth
         self.completion: ChatCompletion | None = None
         self.outcome: ChatCompletion | None = None
         self.attempts = 0
@@ -102,11 +103,6 @@ class Call:
         return self.entered and self._facts is None
 
     @property
-    def auth(self) -> Authorization | None:
-        """The key of this attempt."""
-        return self._retries.auth
-
-    @property
     def url(self) -> str:
         """Where the request goes."""
         return join_path(self.endpoint.base_url, self.prepared.request.path)
@@ -134,7 +130,7 @@ class Call:
     def attempt(self) -> Attempt:
         """Begin the next attempt, which carries `auth`."""
         self.attempts += 1
-        self._retries.begin()
+        self.auth = self._retries.begin()
         if self.attempts > 1:
             self._start_over()
         self.exchange = self._make_exchange()
@@ -246,28 +242,13 @@ class Call:
     def fail(self, failure: AdapterError | Failure) -> float:
         """Return the seconds to wait before another attempt, or raise the error where there is none."""
         partial = self.partial() if self.delivered else None
-        error = explain_failure(
-            failure,
-            self.endpoint,
-            self._keys,
-            self.url,
-            self.exchange,
-            reply=self.reply,
-            attempts=self.attempts,
-            partial=partial,
-        )
+        end = AttemptEnd(self.url, self.exchange, self.reply, self.attempts, self._seen)
+        error = explain_failure(failure, self.endpoint, self._keys, end, partial)
         seconds = None
         if not self.delivered and self._optional.refuse(error, self.prepared.request.body):
             seconds = 0.0  # once more without a field that nobody has asked for
         elif not self.delivered:  # nothing is repeated after the first text
-            seconds = self._retries.plan(
-                failure,
-                error,
-                reply=self.reply,
-                received=self.exchange.received,
-                in_events=self._seen,
-                remaining=self.deadline - time.monotonic(),
-            )
+            seconds = self._retries.plan(failure, error, end, self.deadline - time.monotonic())
             if error.partial is not None:  # an answer without text, or an error that was billed
                 error.partial = price_partial(error.partial, self.prepared, self.endpoint, self._timing())
         del failure  # it holds the request, and with it the key

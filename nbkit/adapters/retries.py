@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable
 from random import random
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from nbkit.adapters.rotation import REFUSED_REST, Rotation, Verdict, judge_key
@@ -31,27 +32,37 @@ _MAX_REQUEST_ID = 200
 _NO_PATH = re.compile(r"not.?found|without a message|not allowed|cannot post|invalid url|no route", re.IGNORECASE)
 
 
+class AttemptEnd(NamedTuple):
+    """How far a failed attempt came. `reply` is None where no answer began; `attempts`: how many there were so far.
+
+    `in_events`: events of a stream have arrived.
+    """
+
+    url: str
+    exchange: Exchange
+    reply: Reply | AsyncReply | None
+    attempts: int
+    in_events: bool
+
+
 def explain_failure(
     failure: AdapterError | Failure,
     endpoint: Endpoint,
     auth: Authorization | None,
-    url: str,
-    exchange: Exchange,
-    *,
-    reply: Reply | AsyncReply | None,
-    attempts: int,
+    end: AttemptEnd,
     partial: ChatCompletion | None,
 ) -> AdapterError:
     """Make the error of a failed attempt, with all that is known of the call and nothing of the key.
 
-    `reply` is None where no answer began; `partial` is what was delivered of one.
+    `partial` is what was delivered of an answer.
     """
-    error = failure if isinstance(failure, AdapterError) else transport_error(failure, url, exchange)
+    url, reply = end.url, end.reply
+    error = failure if isinstance(failure, AdapterError) else transport_error(failure, url, end.exchange)
     if partial is not None:
         if not isinstance(error, StreamError):
             error = StreamError(error.message, code=error.code, body=error.body)
         error.partial = partial
-    error.provider, error.model, error.attempts = endpoint.provider, endpoint.model, attempts
+    error.provider, error.model, error.attempts = endpoint.provider, endpoint.model, end.attempts
     if reply is not None:
         error.status = error.status or reply.status
         error.request_id = next((reply.headers[name] for name in _REQUEST_IDS if name in reply.headers), None)
@@ -98,33 +109,18 @@ class Retries:
         self._keys = Rotation(base_url, model, auth)
         self._spent: dict[retry.RetryBudget, int] = {}
 
-    def begin(self) -> None:
-        """Begin an attempt."""
+    def begin(self) -> Authorization | None:
+        """Begin an attempt; return the key that it carries."""
         self._keys.take(time.monotonic())
-
-    @property
-    def auth(self) -> Authorization | None:
-        """The key of this attempt."""
         return self._keys.auth
 
     def plan(
-        self,
-        failure: AdapterError | Failure,
-        error: AdapterError,
-        *,
-        reply: Reply | AsyncReply | None,
-        received: bool,
-        in_events: bool,
-        remaining: float,
+        self, failure: AdapterError | Failure, error: AdapterError, end: AttemptEnd, remaining: float
     ) -> float | None:
-        """Decide about another attempt: seconds to wait before it, or None.
-
-        `received`: the server has sent something in this attempt; `in_events`: it has sent events of a stream;
-        `remaining`: seconds to the deadline.
-        """
+        """Decide about another attempt, with so many seconds to the deadline: seconds to wait before it, or None."""
         keys = self._keys
         keys.failures[keys.auth] = keys.attempts + 1
-        again = keys.attempts <= self._most and _may_repeat(failure, error.code, reply, received, in_events)
+        again = keys.attempts <= self._most and _may_repeat(failure, error.code, end)
         verdict = judge_key(error) if keys.several else None
         seconds = None
         if verdict:
@@ -184,20 +180,15 @@ class Retries:
         self._keys.close(time.monotonic(), answered=answered)
 
 
-def _may_repeat(
-    failure: AdapterError | Failure,
-    code: str | None,
-    reply: Reply | AsyncReply | None,
-    received: bool,
-    in_events: bool,
-) -> bool:
+def _may_repeat(failure: AdapterError | Failure, code: str | None, end: AttemptEnd) -> bool:
     """Tell whether the request may be sent again: the rules and their reasons are in `nbkit.http.retry`."""
+    reply = end.reply
     if isinstance(failure, Failure):
-        return find_stage(failure, received=received or reply is not None).retried
+        return find_stage(failure, received=end.exchange.received or reply is not None).retried
     if reply is None:  # a token server that did not answer: the request was not sent
         return True
     status = reply.status
-    if is_success(status) and in_events and _is_reported(failure):
+    if is_success(status) and end.in_events and _is_reported(failure):
         status = {RateLimitError: 429, ProviderError: 500}.get(type(failure), 400)
     return retry.is_retryable(status, reply.headers, code)
 

@@ -153,9 +153,10 @@ def test_where_no_key_is_ready_the_call_waits_for_the_first_that_will_be(provide
             provider.says(answer)
             with call.attempt() as attempt:
                 send(call)
-            waited.append((attempt.wait(), call.auth.key))
-    assert waited[:2] == [(0.0, SECOND), (0.0, THIRD)]
-    assert waited[2] == (pytest.approx(7, abs=1), SECOND)
+            waited.append(attempt.wait())
+        with call.attempt():
+            assert call.auth.key == SECOND
+    assert waited == [0.0, 0.0, pytest.approx(7, abs=1)]
 
 
 def test_a_wait_that_is_too_long_is_not_started(provider):
