@@ -62,33 +62,38 @@ _refused: Scoped[set[tuple[str, str, str]]] = Scoped(set)
 class OptionalFields:
     """The optional fields of one call."""
 
-    __slots__ = ("_added", "_endpoint", "_left_out", "_refused_now")
+    __slots__ = ("_endpoint", "_options", "_refused_now", "_rows")
 
     def __init__(self, endpoint: Endpoint, options: ExecuteOptions) -> None:
-        own = (*endpoint.body, *(options.extra_body or ()))
-        self._endpoint = endpoint
-        self._added = [row for row in FIELDS.get(endpoint.protocol, ()) if row.name not in own]
-        self._left_out = [row for row in self._added if self._key(row) in _refused()]
-        self._refused_now: list[OptionalField] = []
-
-    def _key(self, row: OptionalField) -> tuple[str, str, str]:
-        return self._endpoint.base_url, self._endpoint.model if row.by_model else "", row.name
+        self._endpoint, self._options = endpoint, options
+        self._rows = FIELDS.get(endpoint.protocol, ())
+        self._refused_now: tuple[OptionalField, ...] = ()
 
     def trim(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the body without the fields that are refused."""
-        for row in (*self._left_out, *self._refused_now):
-            if row.is_in(body):
+        for row in self._rows:
+            if row.is_in(body) and self._is_added(row) and self._is_refused(row):
                 body = row.remove_from(body)
         return body
 
     def refuse(self, error: AdapterError, body: dict[str, Any]) -> bool:
         """Tell whether an error names a field of the body that is left out from now on: the request may go again."""
-        if not self._added or not isinstance(error, BadRequestError):
+        if not self._rows or not isinstance(error, BadRequestError):
             return False
         sent, text = self.trim(body), f"{error.message} {_read_parameter(error)}"
-        named = [row for row in self._added if row.is_in(sent) and row.words.search(text)]
-        self._refused_now += named
+        named = [row for row in self._rows if row.is_in(sent) and self._is_added(row) and row.words.search(text)]
+        self._refused_now += tuple(named)
         return bool(named)
+
+    def _is_added(self, row: OptionalField) -> bool:
+        """Tell whether a field of the body is nbkit's own."""
+        return row.name not in self._endpoint.body and row.name not in (self._options.extra_body or ())
+
+    def _is_refused(self, row: OptionalField) -> bool:
+        return row in self._refused_now or self._key(row) in _refused()
+
+    def _key(self, row: OptionalField) -> tuple[str, str, str]:
+        return self._endpoint.base_url, self._endpoint.model if row.by_model else "", row.name
 
     def remember(self) -> None:
         """Keep what was refused for later calls: without it, the server has answered."""

@@ -145,12 +145,14 @@ def authorize(
     if not keys:
         raise ApiKeyNotFoundError(provider, variables)
     header, prefix = _SCHEMES["bearer" if scheme == "none" else scheme]
-    each = tuple(dict.fromkeys(KeyAuth(header, prefix, key.get_secret_value()) for key in keys))
+    each = [KeyAuth(header, prefix, key.get_secret_value()) for key in keys]
+    if len(each) > 1:
+        each = list(dict.fromkeys(each))  # the same key twice is one
     if len(each) == 1:
         return each[0]
     from nbkit.providers.keys import Keys
 
-    return Keys(each)
+    return Keys(tuple(each))
 
 
 def fill(template: str, provider: str, environment: Mapping[str, str] | None = None) -> str:
