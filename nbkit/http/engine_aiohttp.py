@@ -123,7 +123,9 @@ class AsyncClient:
         clock = _Clock(exchange)
         try:
             async with clock.limit:
-                return AsyncReply(await self._post(request, clock), exchange, self._places.release)
+                response = await self._post(request, clock)
+            clock.over = True
+            return AsyncReply(response, exchange, self._places.release)
         except BaseException as error:
             self._places.release()
             if not isinstance(error, _ERRORS):
@@ -182,6 +184,7 @@ class _Clock:
         self._exchange = exchange
         self._loop = asyncio.get_running_loop()
         self.limit = asyncio.timeout(exchange.left)
+        self.over = False  # a server may answer before it has the whole request, and read on
         self.kind = Kind.READ_TIMEOUT
 
     async def cut(self, body: bytes) -> AsyncIterator[bytes]:
@@ -194,7 +197,7 @@ class _Clock:
         self._restart(self._exchange.left)
 
     def _restart(self, seconds: float) -> None:
-        if not self.limit.expired():
+        if not (self.over or self.limit.expired()):
             self.limit.reschedule(self._loop.time() + seconds)
 
 
