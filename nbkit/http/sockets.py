@@ -10,7 +10,6 @@ import socket
 import ssl
 import threading
 import time
-from concurrent.futures import Future
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
@@ -140,6 +139,8 @@ def _look_up(host: str, port: int, seconds: float | None) -> list[str]:
     """Look up the addresses of a host. The system sets no limit to that, so it is done in a thread of its own."""
     with suppress(ValueError):
         return [str(ip_address(host))]
+    from concurrent.futures import Future  # an address, such as that of this machine, needs no thread
+
     addresses: Future[list[str]] = Future()
 
     def look_up() -> None:
@@ -176,8 +177,12 @@ class _AsyncStream(_User, httpcore2.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.AsyncNetworkStream:
-        limit = _limit(timeout, httpcore2.ConnectTimeout)
-        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, limit))
+        try:
+            limit = _limit(timeout, httpcore2.ConnectTimeout)
+            return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, limit))
+        except BaseException:  # a cancellation, too, which httpcore2 leaves out
+            await self._stream.aclose()
+            raise
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -1,4 +1,6 @@
+import contextlib
 import datetime
+import socket
 
 import pytest
 from cryptography import x509
@@ -34,3 +36,17 @@ def certificate(tmp_path_factory):
     )
     path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
     return path
+
+
+@pytest.fixture
+def full():
+    """The port of a server whose queue of connections is full: the system answers no further one."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
+        while True:
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0.05)
+            try:
+                waiting.connect(server.getsockname())
+            except TimeoutError:
+                break
+        yield server.getsockname()[1]

@@ -151,6 +151,10 @@ class FaultServer:
         self.hung_up.release()
 
 
+def adapter_at(port, base="http://127.0.0.1"):
+    return get_adapter("lab/m1", base_url=f"{base}:{port}/v1", api_key=KEY)
+
+
 def read_request(connection):
     data = b""
     while b"\r\n\r\n" not in data:

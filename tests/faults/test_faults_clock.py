@@ -1,11 +1,32 @@
 """Time: the deadline holds on every byte of the wire, and silence is waited for as long as it should be."""
 
 import asyncio
+import contextlib
 import json
+import re
 import socket
+import threading
+import time
 
 import pytest
-from fault_server import ANSWER, CHUNKED, EVENTS, PLAIN, STREAMED, WHOLE, chunk, drip, four, hang, piece, respond, sse
+from fault_server import (
+    ANSWER,
+    CHUNKED,
+    EVENTS,
+    PATIENCE,
+    PLAIN,
+    STREAMED,
+    WHOLE,
+    adapter_at,
+    chunk,
+    drip,
+    four,
+    good,
+    hang,
+    piece,
+    respond,
+    sse,
+)
 
 from nbkit import errors
 from nbkit.http import bounded
@@ -138,3 +159,114 @@ def test_waiting_for_a_connection_names_the_setting(server, call):
         else:
             asyncio.run(wait_too())
     assert json.loads(server.requests[0].partition(b"\r\n\r\n")[2])["messages"]
+
+
+# ---- connecting and sending
+
+LARGE = {"extra_body": {"x": "y" * 20 * 2**20}}
+
+
+@contextlib.contextmanager
+def serving(step):
+    """An adapter whose one connection a function serves, from its first byte."""
+
+    def serve():
+        connection, _ = listening.accept()
+        with connection:
+            step(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield adapter_at(listening.getsockname()[1])
+        thread.join(PATIENCE)
+
+
+def read_head(connection):
+    """The bytes of the body that are still to come."""
+    data = connection.recv(2**16)
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(re.search(rb"(?i)content-length: (\d+)", head)[1]) - len(body)
+
+
+def skip(connection, count):
+    while count > 0 and (data := connection.recv(min(2**20, count))):
+        count -= len(data)
+
+
+@four
+def test_connecting_has_a_limit(server, full, call):
+    adapter = adapter_at(full)
+    with override(http_connect_timeout=0.05), pytest.raises(errors.TransportError) as caught:
+        call(adapter)
+    assert caught.value.message == f"could not connect to 127.0.0.1:{full}: timed out after 0.05 s"
+    assert caught.value.attempts == 3
+
+
+@four
+def test_connecting_ends_at_the_deadline_too(server, full, call):
+    adapter = adapter_at(full)
+    with override(http_deadline=0.1), pytest.raises(errors.TransportError, match="timed out: the deadline passed"):
+        call(adapter)
+
+
+@four
+def test_a_handshake_that_is_not_answered_has_the_limit_of_a_connection(server, call):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        adapter = adapter_at(port, "https://localhost")
+        with override(http_connect_timeout=0.05), pytest.raises(errors.TransportError) as caught:
+            call(adapter)
+    assert caught.value.message == f"could not connect to localhost:{port}: timed out after 0.05 s"
+
+
+@four
+def test_a_server_that_takes_no_data_has_a_limit_and_is_tried_again(server, call):
+    with socket.create_server(("127.0.0.1", 0)) as lazy:
+        port = lazy.getsockname()[1]
+        adapter = adapter_at(port)
+        with override(http_timeout=0.1, http_answer_timeout=50), pytest.raises(errors.TransportError) as caught:
+            call(adapter, **LARGE)
+    assert caught.value.message == f"timed out after 0.1 s in which 127.0.0.1:{port} accepted no data of the request"
+    assert caught.value.attempts == 3
+
+
+@four
+def test_a_server_that_reads_slowly_gets_the_whole_request(call):
+    """The limit is for silence: all together takes longer."""
+
+    def read_slowly(connection):
+        missing = read_head(connection)
+        while missing > 0:
+            skip(connection, min(2**20, missing))
+            missing -= 2**20
+            time.sleep(0.03)
+        connection.sendall(good(call))
+
+    with serving(read_slowly) as adapter, override(http_timeout=0.5, http_answer_timeout=50):
+        assert call(adapter, **LARGE).text == "Hello"
+
+
+@pytest.mark.parametrize("status", [413, 200])
+@pytest.mark.parametrize("body", ["with its head", "while the request is sent", "behind the request"])
+@four
+def test_an_answer_that_begins_before_the_request_is_sent_counts(call, body, status):
+    """A request that is too large is refused at its first bytes; others send their head first of all."""
+    answer = good(call) if status == 200 else respond({"error": {"message": "too large"}}, status)
+    cut = len(answer) - (0 if body == "with its head" else 40)
+
+    def begin_at_once(connection):
+        missing = read_head(connection)
+        connection.sendall(answer[:cut])
+        early = missing // 4 if body == "while the request is sent" else missing
+        skip(connection, early)
+        connection.sendall(answer[cut:])
+        skip(connection, missing - early)
+
+    with serving(begin_at_once) as adapter:
+        if status == 200:
+            assert call(adapter, **LARGE).text == "Hello"
+        else:
+            with pytest.raises(errors.BadRequestError, match="too large") as caught:
+                call(adapter, **LARGE)
+            assert (caught.value.status, caught.value.attempts) == (status, 1)
