@@ -138,13 +138,15 @@ def sum_completions(completions: Sequence[ChatCompletion]) -> ChatCompletion | N
     counts = [one.usage for one in completions if one.usage]
     timings = [one.timing for one in completions if one.timing]
     sources = [one.bill.source for one in completions if one.bill]
+    saved = [one.bill.saved if one.bill else None for one in completions]
+    notes = tuple(dict.fromkeys(note for one in completions if one.bill for note in one.bill.notes))
     source = next((vague for vague in ("unknown", "partial", "estimate") if vague in sources), "".join(sources[:1]))
     first, seconds = timings[0].first_token if timings else None, sum(timing.total for timing in timings)
     return replace(
         completions[-1],
         reasoning_blocks=tuple(block for one in completions for block in one.reasoning_blocks),
         usage=sum(counts, Usage()) if len(counts) == len(completions) else None,
-        bill=Bill(sum_usd(one.cost for one in completions), source),
+        bill=Bill(sum_usd(one.cost for one in completions), source, notes=notes, saved=sum_usd(saved)),
         timing=Timing(first, seconds, sum(timing.attempts for timing in timings)),
         changes=tuple(dict.fromkeys(change for one in completions for change in one.changes)),
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nbkit.billing.cost import Cost, Lane, bill
-from nbkit.conversation.completion import Usage
+from nbkit.billing.cost import Cost, Lane, ToolPrice, bill
+from nbkit.conversation.completion import BillLine, Charges, Usage
 
 # USD per million tokens, as models.dev has them
 GPT = Cost(
@@ -112,6 +112,72 @@ def test_the_notes_of_a_bill_name_the_lane_and_the_rate():
         "cache_write_1h at 2 x input",
         "code x 1",
     )
+
+
+@pytest.mark.parametrize(
+    ("usage", "saved"),
+    [
+        pytest.param(Usage(input=10, output=10), 0.0, id="nothing was cached"),
+        # 0.1 M x (4 - 0.2)
+        pytest.param(Usage(cache_read=100_000), 0.38, id="read"),
+        # 0.1 M x (4 - 5)
+        pytest.param(Usage(cache_write=100_000), -0.1, id="written"),
+        # 0.1 M x (4 - 8)
+        pytest.param(Usage(cache_write_1h=100_000), -0.4, id="written for an hour"),
+        # 0.1 M x 3.8 - 0.01 M x 1
+        pytest.param(Usage(cache_read=100_000, cache_write=10_000), 0.37, id="both"),
+        pytest.param(None, None, id="not counted"),
+    ],
+)
+def test_what_the_cache_saved(usage, saved):
+    assert bill(usage, CLAUDE).saved == saved
+    assert bill(usage, CLAUDE, reported=0.5).saved == saved
+    assert bill(usage, None).saved is None
+
+
+def test_the_difference_to_the_providers_own_price_is_known_where_all_is_priced():
+    assert bill(BIG, GPT, reported=0.3).difference == 0.035
+    assert bill(BIG, GPT, reported=0.265).difference == 0.0
+    assert bill(BIG, GPT).difference is None
+    assert bill(BIG, None, reported=0.3).difference is None
+    assert bill(None, GPT, reported=0.3).difference is None
+    assert bill(BIG, GPT, reported=0.3, charges=Charges({"dowsing": 1})).difference is None
+    assert bill(Usage(cache_write_1h=1), GPT, reported=0.3).difference is None
+
+
+def test_a_bill_has_a_line_for_all_that_it_adds_up():
+    charges = Charges({"web_search": 3}, models=(("wise", Usage(input=10, output=2)), ("mute", Usage(input=1))))
+    tools = {"web_search": ToolPrice(0.01)}
+    own = Cost({"input": 1.0, "output": 2.0}, request=0.005, tools=tools)
+    priced = bill(BIG, own, charges=charges, others={"wise": CLAUDE, "mute": None})
+    assert priced.lines == (
+        BillLine("input", 100_000, 1.0, 0.1),
+        BillLine("output", 1_000, 2.0, 0.002),
+        BillLine("request", 0, 0.005, 0.005, calls=1),
+        BillLine("web_search", 0, 0.01, 0.03, calls=3),
+        BillLine("input", 10, 4.0, 0.00004, model="wise"),
+        BillLine("output", 2, 20.0, 0.00004, model="wise"),
+        BillLine("input", 1, None, None, model="mute"),
+    )
+    # 0.1 + 0.002 + 0.005 + 0.03 + 0.00004 + 0.00004
+    assert (priced.total, priced.source) == (0.13708, "estimate")
+    assert priced.notes == ("mute: input has no known price, and is not in the total",)
+
+
+def test_a_long_prompt_goes_by_the_longest_run_and_not_by_their_sum():
+    # 0.3 M x 2.5 + 0.001 M x 15 = 0.75 + 0.015; above 272,000: 0.3 M x 5 + 0.001 M x 22.5 = 1.5 + 0.0225
+    usage = Usage(input=300_000, output=1_000)
+    assert bill(usage, GPT, charges=Charges(longest_prompt=150_000)).total == 0.765
+    assert bill(usage, GPT, charges=Charges(longest_prompt=273_000)).total == 1.5225
+
+
+def test_rates_are_worked_out_once_and_names_without_end_are_not_kept():
+    cost = Cost({"input": 2.5, "output": 15.0})
+    for number in range(1_000):
+        assert bill(BIG, cost, charges=Charges(region=f"r{number}")).source == "estimate"
+    assert len(cost._cards) <= 50
+    assert bill(BIG, cost).total == 0.265
+    assert cost == Cost({"input": 2.5, "output": 15.0})
 
 
 def test_a_line_of_an_absurd_count_has_no_price():

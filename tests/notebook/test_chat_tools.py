@@ -168,14 +168,16 @@ def test_the_live_view_has_them_in_order_and_late_views_too():
 
 def test_the_completions_of_a_run_are_added_up():
     first = ChatCompletion(
-        "", usage=Usage(input=5, output=2), bill=Bill(0.1, "catalog"), timing=Timing(0.5, 1.0),
+        "", usage=Usage(input=5, output=2), bill=Bill(0.1, "catalog", saved=0.01), timing=Timing(0.5, 1.0),
         reasoning_blocks=(Reasoning(text="Hm. "),),
     )  # fmt: skip
     last = ChatCompletion(
-        "Done", usage=Usage(input=9, cache_read=5), bill=Bill(0.2, "estimate"), timing=Timing(0.1, 2.0, 2)
-    )
+        "Done", usage=Usage(input=9, cache_read=5), bill=Bill(0.2, "estimate", notes=("a guess",), saved=0.02),
+        timing=Timing(0.1, 2.0, 2),
+    )  # fmt: skip
     both = sum_completions([first, last])
     assert (both.text, both.reasoning, both.cost, both.bill.source) == ("Done", "Hm. ", 0.3, "estimate")
+    assert (both.bill.notes, both.bill.saved) == (("a guess",), 0.03)
     assert both.usage == Usage(input=14, output=2, cache_read=5)
     assert both.timing == Timing(0.5, 3.0, 3)
     unknown = sum_completions([first, ChatCompletion("?")])

@@ -3,13 +3,13 @@
 import pytest
 
 from nbkit.adapters.factory import get_adapter
-from nbkit.billing.cost import Cost, bill
+from nbkit.billing.cost import Cost, Lane, ToolPrice, bill
 from nbkit.choose.frame import catalog
-from nbkit.conversation.completion import Usage
+from nbkit.conversation.completion import Charges, Usage
 from nbkit.errors import ConfigError, ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.models import get_model
-from nbkit.providers.prices import find_cost
+from nbkit.providers.prices import find_cost, find_listed_cost
 from nbkit.providers.tables import provider_defaults
 
 LUNA = "openai/gpt-6-luna"  # models.dev: 0.1 and 0.5, cache_read 0.01; above 272,000 tokens 0.2 and 0.75
@@ -52,6 +52,49 @@ def test_patterns_providers_and_code_in_the_order_of_their_weight(users_file):
     assert catalog().loc["openai/gpt-5.5"].input_cost == 1.0
     own = Cost({"input": 9.0})
     assert cost_of(LUNA, cost=own) is own
+
+
+def test_how_a_provider_bills_can_be_corrected_too(users_file):
+    users_file("""
+        [providers.openai]
+        tool_prices = { web_search = 0.5, dowsing = { request = 2, note = "as they please" } }
+        [models."openai/gpt-6-*"]
+        regions = { moon = 3 }
+        lanes = { slow = 0.1, rocket = { input = 7, output = 8 } }
+        rates = { output_image = 9 }
+    """)
+    cost = cost_of(LUNA)
+    assert cost.source == "catalog"
+    assert (cost.tools["web_search"], cost.tools["file_search"]) == (ToolPrice(0.5), ToolPrice(0.0025))
+    usage, charges = Usage(input=100_000), Charges({"web_search": 2}, "moon")
+    assert bill(usage, cost, charges=charges).total == 1.03  # 0.1 M x 0.1 x 3 + 2 x 0.5
+    used = bill(usage, cost, charges=Charges({"dowsing": 5}))
+    assert (used.total, used.source, used.notes) == (2.01, "estimate", ("5 dowsing: as they please",))
+    assert bill(Usage(output_image=1_000_000), cost).total == 9.0
+    lanes = {name: bill(usage, cost, lane=Lane(name)) for name in ("slow", "rocket", "priority", "flex")}
+    assert {name: (one.total, one.source, one.lane) for name, one in lanes.items()} == {
+        "slow": (0.001, "estimate", "slow"),
+        "rocket": (0.7, "catalog", "rocket"),
+        "priority": (0.02, "catalog", "priority"),
+        "flex": (0.005, "estimate", "flex"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "rate"),
+    [
+        ("openai", "gpt-5-mini", 0.25),
+        ("openai", "gpt-5-mini-2025-08-07", 0.25),
+        ("anthropic", "claude-haiku-4-5-20251001", 1.0),
+        ("amazon-bedrock", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", 0.06),
+        ("openai", "gpt-5-mini-maxi", None),
+        ("openai", "", None),
+        ("nobody", "gpt-5-mini", None),
+    ],
+)
+def test_the_model_that_answered_is_found_by_its_name(provider, name, rate):
+    cost = find_listed_cost(provider, name, "openai-chat")
+    assert (cost and cost.rates["input"]) == rate
 
 
 def test_an_unlisted_model_gets_a_price(users_file):
