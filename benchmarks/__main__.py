@@ -25,9 +25,13 @@ def main() -> None:
     known = SUBJECTS + OTHERS
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"some of {', '.join(known)}; all but the last")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of each measurement ({ROUNDS})")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the figures, for docs/tables.py")
+    parser.add_argument(
+        "--save", type=Path, metavar="FILE", help="write the figures of all subjects, for docs/tables.py"
+    )
     arguments = parser.parse_args()
     subjects = arguments.subjects or SUBJECTS
+    if arguments.save and arguments.subjects:
+        parser.error("--save is for a run of all subjects")
     if unknown := set(subjects) - set(known):
         parser.error(f"unknown subject {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     with tempfile.TemporaryDirectory() as cache:
@@ -43,8 +47,8 @@ def _measure(subject: str, rounds: int) -> list[Row]:
     try:
         with Console(stderr=True).status(f"measuring {subject} ..."):
             for row in import_module(f"benchmarks.{subject}").measure(rounds):
-                rows.append(row)  # what was measured before an error is printed
-    finally:
+                rows.append(row)
+    finally:  # what was measured before an error is printed, too
         Console(width=None if sys.stdout.isatty() else 180).print(make_table(subject, rows))
     return rows
 

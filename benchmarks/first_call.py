@@ -1,4 +1,4 @@
-"""A fresh process: the import of each library, and the import with the first call.
+"""A fresh process: the import of each library, and the import with the first call. The SDK is openai.
 
 The server has no TLS, and the baseline loads no certificates, because nbkit loads them only where a server needs them.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.libraries import BARE, KEY, LITELLM, ON_AIOHTTP, ON_HTTPX2, is_module
+from benchmarks.libraries import BARE, KEY, LITELLM, ON_AIOHTTP, ON_HTTPX2, SDK, is_module
 from benchmarks.runner import Fresh, Row, make_row, take_turns
 from benchmarks.server import running_server
 from benchmarks.wires import WIRES, WORDS, make_words
@@ -25,13 +25,19 @@ adapter = nbkit.get_adapter("openai/gpt-4o-mini", base_url=f"{root}/v1", protoco
 _IMPORTS = {
     BARE: "import httpx2, json",
     ON_HTTPX2: "import nbkit",
-    "openai": "import openai",
+    SDK: "import openai",
     "anthropic": "import anthropic",
     "google-genai": "from google import genai",
     "cohere": "import cohere",
     LITELLM: "import litellm",
 }
-_MODULES = {"google-genai": "google.genai", BARE: "httpx2", ON_HTTPX2: "nbkit", ON_AIOHTTP: "aiohttp"}
+_MODULES = {  # what is installed under another name than its column
+    BARE: "httpx2",
+    ON_HTTPX2: "nbkit",
+    ON_AIOHTTP: "aiohttp",
+    SDK: "openai",
+    "google-genai": "google.genai",
+}
 _FIRST = {
     BARE: """
 import httpx2, json
@@ -39,7 +45,7 @@ answer = json.loads(httpx2.post(f"{root}/v1/chat/completions", json=body, verify
 text = answer["choices"][0]["message"]["content"]
 """,
     ON_HTTPX2: _NBKIT + "text = adapter.execute('Hi').text",
-    "openai": """
+    SDK: """
 import openai
 client = openai.OpenAI(base_url=f"{root}/v1", api_key=key, max_retries=0)
 text = client.chat.completions.create(**body).choices[0].message.content
@@ -90,7 +96,7 @@ def measure(rounds: int) -> Iterator[Row]:
                 for library, code in codes.items()
                 if is_module(_MODULES.get(library, library))
             }
-            yield make_row(what, BARE, take_turns(works, rounds, seconds=4), aim=aim)
+            yield make_row(what, BARE, take_turns(works, rounds, seconds=1.5, warm_up=False), aim=aim)
 
 
 def _write_setup(library: str, root: str) -> str:

@@ -13,13 +13,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.wires import WIRES
+
+if TYPE_CHECKING:
+    from nbkit import BaseAdapter
 
 BARE, ON_HTTPX2, ON_AIOHTTP, SDK, LITELLM = "bare httpx2", "nbkit on httpx2", "nbkit on aiohttp", "SDK", "litellm"
 """The columns of the table. SDK is the package of the protocol's own provider."""
 
+LIBRARIES = (BARE, ON_HTTPX2, ON_AIOHTTP, SDK, LITELLM)
 KEY = "none"
 MODULES = {
     "openai-chat": "openai",
@@ -103,6 +107,7 @@ def make_environment(library: str) -> dict[str, str]:
     return os.environ | {
         "NBKIT_HTTP_ENGINE": engine,
         "NBKIT_MAX_RETRIES": "0",
+        "NBKIT_OFFLINE": "1",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # it would fetch prices when it is imported
         "LITELLM_LOG": "CRITICAL",
         "GOOGLE_API_KEY": KEY,
@@ -142,12 +147,17 @@ def _make_bare(protocol: str, root: str) -> Calls:
 # ---- nbkit
 
 
-def _make_nbkit(protocol: str, root: str) -> Calls:
+def make_adapter(protocol: str, root: str) -> BaseAdapter:
+    """Make nbkit's adapter for the model of a protocol."""
     import nbkit
 
     wire = WIRES[protocol]
-    name = {"gemini": "gemini-generate"}.get(protocol, protocol)
-    adapter = nbkit.get_adapter(f"{wire.provider}/{wire.model}", base_url=root + wire.base, protocol=name, api_key=KEY)
+    name = "gemini-generate" if protocol == "gemini" else protocol
+    return nbkit.get_adapter(f"{wire.provider}/{wire.model}", base_url=root + wire.base, protocol=name, api_key=KEY)
+
+
+def _make_nbkit(protocol: str, root: str) -> Calls:
+    adapter = make_adapter(protocol, root)
     return Calls(
         partial(adapter.execute, "Hi"), partial(adapter.stream, "Hi"),
         partial(adapter.aexecute, "Hi"), partial(adapter.astream, "Hi"),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
@@ -85,6 +85,10 @@ class Row:
     """The bound that nbkit has set itself: of the ratio, or of the time with a unit; "" for none."""
     unit: str = "s"
     """Seconds, `B` for bytes, or "" for a plain number."""
+
+    def keep(self, columns: Collection[str]) -> Row:
+        """Return the row with some of its columns only."""
+        return replace(self, values={name: value for name, value in self.values.items() if name in columns})
 
 
 def compare(

@@ -18,16 +18,17 @@ from typing import Any
 
 import psutil
 
-from benchmarks.libraries import KEY, ON_AIOHTTP, ON_HTTPX2, make_environment
+from benchmarks.libraries import ON_AIOHTTP, ON_HTTPX2, make_adapter, make_environment
 from benchmarks.runner import Row, Value
 from benchmarks.server import running_server
 from benchmarks.tables import format_amount
 from benchmarks.wires import WIRES, WORDS, make_words
+from nbkit.errors import NbkitError
 
 CALLS, STREAMS, ERRORS, LOOPS = 5000, 2000, 2000, 200
 _LIMITS = {"sockets": 0, "threads": 0, "descriptors": 0, "memory": 1_000_000}
 """By how much a figure may grow; memory in bytes."""
-_WAYS = {"sync": ON_HTTPX2, ON_HTTPX2: ON_HTTPX2, ON_AIOHTTP: ON_AIOHTTP}
+_MODES = {"sync": ON_HTTPX2, ON_HTTPX2: ON_HTTPX2, ON_AIOHTTP: ON_AIOHTTP}
 _CHUNKS = 20
 _WHOLE, _STREAM = "".join(make_words(WORDS)), "".join(make_words(_CHUNKS))
 
@@ -36,16 +37,16 @@ def measure(rounds: int) -> Iterator[Row]:
     """Measure calls from threads, and in event loops on both engines; `rounds` is of no use here."""
     grown = []
     with running_server() as root:
-        for way, library in _WAYS.items():
-            command = [sys.executable, "-m", "benchmarks.soak", way, root]
+        for mode, library in _MODES.items():
+            command = [sys.executable, "-m", "benchmarks.soak", mode, root]
             output = subprocess.check_output(command, env=make_environment(library), text=True)
             before, after = json.loads(output)
             for figure, limit in _LIMITS.items():
                 values = {"before": Value(before[figure]), "after": Value(after[figure])}
                 unit = "B" if figure == "memory" else ""
-                yield Row(f"{way}: {figure}", "before", values, f"+{format_amount(limit, unit)}", unit)
+                yield Row(f"{mode}: {figure}", "before", values, f"+{format_amount(limit, unit)}", unit)
                 if after[figure] - before[figure] > limit:
-                    grown.append(f"{way}: {figure} grew from {before[figure]:,} to {after[figure]:,}")
+                    grown.append(f"{mode}: {figure} grew from {before[figure]:,} to {after[figure]:,}")
     if grown:
         raise RuntimeError("; ".join(grown))
 
@@ -57,23 +58,10 @@ class _Load:
     """Calls of one model in each protocol, one after the other."""
 
     def __init__(self, root: str) -> None:
-        import nbkit
-
-        self._errors = nbkit.errors.NbkitError
+        scripts = (f"{_CHUNKS}x0",), ("400", "cut")
         self._good, self._bad = (
-            cycle(
-                [
-                    nbkit.get_adapter(
-                        f"{wire.provider}/{wire.model}",
-                        base_url=f"{root}/{script}{wire.base}",
-                        protocol={"gemini": "gemini-generate"}.get(name, name),
-                        api_key=KEY,
-                    )
-                    for script in scripts
-                    for name, wire in WIRES.items()
-                ]
-            )
-            for scripts in ((f"{_CHUNKS}x0",), ("400", "cut"))
+            cycle([make_adapter(protocol, f"{root}/{script}") for script in group for protocol in WIRES])
+            for group in scripts
         )
 
     def call(self) -> None:
@@ -106,7 +94,7 @@ class _Load:
             with next(self._bad).stream("Hi") as stream:
                 for _ in stream:
                     pass
-        except self._errors:
+        except NbkitError:
             return
         raise RuntimeError("no error where one was expected")
 
@@ -116,7 +104,7 @@ class _Load:
             async with next(self._bad).astream("Hi") as stream:
                 async for _ in stream:
                     pass
-        except self._errors:
+        except NbkitError:
             return
         raise RuntimeError("no error where one was expected")
 
@@ -172,9 +160,9 @@ def _read_figures() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Put a load on one way of calling; print the figures before and after."""
-    way, root = sys.argv[1:]
-    run, load = _run_sync if way == "sync" else _run_async, _Load(root)
+    """Put a load on one mode of calling; print the figures before and after."""
+    mode, root = sys.argv[1:]
+    run, load = _run_sync if mode == "sync" else _run_async, _Load(root)
     run(load, 0.5)
     before = _read_figures()
     run(load, 1)

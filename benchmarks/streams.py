@@ -6,18 +6,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from benchmarks.libraries import BARE, LITELLM, ON_AIOHTTP, ON_HTTPX2, SDK
+from benchmarks.libraries import BARE, LIBRARIES
 from benchmarks.runner import Row, make_row, take_turns
 from benchmarks.server import running_server
 from benchmarks.workers import Case, running_workers
 
 _CHUNKS, _PER_SECOND = 200, 100
-_LIBRARIES = {
-    100: (BARE, ON_HTTPX2, ON_AIOHTTP, SDK, LITELLM),
-    500: (BARE, ON_HTTPX2, ON_AIOHTTP, SDK),
-}  # litellm: two minutes for 500
+_LIBRARIES = {100: LIBRARIES, 500: LIBRARIES[:-1]}  # litellm would need two minutes for 500
 _AIMS = {(500, "wall"): "4.0 s on aiohttp", (500, "first"): "1 s on aiohttp"}
-_FIGURES = {"wall": "wall time", "cpu": "CPU", "first": "first chunk, 95th percentile, wall time"}
+_FIGURES = {"wall": "wall time", "cpu": "CPU", "first": "first chunk (95%), wall time"}
 
 
 def measure(rounds: int) -> Iterator[Row]:

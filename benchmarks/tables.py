@@ -15,9 +15,12 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.runner import Row, Value
+from benchmarks.libraries import LIBRARIES
+from benchmarks.runner import NBKIT, Row, Value
 
 PACKAGES = ("httpx2", "aiohttp", "openai", "anthropic", "google-genai", "cohere", "litellm", "pandas")
+ORDER = (NBKIT, *LIBRARIES)
+"""Columns that come first; the others keep the order in which they were measured."""
 Tables = Mapping[str, Sequence[Row]]
 """Subjects and their rows."""
 
@@ -42,7 +45,8 @@ def render_markdown(rows: Sequence[Row]) -> str:
 
 def _list_cells(rows: Sequence[Row]) -> Iterator[list[str]]:
     """The head of a table, then its lines."""
-    columns = list(dict.fromkeys(name for row in rows for name in list(row.values)[1:]))
+    names = dict.fromkeys(name for row in rows for name in list(row.values)[1:])
+    columns = sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     yield ["", "baseline", *columns, "aim"]
     for row in rows:
         baseline = next(iter(row.values.values()))
@@ -65,8 +69,12 @@ def format_amount(amount: float, unit: str) -> str:
         return f"{amount / 1000:,.0f} kB"
     for name, factor in (("s", 1), ("ms", 1e3)):
         if amount * factor >= 1:
-            return f"{amount * factor:.3g} {name}"
-    return f"{amount * 1e6:.3g} µs"
+            return f"{_round(amount * factor)} {name}"
+    return f"{_round(amount * 1e6)} µs"
+
+
+def _round(number: float) -> str:
+    return f"{float(f'{number:.3g}'):g}"
 
 
 def save(path: Path, tables: Tables) -> None:

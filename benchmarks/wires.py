@@ -1,4 +1,4 @@
-"""What providers send, by protocol: a whole answer, and the events of a streamed one; and where their text stands.
+"""Answers of providers, by protocol: a whole one, the events of a streamed one, and where their text stands.
 
 The fields are those of real answers, so that a decoder has as much to read as it has with a provider.
 """

@@ -13,7 +13,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from time import perf_counter, process_time
 from typing import Any
@@ -27,10 +27,10 @@ FIRST = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What to do: `times` calls one after the other, or `together`."""
+    """Work to do: `times` calls one after the other, or `together`."""
 
     protocol: str
-    way: str
+    kind: str
     """`call`, `stream`, `acall` or `astream`."""
     root: str
     """The URL of the server."""
@@ -44,7 +44,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What it took, in seconds."""
+    """Times of the work, in seconds."""
 
     cpu: float
     wall: float
@@ -105,10 +105,11 @@ class Workers:
 @contextmanager
 def running_workers() -> Iterator[Workers]:
     """Start workers when they are needed, and end them after the block."""
-    with ExitStack() as stack:
-        workers = Workers()
-        stack.callback(workers.close)
+    workers = Workers()
+    try:
         yield workers
+    finally:
+        workers.close()
 
 
 # ---- in the worker's process
@@ -130,13 +131,13 @@ class _Program:
         wall, cpu = perf_counter(), process_time()
         if case.together:
             texts = self._run(_stream_together(calls, case.times, firsts))
-        elif case.way.startswith("a"):
-            texts = self._run(_repeat(calls.acall_text if case.way == "acall" else calls.aread_stream, case.times))
+        elif case.kind.startswith("a"):
+            texts = self._run(_repeat(calls.acall_text if case.kind == "acall" else calls.aread_stream, case.times))
         else:
-            call = calls.call_text if case.way == "call" else calls.read_stream
+            call = calls.call_text if case.kind == "call" else calls.read_stream
             texts = [call() for _ in range(case.times)]
         sample = Sample(process_time() - cpu, perf_counter() - wall, _find_quantile(firsts))
-        expected = "".join(make_words(case.chunks if "stream" in case.way else WORDS))
+        expected = "".join(make_words(case.chunks if "stream" in case.kind else WORDS))
         for text in texts:
             if text != expected:
                 raise RuntimeError(f"unexpected answer of {len(text)} characters: {text[:80]!r}")

@@ -1,4 +1,4 @@
-"""Prints the tables of the documentation: docs/columns.md, docs/providers.md, docs/settings.md, and the README's table.
+"""Prints the tables of the documentation: docs/{columns,providers,settings,benchmarks}.md, and those of the README.
 
 `python docs/tables.py` writes them again; the tests compare what it would write with what is there.
 """
@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from benchmarks.libraries import LIBRARIES
+from benchmarks.tables import load, render_markdown
 from nbkit import settings
 from nbkit.choose.columns import list_columns
 from nbkit.choose.coverage import CREDENTIAL_CHAINS, Reach, group_routes, list_reach
 from nbkit.modelsdev.snapshot import BUNDLED, Snapshot, read
 
 ROOT = Path(__file__).parents[1]
+FIGURES = ROOT / "docs" / "benchmarks.json"
 _COLUMNS = """# Columns
 
 The {count} columns of `nbkit.catalog`, in their order; the index, `id`, is `provider/model`. What models.dev does not
@@ -44,6 +49,30 @@ Settings are read from environment variables when nbkit first needs one. In code
 lower case, without `NBKIT_`.
 
 """
+_BENCHMARKS = """# Benchmarks
+
+{facts}
+
+Times are CPU time where a row does not name another. In brackets stands the ratio to the baseline, the median of the
+ratios within rounds. "bare httpx2" is a loop that reads lines and JSON; "SDK" is the package of the protocol's own
+provider. An aim is the bound that nbkit has set itself. `python -m benchmarks` measures again;
+`python -m benchmarks soak` looks for what thousands of calls, streams and errors leave behind.
+"""
+_SPEED = """{facts}
+CPU time where a row does not name another; in brackets the ratio to a loop on httpx2 that reads lines and JSON. "SDK"
+is the provider's own package. [docs/benchmarks.md](docs/benchmarks.md) has all rows.
+
+"""
+_HEADLINES = {  # rows of the README's table, by subject
+    "first_call": ["first call"],
+    "calls": [
+        f"{protocol}, {call}"
+        for protocol in ("openai-chat", "anthropic-messages")
+        for call in ("call", "async call", "stream, a chunk", "async stream, a chunk")
+    ],
+    "streams": ["100 streams, wall time", "500 streams, wall time", "500 streams, first chunk (95%), wall time"],
+    "kernel": ["12 panes, CPU in a second"],
+}
 _PLACES = {  # settings whose default depends on the machine
     "cache_dir": "`nbkit` in the user's cache directory",
     "overrides": "`nbkit/overrides.toml` in the user's configuration directory",
@@ -53,11 +82,13 @@ _PLACES = {  # settings whose default depends on the machine
 def render_documents() -> dict[Path, str]:
     """The files that hold a table -> their text with the table as it is now, of the bundled models."""
     snapshot = read(BUNDLED)
+    readme = _put((ROOT / "README.md").read_text("utf-8"), "providers", _render_protocols(snapshot))
     return {
         ROOT / "docs" / "columns.md": _render_columns(),
         ROOT / "docs" / "providers.md": _render_providers(snapshot),
         ROOT / "docs" / "settings.md": _render_settings(),
-        ROOT / "README.md": _put((ROOT / "README.md").read_text("utf-8"), "providers", _render_protocols(snapshot)),
+        ROOT / "docs" / "benchmarks.md": _render_benchmarks(),
+        ROOT / "README.md": _put(readme, "benchmarks", _render_headlines()),
     }
 
 
@@ -81,6 +112,26 @@ def _render_settings() -> str:
         for entry in fields(settings.Settings)
     ]
     return _SETTINGS + _table(["variable", "default", ""], lines)
+
+
+def _render_benchmarks() -> str:
+    facts, tables = load(FIGURES)
+    parts = (f"\n## {subject}\n\n{render_markdown(rows)}" for subject, rows in tables.items())
+    return _BENCHMARKS.format(facts=_write_facts(facts)) + "".join(parts)
+
+
+def _render_headlines() -> str:
+    facts, tables = load(FIGURES)
+    rows = {(subject, row.what): row.keep(LIBRARIES) for subject, rows in tables.items() for row in rows}
+    chosen = [rows[subject, what] for subject, names in _HEADLINES.items() for what in names] if rows else []
+    return _SPEED.format(facts=_write_facts(facts)) + render_markdown(chosen) if chosen else ""
+
+
+def _write_facts(facts: dict[str, Any]) -> str:
+    """One sentence about a run; nothing before the first."""
+    packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    text = f"Measured on {facts['date']}: {facts['machine']}; {packages}." if facts["date"] else "Not measured yet."
+    return textwrap.fill(text, 120, break_on_hyphens=False)
 
 
 def _read_field_docs(name: str, source: str) -> Iterator[tuple[str, str]]:
