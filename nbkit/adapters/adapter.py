@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing, closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
 from nbkit.adapters.call import Call
 from nbkit.adapters.prepare import prepare
-from nbkit.adapters.run import MAX_TURNS, AsyncRun, Run
 from nbkit.adapters.stream import AsyncStream, Stream
 from nbkit.arguments import check_arguments, describe
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import ArgumentError
 from nbkit.http.bounded import aread_limited, read_limited
 from nbkit.http.clients import async_client, sync_client
-from nbkit.http.media import afetch_media, fetch_media
 from nbkit.modelsdev.records import Record
 from nbkit.providers.credentials import authorize, read_key
 from nbkit.providers.endpoints import Endpoint
-from nbkit.providers.models import Model, describe_model
 from nbkit.settings import settings
+
+if TYPE_CHECKING:  # what a plain call does without is loaded where it is used
+    from nbkit.adapters.run import AsyncRun, Run
+    from nbkit.providers.models import Model
+
+MAX_TURNS = 8
+"""Answers of one run with tools, unless it is told otherwise."""
 
 
 class BaseAdapter:
@@ -59,6 +62,8 @@ class BaseAdapter:
     @property
     def model(self) -> Model:
         """The model as it is known: its cost, lengths, capabilities and properties, as this adapter has them."""
+        from nbkit.providers.models import describe_model
+
         return describe_model(self.endpoint, self._record)
 
     def set_api_key(self, api_key: str | Sequence[str] | None) -> None:
@@ -84,6 +89,8 @@ class BaseAdapter:
             if call.completion:
                 return call.completion
             if call.prepared.wanted:
+                from nbkit.http.media import fetch_media
+
                 call.supply([fetch_media(url) for url in call.prepared.wanted])
             while True:
                 with call.attempt() as attempt:
@@ -94,10 +101,14 @@ class BaseAdapter:
 
     async def aexecute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and await the whole answer."""
+        import asyncio
+
         with self._call(conversation, options, stream=False) as call:
             if call.completion:
                 return call.completion
             if call.prepared.wanted:
+                from nbkit.http.media import afetch_media
+
                 call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
             while True:
                 with call.attempt() as attempt:
@@ -132,6 +143,8 @@ class BaseAdapter:
         for; at either the run raises ToolLoopError. A `tool_choice` that forces a call holds for the first answer only.
         `with adapter.run(...) as run: for event in run: ...`, or `adapter.run(...).completion`.
         """
+        from nbkit.adapters.run import Run
+
         return Run(self, conversation, max_turns, max_cost, options | {"tools": tools})
 
     @check_arguments
@@ -145,4 +158,6 @@ class BaseAdapter:
         **options: Any,
     ) -> AsyncRun:
         """`run`, async: `async with adapter.arun(...) as run: async for event in run: ...`, or `await` it."""
+        from nbkit.adapters.run import AsyncRun
+
         return AsyncRun(self, conversation, max_turns, max_cost, options | {"tools": tools})

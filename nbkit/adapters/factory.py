@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.arguments import describe, read_count, read_model, read_text
@@ -12,11 +12,12 @@ from nbkit.errors import ArgumentError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.credentials import read_key
 from nbkit.providers.endpoints import resolve_endpoint
-from nbkit.providers.models import find_supported_models, get_model
-from nbkit.providers.overrides import check_cost
 from nbkit.providers.prices import stand_in
 from nbkit.providers.registered import register_provider
 from nbkit.providers.resolve import resolve_model
+
+if TYPE_CHECKING:
+    from nbkit.providers.models import Model, ModelFilter
 
 
 class AdapterFactory:
@@ -59,6 +60,8 @@ class AdapterFactory:
         if cost is not None and not isinstance(cost, Cost):
             if not isinstance(cost, Mapping):
                 raise ArgumentError(f"get_adapter(): cost: expected a dict of prices, got {describe(cost)}")
+            from nbkit.providers.overrides import check_cost  # few calls name a price
+
             check_cost(cost, "cost=")
         record, like = stand_in(resolved.provider, resolved.model, resolved.record, same_as)
         endpoint = resolve_endpoint(
@@ -76,8 +79,19 @@ class AdapterFactory:
         name = resolved.record.name if resolved.record else resolved.model
         return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries, record=record)
 
-    get_model = staticmethod(get_model)
-    get_supported_models = staticmethod(find_supported_models)
+    @staticmethod
+    def get_model(path: str) -> Model:
+        """Look up a model, as `nbkit.get_model` does."""
+        from nbkit.providers.models import get_model  # a call does without
+
+        return get_model(path)
+
+    @staticmethod
+    def get_supported_models(wanted: ModelFilter | None = None) -> list[Model]:
+        """Find the models that `get_adapter` can call: those of the catalog, and those registered by now."""
+        from nbkit.providers.models import find_supported_models
+
+        return find_supported_models(wanted)
 
     @staticmethod
     def register_provider(provider: dict[str, Any], base_url: str | Callable[[], str] | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nbkit.billing.tokens import count_tokens
 from nbkit.conversation.completion import Change
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
@@ -18,6 +17,8 @@ def fit_context(
     """Leave out the oldest turns where `options.context` is "trim"; the third value lists what was left out."""
     if options.context is None:
         return conversation, options, ()
+    from nbkit.billing.tokens import count_tokens  # few calls need it
+
     options = options.model_copy(update={"context": None})
     if not takes.context:
         return conversation, options, (Change("dropped", "context", "the model's context is not known"),)

@@ -30,7 +30,6 @@ from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
 from nbkit.errors import ConfigError, ConversationError, NbkitError, StreamError, ToolLoopError
 
-MAX_TURNS = 8
 _THREADS = 16  # at most, for the calls of one answer
 _TICK = 0.1  # seconds; an interrupt reaches a waiting thread only when it wakes
 

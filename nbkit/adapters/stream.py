@@ -6,7 +6,6 @@ the call; `completion` is then what arrived until there, its bill marked as part
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing, closing
@@ -18,7 +17,6 @@ from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
 from nbkit.errors import StreamError
 from nbkit.http.bounded import aread_limited, aread_pieces, is_success, read_limited, read_pieces
 from nbkit.http.clients import async_client, sync_client
-from nbkit.http.media import afetch_media, fetch_media
 
 # The generators are functions, not methods: one that held its stream would be a cycle, and a stream that is dropped
 # would keep its socket open until the cyclic collector runs.
@@ -30,6 +28,8 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
             yield make_whole_chunk(call.completion)
             return
         if call.prepared.wanted:
+            from nbkit.http.media import fetch_media  # few calls have images to fetch
+
             call.supply([fetch_media(url) for url in call.prepared.wanted])
         while True:
             with call.attempt() as attempt:
@@ -45,11 +45,15 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
 
 
 async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
+    import asyncio  # a process of synchronous calls does without
+
     with call:
         if call.completion:
             yield make_whole_chunk(call.completion)
             return
         if call.prepared.wanted:
+            from nbkit.http.media import afetch_media
+
             call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
         while True:
             with call.attempt() as attempt:

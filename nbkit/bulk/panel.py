@@ -14,9 +14,8 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
-from nbkit.adapters.adapter import BaseAdapter
+from nbkit.adapters.adapter import MAX_TURNS, BaseAdapter
 from nbkit.adapters.factory import get_adapter
-from nbkit.adapters.run import MAX_TURNS
 from nbkit.arguments import check_arguments, read_models
 from nbkit.billing.entry import running_cell
 from nbkit.billing.total import RunningTotal, Sum

@@ -47,6 +47,11 @@ class Usage:
         return self.input + self.cache_read + self.cache_write + self.cache_write_1h + audio
 
     @property
+    def cached_tokens(self) -> int:
+        """All tokens of the prompt that were read from a cache."""
+        return self.cache_read + self.cache_read_audio
+
+    @property
     def completion_tokens(self) -> int:
         """All tokens of the answer, including reasoning."""
         return self.output + self.reasoning + self.output_audio + self.output_image

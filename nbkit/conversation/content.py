@@ -17,7 +17,7 @@ from nbkit.conversation.values import OneSentence
 class Value(BaseModel, metaclass=OneSentence):
     """Base of frozen values; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class _Entry(Value):

@@ -12,14 +12,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from nbkit.arguments import describe
 from nbkit.errors import AnswerFormatError, ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _STRICT = frozenset(
     """type properties required additionalProperties items anyOf enum const $ref $defs description title pattern format
@@ -82,6 +85,8 @@ def _format_of_type(kind: Any) -> dict[str, Any]:
         problem = "expected 'text', 'json_object', a dict or a type"
     else:
         try:
+            from pydantic import TypeAdapter  # few calls need it
+
             schema = json_schema(TypeAdapter(kind))
         except PydanticUserError as unfit:
             problem = str(unfit).partition("\n")[0]
@@ -141,6 +146,8 @@ def parse_answer(text: str, kind: Any, finish_reason: str | None, refusal: str |
     """
     fenced = _FENCE.fullmatch(text)
     try:
+        from pydantic import TypeAdapter
+
         return TypeAdapter(kind).validate_json(fenced[1] if fenced else text)
     except ValidationError as invalid:
         problem = first_problem(invalid)

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import from_json, to_json
 
@@ -18,6 +18,9 @@ from nbkit.conversation.encodable import make_encodable
 from nbkit.conversation.formats import first_problem, json_schema
 from nbkit.conversation.media import attach, is_media
 from nbkit.errors import ConfigError, ConversationError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _ENTRIES = (TextEntry, ImageEntry, FileEntry, AudioEntry)
 
@@ -121,6 +124,8 @@ def _make_validator(function: Callable[..., Any]) -> TypeAdapter[Any]:
         twin: Any = collect  # pydantic reads both the signature and the annotations
         twin.__signature__ = inspect.Signature(parameters)
         twin.__annotations__ = {one.name: one.annotation for one in parameters}
+        from pydantic import TypeAdapter  # few calls need it
+
         return TypeAdapter(twin)
     raise ConfigError(f"tool {name}: its signature cannot be read: {problem}")
 

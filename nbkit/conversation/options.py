@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,7 +20,7 @@ DEPRECATED = {"functions": "tools", "function_call": "tool_choice"}
 class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
     """Options of one call. An option that is None is not sent; an unknown option is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     temperature: float | None = Field(None, ge=0)
     max_tokens: int | None = Field(None, ge=1)
@@ -127,6 +126,8 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
         options = {DEPRECATED.get(name, name): value for name, value in options.items()}
         for name in options:
             if name not in _NAMES:
+                from difflib import get_close_matches
+
                 near = get_close_matches(name, cls.model_fields, 1)
                 hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(cls.model_fields)}"
                 raise ConfigError(f"unknown option {name!r}{hint}")
@@ -137,5 +138,5 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
         raise ConfigError(f"option {problem}")
 
 
-_NO_OPTIONS = ExecuteOptions()
+_NO_OPTIONS = ExecuteOptions.model_construct()  # what validation would need is not built for it
 _NAMES = frozenset(ExecuteOptions.model_fields)

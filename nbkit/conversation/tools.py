@@ -16,7 +16,7 @@ from nbkit.errors import ConversationError
 class FunctionCall(BaseModel, metaclass=OneSentence):
     """A function's name and its arguments, as the JSON text that the model wrote (not always valid)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     name: str = Field(min_length=1)
     arguments: str = "{}"
@@ -79,7 +79,7 @@ class Tool(BaseModel, metaclass=OneConfigSentence):
     ConfigError if the function has a parameter that a model cannot pass.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str = Field(min_length=1)
     description: str = ""

@@ -10,17 +10,14 @@ It is closed when that loop shuts down its asynchronous generators, as `asyncio.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import importlib.util
 import os
-import ssl
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
-from concurrent import futures
 from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from pydantic import SecretStr
 
@@ -29,6 +26,10 @@ from nbkit.http.environment import Proxy, find_proxy, read_environment, ssl_cont
 from nbkit.http.exchange import AsyncReply, Failure, Kind, Limits, Reply, Request, check_headers, split_url
 from nbkit.http.recent import Recent
 from nbkit.settings import settings
+
+if TYPE_CHECKING:
+    import asyncio  # a process of synchronous calls does without
+    import ssl
 
 MAX_CLIENTS = 64
 """Clients kept for calls from threads, and as many for each event loop."""
@@ -167,7 +168,9 @@ class AsyncClient:
         """
         request.complete(_HEADERS)
         if self._auth and self._auth.waits:
-            await asyncio.to_thread(self._auth.authorize, request)
+            from asyncio import to_thread
+
+            await to_thread(self._auth.authorize, request)
         elif self._auth:
             self._auth.authorize(request)
         check_headers(request)
@@ -220,7 +223,9 @@ def async_client(base_url: str, auth: Authorization | None) -> AsyncClient:
         certificates, proxy, limits = _describe_connections(base_url)
         return AsyncClient(_choose_engine(proxy)(certificates, proxy, limits), auth)
 
-    loop = asyncio.get_running_loop()
+    from asyncio import get_running_loop
+
+    loop = get_running_loop()
     entry = _cache.loops.get(loop) or _add_loop(loop)
     return entry.clients.get(_make_key(base_url, auth), make)
 
@@ -254,10 +259,11 @@ def close_all() -> None:
         loops = list(_cache.loops.items())
     for client in _cache.clients.take_all():
         client.close()
-    pending = [
-        asyncio.run_coroutine_threadsafe(entry.keeper.aclose(), loop) for loop, entry in loops if loop.is_running()
-    ]
-    futures.wait(pending, timeout=1)
+    if running := [(loop, entry) for loop, entry in loops if loop.is_running()]:
+        from asyncio import run_coroutine_threadsafe
+        from concurrent.futures import wait
+
+        wait([run_coroutine_threadsafe(entry.keeper.aclose(), loop) for loop, entry in running], timeout=1)
 
 
 def _make_key(base_url: str, auth: Authorization | None) -> _Key:

@@ -6,13 +6,11 @@ pay for.
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpcore2
 
@@ -20,6 +18,10 @@ from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reas
 from nbkit.http.environment import Proxy
 from nbkit.http.exchange import KEEP_ALIVE, Failure, Kind, Limits, Request, join_headers, split_url
 from nbkit.http.sockets import AsyncBackend, Backend, Wait
+
+if TYPE_CHECKING:
+    import asyncio  # a process of synchronous calls does without
+    import ssl
 
 _ERRORS = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError, OSError)
 _KINDS: tuple[tuple[type[Exception], Kind], ...] = (  # the first match counts
@@ -62,9 +64,11 @@ class AsyncClient:
     """Connections to one server for an event loop."""
 
     def __init__(self, certificates: ssl.SSLContext | None, proxy: Proxy | None, limits: Limits) -> None:
+        from asyncio import get_running_loop
+
         options = _make_options(certificates, proxy, limits)
         self._pool = httpcore2.AsyncConnectionPool(network_backend=AsyncBackend(), **options)
-        self._loop = asyncio.get_running_loop()
+        self._loop = get_running_loop()
 
     async def send(self, request: Request) -> AsyncReply:
         """Send a request and await the head of its reply. Raises Failure."""
@@ -229,6 +233,8 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 def _close_later(pool: httpcore2.AsyncConnectionPool) -> None:
-    task = asyncio.ensure_future(pool.aclose())
+    from asyncio import ensure_future
+
+    task = ensure_future(pool.aclose())
     _closing.add(task)
     task.add_done_callback(_closing.discard)

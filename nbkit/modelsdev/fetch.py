@@ -14,7 +14,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +28,8 @@ from nbkit.modelsdev.snapshot import BUNDLED, CACHED, Meta, Snapshot, build, rea
 from nbkit.settings import Scoped, Settings, settings
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import httpx2
 
 MAX_SECONDS = 30.0  # of one download, whatever the settings say
@@ -171,6 +172,8 @@ def download(
     `progress` is called when it takes longer than `patience` seconds. Raises CatalogError, after `seconds` (30 at most)
     at the latest.
     """
+    from concurrent.futures import Future
+
     seconds = min(seconds, MAX_SECONDS)
     result: Future[Answer] = Future()
     arrived = _Arrived()
@@ -201,6 +204,8 @@ def _wait(
     result: Future[Answer], seconds: float, arrived: _Arrived, progress: Progress | None, patience: float
 ) -> None:
     """Wait until there is a result or the time is over; meanwhile call `progress`, after `patience` seconds."""
+    from concurrent.futures import wait
+
     deadline = time.monotonic() + seconds
     wait([result], min(seconds, patience) if progress else seconds)
     if result.done() or progress is None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from nbkit.adapters.adapter import BaseAdapter
-from nbkit.adapters.run import MAX_TURNS
+from nbkit.adapters.adapter import MAX_TURNS, BaseAdapter
 from nbkit.arguments import check_arguments
 from nbkit.billing.total import Sum
 from nbkit.bulk.answers import append_prompt

@@ -222,7 +222,8 @@ def _list_names(routes: Iterable[Route]) -> set[str]:
 
 def _sample_records(snapshot: Snapshot, provider: str) -> list[Record]:
     """Choose one model of a provider for each set of overrides: all others have a route of the same host."""
-    overrides, first_rows = snapshot.factor("overrides").codes, {}
+    overrides = snapshot.factor("overrides").codes
+    first_rows: dict[int, int] = {}
     for row in snapshot.find_rows(provider):
         first_rows.setdefault(overrides[row], row)
     return [snapshot.record_of(row) for row in first_rows.values()]
