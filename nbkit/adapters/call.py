@@ -174,7 +174,10 @@ class Call:
     def feed(self, data: bytes) -> Iterable[ChatCompletionChunk]:
         """Take bytes of a stream; return the pieces of the answer that they complete: several are made one by one."""
         events = self._split(data)
-        return self._take_event(*events[0]) if len(events) == 1 else self._take_events(events)
+        if len(events) != 1:
+            return self._take_events(events)
+        ((name, content),) = events
+        return self._take_event(name, content)
 
     def is_over(self) -> bool:
         """Tell whether the provider has said that the answer is complete: what happens afterwards is not a failure."""

@@ -277,7 +277,7 @@ class Decoder(BaseDecoder):
             raise read_failure(choice)
         if "usage" in choice:  # Moonshot
             self.take_usage(choice)
-        index = first_count(choice.get("index"))
+        index = first_count(choice["index"]) if choice.get("index") else 0
         answer = self._choices.get(index)
         if answer is None:
             answer = self._choices[index] = Choice()

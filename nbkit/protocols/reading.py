@@ -113,7 +113,9 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """Return the JSON objects of a list; nothing where it is something else."""
+    """Return the JSON objects of a list; nothing where it is something else. The list may be the given one."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        return value  # nearly all lists in a stream
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
