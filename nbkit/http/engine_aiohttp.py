@@ -113,7 +113,7 @@ class AsyncClient:
             max_field_size=_MAX_HEAD,
             max_headers=_MAX_HEADERS,
         )
-        self._proxy = proxy.url if proxy else None
+        self._proxy = proxy  # whose repr hides its password
         self._places = asyncio.Semaphore(limits.connections)
 
     async def send(self, request: Request) -> AsyncReply:
@@ -157,7 +157,7 @@ class AsyncClient:
             headers=headers,
             data=body if len(body) <= PIECE else clock.cut(body),
             allow_redirects=False,
-            proxy=self._proxy,
+            proxy=self._proxy.url if self._proxy else None,
             timeout=aiohttp.ClientTimeout(total=None, connect=exchange.connect, sock_read=exchange.read),
         )
 
