@@ -44,17 +44,29 @@ def _limit(timeout: float | None, late: type[Exception]) -> float | None:
 
 
 class _User:
-    """Whose request a connection carries, and whether an earlier one's."""
+    """Whose request a connection carries, and whether an earlier one's.
+
+    Head and body of a short request wait here until its reply is read: they leave in one operation, not in two.
+    """
 
     _exchange: Exchange | None = None
+    _pending = b""
+    _wait: float | None = None
 
-    def _begin(self, timeout: float | None) -> None:
-        """Note that a part of a request is written."""
+    def _begin(self, buffer: bytes, timeout: float | None) -> bool:
+        """Take a part of a request; tell whether what has come of it is long enough to be sent now."""
+        self._pending, self._wait = self._pending + buffer if self._pending else buffer, timeout
         if isinstance(timeout, Wait):
             exchange = timeout.exchange
             exchange.received = False  # what came before is a proxy's
             if exchange is not self._exchange:
                 exchange.reused, self._exchange = self._exchange is not None, exchange
+        return len(self._pending) > PIECE
+
+    def _take(self) -> list[bytes]:
+        """Take the pieces that are to be sent."""
+        pending, self._pending = self._pending, b""
+        return [pending[start : start + PIECE] for start in range(0, len(pending), PIECE)]
 
     def _receive(self, data: bytes) -> bytes:
         """Note that bytes have come."""
@@ -69,15 +81,21 @@ class _Stream(_User, httpcore2.NetworkStream):
         self._socket = socket_  # None for TLS inside of TLS, where the bytes of the socket are not those of the stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._pending:
+            with suppress(httpcore2.WriteError):  # a server may answer before it has read all, and close
+                self._flush()
         limit = _limit(timeout, httpcore2.ReadTimeout)
         if self._socket is None:
             return self._receive(self._stream.read(max_bytes, limit))
         return self._receive(_receive(self._socket, max_bytes, limit))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._begin(timeout)
-        for start in range(0, len(buffer), PIECE):
-            self._stream.write(buffer[start : start + PIECE], _limit(timeout, httpcore2.WriteTimeout))
+        if self._begin(buffer, timeout):
+            self._flush()
+
+    def _flush(self) -> None:
+        for piece in self._take():
+            self._stream.write(piece, _limit(self._wait, httpcore2.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -164,12 +182,18 @@ class _AsyncStream(_User, httpcore2.AsyncNetworkStream):
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._pending:
+            with suppress(httpcore2.WriteError):
+                await self._flush()
         return self._receive(await self._stream.read(max_bytes, _limit(timeout, httpcore2.ReadTimeout)))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._begin(timeout)
-        for start in range(0, len(buffer), PIECE):
-            await self._stream.write(buffer[start : start + PIECE], _limit(timeout, httpcore2.WriteTimeout))
+        if self._begin(buffer, timeout):
+            await self._flush()
+
+    async def _flush(self) -> None:
+        for piece in self._take():
+            await self._stream.write(piece, _limit(self._wait, httpcore2.WriteTimeout))
 
     async def aclose(self) -> None:
         await self._stream.aclose()
