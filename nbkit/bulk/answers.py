@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -11,6 +12,8 @@ from nbkit.adapters.run import Event, ToolResult
 from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import Bill, ChatCompletion, Timing, Usage
 from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
+
+_ATTACHMENTS = {"image_url": "image", "file": "file", "input_audio": "recording"}
 
 Status = Literal["waiting", "streaming", "done", "stopped", "failed"]
 
@@ -26,6 +29,8 @@ class Answer:
     error: Exception | None = None
     steps: list[str | ToolResult] = field(default_factory=list)
     """The texts and the tool outputs before the last completion, in order."""
+    sent: tuple[str, ...] = ()
+    """What went with the prompt, in words: "system prompt", "2 images"."""
 
     @property
     def text(self) -> str:
@@ -59,7 +64,7 @@ class Answer:
             "status": self.status,
             "input_tokens": usage.prompt_tokens if usage else None,
             "output_tokens": usage.completion_tokens if usage else None,
-            "cached_tokens": usage.cache_read if usage else None,
+            "cached_tokens": usage.cached_tokens if usage else None,
             "reasoning_tokens": usage.reasoning if usage else None,
             "cost": done.cost if done else None,
             "first_token": timing.first_token if timing else None,
@@ -90,12 +95,12 @@ class Pane:
     def begin(self, prompt: Conversation) -> None:
         """Begin a turn."""
         self.conversation = append_prompt(self.conversation, prompt)
-        self.answers.append(Answer(prompt[-1].text))
+        self.answers.append(Answer(prompt[-1].text, sent=list_attachments(prompt)))
 
     def begin_again(self) -> None:
         """Begin the last turn again: the tools' outputs stay, so what they did is not done twice."""
         failed = self.answers[-1]
-        self.answers[-1] = Answer(failed.prompt, steps=failed.steps)
+        self.answers[-1] = Answer(failed.prompt, steps=failed.steps, sent=failed.sent)
         self._text = ""
 
     def receive(self, event: Event) -> None:
@@ -120,6 +125,13 @@ class Pane:
             self.conversation = Conversation(self.conversation.turns[: -1 if appended else None])
         elif not appended:
             self.conversation += last
+
+
+def list_attachments(prompt: Conversation) -> tuple[str, ...]:
+    """Say what goes with the text of a prompt: "system prompt", "1 image", "2 files"."""
+    sent = ["system prompt"] if any(turn.role in ("system", "developer") for turn in prompt) else []
+    kinds = Counter(_ATTACHMENTS[entry.type] for entry in prompt[-1].entries if entry.type in _ATTACHMENTS)
+    return (*sent, *(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in kinds.items()))
 
 
 def append_prompt(conversation: Conversation, prompt: Conversation) -> Conversation:

@@ -79,6 +79,15 @@ class Panel:
         self._work.submit(self._turns.retry(pane))
         return self
 
+    def set_api_key(self, pane: Pane, api_key: str) -> Self:
+        """Use a key for all models of a pane's provider, and ask those again that failed. Returns at once."""
+        provider = pane.adapter.endpoint.provider
+        for other in self.panes:
+            if other.adapter.endpoint.provider == provider:
+                other.adapter.set_api_key(api_key)
+                self.retry(other)
+        return self
+
     def stop(self) -> None:
         """Stop the answers that stream, and drop the questions that wait for their turn. Returns at once."""
         self._turns.stop()

@@ -15,9 +15,10 @@ from nbkit.bulk.answers import Pane
 from nbkit.bulk.panel import Models, Panel, read_prompt
 from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.conversation.turns import Conversation
+from nbkit.errors import ApiKeyNotFoundError, AuthenticationError
 from nbkit.notebook import export
 from nbkit.notebook.deltas import Board
-from nbkit.notebook.facts import describe_end
+from nbkit.notebook.facts import describe_end, describe_key
 from nbkit.notebook.outputs import Bundle, Screen
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class _Display:
             usage = Usage(input=estimate_tokens(pane.conversation.text))
             usd = bill(usage, pane.adapter.endpoint.cost).total
             reading += Sum(1, unknown=1) if usd is None else Sum(1, Decimal(str(usd)))
-        return f"about {reading} to be read"
+        return f"reading the conversation again costs about {reading}"
 
     # Listener of the panel
 
@@ -198,7 +199,7 @@ class _Display:
         """Show the prompt; at a retry, what the tools did before."""
         index, answer = self._indices[pane], pane.answers[-1]
         if not retry:
-            self._board.add(index, answer.prompt)
+            self._board.add(index, answer.prompt, answer.sent)
         else:
             turn = self._board.last(index)
             turn.reset()
@@ -220,8 +221,10 @@ class _Display:
 
     def end(self, pane: Pane) -> None:
         """Show what stands under a finished answer."""
-        answer = pane.answers[-1]
-        self._board.last(self._indices[pane]).finish(answer.status, describe_end(answer))
+        answer, end = pane.answers[-1], describe_end(pane.answers[-1])
+        if isinstance(answer.error, ApiKeyNotFoundError | AuthenticationError):
+            end["key"] = describe_key(pane.adapter.endpoint)
+        self._board.last(self._indices[pane]).finish(answer.status, end)
         self._flush_in(self._board.flush_seconds)
 
     def rest(self) -> None:
@@ -239,7 +242,8 @@ class _Display:
             self._timer.cancel()
             self._timer = None
         busy = self._panel.busy
-        self._board.set_foot(busy=busy, totals=self._totals(), ahead="" if busy else self._estimate())
+        spent = str(self._panel.running_total.total())
+        self._board.set_foot(busy=busy, totals=self._totals(), ahead="" if busy else self._estimate(), spent=spent)
         if delta := self._board.delta():
             self._screen.send(delta)
 
@@ -247,16 +251,20 @@ class _Display:
 
     def _handle(self, content: dict[str, Any]) -> None:
         kind, text, index = content.get("type"), content.get("text"), content.get("pane")
+        written = text if isinstance(text, str) and text.strip() else ""
+        pane = self._panel.panes[index] if isinstance(index, int) and 0 <= index < len(self._indices) else None
         if kind in ("ready", "resync"):
             portal.call(self._greet)
         elif kind == "ping":
             portal.call(self._screen.send, {"type": "pong"})
         elif kind == "stop":
             self._panel.stop()
-        elif kind == "ask" and isinstance(text, str) and text.strip():
-            self._panel.ask(text)
-        elif kind == "retry" and isinstance(index, int) and 0 <= index < len(self._indices):
-            self._panel.retry(self._panel.panes[index])
+        elif kind == "ask" and written:
+            self._panel.ask(written)
+        elif kind == "retry" and pane:
+            self._panel.retry(pane)
+        elif kind == "key" and pane and written:
+            self._panel.set_api_key(pane, written)
 
     def _greet(self) -> None:
         self._flush()

@@ -2,14 +2,16 @@
 
 A view sends `ready` (each view, after each reload) and gets a snapshot; from then on it gets deltas, whose `seq` counts
 by one; a view that sees a gap sends `resync` and gets a snapshot again. A view that waits for long without a message
-sends `ping` and gets a `pong`. Its other messages: `stop`, `ask` (with `text`), `retry` (with `pane`).
+sends `ping` and gets a `pong`. Its other messages: `stop`, `ask` (with `text`), `retry` (with `pane`), `key` (with
+`pane`, and in `text` an API key for its provider).
 
     {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
-    {"type": "delta", "seq", "news", "foot"}          foot: {"busy", "totals", "ahead"}, where it has changed
+    {"type": "delta", "seq", "news", "foot"}          foot: {"busy", "totals", "ahead", "spent"}, where it has changed
 
 `news` has the same form in both, so a view applies them alike; each item is about one turn of one pane:
 
-    pane, turn  their indices; a new turn begins with its `prompt` (HTML)
+    pane, turn  their indices; a new turn begins with its `prompt` (HTML) and what was `sent` with it (texts)
+    elapsed     seconds since it began, in a snapshot while it streams
     reset       the turn starts again (a retry)
     status      waiting | streaming | done | stopped | failed
     think       HTML to append to the reasoning
@@ -24,7 +26,8 @@ only what is new, and there is none when nothing is. Not thread-safe: all calls 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nbkit.rendering.markdown import Incremental
@@ -91,13 +94,14 @@ class _Text:
 class LiveTurn:
     """One answer as the views show it."""
 
-    def __init__(self, prompt: str) -> None:
-        self._prompt = plain_html(prompt)
+    def __init__(self, prompt: str, sent: Sequence[str] = ()) -> None:
+        self._prompt: Message = {"prompt": plain_html(prompt)} | ({"sent": list(sent)} if sent else {})
         self._clear()
-        self._news: Message = {"prompt": self._prompt, "status": self.status}
+        self._news: Message = self._prompt | {"status": self.status}
 
     def _clear(self) -> None:
         self.status = "waiting"
+        self._began = time.monotonic()
         self._markdown = _Text()
         self._fed = False
         self._html = self._tail = self._think = ""
@@ -162,14 +166,14 @@ class LiveTurn:
 
     def snapshot(self) -> Message:
         """Write what the deltas so far amount to, in their form."""
-        whole: Message = {"prompt": self._prompt, "status": self.status}
+        whole: Message = self._prompt | {"status": self.status}
         if self._think:
             whole["think"] = self._think
         if self._html or self._tail:
             whole |= {"keep": 0, "cut": 0, "tail": self._html + self._tail, "closed": _count_units(self._html)}
         if self._end is not None:
-            whole["end"] = self._end
-        return whole
+            return whole | {"end": self._end}
+        return whole | {"elapsed": time.monotonic() - self._began}
 
 
 class Board:
@@ -179,12 +183,12 @@ class Board:
         self._titles = titles
         self._panes: list[list[LiveTurn]] = [[] for _ in titles]
         self._seq = 0
-        self._foot: Message = {"busy": False, "totals": "", "ahead": ""}
+        self._foot: Message = {"busy": False, "totals": "", "ahead": "", "spent": ""}
         self._foot_is_new = False
 
-    def add(self, pane: int, prompt: str) -> LiveTurn:
-        """Begin a turn in a pane."""
-        turn = LiveTurn(prompt)
+    def add(self, pane: int, prompt: str, sent: Sequence[str] = ()) -> LiveTurn:
+        """Begin a turn in a pane; `sent`: what goes with the prompt, in words."""
+        turn = LiveTurn(prompt, sent)
         self._panes[pane].append(turn)
         return turn
 
@@ -193,7 +197,7 @@ class Board:
         return self._panes[pane][-1]
 
     def set_foot(self, **foot: Any) -> None:
-        """Set `busy` (whether anything streams), `totals` (the line of money) or `ahead` (what a follow-up costs)."""
+        """Set `busy` (whether anything streams), or a text about money."""
         changed = self._foot | foot
         self._foot_is_new |= changed != self._foot
         self._foot = changed

@@ -4,6 +4,7 @@ static twin share them, so that they agree."""
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from nbkit.billing.money import format_usd
 from nbkit.bulk.answers import Answer
@@ -21,22 +22,23 @@ from nbkit.errors import (
     TransportError,
     UnsupportedFeatureError,
 )
+from nbkit.providers.endpoints import Endpoint
 
-# What to do about a failure, before retrying; the first row whose class fits.
-_ADVICE: tuple[tuple[type[Exception], str], ...] = (
-    (ApiKeyNotFoundError, "Set the key in this kernel's environment."),
-    (AuthenticationError, "Check the provider's API key."),
-    (ContextLengthError, "Shorten the conversation, or take a model with a larger context window."),
-    (ContentFilterError, "Rephrase the prompt."),
-    (BadRequestError, "Check the model and the options."),
-    (RateLimitError, "Wait a little."),
-    (StreamError, "The answer is not complete."),
-    (ProviderError, "The error is on the provider's side."),
-    (TransportError, "Check the connection."),
-    (ToolLoopError, "Raise the limit, or ask again."),
-    (UnsupportedFeatureError, "Take another model, or leave that out."),
-    (NbkitError, "Nothing was sent."),
-    (Exception, "This looks like a bug in nbkit; please report it."),
+# What to do about a failure, and whether asking again as it is can help; the first row whose class fits.
+_ADVICE: tuple[tuple[type[Exception], str, bool], ...] = (
+    (ApiKeyNotFoundError, "Set the key in this kernel's environment.", True),
+    (AuthenticationError, "Check the provider's API key.", True),
+    (ContextLengthError, "Shorten the conversation, or take a model with a larger context window.", False),
+    (ContentFilterError, "Rephrase the prompt.", False),
+    (BadRequestError, "Check the model and the options.", False),
+    (RateLimitError, "Wait a little.", True),
+    (StreamError, "The answer is not complete.", True),
+    (ProviderError, "The error is on the provider's side.", True),
+    (TransportError, "Check the connection.", True),
+    (ToolLoopError, "Ask again, with a higher limit.", False),
+    (UnsupportedFeatureError, "Take another model, or leave that out.", False),
+    (NbkitError, "Nothing was sent.", False),
+    (Exception, "This looks like a bug in nbkit; please report it.", True),
 )
 
 _ENDINGS = {
@@ -66,7 +68,7 @@ def list_facts(answer: Answer) -> list[Fact]:
     if done.usage:
         counts = (
             ("in", done.usage.prompt_tokens, "tokens of the prompt"),
-            ("cached", done.usage.cache_read, "of the prompt's tokens, read from the provider's cache"),
+            ("cached", done.usage.cached_tokens, "of the prompt's tokens, read from the provider's cache"),
             ("out", done.usage.completion_tokens, "tokens of the answer, reasoning included"),
             ("reasoning", done.usage.reasoning, "of the answer's tokens, spent on reasoning"),
         )
@@ -99,11 +101,40 @@ def explain_error(answer: Answer) -> tuple[str, str] | None:
     if error is None:
         return None
     message = str(error) if isinstance(error, NbkitError) else f"{type(error).__name__}: {error}"
-    advice = next(advice for kind, advice in _ADVICE if isinstance(error, kind))
+    advice = next(advice for kind, advice, _ in _ADVICE if isinstance(error, kind))
     return " ".join(message.split()), advice
 
 
 def describe_end(answer: Answer) -> dict[str, Any]:
-    """Say what the views show under an answer, with the Markdown source that "Copy" copies."""
+    """Say what the views show under an answer, with the Markdown source that "Copy" copies.
+
+    `retry` tells whether asking again can help, `figures` are the numbers of the score line.
+    """
     facts, notes, problem = list_facts(answer), list_notes(answer), explain_error(answer)
-    return {"text": answer.text, "strip": facts, "notes": notes, "problem": problem}
+    retry = next((useful for kind, _, useful in _ADVICE if isinstance(answer.error, kind)), False)
+    end: dict[str, Any] = {"text": answer.text, "strip": facts, "notes": notes, "problem": problem, "retry": retry}
+    return end | {"figures": list_figures(answer)}
+
+
+def describe_key(endpoint: Endpoint) -> dict[str, Any]:
+    """Say what the box for a missing key shows: the provider, its variables, and the host that the key goes to."""
+    host = urlsplit(endpoint.base_url).netloc
+    return {"provider": endpoint.provider, "variables": list(endpoint.variables), "host": host}
+
+
+def list_figures(answer: Answer) -> dict[str, tuple[float, str]]:
+    """List the numbers that answers are compared by, with the text of each; what is not known is not there.
+
+    Cost in USD, seconds to the first token, seconds of the whole call, tokens per second, tokens of the answer.
+    """
+    done = answer.completion
+    if done is None:
+        return {}
+    values = {
+        "cost": (done.cost, format_usd(done.cost)),
+        "first": (done.timing.first_token if done.timing else None, "{:.2f} s"),
+        "seconds": (done.timing.total if done.timing else None, "{:.1f} s"),
+        "speed": (answer.tokens_per_second, "{:,.0f}"),
+        "out": (done.usage.completion_tokens if done.usage else None, "{:,}"),
+    }
+    return {name: (value, text.format(value)) for name, (value, text) in values.items() if value is not None}

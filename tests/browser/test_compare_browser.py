@@ -1,7 +1,12 @@
 """The comparison in JupyterLab, as a person sees and uses it."""
 
+import json
 import re
 
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+    "rkJggg=="
+)
 SETUP = "import threading, nbkit; from scripted_models import Scripted; from nbkit.errors import RateLimitError; "
 IDLE = """() => {
     const panes = [...document.querySelectorAll(".nbk-live .nbk-pane")];
@@ -143,3 +148,92 @@ def test_a_hostile_answer_executes_nothing_live_or_saved(lab):
     assert re.search(r"this comparison \$0.0\d+ · notebook \$0.0", lab.page.locator(".nbk-static").inner_text())
     assert lab.page.evaluate("() => window.pwned") is None
     assert lab.abroad == []
+
+
+def test_the_bar_stays_in_sight_and_answers_are_read_from_their_start(lab):
+    model = "Scripted({0!r}, [*['A line of its own.\\n\\n'] * 60, gate, ['The last one.']])"
+    first, second = (model.format(name) for name in "ab")
+    lab.open(f"{SETUP} gate = threading.Event(); c = nbkit.compare('Count', [{first}, {second}] * 3)", "gate.set()")
+    lab.run(0)
+    lab.until(
+        "() => [...document.querySelectorAll('.nbk-answer')].filter((a) => a.innerText.length > 1000).length === 6"
+    )
+    follows = "panes => panes.map((pane) => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 30)"
+    assert lab.page.locator(".nbk-scroll").evaluate_all(follows) == [True] * 6
+    lab.page.evaluate("() => document.querySelector('.nbk-pane:last-child').scrollIntoView({ block: 'end' })")
+    bar, box = lab.page.locator(".nbk-bar"), lab.page.locator(".nbk-footer")
+    panel = lab.page.locator(".jp-WindowedPanel-outer").bounding_box()
+    assert bar.bounding_box()["y"] >= panel["y"]
+    assert box.bounding_box()["y"] + box.bounding_box()["height"] <= panel["y"] + panel["height"] + 1
+    assert "Count" in bar.inner_text()
+    assert "0 of 6 done" in bar.inner_text()
+    reader = lab.page.locator(".nbk-scroll").nth(5)
+    reader.press("Home")
+    lab.until("() => document.querySelectorAll('.nbk-scroll')[5].scrollTop === 0")
+    reader.press("ArrowDown")
+    lab.until("() => document.querySelectorAll('.nbk-scroll')[5].scrollTop >= 40")
+    lab.run(1)
+    lab.until(IDLE)
+    tops = lab.page.locator(".nbk-scroll").evaluate_all("panes => panes.map((pane) => pane.scrollTop)")
+    assert max(tops[:5]) < 20
+    assert tops[5] >= 40
+    assert lab.page.locator(".nbk-pane.nbk-cut").count() == 6
+    lab.page.get_by_title("Show the answer of").first.click()
+    assert lab.page.locator(".nbk-pane").first.inner_text().endswith("tok/s")
+    assert lab.page.locator(".nbk-pane.nbk-cut").count() == 5
+    assert lab.errors == []
+
+
+def test_the_score_line_compares_sorts_and_leads_to_the_answers(lab):
+    models = "Scripted('a', ['x '] * 40), Scripted('b', ['y']), Scripted('c', [RateLimitError('too many')])"
+    lab.open(f"{SETUP} c = nbkit.compare('Hi', [{models}])")
+    lab.run()
+    lab.until(IDLE)
+    names = "rows => rows.map((row) => row.querySelector('.nbk-jump').textContent)"
+    rows = lab.page.locator(".nbk-score tbody tr")
+    assert rows.evaluate_all(names) == ["A", "B", "C"]
+    assert rows.nth(1).locator("[title=cheapest]").count() == 1
+    assert rows.nth(2).locator("td").all_inner_texts() == [""] * 5
+    cost = lab.page.get_by_title("Sort by cost")
+    cost.press("Enter")
+    assert rows.evaluate_all(names) == ["B", "A", "C"]
+    cost.press("Enter")
+    assert rows.evaluate_all(names) == ["A", "B", "C"]
+    assert lab.page.locator(".nbk-score th[aria-sort=descending]").inner_text().startswith("cost")
+    lab.page.get_by_title("Go to the answer of scripted/b").press("Enter")
+    assert lab.page.evaluate("() => document.activeElement.getAttribute('aria-label')") == "Answers of scripted/b"
+    assert lab.errors == []
+
+
+def test_a_key_can_be_given_in_the_pane_and_is_kept_nowhere(lab):
+    lab.open(
+        "import os, nbkit; os.environ.pop('ANTHROPIC_API_KEY', None)",
+        "c = nbkit.compare('Hi', ['anthropic/claude-haiku-4-5', 'demo/swift'])",
+    )
+    lab.run()
+    lab.until(IDLE)
+    box = lab.page.get_by_label("API key for anthropic")
+    assert box.get_attribute("type") == "password"
+    assert "api.anthropic.com only" in lab.page.locator(".nbk-problem").inner_text()
+    lab.page.get_by_role("button", name="Retry").press("Enter")
+    assert lab.page.evaluate("() => document.activeElement.className") == "nbk-scroll"
+    lab.until(IDLE)
+    lab.until("() => document.querySelector('.nbk-key')")
+    box.fill("sk-canary-1234567890")
+    box.press("Enter")
+    lab.until("() => document.querySelector('.nbk-problem')?.innerText.includes('no API key') === false")
+    lab.until(IDLE)
+    assert "canary" not in json.dumps(lab.save())
+    assert "canary" not in lab.page.content()
+
+
+def test_a_failure_that_asking_again_cannot_cure_has_no_retry(lab):
+    content = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PIXEL}}]
+    lab.open(
+        f"import nbkit; c = nbkit.compare([{{'role': 'user', 'content': {content}}}], ['demo/swift', 'demo/sage'])"
+    )
+    lab.run()
+    lab.until(IDLE)
+    assert "does not read images" in lab.page.locator(".nbk-problem").first.inner_text()
+    assert lab.page.get_by_role("button", name="Retry").count() == 0
+    assert lab.page.locator(".nbk-chip").all_inner_texts() == ["1 image"]

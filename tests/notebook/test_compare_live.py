@@ -65,7 +65,9 @@ c = compare('Hi', [Scripted('a', [*['Hel', 'lo'] * 10, gate, *['Hel', 'lo'] * 10
     assert page.html(1) == "<p><strong>Hi</strong></p>\n"
     assert page.titles[0] == {"name": "A", "model": "scripted/a"}
     assert page.foot["totals"] == "this comparison $0.000061 · notebook $0.000061"
-    assert page.foot["ahead"] == "about $0.000029 to be read"  # 103 and 9 characters, four a token, $1 a million
+    assert (
+        page.foot["ahead"] == "reading the conversation again costs about $0.000029"
+    )  # 103 and 9 characters, four a token, $1 a million
     kernel.until(lambda: displays(kernel.messages, "text/markdown", "update_display_data"))
     kernel.run("1")
     twin = displays(kernel.messages, "text/markdown", "update_display_data")[-1]

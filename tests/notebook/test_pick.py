@@ -12,7 +12,8 @@ from shells import running_shell
 import nbkit
 from nbkit.choose.abilities import ABILITIES, SUMMARY
 from nbkit.notebook.widgets import pick as module
-from nbkit.notebook.widgets.pick import Models, Query, pick
+from nbkit.notebook.widgets.compare import CompareWidget
+from nbkit.notebook.widgets.pick import ModelPicker, Models, Query, pick
 
 WIDGETS = Path(module.__file__).parent
 WARNED = pytest.mark.filterwarnings("ignore::nbkit.modelsdev.records.CatalogWarning")  # searches without a result
@@ -257,12 +258,13 @@ def test_nothing_picked_reads_well(tmp_path):
 # The files that go to the browser
 
 
-@pytest.mark.parametrize("script", sorted(WIDGETS.glob("*.js")), ids=lambda path: path.name)
-def test_modules_are_small_and_load_nothing(script):
-    source = script.read_text("utf-8")
-    assert len(source.encode()) + len(script.with_suffix(".css").read_bytes()) < 30_000
-    assert not re.search(r"""\bimport\b|\bfetch\(|["'`]https?:""", source)
-    assert "url(" not in script.with_suffix(".css").read_text("utf-8")
+@pytest.mark.parametrize("widget", [CompareWidget, ModelPicker])
+def test_modules_are_small_and_load_nothing(widget):
+    script, style = str(widget._esm), str(widget._css)
+    assert 5_000 < len(script.encode()) < 30_000
+    assert 2_000 < len(style.encode()) < 15_000
+    assert not re.search(r"""\bimport\b|\bfetch\(|["'`]https?:""", script)
+    assert "url(" not in style
 
 
 def test_the_picker_shows_catalog_texts_as_text():

@@ -1,146 +1,81 @@
-// Views of a comparison. The messages are described in nbkit/notebook/deltas.py. HTML comes from the kernel, where it was
-// sanitized; everything else is set as text.
+// Views of a comparison: the bar that stays, the score line, the panes (panes.js), the box for a follow-up. The messages
+// are described in nbkit/notebook/deltas.py.
 
 const SILENCE = 8000; // ms without a message from the kernel before a ping, and again before the reader gets a notice
 
-function make(tag, className, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
+// A row for each model, about its last answer. A click on a head sorts, a click on a name goes to its pane.
+const COLUMNS = [
+  { key: "cost", label: "cost", title: "USD of this answer", best: Math.min, mark: "cheapest" },
+  { key: "first", label: "first token", title: "seconds until the answer began", best: Math.min, mark: "first to begin" },
+  { key: "seconds", label: "seconds", title: "seconds of the whole call", best: Math.min, mark: "fastest" },
+  { key: "speed", label: "tokens/s", title: "tokens of the answer per second of the whole call", best: Math.max, mark: "most tokens per second" },
+  { key: "out", label: "out", title: "tokens of the answer, reasoning included" },
+];
 
-function button(className, label, title, onClick) {
-  const node = make("button", `nbk-button ${className}`, { type: "button", title }, label);
-  node.addEventListener("click", onClick);
-  return node;
-}
-
-// navigator.clipboard exists only on https and localhost; Jupyter is often served over plain http.
-async function copy(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  const area = make("textarea", "nbk-offscreen");
-  area.value = text;
-  document.body.append(area);
-  area.select();
-  const copied = document.execCommand("copy");
-  area.remove();
-  if (!copied) throw new Error("the browser did not copy");
-}
-
-// One answer: applies the parts of a message about it, in the order of the events.
-class Turn {
-  constructor(retry) {
-    this.retry = retry;
-    this.prompt = make("div", "nbk-prompt", { dir: "auto" });
-    this.thought = make("div", "nbk-thought", { dir: "auto" });
-    this.think = make("details", "nbk-think", {}, make("summary", "", {}, "Reasoning"), this.thought);
-    this.closed = make("div", "nbk-part");
-    this.open = make("div", "nbk-part");
-    this.answer = make("div", "nbk-answer jp-RenderedHTMLCommon", { dir: "auto" }, this.closed, this.open);
-    this.end = make("div", "nbk-end");
-    this.node = make("div", "nbk-turn", {}, this.prompt, this.think, this.answer, this.end);
-    this.clear();
+class Score {
+  constructor() {
+    this.body = make("tbody", "");
+    this.heads = COLUMNS.map((column) => {
+      const sort = button("nbk-quiet", column.label, `Sort by ${column.label}: ${column.title}`, () => this.sort(column.key));
+      return make("th", "", { scope: "col", "aria-sort": "none" }, sort);
+    });
+    const model = button("nbk-quiet", "model", "In the order of the panes", () => this.sort(null));
+    const heads = make("tr", "", {}, make("th", "", { scope: "col" }, model), ...this.heads);
+    this.node = make("table", "nbk-score", { "aria-label": "Cost and speed of the answers" }, make("thead", "", {}, heads), this.body);
+    this.key = null; // the column that sorts; null: the order of the panes
+    this.down = false;
   }
 
-  clear() {
-    this.tail = this.text = "";
-    this.status = "waiting";
-    this.think.hidden = true;
-    for (const node of [this.thought, this.closed, this.open, this.end]) node.replaceChildren();
+  draw(panes) {
+    this.rows = panes.map((pane) => {
+      const name = button("nbk-quiet nbk-jump", pane.name, `Go to the answer of ${pane.model}`, () => {
+        pane.scroll.focus();
+        pane.node.scrollIntoView({ block: "nearest" });
+      });
+      const cells = COLUMNS.map(() => make("td", ""));
+      const title = make("th", "", { scope: "row" }, name, make("bdi", "nbk-model", {}, pane.model));
+      return { pane, cells, node: make("tr", "", {}, title, ...cells) };
+    });
+    this.node.hidden = panes.length < 2;
+    this.update();
   }
 
-  apply(news) {
-    if (news.reset) this.clear();
-    if (news.prompt !== undefined) this.prompt.innerHTML = news.prompt;
-    if (news.status) this.status = news.status;
-    if (news.think) {
-      this.think.hidden = false;
-      this.thought.insertAdjacentHTML("beforeend", news.think);
+  update() {
+    const ended = this.rows.filter(({ pane }) => pane.last && pane.last.status === "done").length;
+    COLUMNS.forEach(({ key, best, mark }, index) => {
+      const values = this.rows.flatMap(({ pane }) => pane.last?.status === "done" ? pane.last.figures[key]?.[0] ?? [] : []);
+      const top = best && ended > 1 && new Set(values).size > 1 ? best(...values) : null;
+      for (const { pane, cells } of this.rows) {
+        const [value, text] = pane.last?.figures[key] ?? [];
+        const live = key === "seconds" && value === undefined && pane.running ? pane.clock() : "";
+        cells[index].textContent = text ?? live;
+        const isTop = top !== null && value === top && pane.last.status === "done";
+        cells[index].className = isTop ? "nbk-best" : live ? "nbk-live-figure" : "";
+        if (isTop) cells[index].title = mark;
+        else cells[index].removeAttribute("title");
+      }
+    });
+    this.order();
+  }
+
+  sort(key) {
+    this.down = key !== null && this.key === key ? !this.down : COLUMNS.find((column) => column.key === key)?.best === Math.max;
+    this.key = key;
+    this.heads.forEach((head, index) => {
+      const sorted = COLUMNS[index].key === key;
+      head.setAttribute("aria-sort", sorted ? (this.down ? "descending" : "ascending") : "none");
+    });
+    this.order();
+  }
+
+  order() {
+    const value = ({ pane }) => pane.last?.figures[this.key]?.[0];
+    const rows = [...this.rows];
+    if (this.key !== null) {
+      const known = rows.filter((row) => value(row) !== undefined).sort((a, b) => (value(a) - value(b)) * (this.down ? -1 : 1));
+      rows.splice(0, rows.length, ...known, ...rows.filter((row) => value(row) === undefined));
     }
-    let open = this.tail;
-    if (news.tail !== undefined) open = open.slice(0, news.keep) + news.tail + open.slice(open.length - news.cut);
-    if (news.closed) this.closed.insertAdjacentHTML("beforeend", open.slice(0, news.closed));
-    this.setTail(open.slice(news.closed ?? 0));
-    if (news.final !== undefined) {
-      this.closed.innerHTML = news.final;
-      this.setTail("");
-    }
-    if (news.end) this.finish(news.end);
-  }
-
-  setTail(html) {
-    if (html !== this.tail) this.open.innerHTML = this.tail = html;
-  }
-
-  finish(end) {
-    this.text = end.text;
-    const parts = [];
-    if (end.problem) {
-      const [message, advice] = end.problem;
-      const retry = button("", "Retry", "Ask this model again", () => this.retry());
-      const todo = make("div", "", {}, `${advice} `, retry);
-      parts.push(make("div", "nbk-problem", { role: "alert" }, make("div", "", { dir: "auto" }, message), todo));
-    }
-    const strip = end.strip.map(([label, value, title]) =>
-      make("span", "nbk-fact", { title }, make("span", "nbk-label", {}, label), ` ${value}`));
-    if (strip.length) parts.push(make("div", "nbk-strip", {}, ...strip));
-    for (const note of end.notes) parts.push(make("div", "nbk-note", {}, make("bdi", "", {}, note)));
-    this.end.replaceChildren(...parts);
-  }
-}
-
-const STATUS = { waiting: "waiting", streaming: "streaming", done: "", stopped: "stopped", failed: "failed" };
-
-class Pane {
-  constructor({ name, model }, retry) {
-    this.retry = retry;
-    this.turns = [];
-    this.status = make("span", "nbk-status");
-    this.copyButton = button("nbk-quiet", "Copy", `Copy the last answer of ${name}`, () => this.copy());
-    const title = make("span", "nbk-title", {}, make("bdi", "nbk-name", {}, name), make("bdi", "nbk-model", {}, model));
-    const header = make("header", "nbk-header", {}, title, this.status, this.copyButton);
-    this.scroll = make("div", "nbk-scroll", { tabindex: "0", role: "log", "aria-label": `Answers of ${name}` });
-    this.node = make("section", "nbk-pane", { "aria-label": name }, header, this.scroll);
-  }
-
-  get atBottom() {
-    const { scrollHeight, scrollTop, clientHeight } = this.scroll;
-    return scrollHeight - scrollTop - clientHeight < 24;
-  }
-
-  toBottom() {
-    this.scroll.scrollTop = this.scroll.scrollHeight;
-  }
-
-  apply(news) {
-    if (!this.turns[news.turn]) {
-      this.turns[news.turn] = new Turn(this.retry);
-      this.scroll.append(this.turns[news.turn].node);
-    }
-    this.turns[news.turn].apply(news);
-    this.setStatus(this.turns.at(-1).status);
-  }
-
-  setStatus(status) {
-    if (this.node.dataset.status === status) return;
-    this.node.dataset.status = status;
-    this.status.textContent = STATUS[status] ?? status;
-    this.scroll.setAttribute("aria-busy", String(status === "waiting" || status === "streaming"));
-  }
-
-  async copy() {
-    const turn = this.turns.at(-1);
-    if (!turn) return;
-    let label = "Copied";
-    try {
-      await copy(turn.text || turn.answer.innerText);
-    } catch {
-      label = "Not copied";
-    }
-    this.copyButton.textContent = label;
-    setTimeout(() => { this.copyButton.textContent = "Copy"; }, 1500);
+    if (rows.some((row, index) => this.body.children[index] !== row.node)) this.body.replaceChildren(...rows.map((row) => row.node));
   }
 }
 
@@ -151,17 +86,25 @@ class View {
     this.panes = [];
     this.busy = this.disconnected = false;
 
+    this.stop = button("nbk-stop", "Stop", "Stop all answers (Esc)", () => this.halt());
+    this.prompt = make("span", "nbk-asked", { dir: "auto" });
+    this.sent = make("span", "nbk-chips");
+    this.state = make("span", "nbk-state", { role: "timer", "aria-live": "off" });
+    this.progress = make("div", "nbk-progress", { "aria-hidden": "true" }, make("i", ""));
+    this.bar = make("div", "nbk-bar", {}, make("div", "nbk-line", {}, this.prompt, this.sent, this.state, this.stop), this.progress);
+    this.score = new Score();
     this.grid = make("div", "nbk-panes");
     this.input = make("textarea", "nbk-input", { rows: "1", "aria-label": "Follow-up", enterkeyhint: "send" });
     this.send = button("nbk-primary", "Send", "Send the follow-up (Enter)", () => this.ask());
-    this.stop = button("nbk-stop", "Stop", "Stop all answers (Esc)", () => this.halt());
     this.notice = make("span", "nbk-notice", { role: "status" });
     this.totals = make("span", "nbk-totals");
-    this.footer = make("footer", "nbk-footer", {},
-      make("div", "nbk-ask", {}, this.input, this.send, this.stop),
-      make("div", "nbk-line", {}, this.totals, this.notice));
+    this.ahead = make("span", "nbk-ahead");
+    this.footer = make("div", "nbk-footer", {},
+      make("div", "nbk-ask", {}, this.input, this.send),
+      make("div", "nbk-line", {}, this.totals, this.notice, this.ahead));
     // Without this, JupyterLab would treat Enter, Escape and Shift+Enter as shortcuts of the notebook.
-    this.root = make("div", "nbk-live", { role: "group", "data-lm-suppress-shortcuts": "true" }, this.grid, this.footer);
+    this.root = make("div", "nbk-live", { role: "group", "data-lm-suppress-shortcuts": "true" },
+      this.bar, this.score.node, this.grid, this.footer);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("input", () => this.fit());
     el.append(this.root);
@@ -175,7 +118,8 @@ class View {
     model.on("comm_live_update", this.onLive);
     model.on("change:state", this.onState);
     this.invitation = "";
-    this.setFoot({ busy: false, totals: "", ahead: "" });
+    this.foot = { busy: false, totals: "", ahead: "", spent: "" };
+    this.setFoot(this.foot);
     this.restore();
     this.post({ type: "ready" });
     this.onLive();
@@ -183,6 +127,7 @@ class View {
 
   remove() {
     clearTimeout(this.timer);
+    clearInterval(this.ticker);
     this.model.off("msg:custom", this.onMessage);
     this.model.off("comm_live_update", this.onLive);
     this.model.off("change:state", this.onState);
@@ -226,10 +171,12 @@ class View {
   }
 
   draw(snapshot) {
-    this.panes = snapshot.panes.map((pane, index) => new Pane(pane, () => this.post({ type: "retry", pane: index })));
+    this.panes = snapshot.panes.map((pane, index) => new Pane(pane, (message) => this.post({ ...message, pane: index })));
     this.grid.replaceChildren(...this.panes.map((pane) => pane.node));
     this.grid.dataset.panes = this.panes.length;
+    this.score.draw(this.panes);
     const many = this.panes.length > 1;
+    this.root.classList.toggle("nbk-many", many);
     this.root.setAttribute("aria-label", many ? `Comparison of ${this.panes.length} models` : "Chat");
     this.invitation = many ? `Ask all ${this.panes.length} models a follow-up` : "Ask a follow-up";
     this.update(snapshot);
@@ -240,29 +187,61 @@ class View {
     const followed = news.filter(({ pane, prompt }) => prompt !== undefined || this.panes[pane].atBottom);
     for (const item of news) this.panes[item.pane].apply(item);
     for (const { pane } of followed) this.panes[pane].toBottom();
-    if (foot) this.setFoot(foot);
+    for (const { pane, end } of news) {
+      if (end) this.panes[pane].toTop(); // an answer is read from its start
+      this.panes[pane].markCut();
+    }
+    this.setFoot(foot ?? this.foot);
+    this.score.update();
   }
 
-  setFoot({ busy, totals, ahead }) {
-    this.busy = busy;
-    this.totals.textContent = totals;
-    this.ahead = ahead;
-    this.input.placeholder = this.invitation + (ahead && ` (${ahead})`);
+  setFoot(foot) {
+    this.foot = foot;
+    this.busy = foot.busy && !this.disconnected;
+    this.totals.textContent = foot.totals;
+    this.ahead.textContent = this.busy ? "" : foot.ahead;
+    this.input.placeholder = this.invitation;
     const hadFocus = document.activeElement === this.stop || document.activeElement === this.send;
-    this.stop.hidden = !busy;
-    this.send.hidden = busy;
+    this.stop.hidden = !this.busy;
     this.stop.disabled = this.disconnected;
-    this.send.disabled = this.input.disabled = this.disconnected;
-    if (hadFocus) (busy ? this.stop : this.input).focus({ preventScroll: true });
+    this.send.disabled = this.busy || this.disconnected;
+    this.input.disabled = this.disconnected;
+    if (hadFocus) (this.busy ? this.stop : this.input).focus({ preventScroll: true });
+    this.setBar();
+    clearInterval(this.ticker);
+    if (this.busy) this.ticker = setInterval(() => this.tick(), 200);
+  }
+
+  // The bar: the prompt once, how far the answers are, how long they take, what they cost so far.
+  setBar() {
+    const turns = this.panes.map((pane) => pane.last).filter(Boolean);
+    const [first] = turns;
+    this.bar.hidden = !first;
+    if (!first) return;
+    if (this.panes.length > 1 && this.prompt.innerHTML !== first.prompt.innerHTML) this.prompt.innerHTML = first.prompt.innerHTML;
+    this.sent.replaceChildren(...first.sent.map((text) => make("span", "nbk-chip", {}, text)));
+    const done = turns.filter((turn) => !turn.running).length;
+    const parts = this.panes.length > 1 && this.busy ? [`${done} of ${turns.length} done`] : [];
+    if (this.busy) parts.push(`${((performance.now() - Math.min(...turns.map((turn) => turn.began))) / 1000).toFixed(0)} s`);
+    if (this.foot.spent) parts.push(this.foot.spent);
+    const text = parts.join(" · ");
+    if (this.state.textContent !== text) this.state.textContent = text;
+    this.progress.hidden = !this.busy;
+    this.progress.firstChild.style.width = `${(100 * done) / Math.max(turns.length, 1)}%`;
+  }
+
+  tick() {
+    this.setBar();
+    this.score.update();
   }
 
   setDisconnected(disconnected) {
     if (disconnected === this.disconnected) return;
     this.disconnected = disconnected;
     clearTimeout(this.timer);
-    this.notify(disconnected ? "The kernel has ended; run the cell again to continue." : "");
+    this.notify(disconnected ? "The kernel was restarted: this is a record. Run the cell again to go on." : "");
     if (disconnected) for (const pane of this.panes) if (pane.scroll.ariaBusy === "true") pane.setStatus("stopped");
-    this.setFoot({ busy: this.busy && !disconnected, totals: this.totals.textContent, ahead: this.ahead });
+    this.setFoot(this.foot);
   }
 
   notify(text) {
@@ -271,6 +250,7 @@ class View {
 
   ask() {
     const text = this.input.value.trim();
+    if (this.busy && text) this.notify("Wait until the answers are complete, or stop them (Esc).");
     if (!text || this.busy || this.disconnected) return;
     this.post({ type: "ask", text });
     if (this.disconnected) return; // the text stays in the box

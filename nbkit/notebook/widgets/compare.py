@@ -9,10 +9,15 @@ import anywidget
 import traitlets
 
 
+def read_scripts(*names: str) -> str:
+    """Read scripts that make up one module, of this folder."""
+    return "\n".join((Path(__file__).parent / name).read_text("utf-8") for name in names)
+
+
 class CompareWidget(anywidget.AnyWidget):
     """Views of one comparison. `state` is its last snapshot, for views that no kernel answers."""
 
-    _esm = Path(__file__).with_suffix(".js")
+    _esm = read_scripts("shared.js", "panes.js", "compare.js")
     _css = Path(__file__).with_suffix(".css")
     state = traitlets.Dict().tag(sync=True)
 

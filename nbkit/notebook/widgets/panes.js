@@ -1,0 +1,204 @@
+// The panes of a comparison: answers as they stream, and what stands under them. The messages are described in
+// nbkit/notebook/deltas.py.
+
+// One answer: applies the parts of a message about it, in the order of the events.
+class Turn {
+  constructor(pane) {
+    this.pane = pane;
+    this.prompt = make("div", "nbk-prompt", { dir: "auto" });
+    this.sent = [];
+    this.thought = make("div", "nbk-thought", { dir: "auto" });
+    this.think = make("details", "nbk-think", {}, make("summary", "", {}, "Reasoning"), this.thought);
+    this.closed = make("div", "nbk-part");
+    this.open = make("div", "nbk-part");
+    this.answer = make("div", "nbk-answer jp-RenderedHTMLCommon", { dir: "auto" }, this.closed, this.open);
+    this.end = make("div", "nbk-end");
+    this.node = make("div", "nbk-turn", {}, this.prompt, this.think, this.answer, this.end);
+    this.clear();
+  }
+
+  clear() {
+    this.tail = this.text = "";
+    this.status = "waiting";
+    this.figures = {};
+    this.began = performance.now();
+    this.think.hidden = true;
+    for (const node of [this.thought, this.closed, this.open, this.end]) node.replaceChildren();
+  }
+
+  apply(news) {
+    if (news.reset) this.clear();
+    if (news.prompt !== undefined) this.prompt.innerHTML = news.prompt;
+    if (news.sent) this.sent = news.sent;
+    if (news.elapsed) this.began = performance.now() - 1000 * news.elapsed;
+    if (news.status) this.status = news.status;
+    if (news.think) {
+      if (this.think.hidden) this.think.open = !news.end; // open while it thinks
+      this.think.hidden = false;
+      this.thought.insertAdjacentHTML("beforeend", news.think);
+    }
+    let open = this.tail;
+    if (news.tail !== undefined && !this.tail && this.closed.childNodes.length === 0) this.think.open = false;
+    if (news.tail !== undefined) open = open.slice(0, news.keep) + news.tail + open.slice(open.length - news.cut);
+    if (news.closed) this.closed.insertAdjacentHTML("beforeend", open.slice(0, news.closed));
+    this.setTail(open.slice(news.closed ?? 0));
+    if (news.final !== undefined) {
+      this.closed.innerHTML = news.final;
+      this.setTail("");
+    }
+    if (news.end) this.finish(news.end);
+  }
+
+  setTail(html) {
+    if (html !== this.tail) this.open.innerHTML = this.tail = html;
+  }
+
+  get running() {
+    return this.status === "waiting" || this.status === "streaming";
+  }
+
+  finish(end) {
+    this.text = end.text;
+    this.figures = end.figures ?? {};
+    this.think.open = false;
+    const parts = [];
+    if (end.problem) {
+      const [message, advice] = end.problem;
+      const todo = make("div", "nbk-todo", {});
+      if (end.key) todo.append(...this.askForKey(end.key));
+      else todo.append(`${advice} `, ...(end.retry ? [button("nbk-retry", "Retry", "Ask this model again", () => this.retry())] : []));
+      parts.push(make("div", "nbk-problem", { role: "alert" }, make("div", "", { dir: "auto" }, message), todo));
+    }
+    const strip = end.strip.map(([label, value, title]) =>
+      make("span", "nbk-fact", { title }, make("span", "nbk-label", {}, label), ` ${value}`));
+    if (strip.length) parts.push(make("div", "nbk-strip", {}, ...strip));
+    for (const note of end.notes) parts.push(make("div", "nbk-note", {}, make("bdi", "", {}, note)));
+    this.end.replaceChildren(...parts);
+  }
+
+  // The button goes away with the answer that failed: the focus stays in its pane.
+  retry() {
+    this.pane.scroll.focus({ preventScroll: true });
+    this.pane.post({ type: "retry" });
+  }
+
+  askForKey({ provider, host, variables }) {
+    const label = `API key for ${provider}`;
+    const box = make("input", "nbk-key", { type: "password", autocomplete: "off", "aria-label": label, placeholder: label });
+    const use = () => {
+      const text = box.value.trim();
+      if (!text) return;
+      box.value = "";
+      this.pane.scroll.focus({ preventScroll: true });
+      this.pane.post({ type: "key", text });
+    };
+    box.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.stopPropagation();
+      use();
+    });
+    const where = variables.length ? ` Or set ${variables.join(" or ")} and retry: ` : " ";
+    return [
+      make("div", "nbk-ask", {}, box, button("nbk-primary", "Use", `Ask again with this key`, use)),
+      `It stays in this session and goes to ${host} only.${where}`,
+      button("nbk-retry", "Retry", "Ask this model again", () => this.retry()),
+    ];
+  }
+}
+
+const SCROLLING = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
+const STATUS = { waiting: "waiting", streaming: "streaming", done: "", stopped: "stopped", failed: "failed" };
+
+class Pane {
+  constructor({ name, model }, post) {
+    this.post = post;
+    this.name = name;
+    this.model = model;
+    this.turns = [];
+    this.touched = false; // whether the reader has scrolled since the turn began
+    this.status = make("span", "nbk-status");
+    this.copyButton = button("nbk-quiet", "Copy", `Copy the last answer of ${name}`, () => this.copy());
+    this.wideButton = button("nbk-quiet", "⤢", `Show the answer of ${name} in full width`, () => this.widen());
+    this.wideButton.setAttribute("aria-pressed", "false");
+    const title = make("span", "nbk-title", { title: model }, make("bdi", "nbk-name", {}, name), make("bdi", "nbk-model", {}, model));
+    const header = make("div", "nbk-header", {}, title, this.status, this.copyButton, this.wideButton);
+    this.scroll = make("div", "nbk-scroll", { tabindex: "0", role: "log", "aria-label": `Answers of ${model}` });
+    this.node = make("div", "nbk-pane", { role: "group", "aria-label": model }, header, this.scroll);
+    for (const type of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+      this.scroll.addEventListener(type, () => { this.touched = true; }, { passive: true });
+    }
+    // JupyterLab would go to another cell
+    this.scroll.addEventListener("keydown", (event) => { if (SCROLLING.has(event.key)) event.stopPropagation(); });
+    this.scroll.addEventListener("scroll", () => this.markCut(), { passive: true });
+  }
+
+  get last() {
+    return this.turns.at(-1);
+  }
+
+  get running() {
+    return Boolean(this.last?.running) && this.node.dataset.status !== "stopped";
+  }
+
+  // Seconds since the answer was asked for.
+  clock() {
+    return `${((performance.now() - this.last.began) / 1000).toFixed(0)} s`;
+  }
+
+  widen() {
+    const wide = this.node.classList.toggle("nbk-wide");
+    this.wideButton.setAttribute("aria-pressed", String(wide));
+    this.node.scrollIntoView({ block: "nearest" });
+    this.markCut();
+  }
+
+  // A fade says that the text goes on below.
+  markCut() {
+    this.node.classList.toggle("nbk-cut", !this.atBottom);
+  }
+
+  toTop() {
+    if (this.touched) return;
+    const box = this.scroll.getBoundingClientRect();
+    this.scroll.scrollTop += this.last.node.getBoundingClientRect().top - box.top - 8;
+  }
+
+  get atBottom() {
+    const { scrollHeight, scrollTop, clientHeight } = this.scroll;
+    return scrollHeight - scrollTop - clientHeight < 24;
+  }
+
+  toBottom() {
+    this.scroll.scrollTop = this.scroll.scrollHeight;
+  }
+
+  apply(news) {
+    if (!this.turns[news.turn]) {
+      this.turns[news.turn] = new Turn(this);
+      this.touched = false;
+      this.scroll.append(this.turns[news.turn].node);
+    }
+    this.turns[news.turn].apply(news);
+    this.setStatus(this.last.status);
+  }
+
+  setStatus(status) {
+    if (this.node.dataset.status === status) return;
+    this.node.dataset.status = status;
+    this.status.textContent = STATUS[status] ?? status;
+    this.scroll.setAttribute("aria-busy", String(status === "waiting" || status === "streaming"));
+  }
+
+  async copy() {
+    const turn = this.last;
+    if (!turn) return;
+    let label = "Copied";
+    try {
+      await copy(turn.text || turn.answer.innerText);
+    } catch {
+      label = "Not copied";
+    }
+    this.copyButton.textContent = label;
+    setTimeout(() => { this.copyButton.textContent = "Copy"; }, 1500);
+  }
+}

@@ -1,0 +1,28 @@
+// Helpers of all widgets; a widget's script is put behind them. HTML comes from the kernel, where it was sanitized;
+// everything else is set as text.
+
+function make(tag, className, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function button(className, label, title, onClick) {
+  const node = make("button", `nbk-button ${className}`, { type: "button", title }, label);
+  node.addEventListener("click", onClick);
+  return node;
+}
+
+// navigator.clipboard exists only on https and localhost; Jupyter is often served over plain http.
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = make("textarea", "nbk-offscreen");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (!copied) throw new Error("the browser did not copy");
+}
