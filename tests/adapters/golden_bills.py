@@ -1,8 +1,8 @@
 """Usage objects in the shapes that providers send, each with its bill worked out by hand.
 
 The sums are in millionths of a USD: tokens x USD per million tokens. The rates are those of the catalog, and of the
-tables for what it does not list (`golden_usage.PRICES`; a test compares them). A row: id, model, usage, total in USD,
-source, and what else the answer holds (`protocol`, `body`, `output`, `grounding`) or the bill says.
+tables for what it does not list (`golden_usage.PRICES`, which `test_wire_bills` compares). A row: id, model, usage,
+total in USD, source, and what else the answer holds (`protocol`, `body`, `output`, `grounding`) or the bill says.
 """
 
 from golden_chat import CHAT

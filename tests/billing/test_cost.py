@@ -77,6 +77,7 @@ def test_buckets_are_disjoint_and_complete():
     usage = Usage(**{bucket: 10**place for place, bucket in enumerate(BUCKETS)})
     assert usage.total_tokens == int("1" * len(BUCKETS))
     assert usage.prompt_tokens + usage.completion_tokens == usage.total_tokens
+    assert usage.cached_tokens == usage.cache_read + usage.cache_read_audio
     assert {"input", "output"} <= set(BUCKETS)
     assert set(BUCKETS) == set(Usage.__dataclass_fields__)
 
