@@ -45,8 +45,7 @@ class Call:
     """One call. `completion` is set once the answer is complete, `outcome` once the call has ended."""
 
     def __init__(self, endpoint: Endpoint, prepared: Prepared, auth: Authorization | None, max_retries: int) -> None:
-        self.endpoint, self.prepared, self._keys = endpoint, prepared, auth
-        self.auth = auth
+        self.endpoint, self.prepared, self._keys, self.auth = endpoint, prepared, auth, auth
         self.completion: ChatCompletion | None = None
         self.outcome: ChatCompletion | None = None
         self.attempts = 0
@@ -60,7 +59,7 @@ class Call:
         self._facts: CallFacts | None = None  # from the begin of the call to its end
         self.reply: Reply | AsyncReply | None = None
         self._start_over()
-        self.exchange = self._make_exchange()
+        self.exchange = _make_exchange(prepared, self.deadline)
 
     # Begin and end
 
@@ -109,13 +108,9 @@ class Call:
 
     def request(self) -> Request:
         """Build the request of this attempt."""
-        return Request(
-            "POST",
-            self.url,
-            self.exchange,
-            {"content-type": "application/json", **self.prepared.request.headers},
-            to_json(self._optional.trim(self.prepared.request.body)),
-        )
+        headers = {"content-type": "application/json", **self.prepared.request.headers}
+        body = to_json(self._optional.trim(self.prepared.request.body))
+        return Request("POST", self.url, self.exchange, headers, body)
 
     def begin(self, reply: R) -> R:
         """Take the head of the reply to this attempt; its body comes through `read`, `feed` or `refusal`."""
@@ -124,8 +119,7 @@ class Call:
 
     def supply(self, media: list[str]) -> None:
         """Take the `data:` URLs of the wanted addresses. Raises UnsupportedFeatureError with `strict`."""
-        by_address = dict(zip(self.prepared.wanted, media, strict=True))
-        self.prepared = supply_media(self.prepared, self.endpoint, by_address)
+        self.prepared = supply_media(self.prepared, self.endpoint, dict(zip(self.prepared.wanted, media, strict=True)))
 
     def attempt(self) -> Attempt:
         """Begin the next attempt, which carries `auth`."""
@@ -133,7 +127,7 @@ class Call:
         self.auth = self._retries.begin()
         if self.attempts > 1:
             self._start_over()
-        self.exchange = self._make_exchange()
+        self.exchange = _make_exchange(self.prepared, self.deadline)
         return Attempt(self)
 
     def _start_over(self) -> None:
@@ -142,13 +136,7 @@ class Call:
         self._seen = False
         self.reply = None
 
-    def _make_exchange(self) -> Exchange:
-        now, chosen = settings(), self.prepared.options.timeout
-        quiet = chosen or now.http_timeout
-        answer = quiet if self.prepared.stream else chosen or now.http_answer_timeout
-        return Exchange(self.deadline, connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet)
-
-    # A whole answer
+    # A whole answer, or a stream
 
     def read(self, body: bytes) -> ChatCompletion:
         """Take the body of a whole answer. Raises an AdapterError where it is not one."""
@@ -159,25 +147,19 @@ class Call:
 
     def refusal(self, body: bytes) -> AdapterError:
         """Make the error that an answer other than 2xx stands for."""
-        reply = self.reply
-        if reply is None:
+        if self.reply is None:
             raise RuntimeError("refusal() needs a reply")
-        if 300 <= reply.status < 400:
-            return redirect_error(reply, self.url)
-        return self._protocol.error(reply.status, read_event_body(body), self.endpoint.dialect)
+        if 300 <= self.reply.status < 400:
+            return redirect_error(self.reply, self.url)
+        return self._protocol.error(self.reply.status, read_event_body(body), self.endpoint.dialect)
 
     def _decode(self, body: bytes) -> ChatCompletion:
         return self._protocol.decode(parse(body), self.endpoint.dialect)
 
-    # A stream
-
     def feed(self, data: bytes) -> Iterable[ChatCompletionChunk]:
         """Take bytes of a stream; return the pieces of the answer that they complete: several are made one by one."""
         events = self._split(data)
-        if len(events) != 1:
-            return self._take_events(events)
-        ((name, content),) = events
-        return self._take_event(name, content)
+        return self._take_event(*events[0]) if len(events) == 1 else self._take_events(events)
 
     def is_over(self) -> bool:
         """Tell whether the provider has said that the answer is complete: what happens afterwards is not a failure."""
@@ -258,6 +240,13 @@ class Call:
         if seconds is None:
             raise error.with_traceback(None)
         return seconds
+
+
+def _make_exchange(prepared: Prepared, deadline: float) -> Exchange:
+    now, chosen = settings(), prepared.options.timeout
+    quiet = chosen or now.http_timeout
+    answer = quiet if prepared.stream else chosen or now.http_answer_timeout
+    return Exchange(deadline, connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet)
 
 
 def _collect_facts(endpoint: Endpoint, prepared: Prepared) -> CallFacts:

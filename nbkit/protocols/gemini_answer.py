@@ -211,10 +211,7 @@ class Decoder(BaseDecoder):
         path = string(piece.get("jsonPath"))
         steps = [int(number) if number else name or a or b for name, number, a, b in _STEP.findall(path)]
         key = next((key for key in _VALUES if key in piece), "")
-        value = None if key == "nullValue" else piece.get(key)
-        place: Any = arguments
-        for step, following in pairwise(steps):
-            place = _descend(place, step, [] if isinstance(following, int) else {})
+        place, value = _find_place(arguments, steps), None if key == "nullValue" else piece.get(key)
         if not steps or not key:
             return
         if self._growing == path and isinstance(value, str):
@@ -238,9 +235,7 @@ class Decoder(BaseDecoder):
 
     def read_native(self) -> NativeContent | None:
         """Build the order of all parts where there are images, or code that Google has run and its results."""
-        if not self._others:
-            return None
-        return NativeContent(protocol=NATIVE, parts=tuple(_list_parts(self._marks, self.text)))
+        return _build_native(self._marks, self.text) if self._others else None
 
     def read_refusal(self) -> str:
         """Return the message of a filter that ended the answer."""
@@ -267,6 +262,10 @@ class Decoder(BaseDecoder):
         return self.rest | ({"candidates": [self._candidate | content]} if self._answered else {})
 
 
+def _build_native(marks: list[_Mark], texts: list[str]) -> NativeContent:
+    return NativeContent(protocol=NATIVE, parts=tuple(_list_parts(marks, texts)))
+
+
 def _list_parts(marks: list[_Mark], texts: list[str]) -> Iterator[NativePart]:
     """List the parts of an answer, with the texts between the marks."""
     ends, place = [0, *accumulate(map(len, texts))], 0
@@ -277,6 +276,14 @@ def _list_parts(marks: list[_Mark], texts: list[str]) -> Iterator[NativePart]:
         place = end
         if kind:
             yield NativePart(kind=kind, data=data)
+
+
+def _find_place(arguments: dict[str, Any], steps: list[str | int]) -> Any:
+    """Return the object or array in which the last step stands; those on the way there are made."""
+    place: Any = arguments
+    for step, following in pairwise(steps):
+        place = _descend(place, step, [] if isinstance(following, int) else {})
+    return place
 
 
 def _descend(place: Any, step: str | int, empty: Any) -> Any:

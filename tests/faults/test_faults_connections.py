@@ -62,15 +62,15 @@ async def sees_hang_up(server):
     return await asyncio.to_thread(server.sees_hang_up)
 
 
-@pytest.mark.parametrize("way", ["aexecute", "astream"])
+@pytest.mark.parametrize("form", ["aexecute", "astream"])
 @pytest.mark.parametrize("stage", STAGES)
 @engines
-def test_cancelling_closes_the_socket_and_gives_the_place_back(server, stage, way):
+def test_cancelling_closes_the_socket_and_gives_the_place_back(server, stage, form):
     server.says(STAGES[stage], respond(ANSWER))
     adapter = server.adapter()
 
     async def ask():
-        return await getattr(adapter, way)("Hi")
+        return await getattr(adapter, form)("Hi")
 
     async def main():
         task = asyncio.create_task(ask())
@@ -106,11 +106,11 @@ def test_cancelling_while_connecting_leaves_no_socket(server, full):
 
 
 def count_sockets():
-    found = 0
+    count = 0
     for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            found += str(path.readlink()).startswith("socket:")
-    return found
+            count += str(path.readlink()).startswith("socket:")
+    return count
 
 
 @engines

@@ -75,7 +75,7 @@ def test_a_body_arrives_as_it_was(serve, response, get, encoding):
 
 @reads_and_joins
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "nonsense"])
-def test_a_compression_that_nobody_asked_for_is_named(serve, response, get, encoding):
+def test_a_compression_that_was_not_requested_is_named(serve, response, get, encoding):
     with pytest.raises(ProviderError, match=r"compressed with '(br|zstd|nonsense)', which was not asked for") as caught:
         get(serve(response(b"\x0b\x02\x80", content_encoding=encoding)).url)
     assert caught.value.status == 200

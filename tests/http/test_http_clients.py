@@ -187,7 +187,7 @@ def test_a_key_is_not_copied(copied):
         pickle.dumps(sync_client(URL, bearer()))
 
 
-def test_an_engine_that_is_not_installed_is_asked_for_by_name(monkeypatch):
+def test_an_engine_that_is_not_installed_is_an_error(monkeypatch):
     async def get():
         return type(async_client(URL, None)._engine).__module__
 

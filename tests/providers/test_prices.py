@@ -92,7 +92,7 @@ def test_how_a_provider_bills_can_be_corrected_too(users_file):
         ("nobody", "gpt-5-mini", None),
     ],
 )
-def test_the_model_that_answered_is_found_by_its_name(provider, name, rate):
+def test_the_model_that_answered_is_known_by_its_name(provider, name, rate):
     cost = find_listed_cost(provider, name, "openai-chat")
     assert (cost and cost.rates["input"]) == rate
 
