@@ -90,16 +90,13 @@ class Decoder(BaseDecoder):
         if body.get("responseId") != self.id:
             self.id = string(body.get("responseId")) or self.id
         if not candidates:
-            self._check_prompt(body)
+            _check_prompt(body)
         self.rest.update(body)
         self.rest.pop("candidates", None)
         if self.usage:
             self.rest["usageMetadata"] = self.usage
-        chunks: Chunks = []
-        for candidate in candidates:
-            if not candidate.get("index"):
-                chunks = self._take_candidate(candidate)
-                break
+        first = next((candidate for candidate in candidates if not candidate.get("index")), None)
+        chunks = self._take_candidate(first) if first is not None else []
         # The event with the reason has the last counts; nothing but counts follows it.
         self.marked = bool(self.finish_reason and self.usage)
         return chunks
@@ -107,13 +104,6 @@ class Decoder(BaseDecoder):
     def take_usage(self, body: dict[str, Any]) -> None:
         """Take the token counts."""
         self.usage = merge_counts(self.usage, body.get("usageMetadata"))
-
-    def _check_prompt(self, body: dict[str, Any]) -> None:
-        """Raise ContentFilterError where the prompt was blocked."""
-        feedback = mapping(body.get("promptFeedback"))
-        if reason := string(feedback.get("blockReason")):
-            message = string(feedback.get("blockReasonMessage")) or f"the prompt was blocked: {reason}"
-            raise ContentFilterError(message, code=reason, body=to_json(body).decode())
 
     def _take_candidate(self, candidate: dict[str, Any]) -> Chunks:
         self._answered = True
@@ -260,6 +250,14 @@ class Decoder(BaseDecoder):
         """Return what the events hold beside text, thoughts and calls, in the form of a whole answer."""
         content = {"content": {"parts": self._others}} if self._others else {}
         return self.rest | ({"candidates": [self._candidate | content]} if self._answered else {})
+
+
+def _check_prompt(body: dict[str, Any]) -> None:
+    """Raise ContentFilterError where the prompt was blocked."""
+    feedback = mapping(body.get("promptFeedback"))
+    if reason := string(feedback.get("blockReason")):
+        message = string(feedback.get("blockReasonMessage")) or f"the prompt was blocked: {reason}"
+        raise ContentFilterError(message, code=reason, body=to_json(body).decode())
 
 
 def _build_native(marks: list[_Mark], texts: list[str]) -> NativeContent:
