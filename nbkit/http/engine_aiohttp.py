@@ -33,6 +33,7 @@ from nbkit.http.exchange import (
     join_headers,
     split_url,
 )
+from nbkit.http.names import Names
 
 _MAX_HEAD = 100 * 2**10
 """Bytes of one header of a reply, as with httpcore2; some providers send more than aiohttp's own limit of 8 KiB."""
@@ -99,8 +100,9 @@ class AsyncClient:
 
     def __init__(self, certificates: ssl.SSLContext | None, proxy: Proxy | None, limits: Limits) -> None:
         self._loop = asyncio.get_running_loop()
+        names: Any = Names()
         connector = aiohttp.TCPConnector(
-            ssl=certificates or True, limit=0, keepalive_timeout=KEEP_ALIVE, resolver=aiohttp.ThreadedResolver()
+            ssl=certificates or True, limit=0, keepalive_timeout=KEEP_ALIVE, resolver=aiohttp.ThreadedResolver(names)
         )
         factory: Any = partial(_Connection, loop=self._loop)
         connector._factory = factory  # aiohttp has no argument for it

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import time
-from contextlib import suppress
-from ipaddress import ip_address
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpcore2
 
 from nbkit.http.exchange import DEADLINE_PASSED, PIECE, Exchange
+from nbkit.http.names import alook_up, look_up
 
 
 class Wait(float):
@@ -134,12 +134,12 @@ class Backend(httpcore2.NetworkBackend):
         self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any
     ) -> httpcore2.NetworkStream:
         """Connect to the first address of the host that answers. Raises httpcore2's ConnectError and ConnectTimeout."""
-        end = None if timeout is None else time.monotonic() + timeout
+        end = time.monotonic() + (timeout or 0.0)
         error: Exception = httpcore2.ConnectError(f"{host} has no address")
-        for address in _look_up(host, port, _limit(timeout, httpcore2.ConnectTimeout)):
-            limit = _limit(timeout, httpcore2.ConnectTimeout)
-            if limit is not None and end is not None:
-                limit = max(min(limit, end - time.monotonic()), 0.001)
+        with _naming():
+            addresses = look_up(host, port, _limit(timeout, httpcore2.ConnectTimeout))
+        for number, address in enumerate(addresses):
+            limit = _share(timeout, end, len(addresses) - number)
             try:
                 stream = self._backend.connect_tcp(address, port, limit, *args, **options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as failed:
@@ -153,28 +153,21 @@ class Backend(httpcore2.NetworkBackend):
         self._backend.sleep(seconds)
 
 
-def _look_up(host: str, port: int, seconds: float | None) -> list[str]:
-    """Look up the addresses of a host. The system sets no limit to that, so it is done in a thread of its own."""
-    with suppress(ValueError):
-        return [str(ip_address(host))]
-    from concurrent.futures import Future  # an address, such as that of this machine, needs no thread
-
-    addresses: Future[list[str]] = Future()
-
-    def look_up() -> None:
-        try:
-            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses.set_result(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
-        except (OSError, UnicodeError) as failed:
-            addresses.set_exception(failed)
-
-    threading.Thread(target=look_up, name="nbkit-name-lookup", daemon=True).start()
+@contextmanager
+def _naming() -> Iterator[None]:
+    """Raise httpcore2's exceptions where a name cannot be looked up."""
     try:
-        return addresses.result(seconds)
+        yield
     except TimeoutError as error:
         raise httpcore2.ConnectTimeout(error) from error
     except (OSError, UnicodeError) as error:
         raise httpcore2.ConnectError(error) from error
+
+
+def _share(timeout: float | None, end: float, count: int) -> float | None:
+    """Return the seconds for one of so many addresses: one that does not answer leaves time for the others."""
+    limit = _limit(timeout, httpcore2.ConnectTimeout)
+    return None if limit is None else max(min(limit, end - time.monotonic()) / count, 0.001)
 
 
 class _AsyncStream(_User, httpcore2.AsyncNetworkStream):
@@ -221,9 +214,18 @@ class AsyncBackend(httpcore2.AsyncNetworkBackend):
     async def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any
     ) -> httpcore2.AsyncNetworkStream:
-        """Connect. Raises httpcore2's ConnectError and ConnectTimeout."""
-        limit = _limit(timeout, httpcore2.ConnectTimeout)
-        return _AsyncStream(await self._backend.connect_tcp(host, port, limit, *args, **options))
+        """Connect to the first address of the host that answers. Raises httpcore2's ConnectError and ConnectTimeout."""
+        end = time.monotonic() + (timeout or 0.0)
+        error: Exception = httpcore2.ConnectError(f"{host} has no address")
+        with _naming():
+            addresses = await alook_up(host, port, _limit(timeout, httpcore2.ConnectTimeout))
+        for number, address in enumerate(addresses):
+            limit = _share(timeout, end, len(addresses) - number)
+            try:
+                return _AsyncStream(await self._backend.connect_tcp(address, port, limit, *args, **options))
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as failed:
+                error = failed
+        raise error
 
     async def sleep(self, seconds: float) -> None:
         """Sleep; httpcore2 does so between attempts to connect."""

@@ -103,8 +103,11 @@ def outcome(server, call, engine, step, seconds):
         try:
             completion = call(server.adapter())
         except errors.AdapterError as error:
+            for _ in range(error.attempts):  # the server may read a request after the client has left
+                assert server.sees_hang_up()
             message = re.sub(r"127\.0\.0\.1:\d+", "HOST", error.message)
             return type(error).__name__, message, error.status, error.attempts, len(server.requests)
+    assert server.sees_hang_up()
     return completion.text, completion.usage, None, completion.timing.attempts, len(server.requests)
 
 
