@@ -80,6 +80,6 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(names, serve, 
 
 
 @sends
-def test_a_name_that_nobody_knows_is_said_in_the_systems_words(call):
+def test_an_unknown_name_is_reported_in_the_words_of_the_system(call):
     with pytest.raises(TransportError, match=r"^could not connect to nobody\.invalid:80: .*[a-z]{4}"):
         call("http://nobody.invalid/v1")
