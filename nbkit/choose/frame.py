@@ -6,10 +6,8 @@ Measured for 8,337 models (CPU, Python 3.11, pandas 3.1): 5 ms to import these m
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -23,7 +21,7 @@ from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.fetch import Progress
 from nbkit.modelsdev.snapshot import Factor, Meta, Snapshot, build
 from nbkit.providers.keyed import find_keyed_providers
-from nbkit.providers.known import load_known_snapshot
+from nbkit.providers.known import load_known_snapshot, pause_collector
 from nbkit.providers.registered import RegisteredModel, find_registered, list_registered_models
 from nbkit.providers.tables import user_rows
 from nbkit.settings import Scoped, settings
@@ -99,7 +97,7 @@ def catalog() -> pd.DataFrame:
     with _building:
         sources = _find_sources()
         if not shown or shown[0].sources != sources:
-            with _pause_collector():
+            with pause_collector():
                 shown[:] = [_Shown(sources, _build(sources.snapshot))]
         return shown[0].frame
 
@@ -138,18 +136,6 @@ def _report_news(snapshot: Snapshot) -> None:
 
 def _list_few(names: list[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-
-@contextmanager
-def _pause_collector() -> Iterator[None]:
-    """Pause the garbage collector: so many new values make it look through all of pandas, for nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def demo_models() -> pd.DataFrame:

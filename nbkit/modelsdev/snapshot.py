@@ -110,6 +110,10 @@ class Meta:
         return max(0, (datetime.now(UTC).date() - date.fromisoformat(self.date)).days)
 
 
+_FEW = 8
+"""Single models that are looked up, and rows that are read, before it pays to index or to parse all of them."""
+
+
 class _Columns(dict[str, Factor]):
     """The columns of a file, each parsed when it is asked for; until then one row can be read without the rest."""
 
@@ -117,6 +121,7 @@ class _Columns(dict[str, Factor]):
         super().__init__()
         self._texts, self._codes = texts, codes
         self._lines: dict[str, list[bytes]] = {}
+        self.rows_read = 0
 
     def __missing__(self, name: str) -> Factor:
         values = json.loads("[" + self._texts[name].decode("ascii").replace("\n", ",") + "]")
@@ -126,6 +131,7 @@ class _Columns(dict[str, Factor]):
 
     def read_row(self, row: int) -> dict[str, Any]:
         """Read the values of one row."""
+        self.rows_read += 1
         return {name: self[name][row] if name in self else self._read_value(name, row) for name in FIELDS}
 
     def _read_value(self, name: str, row: int) -> Any:
@@ -148,10 +154,6 @@ class _Columns(dict[str, Factor]):
                     return row
         except ValueError:  # not one more
             return None
-
-
-_FEW = 8
-"""Look-ups of single models before it pays to index all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,12 +213,17 @@ class Snapshot:
 
     def record_of(self, row: int) -> Record:
         """Return the model of a row."""
-        if isinstance(self._columns, _Columns):
+        if isinstance(self._columns, _Columns) and self._columns.rows_read < _FEW:
             fields = self._columns.read_row(row)
         else:
-            fields = {name: column.values[column.codes[row]] for name, column in self._columns.items()}
+            fields = {name: values[codes[row]] for name, values, codes in self._cells}
         rates = {rate: price for name, rate in _PRICES.items() if (price := fields.pop(name)) is not None}
         return Record(rates=rates, **fields)
+
+    @cached_property
+    def _cells(self) -> list[tuple[str, Sequence[Any], Sequence[int]]]:
+        """Of each column its name, distinct values and codes: all of them are parsed."""
+        return [(name, self._columns[name].values, self._columns[name].codes) for name in FIELDS]
 
     def find_rows(self, provider: str) -> list[int]:
         """Find the rows of a provider's models."""

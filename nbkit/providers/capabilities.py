@@ -6,7 +6,7 @@ The flags `supports_*` begin with those of the seed of this design; further ones
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from nbkit.modelsdev.records import Record
@@ -165,7 +165,7 @@ def capabilities_of(record: Record | None, rows: Iterable[Mapping[str, Any]] = (
             flags |= {f"supports_{name}": corrections["tools"] for name in _TOOLS}
         flags |= {f"supports_{name}": value for name, value in corrections.items()}
     flags["supports_tool_choice_named"] &= flags["supports_tool_choice_required"]
-    return replace(ModelCapabilities(), **flags)
+    return ModelCapabilities(**flags)
 
 
 def tolerance_of(record: Record | None, rows: Iterable[Mapping[str, Any]]) -> Tolerance:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
@@ -40,3 +42,15 @@ def _join(first: Factor, kept: Sequence[int], second: Factor) -> Factor:
     codes = array("H", first.codes if len(kept) == len(first) else [first.codes[row] for row in kept])
     codes.extend(offset + code for code in second.codes)
     return Factor([*first.values, *second.values], codes)
+
+
+@contextmanager
+def pause_collector() -> Iterator[None]:
+    """Pause the garbage collector while thousands of values are made: it would look through all of pandas, in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

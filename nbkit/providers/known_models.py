@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
 
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.snapshot import Meta, Snapshot, build
 from nbkit.providers.registered import RegisteredProvider, find_registered, list_registered
 from nbkit.providers.search_index import FAR, TEXTS, Rows, WordIndex, hold_all
-from nbkit.providers.spelling import normalize, split_words
+from nbkit.providers.spelling import count_allowed_typos, join_letters, list_digits, normalize, split_words
 from nbkit.providers.tables import table, user_rows
 from nbkit.providers.vendors import vendor
 
@@ -49,19 +51,39 @@ class KnownModels:
         return self._rank(text, np.arange(len(self.ids)), unfinished=unfinished)
 
     def suggest(self, name: str, provider: str | None = None) -> tuple[str, ...]:
-        """Suggest ids for a name that no model has: the first models of a search, each at its vendor's own provider.
+        """Suggest ids for a name that no model has, each model at its vendor's own provider.
 
-        `provider`: suggest only models that were registered for it. A name that holds half of the words is enough.
+        The first models of a search, for which a name that holds half of the words is enough. Where none holds all of
+        them, names come first that differ by a typo or two, or by separators that were left out. `provider`: suggest
+        only models that were registered for it.
         """
         places = np.arange(len(self.ids))
         if provider is not None:
             places = np.flatnonzero(self.columns["provider"][: self.registered] == provider)
         offers: dict[str, int] = {}
-        for place in self._rank(name.rpartition("/")[2], places, half=True):
+        last = name.rpartition("/")[2]
+        like = [] if self._rank(last, places) else self._match_letters(last, places)
+        for place in (*like, *self._rank(last, places, half=True)):
             best = offers.setdefault(self.models[place], place)
             if self.index.own[place] > self.index.own[best]:
                 offers[self.models[place]] = place
         return tuple(self.ids[place] for place in offers.values())[:_SUGGESTIONS]
+
+    def _match_letters(self, name: str, places: Rows) -> list[int]:
+        """Match the names of the same digits whose letters differ by a typo or two at most; the nearest come first."""
+        letters: dict[str, list[int]] = {}
+        for place in places:
+            letters.setdefault(join_letters(self.columns["model"][place].rpartition("/")[2]), []).append(int(place))
+        wanted = join_letters(name)
+        allowed = count_allowed_typos(wanted)
+        near = process.extract(wanted, list(letters), scorer=OSA.distance, score_cutoff=allowed, limit=None)
+        matches = [
+            (distance, bool(self.deprecated[place]), -self.index.own[place], self.age[place], place)
+            for one, distance, _ in near
+            if list_digits(one) == list_digits(wanted)
+            for place in letters[one]
+        ]
+        return [place for *_, place in sorted(matches)]
 
     def _rank(self, text: str, places: Rows, *, unfinished: bool = False, half: bool = False) -> list[int]:
         words, every = split_words(text), np.ones(len(places), bool)

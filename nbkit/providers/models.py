@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbkit.arguments import check_arguments, read_model, read_text, read_truth
 from nbkit.billing.cost import Cost
@@ -14,7 +14,7 @@ from nbkit.modelsdev.records import RATES, Provider, Record
 from nbkit.modelsdev.snapshot import Meta, Snapshot, build
 from nbkit.providers.capabilities import ModelCapabilities, capabilities_of
 from nbkit.providers.endpoints import Endpoint
-from nbkit.providers.known import load_known_snapshot
+from nbkit.providers.known import load_known_snapshot, pause_collector
 from nbkit.providers.prices import PRICE_PARTS, find_cost, stand_in
 from nbkit.providers.registered import find_registered, list_registered_models
 from nbkit.providers.resolve import resolve_model, vendor_of
@@ -144,7 +144,8 @@ def find_supported_models(wanted: ModelFilter | None = None) -> list[Model]:
         find_registered(wanted.provider)  # one that comes with nbkit is loaded on demand
     shipped = [model.record for model in list_registered_models() if model.source == "shipped"]
     snapshots = (build(shipped, Meta("", current_snapshot().meta.date)), load_known_snapshot())
-    return [model for snapshot in snapshots for model in _find_supported(snapshot, wanted)]
+    with pause_collector():
+        return [model for snapshot in snapshots for model in _find_supported(snapshot, wanted)]
 
 
 _ABILITIES = ("inputs", "tools", "temperature", "structured_output")
@@ -159,16 +160,20 @@ def _find_supported(snapshot: Snapshot, wanted: ModelFilter) -> Iterator[Model]:
 
     What follows from the same facts and the same rows of the tables is computed once, and shared.
     """
-    shared: dict[Any, Any] = {}
+    able_to: dict[tuple[int, int], ModelCapabilities] = {}
+    costs: dict[tuple[int, int], Cost | None] = {}
+    traits: dict[tuple[bool, str, int], ModelProperties] = {}
     about = _Rows()
+    kinds, prices_of = snapshot.derive(_keep, *_ABILITIES), snapshot.derive(_read_prices, *_PRICES)
     prefix = f"{wanted.provider}/" if wanted.provider else ""
     columns = zip(
         *(snapshot.ids, find_safe_routes(snapshot).rows, find_vendors(snapshot).rows),
-        *(_list_codes(snapshot, _ABILITIES), _list_codes(snapshot, _PRICES)),
+        *(kinds.codes, prices_of.codes),
         *(snapshot.values(name) for name in _OTHERS),
         strict=True,
     )
-    for model_id, route, made_by, abilities, prices, model, public, context, longest, *days in columns:
+    for place, cells in enumerate(columns):
+        model_id, route, made_by, abilities, prices, model, public, context, longest, *days = cells
         if route.why_not or not model_id.startswith(prefix):
             continue
         rows, able, priced, own, twin = about.find(route.protocol or "", model_id)
@@ -176,21 +181,35 @@ def _find_supported(snapshot: Snapshot, wanted: ModelFilter) -> Iterator[Model]:
             if wanted.allows((described := get_model(model_id)).capabilities):
                 yield described
             continue
-        if (ability := (abilities, able)) not in shared:
-            shared[ability] = capabilities_of(snapshot.record(model_id), rows)
-        if not wanted.allows(shared[ability]):
+        if (ability := (abilities, able)) not in able_to:
+            able_to[ability] = capabilities_of(snapshot.record_of(place), rows)
+        if not wanted.allows(able_to[ability]):
             continue
-        if (price := (prices, priced)) not in shared:
-            shared[price] = find_cost(snapshot.record(model_id), rows)
-        if (kind := (public, made_by, own)) not in shared:
-            shared[kind] = _read_properties(public, made_by, rows)
+        if (price := (prices, priced)) not in costs:
+            costs[price] = find_cost(prices_of.values[prices], rows)
+        if (kind := (public, made_by, own)) not in traits:
+            traits[kind] = _read_properties(public, made_by, rows)
         provider = model_id.partition("/")[0]
-        yield Model(model, made_by, provider, shared[price], context, longest, shared[ability], shared[kind], *days)
+        yield Model(model, made_by, provider, costs[price], context, longest, able_to[ability], traits[kind], *days)
 
 
-def _list_codes(snapshot: Snapshot, names: Iterable[str]) -> Iterator[tuple[int, ...]]:
-    """List, for each model, the positions of its values in these columns: the same ones for the same values."""
-    return zip(*(snapshot.factor(name).codes for name in names), strict=True)
+class _Prices(NamedTuple):
+    """The fields of a record that its price is read from; a whole record takes six times as long."""
+
+    rates: dict[str, float]
+    tiers: tuple[Mapping[str, Any], ...]
+    experimental: Mapping[str, Any] | None
+
+
+def _read_prices(*values: Any) -> _Prices:
+    """Read them from the values of the columns `_PRICES`."""
+    *rates, tiers, experimental = values
+    known = {rate: price for rate, price in zip(RATES, rates, strict=True) if price is not None}
+    return _Prices(known, tiers, experimental)
+
+
+def _keep(*values: Any) -> tuple[Any, ...]:
+    return values
 
 
 class _Rows:
@@ -201,10 +220,11 @@ class _Rows:
         self._protocols: dict[str, Row] = {}
         self._user = user_rows("models")
         self._known: dict[tuple[int, ...], tuple[Any, ...]] = {}
+        self._numbers: dict[tuple[int, ...], int] = {}
 
     def find(self, protocol: str, model_id: str) -> tuple[Any, ...]:
-        """Find the rows that say something, as `collect_rows` does; keys of those that are about abilities, price and
-        properties; and whether one says that the model is the same as another.
+        """Find the rows that say something, as `collect_rows` does; numbers that stand for those about abilities, price
+        and properties; and whether one says that the model is the same as another.
         """
         provider = model_id.partition("/")[0]
         if (protocol, provider) not in self._common:
@@ -214,7 +234,8 @@ class _Rows:
         key = tuple(map(id, rows))
         if key not in self._known:
             about = (tuple(id(row) for row in rows if keys & row.keys()) for keys in _ABOUT)
-            self._known[key] = (rows, *about, any("same_as" in row for row in rows))
+            numbers = (self._numbers.setdefault(ids, len(self._numbers)) for ids in about)
+            self._known[key] = (rows, *numbers, any("same_as" in row for row in rows))
         return self._known[key]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from nbkit.billing.cost import BUCKETS, Cost, ToolPrice
 from nbkit.errors import ModelNotFoundError
@@ -29,8 +29,24 @@ _PRICING = {"cost", "same_as"}
 """The keys of a model's row that change its columns of prices."""
 
 
+class Priced(Protocol):
+    """What a price is read from: a record, or the three fields of one."""
+
+    @property
+    def rates(self) -> Mapping[str, float]:
+        """As `Record.rates`."""
+
+    @property
+    def tiers(self) -> tuple[Mapping[str, Any], ...]:
+        """As `Record.tiers`."""
+
+    @property
+    def experimental(self) -> Mapping[str, Any] | None:
+        """As `Record.experimental`."""
+
+
 def find_cost(
-    record: Record | None, rows: Iterable[Mapping[str, Any]], given: Cost | Mapping[str, Any] | None = None
+    record: Priced | None, rows: Iterable[Mapping[str, Any]], given: Cost | Mapping[str, Any] | None = None
 ) -> Cost | None:
     """Find what a model costs; None where nothing says it.
 
@@ -87,7 +103,7 @@ def find_listed_cost(provider: str, name: str, protocol: str) -> Cost | None:
     return None
 
 
-def _find_tiers(record: Record | None, own: Mapping[str, Any]) -> tuple[tuple[int, Mapping[str, float]], ...]:
+def _find_tiers(record: Priced | None, own: Mapping[str, Any]) -> tuple[tuple[int, Mapping[str, float]], ...]:
     if "tiers" in own:
         return tuple((tier["size"], {key: float(tier[key]) for key in BUCKETS if key in tier}) for tier in own["tiers"])
     listed = record.tiers if record else ()
@@ -95,7 +111,7 @@ def _find_tiers(record: Record | None, own: Mapping[str, Any]) -> tuple[tuple[in
     return tuple((size, rates) for size, rates in tiers if rates)
 
 
-def _read_lanes(record: Record) -> dict[str, dict[str, float]]:
+def _read_lanes(record: Priced) -> dict[str, dict[str, float]]:
     """Read the rates of models.dev's modes, by the lane that a request for the mode names."""
     modes = (record.experimental or {}).get("modes")
     lanes: dict[str, dict[str, float]] = {}

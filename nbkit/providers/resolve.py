@@ -19,7 +19,14 @@ from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.providers.credentials import has_key
 from nbkit.providers.known import load_known_snapshot
 from nbkit.providers.registered import RegisteredProvider, find_registered
-from nbkit.providers.spelling import find_own_providers, find_vendor, normalize
+from nbkit.providers.spelling import (
+    count_allowed_typos,
+    find_own_providers,
+    find_vendor,
+    join_letters,
+    list_digits,
+    normalize,
+)
 from nbkit.providers.tables import table
 from nbkit.providers.vendors import record_path, vendor
 
@@ -98,19 +105,19 @@ def find_candidates(name: str, snapshot: Snapshot | None = None) -> list[Record]
 def find_nearest(model_id: str) -> tuple[str, ...]:
     """Find the listed models of the same provider of which an id may be a misspelling, the nearest first.
 
-    At most 3: the names differ by one or two letters and have the same digits, because another version is not a
-    misspelling.
+    At most 3: without their separators the names differ by one or two letters, or not at all, and they have the same
+    digits, because another version is not a misspelling.
     """
     from rapidfuzz.distance import OSA  # a name that is listed does without
 
     provider, _, model = model_id.partition("/")
-    wanted, digits = normalize(model), _list_digits(model)
-    allowed = 2 if len(wanted) >= 8 else 1
+    wanted, digits = join_letters(model), list_digits(model)
+    allowed = count_allowed_typos(wanted)
     near = []
     for listed in load_known_snapshot().ids:
-        if listed.startswith(f"{provider}/") and _list_digits(listed[len(provider) + 1 :]) == digits:
-            distance = OSA.distance(wanted, normalize(listed[len(provider) + 1 :]), score_cutoff=allowed)
-            near += [(distance, listed)] if 0 < distance <= allowed else []
+        if listed.startswith(f"{provider}/") and list_digits(name := listed[len(provider) + 1 :]) == digits:
+            distance = OSA.distance(wanted, join_letters(name), score_cutoff=allowed)
+            near += [(distance, listed)] if distance <= allowed and name != model else []
     return tuple(listed for _, listed in sorted(near)[:3])
 
 
@@ -126,10 +133,6 @@ def suggest_listed(model_id: str) -> str:
     near = process.extract(model, names, scorer=fuzz.ratio, processor=normalize, score_cutoff=70, limit=3)
     suggestions = ", ".join(f"{provider}/{name}" for name, _, _ in near)
     return f"; the catalog does not list this model: did you mean {suggestions}?" if suggestions else ""
-
-
-def _list_digits(name: str) -> str:
-    return "".join(filter(str.isdigit, name))
 
 
 def vendor_of(record: Record) -> str:

@@ -52,6 +52,21 @@ def loosen(name: str) -> tuple[str, frozenset[str]]:
     return _OPTIONAL.sub("", _SIZE.sub("", name)), sizes
 
 
+def join_letters(name: str) -> str:
+    """Rewrite a name as its letters and digits alone."""
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def count_allowed_typos(letters: str) -> int:
+    """Count the typos that a name of so many letters may have: in a short one each letter says more."""
+    return 0 if len(letters) < 4 else 1 if len(letters) < 10 else 2
+
+
+def list_digits(name: str) -> str:
+    """List the digits in a name, in their order: another version is not a misspelling."""
+    return "".join(filter(str.isdigit, name))
+
+
 def has_day(model: str) -> bool:
     """Whether a name says the day of a release."""
     return _DAY.search(model) is not None

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase, translate
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -105,35 +105,50 @@ def model_overrides(model_id: str, own: dict[str, Row] | None = None) -> list[Ro
 
     `own`: the user's rows, where they are at hand.
     """
-    shipped, rows = _list_patterns(model_id.partition("/")[0]), table("model_overrides")
     matching = [
-        rows[pattern] for literal, pattern in shipped if literal in model_id and _compile(pattern).match(model_id)
+        pattern.row
+        for pattern in _list_patterns(model_id.partition("/")[0])
+        if pattern.literal in model_id and pattern.expression.match(model_id)
     ]
     own = user_rows("models") if own is None else own
-    return matching + [row for pattern, row in own.items() if fnmatchcase(model_id, pattern)]
+    return matching + [row for pattern, row in own.items() if fnmatchcase(model_id, pattern)] if own else matching
+
+
+class _Pattern:
+    """A pattern of model ids; it is compiled, and its row is read, for the first id that may match it."""
+
+    def __init__(self, pattern: str) -> None:
+        texts = re.split(r"[*?]|\[.*?\]", pattern)
+        self.head = texts[0]
+        """How an id that matches begins."""
+        self.literal = max(texts, key=len)
+        """The longest text in the pattern, which most ids do not hold."""
+        self._pattern = pattern
+
+    @cached_property
+    def expression(self) -> re.Pattern[str]:
+        """The pattern as a regular expression."""
+        return re.compile(translate(self._pattern))
+
+    @cached_property
+    def row(self) -> Row:
+        """What nbkit's table says of the models that match."""
+        row: Row = table("model_overrides")[self._pattern]
+        return row
 
 
 @cache
-def _compile(pattern: str) -> re.Pattern[str]:
-    return re.compile(translate(pattern))
-
-
-@cache
-def _list_patterns(provider: str) -> list[tuple[str, str]]:
-    """List nbkit's patterns that models of this provider may match, each behind the longest text that it has."""
+def _list_patterns(provider: str) -> list[_Pattern]:
+    """List nbkit's patterns that models of this provider may match."""
     prefix = f"{provider}/"
     return [
-        (literal, pattern)
-        for head, literal, pattern in _split_patterns()
-        if head.startswith(prefix) or prefix.startswith(head)
+        pattern for pattern in _read_patterns() if pattern.head.startswith(prefix) or prefix.startswith(pattern.head)
     ]
 
 
 @cache
-def _split_patterns() -> list[tuple[str, str, str]]:
-    """Split nbkit's patterns: how an id begins, the longest text in it, and the pattern."""
-    pieces = {pattern: re.split(r"[*?]|\[.*?\]", pattern) for pattern in table("model_overrides")}
-    return [(texts[0], max(texts, key=len), pattern) for pattern, texts in pieces.items()]
+def _read_patterns() -> list[_Pattern]:
+    return [_Pattern(pattern) for pattern in table("model_overrides")]
 
 
 def all_model_overrides() -> list[tuple[str, Row]]:

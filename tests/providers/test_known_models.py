@@ -54,6 +54,35 @@ def test_the_vendors_first_choice_is_suggested():
     assert load_known_models().suggest("glm5.2x")[0].startswith("zai/glm-5.2")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("gpt5mni", "openai/gpt-5-mini"),
+        ("gpt5mini", "openai/gpt-5-mini"),
+        ("gpt-5-mni", "openai/gpt-5-mini"),
+        ("opnai/gpt5mni", "openai/gpt-5-mini"),
+        ("openai/gpt5mni", "openai/gpt-5-mini"),
+        ("openai/gpt5mini", "openai/gpt-5-mini"),
+        ("claudesonet5", "anthropic/claude-sonnet-5"),
+        ("Claude Sonet 5", "anthropic/claude-sonnet-5"),
+        ("claudehaiku45", "anthropic/claude-haiku-4-5"),
+        ("anthropic/claudehaiku45", "anthropic/claude-haiku-4-5"),
+        ("antropic/claudehaiku45", "anthropic/claude-haiku-4-5"),
+        ("gemini25flash", "google/gemini-2.5-flash"),
+        ("gemni25flsh", "google/gemini-2.5-flash"),
+        ("google/gemni25flash", "google/gemini-2.5-flash"),
+        ("xyzzy", None),
+        ("openai/xyzzy", None),
+        ("gpt3mini", None),  # another version is not a misspelling
+    ],
+)
+def test_names_with_typos_and_without_separators_are_suggested(name, meant):
+    with pytest.raises(nbkit.errors.ModelNotFoundError) as caught:
+        nbkit.get_model(name)
+    assert caught.value.nearest[:1] == ((meant,) if meant else ())
+    assert ("did you mean" in str(caught.value)) is bool(caught.value.nearest)
+
+
 # The index alone
 
 
