@@ -16,9 +16,12 @@ from functools import lru_cache, wraps
 from inspect import Parameter, signature
 from math import isnan
 from numbers import Integral, Real
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from nbkit.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,6 +82,25 @@ def is_table(value: Any) -> bool:
 
 
 # Models
+
+
+class NamedModel(Protocol):
+    """What `nbkit.Model` has to name itself."""
+
+    @property
+    def name(self) -> str:
+        """The name of the model in requests."""
+
+    @property
+    def provider_name(self) -> str:
+        """The provider that serves the model, by models.dev's id."""
+
+    def get_path(self) -> str:
+        """Build `provider/vendor/model`."""
+
+
+ModelName: TypeAlias = "str | NamedModel | pd.Series[Any] | pd.DataFrame | pd.Index[Any]"
+"""What names one model: its id, path or name, a `Model`, a row of the catalog, or a frame or an index of one row."""
 
 
 def read_model(value: Any, name: str = "the model") -> str:

@@ -49,7 +49,7 @@ class Settings:
     base_url_override: str | None = None
     """A base URL that every call goes to, whatever its provider (recording proxies, tests)."""
     offline: bool = False
-    """Never fetch anything from models.dev."""
+    """Never ask models.dev, nor, to check a key (`health`), a server that is not on this machine."""
     catalog_url: str = "https://models.dev/api.json"
     """The address that the catalog is fetched from."""
     catalog_ttl: float = 24 * 3600.0

@@ -106,6 +106,34 @@ def test_type_checkers_know_the_public_names(tmp_path):
     assert not [line for line in types if line.endswith('"Any"')]
 
 
+MODEL_FORMS = """
+import nbkit
+
+rows = nbkit.catalog.head(2)
+row, model = rows.iloc[0], nbkit.get_model("openai/gpt-5-mini")
+for one in ("openai/gpt-5-mini", model, row, rows, rows.index):
+    adapter = nbkit.get_adapter(one, same_as=one)
+    nbkit.AdapterFactory.get_model(one), nbkit.get_model(one), nbkit.offers(one), nbkit.count_tokens("Hi", one)
+    nbkit.Chat(one), nbkit.compare("Hi", one), nbkit.compare("Hi", [one, adapter])
+nbkit.Chat(adapter), nbkit.compare("Hi", adapter), nbkit.compare("Hi", rows["path"])
+nbkit.get_adapter(5)  # wrong
+nbkit.get_model(b"x")  # wrong
+nbkit.offers(None)  # wrong
+nbkit.count_tokens("Hi", 5)  # wrong
+nbkit.Chat(5)  # wrong
+nbkit.compare("Hi", 5)  # wrong
+"""
+
+
+def test_type_checkers_take_every_form_of_a_models_name(tmp_path):
+    program = tmp_path / "forms.py"
+    program.write_text(MODEL_FORMS, "utf-8")
+    done = subprocess.run([BIN / "mypy", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    refused = {int(line.split("forms.py:")[1].split(":")[0]) for line in done.stdout.splitlines() if "error:" in line}
+    wrong = [number for number, line in enumerate(MODEL_FORMS.splitlines(), 1) if line.endswith("# wrong")]
+    assert sorted(refused) == wrong, done.stdout + done.stderr
+
+
 def test_no_public_name_is_a_rooms_name():
     """Importing a room sets it as an attribute of nbkit, which would hide a function or a value of that name."""
     rooms = {path.parent.name for path in (ROOT / "nbkit").glob("*/__init__.py")}

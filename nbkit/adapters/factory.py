@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbkit.adapters.adapter import BaseAdapter
-from nbkit.arguments import describe, read_count, read_model, read_text
+from nbkit.arguments import ModelName, describe, read_count, read_model, read_text
 from nbkit.billing.cost import Cost
 from nbkit.errors import ArgumentError
 from nbkit.modelsdev.current import current_snapshot
@@ -25,14 +25,14 @@ class AdapterFactory:
 
     @staticmethod
     def get_adapter(
-        model: str,
+        model: ModelName,
         *,
         api_key: str | Sequence[str] | None = None,
         base_url: str | None = None,
         protocol: str | None = None,
         max_retries: int | None = None,
         cost: Cost | Mapping[str, Any] | None = None,
-        same_as: str | None = None,
+        same_as: ModelName | None = None,
     ) -> BaseAdapter:
         """The adapter of a model, by its id (`provider/model`), its path, or its name, which its vendor's own provider
         or a single one serves.
@@ -80,7 +80,7 @@ class AdapterFactory:
         return BaseAdapter(endpoint, name=name, api_key=secret, max_retries=max_retries, record=record)
 
     @staticmethod
-    def get_model(path: str) -> Model:
+    def get_model(path: ModelName) -> Model:
         """Look up a model, as `nbkit.get_model` does."""
         from nbkit.providers.models import get_model  # a call does without
 

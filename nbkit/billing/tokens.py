@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from nbkit.arguments import read_model
+from nbkit.arguments import ModelName, read_model
 from nbkit.conversation.content import ContentEntry, FileEntry, ImageEntry, TextEntry, inline
 from nbkit.conversation.image_headers import read_size
 from nbkit.conversation.tools import Tool
@@ -240,7 +240,7 @@ _SECOND = _Span(10, 20, 32)  # of a recording: OpenAI counts 10, Gemini 32
 _BYTES_PER_SECOND = 16_000  # of common MP3 files; a WAV file states its own rate
 
 
-def count_tokens(conversation: Any, model: str | None = None, *, tools: Iterable[Any] = ()) -> TokenCount:
+def count_tokens(conversation: Any, model: ModelName | None = None, *, tools: Iterable[Any] = ()) -> TokenCount:
     """Count the tokens of a prompt: a string, a Conversation, turns or OpenAI-style dicts, with the `tools` sent.
 
     `model` is an id, a path or a name; without one the band is valid for every model. The count of a text is exact for

@@ -10,13 +10,13 @@ changed on that thread only.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from nbkit.adapters.adapter import MAX_TURNS, BaseAdapter
 from nbkit.adapters.factory import get_adapter
-from nbkit.arguments import check_arguments, read_models
+from nbkit.arguments import ModelName, check_arguments, read_models
 from nbkit.billing.entry import running_cell
 from nbkit.billing.total import RunningTotal, Sum
 from nbkit.bulk import portal
@@ -27,7 +27,8 @@ from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ConfigError, ConversationError
 
-Models = str | BaseAdapter | Sequence[str | BaseAdapter]
+Models: TypeAlias = "ModelName | BaseAdapter | Iterable[ModelName | BaseAdapter]"
+"""What names the models of a panel: one or several of them, rows of the catalog, or a column or index of ids."""
 
 _CLOSE_SECONDS = 5.0  # at most, after an interrupt
 
@@ -185,7 +186,7 @@ class Panel:
         return {pane.label: pane.answers[-1] for pane in self.panes if pane.answers}
 
 
-def ensure_adapter(model: str | BaseAdapter) -> BaseAdapter:
+def ensure_adapter(model: ModelName | BaseAdapter) -> BaseAdapter:
     """Return the adapter of a model id, or of a row of the catalog; an adapter as it is. Raises ModelNotFoundError."""
     return model if isinstance(model, BaseAdapter) else get_adapter(model)
 

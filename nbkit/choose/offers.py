@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.arguments import read_model
+from nbkit.arguments import ModelName, read_model
 from nbkit.billing.money import blend_prices
 from nbkit.choose.frame import catalog
 from nbkit.errors import ModelNotFoundError
@@ -22,7 +22,7 @@ _COLUMNS = (
 )
 
 
-def offers(model: str) -> pd.DataFrame:
+def offers(model: ModelName) -> pd.DataFrame:
     """List every offer of a model in the catalog, one row each, cheapest first. The index is the id at its provider.
 
     `model` is an id, a path, a canonical id ("openai/gpt-oss-120b") or a bare name. Prices are USD per million tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from nbkit.adapters.adapter import MAX_TURNS, BaseAdapter
-from nbkit.arguments import check_arguments
+from nbkit.arguments import ModelName, check_arguments
 from nbkit.billing.total import Sum
 from nbkit.bulk.answers import append_prompt
 from nbkit.bulk.panel import ensure_adapter
@@ -33,7 +33,7 @@ class Chat:
     @check_arguments
     def __init__(
         self,
-        model: str | BaseAdapter,
+        model: ModelName | BaseAdapter,
         *,
         system: str | None = None,
         max_turns: int = MAX_TURNS,

@@ -26,6 +26,8 @@ from nbkit.providers.keys import Keys
 from nbkit.providers.registered import find_registered, list_registered
 from nbkit.providers.routes import find_route
 from nbkit.providers.tables import provider_defaults
+from nbkit.providers.trust import is_local
+from nbkit.settings import settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +53,9 @@ def health(providers: Iterable[str] | None = None, *, seconds: float = 5.0) -> p
 
     One row a provider, the index its id: `variable`, the environment variable that holds the key (never the key);
     `status`: ok, unauthorized (the key was refused), unreachable, or not checked (no key, an address that is not filled
-    in, or no list to ask for); `seconds` that the answer took; `detail`. Some providers show their list to anyone: then
-    ok says only that they answer. A key is sent only to the host that a call would go to.
+    in, no list to ask for, or the setting `offline` and not on this machine); `seconds` that the answer took; `detail`.
+    Some providers show their list to anyone: then ok says only that they answer. A key is sent only to the host that a
+    call would go to.
 
     Without `providers` (ids), the table has those with a key, and of those that need none the ones that answer. All are
     asked at once, each for at most `seconds`. Raises ConfigError for an unknown id.
@@ -122,6 +125,8 @@ def _check(endpoint: Endpoint | _Result, seconds: float) -> _Result:
         return _Result(endpoint.provider, variable, "not checked", None, "it has no list of models to ask for")
     if variable is None and endpoint.auth != "none":
         return _Result(endpoint.provider, None, "not checked", None, f"set {' or '.join(endpoint.variables)}")
+    if settings().offline and not is_local(endpoint.base_url):
+        return _Result(endpoint.provider, variable, "not checked", None, "offline (NBKIT_OFFLINE)")
     started = time.monotonic()
     try:
         status, detail = _ask(endpoint, path, seconds)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from nbkit.arguments import check_arguments, read_model, read_text, read_truth
+from nbkit.arguments import ModelName, check_arguments, read_model, read_text, read_truth
 from nbkit.billing.cost import Cost
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
@@ -94,17 +94,17 @@ class ModelFilter:
         )
 
 
-def get_model(path: str) -> Model:
+def get_model(path: ModelName) -> Model:
     """Look up the model that an id (`provider/model`), a path or a bare name means.
 
     Raises ModelNotFoundError, with the nearest names, also for a model that the catalog does not list.
     """
-    path = read_model(path)
-    resolved = resolve_model(path)
+    name = read_model(path)
+    resolved = resolve_model(name)
     record, like = stand_in(resolved.provider, resolved.model, resolved.record)
     if record is None:
-        why = f"the catalog does not list {path!r}; get_adapter() may still call it"
-        raise ModelNotFoundError(path, resolved.nearest, why=why)
+        why = f"the catalog does not list {name!r}; get_adapter() may still call it"
+        raise ModelNotFoundError(name, resolved.nearest, why=why)
     route = find_route(record.provider, record.model, record, addressed=resolved.address is not None, like=like)
     rows = collect_rows(route.protocol or "", record.provider.id, record.model, like)
     return _describe(record, rows)

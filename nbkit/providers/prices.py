@@ -30,7 +30,7 @@ _PRICING = {"cost", "same_as"}
 
 
 class Priced(Protocol):
-    """What a price is read from: a record, or the three fields of one."""
+    """Source of a price: a record, or the three fields of one."""
 
     @property
     def rates(self) -> Mapping[str, float]:

@@ -19,6 +19,7 @@ from typing import Any
 from nbkit.arguments import check_arguments
 from nbkit.errors import ConfigError, UntrustedEndpointError
 from nbkit.files import check_owner, write_atomically
+from nbkit.http.exchange import split_url
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.modelsdev.snapshot import BUNDLED, Factor, Snapshot, read
@@ -177,6 +178,11 @@ def find_host(address: str) -> str | None:
         return None
     host = url.netloc.decode("ascii")
     return whole[0] if whole else f"http://{host}" if local else host
+
+
+def is_local(url: str) -> bool:
+    """Tell whether a base URL is one of this machine."""
+    return _LOOPBACK.fullmatch(split_url(url).host) is not None
 
 
 # ---- what is reviewed

@@ -155,3 +155,19 @@ def test_those_without_a_key_are_listed_when_they_answer(lab, users_file):
 def test_unknown_ids():
     with pytest.raises(ConfigError, match=r"health\(\): unknown provider grok"):
         nbkit.health(["grok"])
+
+
+@pytest.mark.parametrize("address", ["https://far.invalid/v1", "https://192.0.2.7:8000/v1"])
+def test_offline_asks_this_machine_only(lab, monkeypatch, address):
+    here = lab({"/v1/models": {"data": []}})
+    with socket.create_server(("127.0.0.1", 0)) as proxy:  # a request to the network would come here
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        with override(offline=True):
+            assert nbkit.health(["lab"])["status"].tolist() == ["ok"]
+        with override(offline=True, base_url_override=address):
+            table = nbkit.health(["lab"], seconds=0.5)
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+    assert table[["status", "detail"]].values.tolist() == [["not checked", "offline (NBKIT_OFFLINE)"]]
+    assert len(here.requests) == 1

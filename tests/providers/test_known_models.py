@@ -55,7 +55,7 @@ def test_the_vendors_first_choice_is_suggested():
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"),
+    ("name", "expected"),
     [
         ("gpt5mni", "openai/gpt-5-mini"),
         ("gpt5mini", "openai/gpt-5-mini"),
@@ -76,10 +76,10 @@ def test_the_vendors_first_choice_is_suggested():
         ("gpt3mini", None),  # another version is not a misspelling
     ],
 )
-def test_names_with_typos_and_without_separators_are_suggested(name, meant):
+def test_names_with_typos_and_without_separators_are_suggested(name, expected):
     with pytest.raises(nbkit.errors.ModelNotFoundError) as caught:
         nbkit.get_model(name)
-    assert caught.value.nearest[:1] == ((meant,) if meant else ())
+    assert caught.value.nearest[:1] == ((expected,) if expected else ())
     assert ("did you mean" in str(caught.value)) is bool(caught.value.nearest)
 
 
