@@ -16,7 +16,7 @@ import pytest
 
 import nbkit
 from nbkit.arguments import check_arguments, read_model, read_models
-from nbkit.errors import ArgumentError, ConfigError, ModelNotFoundError, NbkitError
+from nbkit.errors import ArgumentError, ModelNotFoundError, NbkitError
 
 ROW, FRAME = "a catalog row", "a frame of the catalog"
 NUMBERS = {"a number", "a fraction"}
@@ -89,8 +89,8 @@ def estimated(value, **more):
 # name -> (call, the kinds of values that it takes)
 TABLE = {
     "get_adapter": (lambda value, _: nbkit.get_adapter(value), {ROW, FRAME}),
-    "get_adapter api_key": (make("api_key"), {"None"}),
-    "set_api_key": (lambda value, _: nbkit.get_adapter("openai/gpt-6-luna").set_api_key(value), {"None"}),
+    "get_adapter api_key": (make("api_key"), {"None", "a list"}),
+    "set_api_key": (lambda value, _: nbkit.get_adapter("openai/gpt-6-luna").set_api_key(value), {"None", "a list"}),
     "get_adapter base_url": (make("base_url"), {"None"}),
     "get_adapter protocol": (make("protocol"), {"None"}),
     "get_adapter max_retries": (make("max_retries"), {"None", "a number"}),
@@ -229,8 +229,9 @@ def test_what_names_a_model():
 
 
 def test_a_key_of_the_wrong_type_is_not_shown():
-    for key in (123456, b"secret", ["secret"]):
-        with pytest.raises(ConfigError, match=rf"api_key: expected text, got a value of type {type(key).__name__}$"):
+    for key in (123456, b"secret", {"secret"}, [b"secret"], []):
+        problem = rf"api_key: expected text or a list of texts, got a value of type {type(key).__name__}$"
+        with pytest.raises(ArgumentError, match=problem):
             nbkit.get_adapter("openai/gpt-6-luna", api_key=key)
 
 

@@ -61,6 +61,12 @@ class Usage:
         """All tokens of prompt and answer."""
         return self.prompt_tokens + self.completion_tokens
 
+    def __repr__(self) -> str:
+        """Write the buckets that have tokens; a person reads it under a cell."""
+        counts = {name: getattr(self, name) for name in self.__slots__}
+        shown = (f"{name}={count}" for name, count in counts.items() if count or name in ("input", "output"))
+        return f"Usage({', '.join(shown)})"
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
