@@ -107,7 +107,8 @@ class FaultServer:
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def says(self, *steps):
         self.script[:] = steps
@@ -120,7 +121,10 @@ class FaultServer:
         return self.hung_up.acquire(timeout=PATIENCE)
 
     def close(self):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # which wakes the thread that waits for a connection
         self.socket.close()
+        self.thread.join()
 
     def _accept(self):
         while True:
