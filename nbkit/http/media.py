@@ -22,7 +22,7 @@ from nbkit.errors import ConversationError, TransportError
 from nbkit.http.bounded import read_pieces
 from nbkit.http.engine_httpx2 import Client
 from nbkit.http.environment import ssl_context
-from nbkit.http.exchange import Address, Exchange, Failure, Limits, Reply, Request, split_url
+from nbkit.http.exchange import DEADLINE_PASSED, Address, Exchange, Failure, Limits, Reply, Request, split_url
 from nbkit.http.failures import scrub, transport_error
 
 MAX_REDIRECTS = 5
@@ -131,6 +131,8 @@ def _get(address: Address, ip: IPAddress, deadline: float) -> bytes | str:
         raise
     except Failure as failure:
         error = transport_error(failure, address.url, exchange, proxied=False)
+        if error.message == DEADLINE_PASSED:  # others name the host
+            error.message = f"{_name(address)}: {error.message}"
     raise error
 
 
