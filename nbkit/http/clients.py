@@ -146,12 +146,12 @@ class Client:
         if self._auth:
             self._auth.authorize(request)
         check_headers(request)
-        while True:
-            try:
-                return self._engine.send(request)
-            except Failure as failure:
-                if failure.kind is not Kind.LOST or not request.exchange.stale:
-                    raise
+        try:
+            return self._engine.send(request)
+        except Failure as failure:
+            if failure.kind is not Kind.LOST or not request.exchange.stale:
+                raise
+        return self._engine.send(request)  # once: what loses the next connection, too, counts as an attempt
 
 
 class AsyncClient:
@@ -174,12 +174,12 @@ class AsyncClient:
         elif self._auth:
             self._auth.authorize(request)
         check_headers(request)
-        while True:
-            try:
-                return await self._engine.send(request)
-            except Failure as failure:
-                if failure.kind is not Kind.LOST or not request.exchange.stale:
-                    raise
+        try:
+            return await self._engine.send(request)
+        except Failure as failure:
+            if failure.kind is not Kind.LOST or not request.exchange.stale:
+                raise
+        return await self._engine.send(request)
 
 
 _Key = tuple[Any, ...]

@@ -227,13 +227,17 @@ def test_ten_streams_use_one_connection(server):
     assert (asyncio.run(ten()), server.connections) == (["Hello"] * 10, 1)
 
 
-@pytest.mark.parametrize(
-    "how", ["closes it meanwhile", "closes it at the next request", "resets it at the next request"]
-)
+CLOSINGS = {
+    "closes it meanwhile": [],
+    "closes it at the next request": [b""],
+    "resets it at the next request": [reset()],
+}
+
+
+@pytest.mark.parametrize("how", CLOSINGS)
 @whole
 def test_a_kept_connection_that_the_server_closes_is_not_an_attempt(server, call, how):
-    once = respond(ANSWER, connection="keep-alive")
-    closing = {"closes it when it is used": [b""], "resets it when it is used": [reset()]}.get(how, [])
+    once, closing = respond(ANSWER, connection="keep-alive"), CLOSINGS[how]
     server.says((once, "keep") if closing else once, *closing, once)
     adapter = server.adapter()
 
@@ -251,6 +255,27 @@ def test_a_kept_connection_that_the_server_closes_is_not_an_attempt(server, call
         answers = asyncio.run(twice())
     assert [(answer.text, answer.timing.attempts) for answer in answers] == [("Hello", 1)] * 2
     assert (len(server.requests), server.connections) == (2 + len(closing), 2)
+
+
+@engines
+def test_a_request_that_ends_every_connection_is_sent_again_once(server):
+    """F14: a server that such a request brings down gets it twice, however many connections were kept."""
+    together = threading.Barrier(3)
+
+    def answer_together(connection):
+        together.wait(PATIENCE)
+        connection.sendall(respond(ANSWER, connection="keep-alive"))
+
+    server.says(*[(answer_together, "keep")] * 3, *[b""] * 5)
+    adapter = server.adapter(max_retries=0)
+
+    async def main():
+        await asyncio.gather(*[adapter.aexecute("Hi") for _ in range(3)])
+        with pytest.raises(errors.TransportError) as caught:
+            await adapter.aexecute("Hi")
+        return caught.value.attempts
+
+    assert (asyncio.run(main()), len(server.requests)) == (1, 5)
 
 
 def test_many_threads_and_loops_call_at_once(server):
