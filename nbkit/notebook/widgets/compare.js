@@ -216,8 +216,9 @@ class View {
   setBar() {
     const turns = this.panes.map((pane) => pane.last).filter(Boolean);
     const [first] = turns;
-    this.bar.hidden = !first;
-    if (!first) return;
+    // a chat that is idle has its prompt and its cost elsewhere
+    this.bar.hidden = !first || (turns.length === 1 && !this.busy && !first.sent.length);
+    if (this.bar.hidden) return;
     if (this.panes.length > 1 && this.prompt.innerHTML !== first.prompt.innerHTML) this.prompt.innerHTML = first.prompt.innerHTML;
     this.sent.replaceChildren(...first.sent.map((text) => make("span", "nbk-chip", {}, text)));
     const done = turns.filter((turn) => !turn.running).length;
