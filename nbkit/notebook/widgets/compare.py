@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
-
-def read_scripts(*names: str) -> str:
-    """Read scripts that make up one module, of this folder."""
-    return "\n".join((Path(__file__).parent / name).read_text("utf-8") for name in names)
+from nbkit.notebook.widgets.sources import read_script, read_style
 
 
 class CompareWidget(anywidget.AnyWidget):
     """Views of one comparison. `state` is its last snapshot, for views that no kernel answers."""
 
-    _esm = read_scripts("shared.js", "panes.js", "compare.js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = read_script("shared.js", "panes.js", "compare.js")
+    _css = read_style("shared.css", "markdown.css", "compare.css")
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, sentence: str) -> None:
