@@ -22,6 +22,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from nbkit.arguments import read_models
 from nbkit.billing.total import TOTAL
 from nbkit.choose.frame import catalog
+from nbkit.conversation.template import fill
 from nbkit.errors import ArgumentError, NbkitError
 from nbkit.installed import name_extra
 from nbkit.notebook.chat import Chat
@@ -144,7 +145,8 @@ class NbkitMagics(Magics):
 
     def _expand(self, text: str) -> str:
         """The text with its `{{name}}`s replaced by the variables' values."""
-        return _BRACES.sub(lambda match: str(self._get_variable(match[1])), text)
+        with _errors_in_one_line():
+            return fill(text, self.shell.user_ns, "variable")
 
     def _get_variable(self, name: str) -> Any:
         if name not in self.shell.user_ns:
