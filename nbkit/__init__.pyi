@@ -38,6 +38,7 @@ from nbkit.providers.health import health as health
 from nbkit.providers.models import Model as Model
 from nbkit.providers.models import ModelFilter as ModelFilter
 from nbkit.providers.models import get_model as get_model
+from nbkit.providers.session_keys import set_key as set_key
 from nbkit.providers.trust import trust as trust
 
 __version__: str

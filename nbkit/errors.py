@@ -57,7 +57,8 @@ class ApiKeyNotFoundError(ConfigError):
         self.provider, self.variables = provider, variables
         where = f"set {' or '.join(variables)}" if variables else "no variable is known to hold it"
         several = f" ({name_plural(variables[0])} for several keys, separated by commas)" if variables else ""
-        super().__init__(f"no API key for {provider}: {where}, or pass api_key={several}")
+        ask = f"; nbkit.set_key({provider!r}) asks for one" if variables else ""
+        super().__init__(f"no API key for {provider}: {where}, or pass api_key={several}{ask}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.provider, self.variables)

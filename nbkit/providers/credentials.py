@@ -43,6 +43,8 @@ _SCHEMES = {
 
 _loaded: Scoped[dict[str, tuple[str, bool]]] = Scoped(dict, copy=dict)
 """The variables of a `.env` file that was loaded: the value, and whether it wins over the environment's."""
+_typed: Scoped[dict[str, str]] = Scoped(dict, copy=dict)
+"""The variables that `set_key` fills while this process lives; "" hides the one of the environment."""
 
 
 def key_variables(env: Iterable[str]) -> tuple[str, ...]:
@@ -72,7 +74,11 @@ def list_plurals(env: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_variable(name: str) -> str:
-    """Return the value of a variable: that of the environment, else the one that `load_env` read; "" without any."""
+    """Return the value of a variable: the one of `set_key`, that of the environment, the one that `load_env` read; else
+    "".
+    """
+    if name in (typed := _typed()):
+        return typed[name]
     value, wins = _loaded().get(name, ("", False))
     return value if wins else os.environ.get(name, "") or value
 
@@ -80,6 +86,25 @@ def read_variable(name: str) -> str:
 def remember_variables(values: Mapping[str, str], *, override: bool) -> None:
     """Keep variables of a file for this process; with `override` they win over the environment's."""
     _loaded().update({name: (value, override) for name, value in values.items()})
+
+
+def remember_key(variables: Iterable[str], key: str) -> int:
+    """Keep a provider's key, or several with commas between them, for this process; return how many there are.
+
+    They win over all variables of the environment and of a file that may hold the provider's key.
+    """
+    (first, *others), keys = variables, _split_keys(key)
+    single, several = (key, "") if len(keys) == 1 else ("", ",".join(keys))
+    _typed().update({name: "" for one in others for name in (one, name_plural(one))})
+    _typed().update({first: single, name_plural(first): several})
+    return len(keys)
+
+
+def forget_key(variables: Iterable[str]) -> None:
+    """Forget the key that `remember_key` has kept: the environment's counts again."""
+    for one in variables:
+        for name in (one, name_plural(one)):
+            _typed().pop(name, None)
 
 
 def read_key(api_key: Any, name: str) -> tuple[SecretStr, ...] | None:
