@@ -8,8 +8,8 @@ already; leaving it, in whatever way, ends the call once. Inside, for each attem
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -50,8 +50,7 @@ class Call:
         self.outcome: ChatCompletion | None = None
         self.attempts = 0
         self.delivered = self.entered = False
-        self.started = time.monotonic()
-        self.deadline = self.started + settings().http_deadline
+        self.started = self.deadline = 0.0  # set at the begin of the call
         self._first_token: float | None = None
         self._protocol = protocol(endpoint.protocol)
         self._retries = Retries(endpoint.base_url, endpoint.model, auth, max_retries)
@@ -59,7 +58,6 @@ class Call:
         self._facts: CallFacts | None = None  # from the begin of the call to its end
         self.reply: Reply | AsyncReply | None = None
         self._start_over()
-        self.exchange = _make_exchange(prepared, self.deadline)
 
     # Begin and end
 
@@ -131,10 +129,11 @@ class Call:
         return Attempt(self)
 
     def _start_over(self) -> None:
-        self._events = FRAMINGS[self._protocol.FRAMING]()
-        self._decoder = self._protocol.Decoder(self.endpoint.dialect)
         self._seen = False
         self.reply = None
+        if self.prepared.stream:
+            self._events = FRAMINGS[self._protocol.FRAMING]()
+            self._decoder = self._protocol.Decoder(self.endpoint.dialect)
 
     # A whole answer, or a stream
 
@@ -214,7 +213,8 @@ class Call:
 
     def partial(self) -> ChatCompletion:
         """Build the completion of what arrived so far; its bill is marked as partial."""
-        return price_partial(self._decoder.partial(), self.prepared, self.endpoint, self._timing())
+        so_far = self._decoder.partial() if self.prepared.stream else ChatCompletion("")
+        return price_partial(so_far, self.prepared, self.endpoint, self._timing())
 
     def _price(self, answer: ChatCompletion) -> ChatCompletion:
         return price_completion(answer, self.prepared, self.endpoint, self._timing())
@@ -251,7 +251,7 @@ def _make_exchange(prepared: Prepared, deadline: float) -> Exchange:
 
 def _collect_facts(endpoint: Endpoint, prepared: Prepared) -> CallFacts:
     return CallFacts(
-        id=uuid.uuid4().hex,
+        id=os.urandom(16).hex(),
         provider=endpoint.provider,
         model=endpoint.model,
         protocol=endpoint.protocol,

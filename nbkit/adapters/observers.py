@@ -17,8 +17,11 @@ _log = logging.getLogger("nbkit")
 
 def begin_call(call: CallFacts) -> ChatCompletion | None:
     """Ask the observers before a call is sent. Returns the completion of the first that has it; raises as they do."""
-    answers = (observer.begin(call) for observer in OBSERVERS)
-    return next((answer for answer in answers if answer is not None), None)
+    for observer in OBSERVERS:
+        answer = observer.begin(call)
+        if answer is not None:
+            return answer
+    return None
 
 
 def end_call(call: CallFacts, completion: ChatCompletion | None, error: NbkitError | None) -> None:

@@ -68,11 +68,12 @@ class KeyAuth(Authorization):
     Raises ConfigError when the key cannot be sent in a header.
     """
 
-    __slots__ = ("_header", "_prefix", "_secret")
+    __slots__ = ("_hash", "_header", "_prefix", "_secret")
 
     def __init__(self, header: str, prefix: str, key: str) -> None:
         self._header, self._prefix, self._secret = header, prefix, SecretStr(key.strip())
         del key  # a traceback may print the locals of the frame that raises
+        self._hash = hash(self._parts())  # two caches are asked for each call
         if not self._fits_header():
             raise ConfigError(f"the API key for {header!r} is empty or has characters that a header cannot hold")
 
@@ -94,13 +95,13 @@ class KeyAuth(Authorization):
         return bool(self.key) and self.key.isascii() and self.key.isprintable()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, KeyAuth) and self._parts() == other._parts()
+        return self is other or (isinstance(other, KeyAuth) and self._parts() == other._parts())
 
     def __hash__(self) -> int:
-        return hash(self._parts())
+        return self._hash
 
-    def _parts(self) -> tuple[str, str, SecretStr]:
-        return self._header, self._prefix, self._secret
+    def _parts(self) -> tuple[str, str, str]:
+        return self._header, self._prefix, self.key
 
     def __repr__(self) -> str:
         return f"KeyAuth({self._header!r}, '...{self.key[-4:] if len(self.key) >= 20 else ''}')"

@@ -18,8 +18,10 @@ from urllib.parse import quote, unquote, urlsplit
 from nbkit.errors import ConfigError
 from nbkit.http.exchange import Address, Failure, split_url
 
-_NAMES = ("ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_OF_SCHEME = {"http": ("HTTP_PROXY", "http_proxy", *_NAMES), "https": ("HTTPS_PROXY", "https_proxy", *_NAMES)}
+_OF_ANY = ("ALL_PROXY", "all_proxy")
+_PROXIES = {"http": ("HTTP_PROXY", "http_proxy", *_OF_ANY), "https": ("HTTPS_PROXY", "https_proxy", *_OF_ANY)}
+_EXCEPTIONS = ("NO_PROXY", "no_proxy")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _SCHEMES = tuple(_PORTS)
 
@@ -35,12 +37,19 @@ class Environment(tuple[tuple[str, str], ...]):
 
 def read_environment(base_url: str) -> Environment:
     """Read the variables that a client for this server depends on."""
+    scheme = "http" if base_url.startswith("http:") else "https"
+    present = _list_set(_PROXIES[scheme])
+    if present:
+        present += _list_set(_EXCEPTIONS)
+    if present or scheme == "https":  # a proxy may speak TLS as well
+        present += _list_set(_CERTIFICATES)
+    return Environment(present)
+
+
+def _list_set(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """List those of some variables that are set; `os.environ` takes a microsecond for each."""
     environ = os.environ
-    return Environment([(name, environ[name]) for name in _OF_SCHEME[_read_scheme(base_url)] if name in environ])
-
-
-def _read_scheme(base_url: str) -> str:
-    return "http" if base_url.startswith("http:") else "https"
+    return [(name, environ[name]) for name in names if name in environ]
 
 
 class Proxy(NamedTuple):

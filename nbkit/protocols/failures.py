@@ -97,6 +97,8 @@ def read_failure(answer: Any, status: int | None = None) -> AdapterError:
 
 def is_failure(body: dict[str, Any]) -> bool:
     """Tell whether a JSON object in an answer of 200 is an error, in any of the shapes."""
+    if SIGNS.isdisjoint(body):  # nearly every answer, and every event of a stream
+        return False
     message = body.get("message")
     if not _ERRORS.isdisjoint(body) and any(body.get(key) for key in _ERRORS):
         return True

@@ -291,8 +291,11 @@ class Decoder(BaseDecoder):
         if not objects(body["choices"]):
             raise ProviderError("the answer has no choices")
         # Perplexity's whole answers have an empty delta beside the message: the message counts.
-        whole = [choice | {"delta": None} if choice.get("message") else choice for choice in objects(body["choices"])]
-        self.take(body | {"choices": whole})
+        whole = objects(body["choices"])
+        if any(choice.get("message") and "delta" in choice for choice in whole):
+            whole = [choice | {"delta": None} if choice.get("message") else choice for choice in whole]
+            body = body | {"choices": whole}
+        self.take(body)
         self.marked = True
         self.take_marker()  # Snowflake Cortex names no finish reason here either
         end = self._answer.finish_reason

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from nbkit.modelsdev.records import Record
@@ -74,7 +75,13 @@ class ModelCapabilities:
 
     def list_missing(self) -> frozenset[str]:
         """List the capabilities that the model does not have, without `supports_`."""
-        return frozenset(name.removeprefix("supports_") for name in self.__slots__ if not getattr(self, name))
+        return _list_missing(self)
+
+
+@lru_cache(1000)  # each call asks its model's
+def _list_missing(capabilities: ModelCapabilities) -> frozenset[str]:
+    names = capabilities.__slots__
+    return frozenset(name.removeprefix("supports_") for name in names if not getattr(capabilities, name))
 
 
 @dataclass(frozen=True, slots=True)
