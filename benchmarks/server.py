@@ -1,8 +1,9 @@
 """A provider on 127.0.0.1 in a process of its own: `python -m benchmarks.server` prints its port.
 
 It speaks the protocols of `benchmarks.wires`, whole and streamed. The base URL says how: below `/200x100` a stream has
-200 chunks, 100 a second; below `/1000x0` it has 1,000, as fast as they can be sent; below `/cut` it breaks off, below
-`/400` every answer is that error. Answers are prepared once, so that nearly all CPU time is the client's.
+200 chunks, 100 a second; below `/prose200x100` they are Markdown; below `/1000x0` it has 1,000, as fast as they can be
+sent; below `/cut` it breaks off, below `/400` every answer is that error. Answers are prepared once, so that nearly all
+CPU time is the client's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from functools import cache
 from itertools import islice
 from typing import cast
 
-from benchmarks.wires import WIRES, WORDS, Wire, make_words
+from benchmarks.wires import WIRES, WORDS, Wire, make_prose, make_words
 
 _TARGET = re.compile(r"POST /(?P<script>\w+)(?P<path>/\S+) ")
 _STREAM = re.compile(rb'"stream":\s*true')
@@ -38,10 +39,11 @@ def _answer(status: int, body: bytes) -> bytes:
 
 
 @cache
-def _pieces(wire: Wire, chunks: int) -> tuple[bytes, ...]:
+def _pieces(wire: Wire, chunks: int, prose: bool = False) -> tuple[bytes, ...]:
     """The head of a streamed answer with what comes before the first chunk, then one piece a chunk."""
     head = b"HTTP/1.1 200 -\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    events = [b"%x\r\n%s\r\n" % (len(event), event) for event in wire.render_events(make_words(chunks))]
+    words = make_prose(chunks) if prose else make_words(chunks)
+    events = [b"%x\r\n%s\r\n" % (len(event), event) for event in wire.render_events(words)]
     last = len(events) - 1
     return (head, *events[:last], events[last] + b"0\r\n\r\n")
 
@@ -114,7 +116,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         chunks, _, per_second = script.partition("x")
-        pieces = iter(_pieces(wire, int(chunks)))
+        words = chunks.removeprefix("prose")
+        pieces = iter(_pieces(wire, int(words), prose=words != chunks))
         if int(per_second):
             self._transport.write(next(pieces))
             self._pace.add(self._transport, pieces, int(per_second))

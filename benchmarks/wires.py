@@ -6,8 +6,10 @@ The fields are those of real answers, so that a decoder has as much to read as i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any
 
 WORDS = 50
@@ -22,6 +24,42 @@ Json = dict[str, Any]
 def make_words(number: int) -> list[str]:
     """Make the pieces of an answer, one a chunk."""
     return [f"word{index} " for index in range(number)]
+
+
+def make_prose(number: int) -> list[str]:
+    """Make the pieces of an answer as models write them: paragraphs, lists, code and tables in pieces of a token."""
+    sections = (_SECTION.replace("NUMBER", str(section)) for section in count(1))
+    return list(islice((piece for section in sections for piece in re.findall(r"\s*\S{1,5}|\s+$", section)), number))
+
+
+_SECTION = """\
+## Part NUMBER: why the rows double
+
+The join key is **not unique** on one side, so each row on the left meets *every* matching row on the right: 3 rows on
+the left and 4 on the right give 12. It is a relational join and no error, which is why `merge` stays silent about it.
+
+Most of the time the surprise has one of three causes. Somebody has appended a file twice, a key that looks unique has
+different cases or stray blanks, or the table on the right keeps a history and has a row for each day. Count before you
+correct: what was joined is hard to take apart again, and a sum over doubled rows looks plausible in every report.
+
+1. Find the repeats: `left["id"].duplicated().sum()`
+2. State what you expect: `validate="many_to_one"`
+3. Reduce first, and keep the newest row of each key.
+
+```python
+newest = right.sort_values("day").drop_duplicates("id", keep="last")
+merged = left.merge(newest, on="id", how="left", validate="many_to_one")
+```
+
+After that the number of rows equals that of the left frame, and pandas raises a `MergeError` as soon as a key repeats
+where it must not. Keep the check in the pipeline: it costs a few milliseconds and is the cheapest test you will have.
+
+| rows | before | after |
+|---|---|---|
+| left | 3 | 3 |
+| merged | 12 | 3 |
+
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane, Status
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.turns import Conversation
+from nbkit.http.bounded import joining_reads
 
 
 class Listener(Protocol):
@@ -121,7 +122,7 @@ class Turns:
         status: Status = "done"
         error: Exception | None = None
         try:
-            with in_cell(self._cell):
+            with in_cell(self._cell), joining_reads():
                 async with pane.adapter.arun(pane.conversation, **self._limits, **self._options) as run:
                     async for event in run:
                         self._receive(pane, event)

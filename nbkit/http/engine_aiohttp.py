@@ -59,18 +59,32 @@ class _Connection(ResponseHandler):
     _of: Exchange | None = None
     end: BaseException | None = None
     """Why the connection is over, where it did not end well."""
+    wanted = True
+    """Whether a reader waits for data. What comes before is left to the system, which joins it: one read for all."""
+
+    def want(self, exchange: Exchange, wanted: bool) -> None:
+        """Begin or end to wait for data of an exchange; nothing happens where the connection serves another by now."""
+        if self._of is exchange:
+            self.wanted = wanted
+            if wanted and self.transport is not None and not self.transport.is_reading():
+                self.transport.resume_reading()
+                self._reschedule_timeout()
 
     def set_response_params(self, **params: Any) -> None:
         exchange = _exchange.get()
         exchange.reused = self._of not in (None, exchange)
         exchange.received = False  # what came before is a proxy's
         self._of = exchange
+        self.want(exchange, True)
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
         if self._of is not None:  # a proxy's answer may come before there is one
             self._of.received = True
         super().data_received(data)
+        if not self.wanted and self.transport is not None:
+            self.transport.pause_reading()
+            self._drop_timeout()  # it is not the server that is silent
 
     def is_connected(self) -> bool:
         """Tell whether the connection can be used again: a server that has closed it has made it readable."""
@@ -225,6 +239,7 @@ class AsyncReply:
         if self._exchange.deadline != self._deadline:
             self._alarm.cancel()
             self._set_alarm()
+        self._want(True)
         try:
             return await self._content.readany()
         except _Late:
@@ -232,7 +247,13 @@ class AsyncReply:
         except _ERRORS as error:
             end = self._connection.end if self._connection is not None else None
             failure = _explain(error, (end and find_system_reason(end)) or CUT)
+        finally:
+            self._want(False)
         raise failure
+
+    def _want(self, wanted: bool) -> None:
+        if self._connection is not None:
+            self._connection.want(self._exchange, wanted)
 
     def _set_alarm(self) -> None:
         self._deadline = self._exchange.deadline

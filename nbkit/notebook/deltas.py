@@ -35,10 +35,9 @@ from nbkit.rendering.sanitize import plain_html
 
 Message = dict[str, Any]
 
-FLUSH_SECONDS = 0.05
-"""Deltas are batched for this long; each message has an envelope of about 440 bytes."""
-_CROWD = 3
-"""From so many panes on, for twice as long: the eye does not see it, the kernel does."""
+_FLUSH_SECONDS = (0.05, 0.02, 0.2)
+"""Deltas are batched for so long: at least, for each pane, and at most. The eye does not see it, the kernel does: a
+message has an envelope of about 440 bytes, and each pane's open block is rendered for it."""
 
 
 def _compare_ends(old: str, new: str) -> tuple[int, int]:
@@ -205,7 +204,8 @@ class Board:
     @property
     def flush_seconds(self) -> float:
         """How long deltas are batched."""
-        return FLUSH_SECONDS if len(self._panes) < _CROWD else 2 * FLUSH_SECONDS
+        least, each, most = _FLUSH_SECONDS
+        return min(most, max(least, each * len(self._panes)))
 
     def delta(self) -> Message | None:
         """Make the next message for all views, or None where nothing is new."""

@@ -3,6 +3,8 @@ static twin share them, so that they agree."""
 
 from __future__ import annotations
 
+import zlib
+from base64 import b64encode
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -106,13 +108,15 @@ def explain_error(answer: Answer) -> tuple[str, str] | None:
 
 
 def describe_end(answer: Answer) -> dict[str, Any]:
-    """Say what the views show under an answer, with the Markdown source that "Copy" copies.
+    """Say what the views show under an answer.
 
-    `retry` tells whether asking again can help, `figures` are the numbers of the score line.
+    `source` is the Markdown that "Copy" copies, deflated, in base64: most readers copy none. `retry` tells whether
+    asking again can help, `figures` are the numbers of the score line.
     """
     facts, notes, problem = list_facts(answer), list_notes(answer), explain_error(answer)
     retry = next((useful for kind, _, useful in _ADVICE if isinstance(answer.error, kind)), False)
-    end: dict[str, Any] = {"text": answer.text, "strip": facts, "notes": notes, "problem": problem, "retry": retry}
+    source = b64encode(zlib.compress(answer.text.encode("utf-8", "replace"))).decode()
+    end: dict[str, Any] = {"source": source, "strip": facts, "notes": notes, "problem": problem, "retry": retry}
     return end | {"figures": list_figures(answer)}
 
 

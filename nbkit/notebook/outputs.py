@@ -76,7 +76,7 @@ class Screen:
             from IPython.display import update_display
 
             update_display(fold_twin(bundle), raw=True, display_id=self._static_id)
-            self._widget.state = state
+            self._widget.keep(state)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to all views."""

@@ -12,6 +12,9 @@ from functools import lru_cache
 from html import escape
 from itertools import takewhile
 from time import thread_time
+from typing import Any
+
+from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String, Text
 
 from nbkit.rendering.sanitize import PREFIX
 
@@ -26,6 +29,19 @@ bash c c++ console cpp cs csharp css diff docker dockerfile go graphql haskell h
 jsx julia kotlin latex lua make makefile matlab objc perl php powershell proto py pycon python python3 r ruby rust scala
 sh shell sql swift tex toml ts tsx typescript xml yaml yml zsh
 """.split()  # noqa: SIM905 - one literal a word would fill a page
+
+_COLORED: dict[Any, Any] = {kind: kind for kind in (Keyword, String, Comment, Number, Name.Function, Name.Builtin)}
+_COLORED |= {Generic.Deleted: Generic.Deleted, Generic.Inserted: Generic.Inserted, Operator.Word: Keyword}
+_COLORED |= dict.fromkeys((Name.Class, Name.Decorator, Name.Exception), Name.Function)
+_COLORED |= dict.fromkeys((Name.Tag, Name.Attribute), Name.Builtin)
+"""The kinds of tokens that have a color, and whose color it is: without the others a page has half as many spans."""
+
+
+@lru_cache(maxsize=256)
+def _find_color(kind: Any) -> Any:
+    while kind not in _COLORED and kind.parent:
+        kind = kind.parent
+    return _COLORED.get(kind, Text)
 
 
 @lru_cache(maxsize=64)  # a closed fence is drawn again until the next block begins
@@ -45,5 +61,6 @@ def highlight(code: str, language: str, clock: Callable[[], float] = thread_time
     tokens = list(takewhile(lambda _: clock() < deadline, lexer.get_tokens(code)))
     if sum(len(text) for _, text in tokens) < len(code):
         return escape(code)
+    tokens = [(_find_color(kind), text) for kind, text in tokens]
     colored: str = draw(tokens, HtmlFormatter(nowrap=True, classprefix=PREFIX))
     return colored

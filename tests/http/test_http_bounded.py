@@ -14,7 +14,7 @@ from engines import on_engines
 from senders import PATIENT, asend, build, explaining, send
 
 from nbkit.errors import ProviderError, TransportError
-from nbkit.http.bounded import MAX_ANSWER, MAX_ERROR_BODY, aread_pieces, read_pieces
+from nbkit.http.bounded import MAX_ANSWER, MAX_ERROR_BODY, aread_pieces, joining_reads, read_pieces
 from nbkit.http.clients import async_client, sync_client
 
 BODY = bytes(range(256)) * 500
@@ -47,8 +47,13 @@ def ajoin(url, **options):
     return asyncio.run(run())
 
 
+def ajoin_slowly(url, **options):
+    with joining_reads():
+        return ajoin(url, **options)
+
+
 reads = on_engines("get", read, aread)
-reads_and_joins = on_engines("get", read, join, aread, ajoin)
+reads_and_joins = on_engines("get", read, join, aread, ajoin, ajoin_slowly)
 
 
 def zeros(mebibytes: int) -> bytes:
@@ -175,3 +180,36 @@ def test_pieces_are_delivered_at_once_and_leaving_hangs_up(serve, get):
     server = serve(ping_pong(received))
     assert get(server.url, received) == b"ab"
     assert server.sees_hang_up()
+
+
+@on_engines("get", aread)
+def test_what_arrives_while_nobody_reads_is_there_afterwards_and_the_connection_serves_again(serve, get):
+    pause, sent = threading.Event(), threading.Event()
+
+    def answer(connection, request):
+        connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        pause.wait(PATIENT)
+        for number in range(200):
+            connection.sendall(b"4\r\n%04d\r\n" % number)
+        connection.sendall(b"0\r\n\r\n")
+        sent.set()
+
+    async def run(client):
+        request = build(server.url)
+        async with (
+            aclosing(await client.send(request)) as reply,
+            aclosing(aread_pieces(reply, request.exchange)) as pieces,
+        ):
+            pause.set()
+            body = await anext(pieces)
+            await asyncio.to_thread(sent.wait, PATIENT)
+            return body + b"".join([piece async for piece in pieces])
+
+    async def run_twice():
+        client = async_client(server.url, None)
+        return [await run(client), await run(client)]
+
+    server = serve(answer)
+    whole = b"".join(b"%04d" % number for number in range(200))
+    assert asyncio.run(run_twice()) == [whole, whole]
+    assert server.connections == 1

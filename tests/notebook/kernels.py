@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import zlib
 from pathlib import Path
 from queue import Empty
 
@@ -82,12 +83,16 @@ class Kernel:
         return [data["content"] for data in self._comm_data(comm) if data["method"] == "custom"]
 
     def states(self, comm):
-        """The values that a widget's trait `state` has had."""
-        return [data["state"]["state"] for data in self._comm_data(comm) if "state" in data.get("state", {})]
+        """The snapshots that a widget has kept in its trait `state`."""
+        kept = [m for m in self._comm_messages(comm) if ["state"] in m["content"]["data"].get("buffer_paths", [])]
+        return [json.loads(zlib.decompress(message["buffers"][0])) for message in kept]
 
     def _comm_data(self, comm):
-        messages = [m["content"] for m in self.messages if m["msg_type"] == "comm_msg"]
-        return [content["data"] for content in messages if content["comm_id"] == comm]
+        return [message["content"]["data"] for message in self._comm_messages(comm)]
+
+    def _comm_messages(self, comm):
+        messages = [m for m in self.messages if m["msg_type"] == "comm_msg"]
+        return [message for message in messages if message["content"]["comm_id"] == comm]
 
 
 def displays(messages, mime, kind="display_data"):

@@ -283,6 +283,14 @@ def test_texts_written_to_hang_or_overflow_do_neither(bomb):
     safe(render(BOMBS[bomb]))
 
 
+def test_code_has_spans_for_what_has_a_color_only():
+    shown = highlight('if key in ("a", 1):  # no', "python")
+    assert shown == (
+        '<span class="nbk-k">if</span> key <span class="nbk-k">in</span> (<span class="nbk-s">"a"</span>, '
+        '<span class="nbk-m">1</span>):  <span class="nbk-c"># no</span>\n'
+    )
+
+
 def test_code_that_takes_too_long_has_no_colors():
     code = "x = 1\n" * 100
     assert "<span" in highlight(code, "python", lambda: 0.0)

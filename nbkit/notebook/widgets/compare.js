@@ -134,9 +134,11 @@ class View {
   }
 
   // Shows the snapshot of the last finished turn until the kernel answers.
-  restore() {
-    const state = this.model.get("state");
-    if (state?.panes) this.draw(state);
+  async restore() {
+    const packed = this.model.get("state");
+    if (!packed?.byteLength) return;
+    const state = JSON.parse(await inflate(packed));
+    if (this.seq < 0) this.draw(state);
   }
 
   post(message) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from typing import Any
 
 import anywidget
@@ -11,15 +13,19 @@ from nbkit.notebook.widgets.sources import read_script, read_style
 
 
 class CompareWidget(anywidget.AnyWidget):
-    """Views of one comparison. `state` is its last snapshot, for views that no kernel answers."""
+    """Views of one comparison. `state` is its last snapshot as JSON, deflated: for views that no kernel answers."""
 
     _esm = read_script("shared.js", "panes.js", "compare.js")
     _css = read_style("shared.css", "markdown.css", "compare.css")
-    state = traitlets.Dict().tag(sync=True)
+    state = traitlets.Bytes().tag(sync=True)
 
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
         super().__init__()
+
+    def keep(self, snapshot: dict[str, Any]) -> None:
+        """Keep a snapshot in the state."""
+        self.state = zlib.compress(json.dumps(snapshot).encode())
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs)

@@ -18,7 +18,7 @@ class Turn {
   }
 
   clear() {
-    this.tail = this.text = "";
+    this.tail = this.source = "";
     this.status = "waiting";
     this.figures = {};
     this.began = performance.now();
@@ -58,7 +58,7 @@ class Turn {
   }
 
   finish(end) {
-    this.text = end.text;
+    this.source = end.source;
     this.figures = end.figures ?? {};
     this.think.open = false;
     const parts = [];
@@ -194,7 +194,7 @@ class Pane {
     if (!turn) return;
     let label = "Copied";
     try {
-      await copy(turn.text || turn.answer.innerText);
+      await copy(turn.source ? await inflate(turn.source) : turn.answer.innerText);
     } catch {
       label = "Not copied";
     }

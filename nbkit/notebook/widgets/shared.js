@@ -26,3 +26,9 @@ async function copy(text) {
   area.remove();
   if (!copied) throw new Error("the browser did not copy");
 }
+
+// The text that the kernel has deflated: bytes, or their base64.
+async function inflate(packed) {
+  const bytes = typeof packed === "string" ? Uint8Array.from(atob(packed), (char) => char.charCodeAt(0)) : packed;
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+}
