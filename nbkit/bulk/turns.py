@@ -82,6 +82,12 @@ class Turns:
                 self._begin(pane, retry=False)
             await self._stream(self._panes)
 
+    async def ask_one(self, pane: Pane, prompt: Conversation) -> None:
+        """Ask one model, whatever the others do."""
+        pane.begin(prompt)
+        self._begin(pane, retry=False)
+        await self._stream([pane])
+
     async def retry(self, pane: Pane) -> None:
         """Ask one model again, if its last answer failed."""
         if pane.answers and pane.answers[-1].status == "failed":
