@@ -27,13 +27,16 @@ def _shell() -> Any:
 def person_in_front() -> bool:
     """Whether live widgets make sense: a kernel runs us, and whoever runs the cell could be asked for input.
 
-    nbclient (so papermill, nbconvert and nbval) executes with `allow_stdin` false. The setting `live` decides first.
+    nbclient (so papermill, nbconvert and nbval) executes with `allow_stdin` false. So does Voila, for a person who can
+    use widgets. The setting `live` decides first.
     """
     kernel = getattr(_shell(), "kernel", None)
     if kernel is None:
         return False
     live = settings().live
-    return bool(getattr(kernel, "_allow_stdin", False)) if live is None else live
+    if live is not None:
+        return live
+    return bool(getattr(kernel, "_allow_stdin", False)) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
 
 
 class Screen:

@@ -63,3 +63,14 @@ def test_in_a_cell(tmp_path):
         assert kernel.value("texts") == ["here"] * 4
     finally:
         kernel.close()
+
+
+def test_voila_runs_cells_for_a_person_in_front(tmp_path):
+    kernel = Kernel(tmp_path)
+    try:
+        kernel.run("import os; from nbkit.notebook.outputs import person_in_front; shown = []")
+        for server in ("jupyter/2.17", "voila/0.5.13"):
+            kernel.run(f"os.environ['SERVER_SOFTWARE'] = '{server}'; shown.append(person_in_front())", person=False)
+        assert kernel.value("shown") == [False, True]
+    finally:
+        kernel.close()

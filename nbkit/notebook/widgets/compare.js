@@ -84,7 +84,7 @@ class View {
     this.model = model;
     this.seq = -1; // no snapshot yet
     this.panes = [];
-    this.busy = this.disconnected = false;
+    this.busy = false;
 
     this.stop = button("nbk-stop", "Stop", "Stop all answers (Esc)", () => this.halt());
     this.prompt = make("span", "nbk-asked", { dir: "auto" });
@@ -110,26 +110,22 @@ class View {
     el.append(this.root);
 
     this.onMessage = (message) => this.receive(message);
-    this.onLive = () => setTimeout(() => {
-      this.setDisconnected(Boolean(this.root.closest(".jupyter-widgets-disconnected")));
-    });
     this.onState = () => { if (this.seq < 0) this.restore(); };
     model.on("msg:custom", this.onMessage);
-    model.on("comm_live_update", this.onLive);
+    this.kernel = new Kernel(model, () => this.becomeRecord());
     model.on("change:state", this.onState);
     this.invitation = "";
     this.foot = { busy: false, totals: "", ahead: "", spent: "" };
     this.setFoot(this.foot);
     this.restore();
     this.post({ type: "ready" });
-    this.onLive();
   }
 
   remove() {
     clearTimeout(this.timer);
     clearInterval(this.ticker);
     this.model.off("msg:custom", this.onMessage);
-    this.model.off("comm_live_update", this.onLive);
+    this.kernel.remove();
     this.model.off("change:state", this.onState);
   }
 
@@ -142,14 +138,10 @@ class View {
   }
 
   post(message) {
-    if (this.disconnected) return;
+    if (!this.kernel.alive) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.notify("No answer from the kernel yet; it may be busy with a cell."), SILENCE);
-    try {
-      this.model.send(message);
-    } catch {
-      this.setDisconnected(true); // the comm is closed
-    }
+    this.kernel.send(message);
   }
 
   receive(message) {
@@ -199,15 +191,15 @@ class View {
 
   setFoot(foot) {
     this.foot = foot;
-    this.busy = foot.busy && !this.disconnected;
+    this.busy = foot.busy && this.kernel.alive;
     this.totals.textContent = foot.totals;
     this.ahead.textContent = this.busy ? "" : foot.ahead;
     this.input.placeholder = this.invitation;
     const hadFocus = document.activeElement === this.stop || document.activeElement === this.send;
     this.stop.hidden = !this.busy;
-    this.stop.disabled = this.disconnected;
-    this.send.disabled = this.busy || this.disconnected;
-    this.input.disabled = this.disconnected;
+    this.stop.disabled = !this.kernel.alive;
+    this.send.disabled = this.busy || !this.kernel.alive;
+    this.input.disabled = !this.kernel.alive;
     if (hadFocus) (this.busy ? this.stop : this.input).focus({ preventScroll: true });
     this.setBar();
     clearInterval(this.ticker);
@@ -238,12 +230,10 @@ class View {
     this.score.update();
   }
 
-  setDisconnected(disconnected) {
-    if (disconnected === this.disconnected) return;
-    this.disconnected = disconnected;
+  becomeRecord() {
     clearTimeout(this.timer);
-    this.notify(disconnected ? "The kernel was restarted: this is a record. Run the cell again to go on." : "");
-    if (disconnected) for (const pane of this.panes) if (pane.scroll.ariaBusy === "true") pane.setStatus("stopped");
+    this.notify(RECORD);
+    for (const pane of this.panes) if (pane.scroll.ariaBusy === "true") pane.setStatus("stopped");
     this.setFoot(this.foot);
   }
 
@@ -254,15 +244,15 @@ class View {
   ask() {
     const text = this.input.value.trim();
     if (this.busy && text) this.notify("Wait until the answers are complete, or stop them (Esc).");
-    if (!text || this.busy || this.disconnected) return;
+    if (!text || this.busy || !this.kernel.alive) return;
     this.post({ type: "ask", text });
-    if (this.disconnected) return; // the text stays in the box
+    if (!this.kernel.alive) return; // the text stays in the box
     this.input.value = "";
     this.fit();
   }
 
   halt() {
-    if (!this.busy || this.disconnected) return;
+    if (!this.busy || !this.kernel.alive) return;
     this.stop.disabled = true;
     this.post({ type: "stop" });
     this.notify("Stopping ...");

@@ -32,3 +32,33 @@ async function inflate(packed) {
   const bytes = typeof packed === "string" ? Uint8Array.from(atob(packed), (char) => char.charCodeAt(0)) : packed;
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
 }
+
+const RECORD = "The kernel was restarted: this is a record. Run the cell again to go on.";
+
+// The kernel of a widget. `lost` is called once, when it was restarted or has died: the model stays in the page, but
+// nobody answers it. Jupyter tells so by the event only, and a view that is made later by nothing but a failed `send`.
+class Kernel {
+  constructor(model, lost) {
+    this.model = model;
+    this.alive = true;
+    this.lose = () => {
+      if (!this.alive) return;
+      this.alive = false;
+      lost();
+    };
+    model.on("comm_live_update", this.lose);
+  }
+
+  send(message) {
+    if (!this.alive) return;
+    try {
+      this.model.send(message);
+    } catch {
+      this.lose(); // the comm is closed
+    }
+  }
+
+  remove() {
+    this.model.off("comm_live_update", this.lose);
+  }
+}
