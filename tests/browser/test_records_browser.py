@@ -15,7 +15,7 @@ def restart(lab):
     lab.page.get_by_role("button", name="Confirm Kernel Restart").click()
 
 
-def test_a_restart_is_told_at_once_in_every_view_and_a_new_comparison_lives(lab):
+def test_a_restart_is_shown_at_once_in_every_view_and_a_new_comparison_lives(lab):
     lab.open(f"{SETUP}; c = nbkit.compare('Hi', [Scripted('a', ['It stands ', None]), 'demo/swift'])", "c")
     lab.run()
     lab.until("() => document.querySelectorAll('.nbk-live').length === 2")
