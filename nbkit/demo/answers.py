@@ -6,6 +6,7 @@ its reasoning, `<!-- MODEL KIND -->` its answer to a follow-up of that kind, `<!
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ FOLLOW_UPS = {
     r"\bwhy\b|how come|reason": "why",
 }
 FAILURES = {r"\bfail": "server_error", r"rate.?limit": "rate_limit", r"\bcut\b": "cut"}
+
+JUDGED = re.compile(r"<answer-1 (\w+)>\n(.*?)\n</answer-1 \1>.*<answer-2 \1>\n(.*?)\n</answer-2 \1>", re.DOTALL)
+"""Two answers to judge, as `nbkit.judging.judge` writes them."""
 
 FRAGILE = "brittle"  # the model that fails on request
 THINKERS = ("sage", "scholar")  # the models that reason before they answer
@@ -64,6 +68,9 @@ def answer(request: DemoRequest) -> DemoAnswer:
         return DemoAnswer(failure=failure)
     if request.turns[-1].role == "tool":
         return DemoAnswer(_quote_outputs(request.turns), failure=failure)
+    if pair := JUDGED.search(prompts[-1]):
+        system = next((turn.text for turn in request.turns if turn.role == "system"), "")
+        return DemoAnswer(_judge(request.model, system, pair[2], pair[3]), failure=failure)
     if echo := re.search(r"\becho: ?(.*)", prompts[-1], re.DOTALL):
         return DemoAnswer(echo[1], failure=failure)
     if calls := _call_tools(request.tools, request.tool_choice, prompts[-1]):
@@ -112,6 +119,16 @@ def _admit_simulation(request: DemoRequest, prompts: Sequence[str]) -> tuple[str
         text += f" (This was turn {len(prompts)} of our conversation.)"
     text += " Ask me to *explain recursion*, about *sorting*, *Bayes' theorem*, a *comparison* or some *Python code*."
     return text, "Nothing in my script matches this prompt, so the honest thing is to say that."
+
+
+def _judge(model: str, criterion: str, first: str, second: str) -> str:
+    """Judge two answers by their length, as a judge model would write it; `swift` prefers the first place."""
+    counts, wants_short = [len(text.split()) for text in (first, second)], bool(re.search(r"\bshort|brief", criterion))
+    better = "tie" if counts[0] == counts[1] else "1" if (counts[0] < counts[1]) == wants_short else "2"
+    if model == "swift":
+        better = "1"
+    why = f"The first has {counts[0]} words, the second {counts[1]}; a simulated judge counts words."
+    return json.dumps({"reason": why, "better": better})
 
 
 def _call_tools(tools: Sequence[DemoTool], choice: str, prompt: str) -> tuple[DemoCall, ...]:

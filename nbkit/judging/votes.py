@@ -16,6 +16,8 @@ COLUMNS = ("prompt", "left", "right", "winner", "voter", "left_cost", "right_cos
 """What a frame of votes has: the models that answered, who won, who says so, and what the two answers cost in USD."""
 WINNERS = ("left", "right", "tie", "bad")
 """`bad`: neither answer is good. It counts as a tie where models are compared."""
+TEXTS = ("left_answer", "right_answer")
+"""The two answers, where the frame has them: `write_pairs` needs them."""
 _REQUIRED = ("left", "right", "winner")
 _EXAMPLE = '{"left": "demo/swift", "right": "demo/sage", "winner": "left"}'
 
@@ -38,6 +40,30 @@ def read_votes(votes: Any) -> pd.DataFrame:
         frame["winner"] = frame["winner"].mask((frame["winner"] == frame[side]).fillna(False), side)
     _check_rows(frame)
     return frame[[*COLUMNS, *(name for name in frame.columns if name not in COLUMNS)]].reset_index(drop=True)
+
+
+def write_votes(votes: Any) -> str:
+    """Write votes as JSONL, a line each with all columns; `read_votes` reads it back. Raises ArgumentError."""
+    return str(read_votes(votes).to_json(orient="records", lines=True, force_ascii=False, double_precision=15))
+
+
+def write_pairs(votes: Any) -> str:
+    """Write what was preferred as JSONL, a line for each vote that has a winner: `prompt`, `chosen`, `rejected`.
+
+    This is what training by preferences (DPO) reads. Ties are left out. Raises ArgumentError where the votes lack the
+    answers, as columns `left_answer` and `right_answer`.
+    """
+    frame = read_votes(votes)
+    missing = [name for name in TEXTS if name not in frame.columns]
+    if missing and len(frame):
+        raise ArgumentError(f"votes: no column {missing[0]!r}: the answers are needed to write the chosen one")
+    lines = []
+    for row in frame.to_dict("records"):
+        if row["winner"] in ("left", "right"):
+            answers = row["left_answer"], row["right_answer"]
+            chosen, rejected = answers if row["winner"] == "left" else answers[::-1]
+            lines.append(json.dumps({"prompt": row["prompt"], "chosen": chosen, "rejected": rejected}))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _build_frame(votes: Any) -> pd.DataFrame:
