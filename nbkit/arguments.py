@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
-from inspect import Parameter, signature
+from inspect import Parameter, Signature, signature
 from math import isnan
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
@@ -48,7 +48,14 @@ def check_arguments(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        given = checked.bind(*args, **kwargs)
+        try:
+            given = checked.bind(*args, **kwargs)
+        except TypeError as wrong:
+            problem = f"{name}(): {_explain_call(wrong, checked, kwargs)}"
+        else:
+            problem = ""
+        if problem:
+            raise ArgumentError(problem)
         for parameter, value in given.arguments.items():
             annotation, default = parameters.get(parameter, ("", None))
             if value is not default:
@@ -56,6 +63,20 @@ def check_arguments(function: Callable[P, T]) -> Callable[P, T]:
         return function(*given.args, **given.kwargs)
 
     return call
+
+
+def _explain_call(wrong: TypeError, checked: Signature, names: Iterable[str]) -> str:
+    """Say what is wrong with the arguments of a call, and which name was likely meant."""
+    known = [name for name, one in checked.parameters.items() if one.kind is not Parameter.POSITIONAL_ONLY]
+    for name in names:
+        if name not in known:
+            from difflib import get_close_matches  # a call that is right does without
+
+            near = get_close_matches(name, known, 1)
+            return f"unknown argument {name!r}; " + (
+                f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+            )
+    return str(wrong)
 
 
 def describe(value: Any) -> str:

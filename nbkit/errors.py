@@ -2,7 +2,7 @@
 
 NbkitError
 ├── ConfigError                      a setting, a row of the overrides file or an address is wrong
-│   ├── ArgumentError                an argument of the wrong type (TypeError); says what was expected
+│   ├── ArgumentError                a wrong argument (TypeError, ValueError); says what was expected
 │   ├── ApiKeyNotFoundError          none of the provider's key variables is set
 │   └── UntrustedEndpointError       the catalog would send a call to a host that was not reviewed
 ├── CatalogError                     models.dev's data could not be read
@@ -23,15 +23,43 @@ NbkitError
     └── StreamError                  a stream broke off; `partial` is the completion so far
 
 Errors hold plain data only (no request, header or key), so they are safe to log and to pickle.
+
+In a notebook each is one line: its message explains itself, and `%tb` shows where it comes from. Anything else that is
+raised is a mistake of nbkit's own, or of another package, and keeps its traceback.
 """
 
 from __future__ import annotations
 
+import linecache
+import sys
+from collections.abc import Callable
 from typing import Any
 
 
 class NbkitError(Exception):
     """The base of every exception that nbkit raises on purpose."""
+
+    @property
+    def _render_traceback_(self) -> Callable[[], list[str]]:
+        """A function that IPython calls for its text, in the place of a traceback, when the error leaves a cell.
+
+        Later the attribute is missing, so that `%tb` shows the whole traceback as IPython makes it.
+        """
+        if sys.exc_info()[1] is not self:
+            raise AttributeError("_render_traceback_")
+        return lambda: [_write_line(self)]
+
+
+def _write_line(error: NbkitError) -> str:
+    """Write an error in one line, with the line of the cell that led to it where the cell has several."""
+    message = " ".join("".join(one if one.isprintable() else " " for one in str(error)).split())
+    place, trace = "", error.__traceback__
+    while trace:
+        file = trace.tb_frame.f_code.co_filename
+        if trace.tb_frame.f_globals.get("__name__") == "__main__" and len(linecache.getlines(file)) > 1:
+            place = f"line {trace.tb_lineno}; "
+        trace = trace.tb_next
+    return f"\x1b[31m{type(error).__name__}\x1b[39m: {message} ({place}%tb shows the traceback)"
 
 
 def name_plural(variable: str) -> str:
@@ -43,8 +71,8 @@ class ConfigError(NbkitError):
     """A setting, a row of the overrides file or an endpoint's address is wrong."""
 
 
-class ArgumentError(ConfigError, TypeError):
-    """An argument of a public function has the wrong type; the message says what was expected and what was given."""
+class ArgumentError(ConfigError, TypeError, ValueError):
+    """An argument of a public function is wrong; the message says what was expected and what was given."""
 
 
 class ApiKeyNotFoundError(ConfigError):
@@ -94,6 +122,8 @@ class ModelNotFoundError(NbkitError, LookupError):
     def __init__(self, name: str, nearest: tuple[str, ...] = (), why: str = "") -> None:
         self.name, self.nearest, self.why = name, nearest, why
         text = why or f"no model {name!r}"
+        if not (why or nearest):
+            text += "; nbkit.search('words') lists models"
         if nearest:
             text += f"; did you mean {', '.join(nearest)}?"
         super().__init__(text)

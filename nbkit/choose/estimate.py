@@ -17,6 +17,7 @@ import pandas as pd
 
 from nbkit.arguments import check_arguments
 from nbkit.billing.cost import FALLBACK
+from nbkit.errors import ArgumentError
 
 NOTES = (
     *("", "cache priced as input", "0: free, or a plan"),
@@ -59,14 +60,14 @@ def estimate(
     cached tokens than the prompt has or a frame without prices, ConversationError for a prompt that cannot be read.
     """
     if (input_tokens is None) == (prompt is None):
-        raise TypeError("estimate() takes either input_tokens or a prompt to count")
+        raise ArgumentError("estimate() takes either input_tokens or a prompt to count")
     if missing := [name for name in ("input_cost", "output_cost") if name not in frame.columns]:
-        raise ValueError(f"estimate() takes rows of the catalog; these have no column {missing[0]!r}")
+        raise ArgumentError(f"estimate() takes rows of the catalog; these have no column {missing[0]!r}")
     prompt_tokens = np.full(len(frame), input_tokens) if prompt is None else _count_prompt(prompt, _list_models(frame))
     cached = cached_tokens + cache_write_tokens
     given = (cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, calls)
     if min(*given, prompt_tokens.min(initial=0)) < 0 or cached > prompt_tokens.min(initial=cached):
-        raise ValueError("tokens and calls must not be negative, and cached tokens must not exceed the prompt")
+        raise ArgumentError("tokens and calls must not be negative, and cached tokens must not exceed the prompt")
     tokens = dict(zip(_BUCKETS, (prompt_tokens - cached, *given[:4]), strict=True))
     rates = _read_rates(frame, prompt_tokens)
     assumed = np.zeros(len(frame), bool)

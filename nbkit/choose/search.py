@@ -21,6 +21,7 @@ from nbkit.billing.money import blend_prices
 from nbkit.choose.abilities import COLUMNS_BY_WORD
 from nbkit.choose.frame import catalog, restore_dtypes
 from nbkit.choose.search_words import Query, read
+from nbkit.errors import ArgumentError
 from nbkit.modelsdev.records import CatalogWarning
 from nbkit.providers.known_models import load_known_models
 from nbkit.providers.search_index import TEXTS, Rows, WordIndex, hold_all, match_typos
@@ -73,7 +74,7 @@ class Searcher:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         if missing := sorted(_COLUMNS.difference(frame.columns)):
-            raise ValueError(f"search() takes rows of the catalog; these have no column {missing[0]!r}")
+            raise ArgumentError(f"search() takes rows of the catalog; these have no column {missing[0]!r}")
         self._rows = restore_dtypes(frame[list(_COLUMNS)])
         self._index, self._places = _find_index(frame)
 

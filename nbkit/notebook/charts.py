@@ -19,6 +19,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from nbkit.errors import ArgumentError
+
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 # 4.4:1 on white and 4.3:1 on JupyterLab's dark #111: one grey that can be read on both, as a saved chart must.
 GREY, _GRID = "#787878", "rgba(128,128,128,0.25)"
@@ -137,7 +139,7 @@ def require_columns(frame: pd.DataFrame, *columns: str) -> None:
     """Raise ValueError for a frame that lacks columns of a chart."""
     if missing := [name for name in columns if name not in frame.columns]:
         hint = "nbkit.estimate adds the cost; " if "cost" in missing else ""
-        raise ValueError(f"no column {', '.join(missing)} to draw: {hint}take rows of the catalog with all columns")
+        raise ArgumentError(f"no column {', '.join(missing)} to draw: {hint}take rows of the catalog with all columns")
 
 
 def escape_text(text: str) -> str:

@@ -18,6 +18,7 @@ from nbkit.billing.money import format_usd
 from nbkit.choose.abilities import ABILITIES
 from nbkit.choose.estimate import estimate
 from nbkit.choose.frame import restore_dtypes
+from nbkit.errors import ArgumentError
 from nbkit.notebook.charts import (
     COLORS,
     GREY,
@@ -196,7 +197,7 @@ def conversation(
     require_columns(frame, "name", "provider", "context", "input_limit", "tiers", "input_cost", "output_cost")
     frame = restore_dtypes(frame)
     if turns < 1 or min(input_tokens, output_tokens) < 0:
-        raise ValueError("a conversation has at least one turn, and tokens must not be negative")
+        raise ArgumentError("a conversation has at least one turn, and tokens must not be negative")
     whole = turns * (input_tokens + output_tokens)
     spent = {mode: _add_turns(frame, turns, input_tokens, output_tokens, cached=mode) for mode in (cached, False)}
     rows = frame.assign(cost=spent[cached][-1], plain=spent[False][-1], row=range(len(frame)))

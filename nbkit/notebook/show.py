@@ -117,10 +117,10 @@ def _choose_columns(frame: pd.DataFrame, columns: Sequence[str] | None) -> list[
         usual = [name for name in _COLUMNS if name != "status" or frame["status"].notna().any()]
         return usual + [name for name in own if name not in _CATALOG]
     if not columns:
-        raise ValueError("no column to show")
+        raise ArgumentError("no column to show")
     known = {*own, *(["abilities"] if set(SUMMARY) & set(own) else [])}
     if missing := [name for name in columns if name not in known]:
-        raise ValueError(f"no column {missing[0]!r} in these rows")
+        raise ArgumentError(f"no column {missing[0]!r} in these rows")
     return list(columns)
 
 

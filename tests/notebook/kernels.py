@@ -44,7 +44,7 @@ class Kernel:
         """Run a cell; its messages. `person`: whether the front end could ask somebody for input."""
         start = len(self.messages)
         cell = self.begin(code, person=person)
-        self.until(lambda: any(_is_end(message, cell) for message in self.messages[start:]))
+        self.until(lambda: any(is_end(message, cell) for message in self.messages[start:]))
         return self.messages[start:]
 
     def begin(self, code, *, person=True):
@@ -100,7 +100,8 @@ def displays(messages, mime, kind="display_data"):
     return [m["content"]["data"] for m in messages if m["msg_type"] == kind and mime in m["content"]["data"]]
 
 
-def _is_end(message, cell):
+def is_end(message, cell):
+    """Whether a message ends a cell."""
     idle = message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
     return idle and message["parent_header"].get("msg_id") == cell
 

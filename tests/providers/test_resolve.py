@@ -150,8 +150,8 @@ def test_an_open_model_of_many_hosts_is_not_guessed(monkeypatch):
         ),
         ("antropic/claude-sonnet-5", r"did you mean anthropic/claude-sonnet-5, "),
         ("claude-sonet-5", r"did you mean anthropic/claude-sonnet-5, "),
-        ("nope-nope", r"^no model 'nope-nope'$"),  # nothing is better than something far
-        ("foo", r"^no model 'foo'$"),
+        ("nope-nope", r"^no model 'nope-nope'; nbkit.search"),  # nothing is better than something far
+        ("foo", r"^no model 'foo'; nbkit.search"),
         ("kimi-k2:thinking", "no model"),  # a variant is not a name with another separator
         ("my-lab/claude-sonnet-5", r"did you mean anthropic/claude-sonnet-5, "),
         ("gtp-5-mini", r"did you mean openai/gpt-5-mini, "),
