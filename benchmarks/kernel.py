@@ -1,7 +1,7 @@
-"""The kernel's part of a comparison: CPU, and bytes for the browser, while panes stream side by side.
+"""A comparison while its panes stream side by side: CPU of the kernel, bytes for the browser, and its frames.
 
 A real ipykernel runs the cells, this process is its front end, and the server has a process of its own. The baseline
-reads the same streams in a cell and shows nothing.
+reads the same streams in a cell and shows nothing. Where Chromium is installed, JupyterLab draws the panes once more.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import Any
 
 from jupyter_client.manager import KernelManager
 
+from benchmarks.browser import running_page
 from benchmarks.libraries import BARE, ON_AIOHTTP, ON_HTTPX2, make_environment
 from benchmarks.runner import Row, make_row, take_turns
 from benchmarks.server import running_server
-from benchmarks.wires import make_words
+from benchmarks.wires import make_prose
 
-_CHUNKS, _PER_SECOND, _PANES = 200, 100, (8, 12)
+_CHUNKS, _PER_SECOND, _PANES = 3000, 150, (8, 12)
 _SECONDS = _CHUNKS / _PER_SECOND
-_PATIENCE = 60.0  # seconds
+_PATIENCE, _REST = 60.0, 5.0  # seconds
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 _BARE = """
@@ -55,6 +56,7 @@ class _Sample:
     cpu: float
     sent: float
     """Bytes that the kernel published."""
+    messages: float
 
 
 class _Kernel:
@@ -74,17 +76,17 @@ class _Kernel:
         self._client = self._manager.client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=_PATIENCE)
-        self._sent = 0
+        self._sent = self._messages = 0
         self._run("import json" + self._setup.format(root=root))
 
     def measure(self, panes: int) -> _Sample:
         """Stream into so many panes."""
-        self._sent = 0
+        self._sent = self._messages = 0
         self._run(self._begin.format(panes=panes))
         cpu, texts = json.loads(self._run(self._end))
-        if texts != ["".join(make_words(_CHUNKS))] * panes:
+        if texts != ["".join(make_prose(_CHUNKS))] * panes:
             raise RuntimeError("unexpected answers in the kernel")
-        return _Sample(cpu, self._sent)
+        return _Sample(cpu, self._sent, self._messages)
 
     def close(self) -> None:
         """End the kernel."""
@@ -115,6 +117,7 @@ class _Kernel:
             raise TimeoutError(f"the kernel said nothing for {_PATIENCE:g} s")
         frames = socket.recv_multipart()
         self._sent += sum(map(len, frames))
+        self._messages += 1
         message: dict[str, Any] = self._client.session.deserialize(self._client.session.feed_identities(frames)[1])
         return message
 
@@ -125,18 +128,42 @@ class _Kernel:
 
 
 def measure(rounds: int) -> Iterator[Row]:
-    """Measure comparisons of one model with itself."""
+    """Measure comparisons of one model with itself, once: a comparison takes 20 s."""
+    with running_server() as host:
+        root = f"{host}/prose{_CHUNKS}x{_PER_SECOND}"
+        yield from _measure_kernels(root)
+        yield from _measure_frames(root)
+
+
+def _measure_kernels(root: str) -> Iterator[Row]:
     with ExitStack() as stack:
-        root = f"{stack.enter_context(running_server())}/{_CHUNKS}x{_PER_SECOND}"
         kernels = {library: _Kernel(library, root) for library in (BARE, ON_HTTPX2, ON_AIOHTTP)}
         for kernel in kernels.values():
             stack.callback(kernel.close)
             kernel.measure(1)  # imports, and what is made once
         for panes in _PANES:
             works = {library: partial(kernel.measure, panes) for library, kernel in kernels.items()}
-            samples = take_turns(works, min(rounds, 2), seconds=10, warm_up=False)
+            samples = take_turns(works, 1, warm_up=False)
             cpu = {library: [sample.cpu for sample in taken] for library, taken in samples.items()}
-            sent = {library: [sample.sent for sample in taken] for library, taken in samples.items() if library != BARE}
-            yield make_row(f"{panes} panes, CPU in a second", f"{BARE}, no display", cpu, per=int(_SECONDS))
-            text = {"text": [float(panes * len("".join(make_words(_CHUNKS))))] * min(rounds, 2)}
-            yield make_row(f"{panes} panes, bytes for the browser", "the texts", text | sent, unit="B")
+            aim = "75 ms" if panes == 8 else ""
+            yield make_row(f"{panes} panes, CPU in a second", f"{BARE}, no display", cpu, per=int(_SECONDS), aim=aim)
+            shown = {library: taken for library, taken in samples.items() if library != BARE}
+            sent = {library: [sample.sent for sample in taken] for library, taken in shown.items()}
+            text = {"text": [float(panes * len("".join(make_prose(_CHUNKS))))]}
+            aim = "600 kB" if panes == 8 else ""
+            yield make_row(f"{panes} panes, bytes for the browser", "the texts", text | sent, unit="B", aim=aim)
+            messages = {library: [sample.messages for sample in taken] for library, taken in shown.items()}
+            pieces = {"pieces": [float(panes * _CHUNKS)]}
+            yield make_row(f"{panes} panes, messages for the browser", "the chunks", pieces | messages, unit="")
+
+
+def _measure_frames(root: str) -> Iterator[Row]:
+    """Measure the longest frame of the page while it draws a comparison, beside that of the page at rest."""
+    with running_page(_NBKIT.format(root=root), make_environment(ON_AIOHTTP)) as page:
+        if page is None:
+            return
+        page.draw(_NBKIT_BEGIN.format(panes=1), 1)  # the widget's script is loaded once
+        for panes in _PANES:
+            frames = {"at rest": [page.rest(_REST)], ON_AIOHTTP: [page.draw(_NBKIT_BEGIN.format(panes=panes), panes)]}
+            aim = "100 ms" if panes == 8 else "200 ms"
+            yield make_row(f"{panes} panes, longest frame", "the page at rest", frames, aim=aim)
