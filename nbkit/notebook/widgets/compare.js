@@ -99,9 +99,11 @@ class View {
     this.notice = make("span", "nbk-notice", { role: "status" });
     this.totals = make("span", "nbk-totals");
     this.ahead = make("span", "nbk-ahead");
+    this.keys = new Keys(this);
     this.footer = make("div", "nbk-footer", {},
+      this.keys.list,
       make("div", "nbk-ask", {}, this.input, this.send),
-      make("div", "nbk-line", {}, this.totals, this.notice, this.ahead));
+      make("div", "nbk-line", {}, this.totals, this.notice, this.ahead, this.keys.button));
     // Without this, JupyterLab would treat Enter, Escape and Shift+Enter as shortcuts of the notebook.
     this.root = make("div", "nbk-live", { role: "group", "data-lm-suppress-shortcuts": "true" },
       this.bar, this.score.node, this.grid, this.footer);
@@ -181,7 +183,8 @@ class View {
     const followed = news.filter(({ pane, prompt }) => prompt !== undefined || this.panes[pane].atBottom);
     for (const item of news) this.panes[item.pane].apply(item);
     for (const { pane } of followed) this.panes[pane].toBottom();
-    for (const { pane, end } of news) {
+    for (const { pane, end, closed } of news) {
+      if (end || closed) reachScrolling(this.panes[pane].scroll);
       if (end) this.panes[pane].toTop(); // an answer is read from its start
       this.panes[pane].markCut();
     }
@@ -259,7 +262,9 @@ class View {
   }
 
   onKey(event) {
-    if (event.key === "Escape" && this.busy) {
+    if (this.keys.press(event)) {
+      // done
+    } else if (event.key === "Escape" && this.busy) {
       this.halt();
     } else if (event.key === "Enter" && event.target === this.input && !event.shiftKey && !event.isComposing) {
       this.ask();

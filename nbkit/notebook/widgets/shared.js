@@ -62,3 +62,16 @@ class Kernel {
     this.model.off("comm_live_update", this.lose);
   }
 }
+
+// Parts of an answer that scroll sideways or down can be scrolled by keyboard: they take the focus, and have a name.
+const SCROLLED = { PRE: "Code", TABLE: "Table", DIV: "Text", MATH: "Formula" };
+function reachScrolling(root) {
+  for (const node of root.querySelectorAll("pre, table, math[display=block], .nbk-thought, .nbk-prompt")) {
+    const scrolls = node.scrollWidth > node.clientWidth + 1 || node.scrollHeight > node.clientHeight + 1;
+    if (scrolls === node.hasAttribute("tabindex")) continue;
+    if (!scrolls) { node.removeAttribute("tabindex"); continue; }
+    node.setAttribute("tabindex", "0");
+    if (!node.hasAttribute("aria-label")) node.setAttribute("aria-label", SCROLLED[node.tagName.toUpperCase()]);
+    if (node.tagName !== "TABLE" && node.tagName.toUpperCase() !== "MATH") node.setAttribute("role", "group");
+  }
+}
