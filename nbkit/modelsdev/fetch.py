@@ -102,8 +102,16 @@ def load(refresh: bool = False, *, accept: bool = False, progress: Progress | No
     if reason and (refresh or refused or old):
         _stale_reasons().append(reason)
         text = f"the catalog is that of {kept.meta.date}, {kept.meta.age_days} days old: {reason}"
-        warnings.warn(text, CatalogWarning, stacklevel=2)
+        warnings.warn(text, CatalogWarning, stacklevel=_find_caller())
     return with_source(kept, kept.meta.source, reason)
+
+
+def _find_caller() -> int:
+    """Find how many frames above the function that calls this one is the code that is not nbkit's, for a warning."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "nbkit":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 class _ShrunkError(CatalogError):
@@ -291,8 +299,8 @@ def _look_up(url: str) -> None:
         return  # the proxy may know the host
     try:
         socket.getaddrinfo(urlsplit(url).hostname, None)
-    except (OSError, ValueError) as unknown:
-        problem = f"{url}: {unknown}"
+    except (OSError, ValueError):
+        problem = f"{url.partition('//')[2].partition('/')[0]} could not be reached"
     else:
         return
     raise CatalogError(problem)

@@ -6,6 +6,7 @@ Measured: 0.9 s of CPU in a fresh kernel, half of it pandas.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, proxy
@@ -16,8 +17,10 @@ from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, Intera
 from nbkit.billing.entry import set_running_cell
 from nbkit.bulk import portal
 from nbkit.choose.frame import catalog
-from nbkit.notebook.completion import match_models
+from nbkit.modelsdev.records import CatalogWarning
+from nbkit.notebook.completion import find_keyed_providers, match_models
 from nbkit.notebook.magics import NbkitMagics, describe_catalog
+from nbkit.notebook.outputs import person_in_front
 from nbkit.notebook.widgets import compare as _  # noqa: F401 - 0.1 s that the first comparison is spared
 
 
@@ -104,13 +107,18 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         shell.events.register("pre_run_cell", loaded.cells.begin)
         shell.events.register("pre_run_cell", loaded.renew)
         shell.events.register("post_run_cell", loaded.cells.end)
-    frame, name, loaded = catalog(), "catalog", _loaded[shell]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CatalogWarning)  # the line below says it
+        frame = catalog()
+    name, loaded = "catalog", _loaded[shell]
     loaded.follow(frame)
     if shell.user_ns.get("catalog", loaded.catalog) is loaded.catalog:  # not there, or from us
         loaded.push(frame)
     elif shell.user_ns["catalog"] is not frame:
         name = "nbkit.catalog (your own variable catalog is kept)"
-    print(f"nbkit: {describe_catalog(frame)}. {name}, %%chat, %%compare, nbkit.pick()")  # noqa: T201  # the one line
+    ask = person_in_front() and not find_keyed_providers()
+    hint = '. No key yet? nbkit.set_key("openai")' if ask else ""
+    print(f"nbkit: {describe_catalog(frame)}. {name}, %%chat, %%compare, nbkit.pick(){hint}")  # noqa: T201  # the one line
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:

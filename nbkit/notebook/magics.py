@@ -12,6 +12,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
@@ -20,8 +21,10 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from nbkit.arguments import read_models
+from nbkit.billing.entry import running_cell
 from nbkit.billing.total import TOTAL
 from nbkit.choose.frame import catalog
+from nbkit.choose.search import search
 from nbkit.conversation.template import fill
 from nbkit.errors import ArgumentError, NbkitError
 from nbkit.installed import name_extra
@@ -29,6 +32,7 @@ from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import find_keyed_providers
 from nbkit.providers.env_file import load_env
+from nbkit.settings import settings
 
 _BRACES = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 # Keys of OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI. A digit tells them from words.
@@ -107,6 +111,26 @@ class NbkitMagics(Magics):
 
     @no_var_expand
     @magic_arguments()
+    @argument("words", nargs="+", help="words of a name, abilities, prices: sonnet, vision, cheap")
+    @line_magic
+    def models(self, line: str) -> pd.DataFrame:
+        """Search the catalog: the ten models that fit the words best, as a frame."""
+        with _errors_in_one_line():
+            rows = search(" ".join(_parse(self.models, line).words), limit=10)
+        return rows[["name", "input_cost", "output_cost", "context", "has_key"]]
+
+    @no_var_expand
+    @magic_arguments()
+    @line_magic
+    def cost(self, line: str) -> None:
+        """Print what this cell has cost so far, and what the notebook has, by model."""
+        _parse(self.cost, line)
+        if here := TOTAL.by_cell().get(running_cell()):
+            print(f"this cell: {here} for {_count_calls(here.calls)}")  # noqa: T201  # what the magic is for
+        print(describe_spending())  # noqa: T201
+
+    @no_var_expand
+    @magic_arguments()
     @argument(
         "what",
         nargs="*",
@@ -173,16 +197,23 @@ class NbkitMagics(Magics):
 def describe_status() -> str:
     """Catalog, providers with a key and money spent, a line each."""
     frame = catalog()
-    age = f", {frame.attrs['age_days']} days old" if frame.attrs["age_days"] else ""
-    reason = f"; {frame.attrs['reason']}" if frame.attrs["reason"] else ""
+    age = ""
+    if settings().offline:
+        age = f", {frame.attrs['age_days']} days old; {frame.attrs['reason'] or 'offline'}"
     ready = sorted(find_keyed_providers())
-    keys = f"{len(ready)} ({', '.join(ready)})" if ready else "none; the models of demo/ need none"
-    return f"catalog: {describe_catalog(frame)}{age}{reason}\nproviders with a key: {keys}\n{describe_total()}"
+    keys = (
+        f"{len(ready)} ({', '.join(ready)})"
+        if ready
+        else "none; nbkit.set_key('openai') asks for one, demo/ needs none"
+    )
+    return f"catalog: {describe_catalog(frame)}{age}\nproviders with a key: {keys}\n{describe_total()}"
 
 
 def describe_catalog(frame: pd.DataFrame) -> str:
-    """Number of models and providers of a catalog, its source and its date."""
-    source = f"{frame.attrs['source']}, {frame.attrs['date']}"
+    """Number of models and providers of a catalog, its source and its date; its age where models.dev did not answer."""
+    source, reason = f"{frame.attrs['source']}, {frame.attrs['date']}", frame.attrs["reason"]
+    if reason and not settings().offline:
+        source += f", {frame.attrs['age_days']} days old: {reason}"
     return f"{len(frame):,} models of {frame['provider'].nunique()} providers ({source})"
 
 
@@ -225,6 +256,13 @@ def _parse(magic: Any, line: str) -> Namespace:
         words = shlex.split(line)
     except ValueError as error:
         raise UsageError(f"{error}: {line.strip()}") from None
+    known = magic.parser._option_string_actions
+    for word in words:
+        option = word.partition("=")[0]
+        if option.startswith("--") and not any(one.startswith(option) for one in known):
+            near = get_close_matches(option, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise UsageError(f"unknown option {option}; {hint}")
     parsed: Namespace = magic.parser.parse_intermixed_args(words)
     return parsed
 
@@ -248,4 +286,5 @@ def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except NbkitError as error:
-        raise UsageError(" ".join(str(error).split())) from None
+        text = str(error).replace("nbkit.search('words')", "%models WORDS")
+        raise UsageError(" ".join(text.split())) from None

@@ -9,6 +9,7 @@ from nbkit.billing.entry import running_cell
 from nbkit.billing.total import TOTAL
 from nbkit.notebook import completion
 from nbkit.notebook.completion import match_models
+from nbkit.settings import override
 
 
 @pytest.fixture
@@ -211,3 +212,14 @@ def test_the_order_of_whole_words_is_that_of_search(word):
 
 def test_letters_in_the_middle_of_an_id_will_do():
     assert completion.complete("claude-sonnet-4-202505")[0].endswith("claude-sonnet-4-20250514")
+
+
+def test_a_catalog_that_cannot_be_renewed_is_words_in_the_line(shell, capsys, tmp_path, monkeypatch):
+    monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    with override(offline=False, cache_dir=tmp_path, catalog_url="https://nobody.invalid/api.json", live=True):
+        run(shell, "%load_ext nbkit")
+        text, stderr = capsys.readouterr()
+    assert stderr == ""
+    assert text.count("\n") == 1
+    assert "Errno" not in text
+    assert "days old: nobody.invalid could not be reached)" in text

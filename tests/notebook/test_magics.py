@@ -136,6 +136,9 @@ def test_values_are_not_options(shell):
         ("%%compare demo/swift --temperature -1\nHello", "temperature"),
         ("%%chat demo/swift --system 'half\nHello", "(?i)quotation"),
         ("%%chat demo/swift   \n  \n", "empty"),
+        ("%%chat demo/swift --temprature 3\nHello", "unknown option --temprature; did you mean --temperature"),
+        ("%%compare nope-nope\nHello", "no model 'nope-nope'; %models WORDS lists models"),
+        ("%models", "words"),
         ("%nbkit everything", "unknown option 'everything'"),
     ],
 )
@@ -230,3 +233,19 @@ shell.run_cell("import asyncio\\n{nested}")
     assert "asyncio.run works in cells now" in output
     assert "nested" in output
     assert "Error" not in output
+
+
+def test_models_is_a_short_frame_of_what_fits(shell):
+    rows = shell.run_line_magic("models", "sonnet 5.5")
+    assert rows.index[0] == "anthropic/claude-sonnet-5-5"
+    assert 0 < len(rows) <= 10
+    assert "input_cost" in rows
+
+
+def test_cost_is_that_of_the_cell_and_of_the_notebook(shell, capsys):
+    ask = "import nbkit; answer = nbkit.get_adapter('demo/swift').execute('Hello')"
+    shell.run_cell(f"{ask}\n{ask}\n%cost", store_history=True, cell_id="paying").raise_error()
+    here, notebook, *_ = capsys.readouterr().out.splitlines()
+    assert here == f"this cell: {TOTAL.by_cell()['paying']} for 2 calls"
+    assert notebook.startswith("this notebook: $")
+    assert "this cell" not in printed(shell, capsys, "%cost")
