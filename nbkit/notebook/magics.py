@@ -194,6 +194,16 @@ class NbkitMagics(Magics):
             self.shell.push({name: value})
 
 
+_EXAMPLES = {
+    "chat": '%%chat demo/swift\nHello\n\n%%chat demo/sage --system "Be brief" -o chat\nExplain {{topic}}',
+    "compare": "%%compare demo/swift demo/sage\nHello\n\n%%compare {{models}} -o answers\nExplain {{topic}}",
+}
+for _name, _text in _EXAMPLES.items():  # IPython writes one percent sign for all magics
+    _magic = getattr(NbkitMagics, _name)
+    _help = _magic.__doc__.replace(f"%{_name}", f"%%{_name}")
+    _magic.__doc__ = f"{_help}\nTwo examples:\n\n{_text}\n"
+
+
 def describe_status() -> str:
     """Catalog, providers with a key and money spent, a line each."""
     frame = catalog()

@@ -217,6 +217,8 @@ def test_magics_have_help_and_take_no_key(shell):
     for name in ("chat", "compare"):
         text = shell.find_cell_magic(name).__doc__
         assert "--out" in text
+        assert f"  %%{name} [-o" in text or f"  %%{name} [--" in text
+        assert text.count(f"%%{name} ") >= 3  # the usage and two examples
         assert "key" not in text
 
 
