@@ -31,6 +31,7 @@ from nbkit.judging.ranking import rank as rank
 from nbkit.notebook import plots as plots
 from nbkit.notebook.chat import Chat as Chat
 from nbkit.notebook.compare import compare as compare
+from nbkit.notebook.grid import grid as grid
 from nbkit.notebook.show import show as show
 from nbkit.notebook.widgets.pick import pick as pick
 from nbkit.providers.env_file import load_env as load_env

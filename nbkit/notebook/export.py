@@ -52,7 +52,7 @@ def write_completion(completion: ChatCompletion) -> dict[str, str]:
         f"<p><small>{escape(_join_facts(answer))}</small></p></div>",
     ]
     plain = "\n\n".join(filter(None, [completion.text, *lines]))
-    return {"text/html": "\n".join(html), "text/markdown": _fence(plain), "text/plain": to_text(plain)}
+    return {"text/html": "\n".join(html), "text/markdown": write_fence(plain), "text/plain": to_text(plain)}
 
 
 def _write_reasoning(completion: ChatCompletion) -> list[str]:
@@ -148,7 +148,7 @@ def _break_lines(text: str) -> str:
     return plain_html(text).replace("\n", "<br>")
 
 
-def _fence(text: str) -> str:
+def write_fence(text: str) -> str:
     """Write text as a code block. The fence is longer than any run of backticks in the text: JupyterLab shows trusted
     Markdown without sanitizing it, and in a fence no reader of Markdown sees HTML, links or images."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
@@ -160,10 +160,10 @@ def _write_markdown(panes: Sequence[Pane], turns: range, totals: str) -> str:
     parts = []
     for turn in turns:
         answers = _pair_answers(panes, turn)
-        parts.append(_fence(answers[0][1].prompt))
+        parts.append(write_fence(answers[0][1].prompt))
         for pane, answer in answers:
             texts = [*_list_texts(answer), *_list_remarks(answer), _join_facts(answer)]
-            parts += [f"**{_write_name(pane)}**", _fence("\n\n".join(filter(None, texts)))]
+            parts += [f"**{_write_name(pane)}**", write_fence("\n\n".join(filter(None, texts)))]
     return "\n\n".join([*parts, escape(totals)])
 
 
