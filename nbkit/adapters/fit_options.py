@@ -47,10 +47,16 @@ def check_capabilities(conversation: Conversation, options: ExecuteOptions, can:
             flag, what, where = _READS.get(type(entry), ("", "", ""))
             if flag and not getattr(can, flag):
                 raise UnsupportedFeatureError(
-                    f"{model} does not read {what} (turn {index}); {where} lists models that do",
+                    f"{model} does not read {what} ({_name_turn(conversation, index)}); {where} lists models that do",
                     model=model,
                     feature=flag.removeprefix("supports_"),
                 )
+
+
+def _name_turn(conversation: Conversation, index: int) -> str:
+    """Name a turn as a reader counts: "the prompt", "turn 2 (user)"."""
+    role = conversation[index].role
+    return "the prompt" if index == len(conversation) - 1 and role == "user" else f"turn {index + 1} ({role})"
 
 
 def _is_empty(turn: AnyTurn) -> bool:

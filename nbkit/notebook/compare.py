@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from nbkit.adapters.run import Event, ToolResult
 from nbkit.billing.cost import bill, estimate_tokens
@@ -14,8 +14,9 @@ from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane
 from nbkit.bulk.panel import Models, Panel, read_prompt
 from nbkit.conversation.completion import ChatCompletion, Usage
-from nbkit.conversation.turns import Conversation
-from nbkit.errors import ApiKeyNotFoundError, AuthenticationError
+from nbkit.conversation.template import fill
+from nbkit.conversation.turns import Conversation, Turn
+from nbkit.errors import ApiKeyNotFoundError, AuthenticationError, ConfigError
 from nbkit.notebook import export
 from nbkit.notebook.deltas import Board
 from nbkit.notebook.facts import describe_end, describe_key
@@ -27,11 +28,29 @@ if TYPE_CHECKING:
     from nbkit.notebook.widgets.compare import CompareWidget
 
 
-def compare(prompt: Any, models: Models, **options: Any) -> Comparison:
+class Picker(Protocol):
+    """What `nbkit.pick()` returns, as far as a comparison reads it."""
+
+    @property
+    def value(self) -> list[str]:
+        """The ids of the picked models."""
+
+
+def compare(
+    prompt: Any = None,
+    models: Models | Picker = (),
+    *,
+    system: str | None = None,
+    template: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Comparison:
     """Ask several models the same and show their answers side by side while they arrive.
 
-    `prompt`: a string, or a conversation that ends with the user's turn. `models`: ids or adapters; a model may take
-    part twice. `options`: the fields of `ExecuteOptions`, for all models; with Python functions among the `tools` also
+    `prompt`: a string, or a conversation that ends with the user's turn; without one, nothing is sent: the panes wait
+    for what is typed below them. `models`: ids, adapters, rows of the catalog, or a picker; a model may take part
+    twice. `system`: a system prompt. `template`, in the place of a prompt: a text whose `{{name}}`s are replaced once
+    by `values`. `options`: the fields of `ExecuteOptions`, for all models; with Python functions among the `tools` also
     `max_turns` and `max_cost` of `BaseAdapter.run`, which limit how often the models call them.
 
     In a notebook it returns at once and streams in the background. Without a person in front (nbconvert, nbval,
@@ -39,17 +58,37 @@ def compare(prompt: Any, models: Models, **options: Any) -> Comparison:
     Raises ModelNotFoundError, ConfigError or ConversationError before anything is sent. A call that fails raises
     nothing: its pane says why, and so does `errors`.
     """
-    return Comparison(prompt, models, **options)
+    if template is not None:
+        if prompt is not None:
+            raise ConfigError("compare() takes a prompt or a template, not both")
+        prompt = fill(template, values or {})
+    elif values is not None:
+        raise ConfigError("values fill the names of a template: pass template= too")
+    start = Conversation(Turn(role="system", content=system) if system else ())
+    return Comparison(None if prompt is None else start + prompt, _read_picker(models), start=start, **options)
+
+
+def _read_picker(models: Models | Picker) -> Models:
+    picked = getattr(models, "value", None)
+    if not isinstance(picked, list):
+        return cast("Models", models)
+    if not picked:
+        raise ConfigError("no model is picked: pick one in the picker first")
+    return picked
 
 
 class Comparison:
     """Result of `compare`: a panel, and where it is shown. Reading its data waits for the answers; so does `await`."""
 
-    def __init__(self, prompt: Any, models: Models, **options: Any) -> None:
-        conversation = read_prompt(prompt)
+    def __init__(self, prompt: Any, models: Models, *, start: Conversation | None = None, **options: Any) -> None:
+        conversation = None if prompt is None else read_prompt(prompt)
         self._panel = Panel(models, **options)
         self._display = _Display(self._panel)
-        self._ask(conversation)
+        if conversation is not None:
+            self._ask(conversation)
+        elif start is not None:  # the first prompt will follow it
+            for pane in self._panel.panes:
+                pane.conversation = start
 
     # Asking
 
@@ -186,6 +225,8 @@ class _Display:
 
     def _estimate(self) -> str:
         """Estimate what a follow-up costs before it is answered: each model reads its conversation again."""
+        if not any(pane.answers for pane in self._panel.panes):
+            return ""
         reading = Sum()
         for pane in self._panel.panes:
             usage = Usage(input=estimate_tokens(pane.conversation.text))

@@ -104,6 +104,8 @@ def explain_error(answer: Answer) -> tuple[str, str] | None:
         return None
     message = str(error) if isinstance(error, NbkitError) else f"{type(error).__name__}: {error}"
     advice = next(advice for kind, advice, _ in _ADVICE if isinstance(error, kind))
+    if isinstance(error, RateLimitError) and error.attempts > 1:
+        advice = f"It waited and asked {error.attempts} times; wait longer before the next try."
     return " ".join(message.split()), advice
 
 

@@ -8,6 +8,7 @@ from engines import engines
 from scripted_models import PATIENCE, Scripted
 from shells import running_shell
 
+import nbkit
 from nbkit.billing.total import TOTAL
 from nbkit.errors import ConfigError, ConversationError, ModelNotFoundError, RateLimitError, StreamError
 from nbkit.notebook.chat import Chat
@@ -201,3 +202,45 @@ def test_a_chat_checks_its_model_and_options_first():
         Chat("nobody/anything")
     with pytest.raises(ConfigError):
         Chat("demo/swift", temprature=1)
+
+
+class Picked:
+    """A picker, as far as a comparison reads it."""
+
+    def __init__(self, *value):
+        self.value = list(value)
+
+
+def test_a_template_is_filled_once_and_a_system_prompt_goes_ahead():
+    model = Scripted("a")
+    nbkit.compare(template="Explain {{topic}}", values={"topic": "{{x}}"}, models=model, system="Be short.").wait()
+    assert model.prompts == [[("system", "Be short."), ("user", "Explain {{x}}")]]
+
+
+def test_without_a_prompt_nothing_is_sent_until_one_comes():
+    model = Scripted("a", ["Hello"])
+    comparison = nbkit.compare(models=[model], system="Be short.")
+    assert (model.requests, comparison.completions, comparison.cost) == ([], {}, 0)
+    assert len(comparison.to_frame()) == 0
+    comparison.ask("Hi")
+    assert model.prompts == [[("system", "Be short."), ("user", "Hi")]]
+
+
+def test_a_picker_names_the_models():
+    assert list(nbkit.compare("echo: Hi", Picked("demo/swift")).completions) == ["demo/swift"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prompt": "Hi", "models": Picked()}, "no model is picked"),
+        ({"prompt": "Hi"}, "no model to ask"),
+        ({"prompt": "Hi", "template": "Hi", "models": "demo/swift"}, "not both"),
+        ({"prompt": "Hi", "values": {"a": 1}, "models": "demo/swift"}, "pass template="),
+        ({"template": "{{topi}}", "values": {"topic": 1}, "models": "demo/swift"}, "topic"),
+    ],
+)
+def test_a_mistake_in_the_arguments_of_a_comparison_is_one_sentence(arguments, message):
+    with pytest.raises(ConfigError, match=message) as raised:
+        nbkit.compare(**arguments)
+    assert "\n" not in str(raised.value)

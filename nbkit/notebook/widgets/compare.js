@@ -197,7 +197,7 @@ class View {
     this.busy = foot.busy && this.kernel.alive;
     this.totals.textContent = foot.totals;
     this.ahead.textContent = this.busy ? "" : foot.ahead;
-    this.input.placeholder = this.invitation;
+    this.input.placeholder = this.panes.some((pane) => pane.last) ? this.invitation : this.invitation.replace("a follow-up", "something");
     const hadFocus = document.activeElement === this.stop || document.activeElement === this.send;
     this.stop.hidden = !this.busy;
     this.stop.disabled = !this.kernel.alive;
