@@ -35,7 +35,7 @@ def main() -> None:
     if unknown := set(subjects) - set(known):
         parser.error(f"unknown subject {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     with tempfile.TemporaryDirectory() as cache:
-        os.environ |= {"NBKIT_OFFLINE": "1", "NBKIT_CACHE_DIR": cache}  # before nbkit reads them
+        os.environ |= {"NBKIT_OFFLINE": "1", "NBKIT_CACHE_DIR": cache, "NBKIT_LEDGER": "off"}  # before nbkit reads them
         tables = {subject: _measure(subject, max(1, arguments.rounds)) for subject in subjects}
     if arguments.save:
         save(arguments.save, tables)

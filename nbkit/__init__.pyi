@@ -7,7 +7,9 @@ from nbkit import settings as settings
 from nbkit.adapters.adapter import BaseAdapter as BaseAdapter
 from nbkit.adapters.factory import AdapterFactory as AdapterFactory
 from nbkit.adapters.factory import get_adapter as get_adapter
+from nbkit.billing.entry import tag as tag
 from nbkit.billing.tokens import count_tokens as count_tokens
+from nbkit.bookkeeping.ledger import ledger as ledger
 from nbkit.choose.changes import changes as changes
 from nbkit.choose.coverage import provider_table as provider_table
 from nbkit.choose.estimate import estimate as estimate

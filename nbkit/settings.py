@@ -64,8 +64,19 @@ class Settings:
     """A file with your own rows about providers, models and vendors; it may be missing."""
     live: bool | None = None
     """Live widgets in notebooks; None: only where a person is in front of the kernel."""
+    ledger: str = ""
+    """The file of the ledger, which has a row for each paid call; "": in the user's data directory; `off`: none."""
+    ledger_content: bool = False
+    """Whether the ledger keeps prompts and answers, too."""
     demo_tokens_per_second: float = 60.0
     """Pace of the simulated provider; 0 answers at once."""
+
+    @property
+    def ledger_path(self) -> Path:
+        """The file of the ledger."""
+        if self.ledger:
+            return Path(self.ledger).expanduser()
+        return platformdirs.user_data_path("nbkit", appauthor=False) / "ledger.sqlite3"
 
     def __post_init__(self) -> None:
         for entry in fields(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -20,6 +21,7 @@ _test_mode = ExitStack()
 
 def pytest_configure() -> None:
     """Begin test mode before the test files are imported."""
+    os.environ["NBKIT_LEDGER"] = "off"  # for the kernels and other processes that tests start
     directory = Path(_test_mode.enter_context(TemporaryDirectory(prefix="nbkit-tests-")))
     _test_mode.enter_context(
         override(
@@ -29,6 +31,7 @@ def pytest_configure() -> None:
             retry_wait=0,
             demo_tokens_per_second=0,
             live=False,
+            ledger=str(directory / "data" / "ledger.sqlite3"),
             overrides=directory / "config" / "none.toml",
         )
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from nbkit.adapters.call import Call
+from nbkit.adapters.observers import KEPT
 from nbkit.adapters.prepare import prepare
 from nbkit.adapters.stream import AsyncStream, Stream
 from nbkit.arguments import check_arguments, describe
@@ -85,7 +86,7 @@ class BaseAdapter:
 
     def execute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and wait for the whole answer."""
-        with self._call(conversation, options, stream=False) as call:
+        with KEPT, self._call(conversation, options, stream=False) as call:
             if call.completion:
                 return call.completion
             if call.prepared.wanted:
@@ -103,19 +104,20 @@ class BaseAdapter:
         """Ask, and await the whole answer."""
         import asyncio
 
-        with self._call(conversation, options, stream=False) as call:
-            if call.completion:
-                return call.completion
-            if call.prepared.wanted:
-                from nbkit.http.media import afetch_media
+        async with KEPT:
+            with self._call(conversation, options, stream=False) as call:
+                if call.completion:
+                    return call.completion
+                if call.prepared.wanted:
+                    from nbkit.http.media import afetch_media
 
-                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
-            while True:
-                with call.attempt() as attempt:
-                    client = async_client(call.endpoint.base_url, call.auth)
-                    async with aclosing(call.begin(await client.send(call.request()))) as reply:
-                        return call.read(await aread_limited(reply, call.exchange))
-                await asyncio.sleep(attempt.wait())
+                    call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
+                while True:
+                    with call.attempt() as attempt:
+                        client = async_client(call.endpoint.base_url, call.auth)
+                        async with aclosing(call.begin(await client.send(call.request()))) as reply:
+                            return call.read(await aread_limited(reply, call.exchange))
+                    await asyncio.sleep(attempt.wait())
 
     def stream(self, conversation: Any, **options: Any) -> Stream:
         """Ask, and get the answer in pieces: `with adapter.stream(...) as stream: for chunk in stream: ...`."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic_core import to_json
 
@@ -23,7 +23,7 @@ from nbkit.adapters.optional_fields import OptionalFields
 from nbkit.adapters.prepare import Prepared, supply_media
 from nbkit.adapters.price import price_completion, price_partial
 from nbkit.adapters.retries import AttemptEnd, Retries, explain_failure, read_event_body
-from nbkit.billing.entry import CallFacts, running_cell
+from nbkit.billing.entry import CallFacts, find_origin
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
 from nbkit.errors import AdapterError, NbkitError, ProviderError, StreamError
 from nbkit.http.addresses import join_path
@@ -65,7 +65,7 @@ class Call:
         self.entered = True
         self.started = time.monotonic()
         self.deadline = self.started + settings().http_deadline
-        self._facts = _collect_facts(self.endpoint, self.prepared)
+        self._facts = _collect_facts(self.endpoint, self.prepared, self.url)
         try:
             self.completion = begin_call(self._facts)
         except NbkitError as refusal:
@@ -73,9 +73,7 @@ class Call:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.completion is not None:
             self.close(self.completion, None)
         elif isinstance(error, NbkitError):
@@ -249,14 +247,18 @@ def _make_exchange(prepared: Prepared, deadline: float) -> Exchange:
     return Exchange(deadline, connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet)
 
 
-def _collect_facts(endpoint: Endpoint, prepared: Prepared) -> CallFacts:
+def _collect_facts(endpoint: Endpoint, prepared: Prepared, url: str) -> CallFacts:
+    origin = find_origin()
     return CallFacts(
         id=os.urandom(16).hex(),
         provider=endpoint.provider,
         model=endpoint.model,
         protocol=endpoint.protocol,
         stream=prepared.stream,
-        cell=running_cell(),
+        cell=origin.cell,
+        tags=origin.tags,
+        url=url,
+        body=prepared.request.body,
     )
 
 

@@ -6,10 +6,11 @@ import logging
 
 from nbkit.billing.entry import CallFacts, Observer
 from nbkit.billing.total import TOTAL
+from nbkit.bookkeeping.ledger import LEDGER
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import NbkitError
 
-OBSERVERS: tuple[Observer, ...] = (TOTAL,)
+OBSERVERS: tuple[Observer, ...] = (TOTAL, LEDGER)
 """In this order they are asked before a call is sent: the first that raises or answers decides."""
 
 _log = logging.getLogger("nbkit")
@@ -31,3 +32,27 @@ def end_call(call: CallFacts, completion: ChatCompletion | None, error: NbkitErr
             observer.end(call, completion, error)
         except Exception:  # noqa: BLE001 - a fault of whoever watches must not cost the answer, which is paid
             _log.exception("%s failed after the call of %s", type(observer).__name__, call.model_id)
+
+
+class _Kept:
+    """Keeps the cost of a call in the ledger before the call returns; in an event loop a thread writes it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if LEDGER.pending:
+            LEDGER.settle()
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        if LEDGER.pending:
+            from asyncio import to_thread  # a process of synchronous calls does without
+
+            await to_thread(LEDGER.settle)
+
+
+KEPT = _Kept()
+"""`with KEPT, call: ...`, or `async with KEPT:` around it."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nbkit.adapters.call import Call, make_whole_chunk
+from nbkit.adapters.observers import KEPT
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
 from nbkit.errors import StreamError
 from nbkit.http.bounded import aread_limited, aread_pieces, is_success, read_limited, read_pieces
@@ -23,7 +24,7 @@ from nbkit.http.clients import async_client, sync_client
 
 
 def _pump(call: Call) -> Generator[ChatCompletionChunk]:
-    with call:
+    with KEPT, call:
         if call.completion:
             yield make_whole_chunk(call.completion)
             return
@@ -47,28 +48,29 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
 async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
     import asyncio  # a process of synchronous calls does without
 
-    with call:
-        if call.completion:
-            yield make_whole_chunk(call.completion)
-            return
-        if call.prepared.wanted:
-            from nbkit.http.media import afetch_media
+    async with KEPT:
+        with call:
+            if call.completion:
+                yield make_whole_chunk(call.completion)
+                return
+            if call.prepared.wanted:
+                from nbkit.http.media import afetch_media
 
-            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
-        while True:
-            with call.attempt() as attempt:
-                client = async_client(call.endpoint.base_url, call.auth)
-                async with aclosing(call.begin(await client.send(call.request()))) as reply:
-                    if not is_success(reply.status):
-                        raise call.refusal(await aread_limited(reply, call.exchange))
-                    async with aclosing(aread_pieces(reply, call.exchange, call.is_over)) as pieces:
-                        async for data in pieces:
-                            for chunk in call.feed(data):
-                                yield chunk
-                    for chunk in call.end():
-                        yield chunk
-                    return
-            await asyncio.sleep(attempt.wait())
+                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
+            while True:
+                with call.attempt() as attempt:
+                    client = async_client(call.endpoint.base_url, call.auth)
+                    async with aclosing(call.begin(await client.send(call.request()))) as reply:
+                        if not is_success(reply.status):
+                            raise call.refusal(await aread_limited(reply, call.exchange))
+                        async with aclosing(aread_pieces(reply, call.exchange, call.is_over)) as pieces:
+                            async for data in pieces:
+                                for chunk in call.feed(data):
+                                    yield chunk
+                        for chunk in call.end():
+                            yield chunk
+                        return
+                await asyncio.sleep(attempt.wait())
 
 
 class _Streamed:

@@ -1,19 +1,20 @@
 """Facts of a call, and the observers that are told of its begin and its end.
 
-The cell that makes a call is among the facts. A notebook says which cell runs (`set_running_cell`); work that goes on
-after its cell has ended carries the cell with it (`in_cell`).
+Where a call comes from is among the facts: the notebook cell that makes it, and the tags of the blocks around it. A
+notebook says which cell runs (`set_running_cell`); work that goes on after its cell has ended carries its origin with
+it (`at_origin`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from nbkit.conversation.completion import ChatCompletion
-from nbkit.errors import NbkitError
+from nbkit.errors import ConfigError, NbkitError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class CallFacts:
     """The answer was requested in pieces."""
     cell: str | None = None
     """The notebook cell that made the call; None outside of notebooks."""
+    tags: tuple[str, ...] = ()
+    """What `tag` says about the call, the outermost block first."""
+    url: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What is sent, and where to: never a header, so never a key."""
 
     @property
     def model_id(self) -> str:
@@ -55,8 +61,17 @@ class Observer(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where calls come from."""
+
+    cell: str | None = None
+    tags: tuple[str, ...] = ()
+
+
 _running = ""  # the cell that the kernel runs now
-_inherited: ContextVar[str | None] = ContextVar("nbkit_cell", default=None)
+_inherited: ContextVar[Origin | None] = ContextVar("nbkit_origin", default=None)
+_open: list[Origin] = []  # of the blocks of `tag`, for threads that are started in them: they inherit no context
 
 
 def set_running_cell(cell: str | None) -> None:
@@ -65,16 +80,41 @@ def set_running_cell(cell: str | None) -> None:
     _running = cell or ""
 
 
+def find_origin() -> Origin:
+    """Find where a call made here comes from: that of `at_origin`, else the running cell and the open blocks."""
+    origin = _inherited.get() or (_open[-1] if _open else Origin())
+    return origin if origin.cell else Origin(_running or None, origin.tags)
+
+
 def running_cell() -> str | None:
-    """The cell to which a call made here belongs: that of `in_cell`, else the one that the kernel runs."""
-    return _inherited.get() or _running or None
+    """Find the notebook cell to which a call made here belongs."""
+    return find_origin().cell
 
 
 @contextmanager
-def in_cell(cell: str | None) -> Iterator[None]:
-    """Make the calls of a block belong to a cell, also those of the tasks that are started in it."""
-    token = _inherited.set(cell)
+def at_origin(origin: Origin) -> Iterator[None]:
+    """Make the calls of a block come from there, also those of the tasks that are started in it."""
+    token = _inherited.set(origin)
     try:
         yield
     finally:
         _inherited.reset(token)
+
+
+@contextmanager
+def tag(*names: str) -> Iterator[None]:
+    """Mark all calls of a block: `with nbkit.tag("experiment-3"): ...`; `nbkit.ledger(tag="experiment-3")` has them.
+
+    Blocks may be nested: a call has the tags of all of them. The tasks and the threads that are started in the block
+    belong to it, and so do the follow-ups of a comparison that began in it. Raises ConfigError for what is not a name.
+    """
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        raise ConfigError("tag(): expected a name, as in tag('experiment-3')")
+    around = _inherited.get() or (_open[-1] if _open else Origin())
+    origin = Origin(around.cell, tuple(dict.fromkeys((*around.tags, *names))))
+    _open.append(origin)
+    try:
+        with at_origin(origin):
+            yield
+    finally:
+        _open.remove(origin)

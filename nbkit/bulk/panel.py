@@ -17,7 +17,7 @@ from typing import Any, Self, TypeAlias
 from nbkit.adapters.adapter import MAX_TURNS, BaseAdapter
 from nbkit.adapters.factory import get_adapter
 from nbkit.arguments import ModelName, check_arguments, read_models
-from nbkit.billing.entry import running_cell
+from nbkit.billing.entry import find_origin
 from nbkit.billing.total import RunningTotal, Sum
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Answer, Pane
@@ -59,7 +59,7 @@ class Panel:
         limits = {"max_turns": max_turns, "max_cost": max_cost}
         self.panes: tuple[Pane, ...] = tuple(_make_panes(models))
         # a later question belongs to this cell too, wherever it is asked
-        self._turns = Turns(self.panes, options, limits, running_cell())
+        self._turns = Turns(self.panes, options, limits, find_origin())
         self._turns.listener = listener
         self._work = portal.Backlog(self.stop)
 

@@ -20,7 +20,7 @@ from nbkit.adapters.adapter import MAX_TURNS
 from nbkit.adapters.run import Event
 from nbkit.arguments import check_arguments
 from nbkit.billing.cost import bill
-from nbkit.billing.entry import running_cell
+from nbkit.billing.entry import find_origin
 from nbkit.billing.tokens import count_tokens
 from nbkit.billing.total import RunningTotal, Sum
 from nbkit.bulk import portal
@@ -86,7 +86,7 @@ class Table:
         self.totals = tuple(RunningTotal() for _ in self.columns)
         """What each column has cost, retries included."""
         self.follower: Follower | None = None
-        self._turns = Turns(tuple(self.places), options, limits, running_cell())
+        self._turns = Turns(tuple(self.places), options, limits, find_origin())
         self._turns.listener = self
         self._gates = [asyncio.Semaphore(at_once) for _ in self.columns]
         self._pending: set[Pane] = set()

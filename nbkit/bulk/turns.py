@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from nbkit.adapters.run import AsyncRun, Event
-from nbkit.billing.entry import in_cell
+from nbkit.billing.entry import Origin, at_origin
 from nbkit.billing.total import RunningTotal
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane, Status
@@ -41,10 +41,8 @@ class Listener(Protocol):
 class Turns:
     """Runs one turn after the other. `options` go to every call; `limits` are a run's `max_turns` and `max_cost`."""
 
-    def __init__(
-        self, panes: Sequence[Pane], options: dict[str, Any], limits: dict[str, Any], cell: str | None
-    ) -> None:
-        self._panes, self._options, self._limits, self._cell = panes, options, limits, cell
+    def __init__(self, panes: Sequence[Pane], options: dict[str, Any], limits: dict[str, Any], origin: Origin) -> None:
+        self._panes, self._options, self._limits, self._origin = panes, options, limits, origin
         self.listener: Listener | None = None
         self.running_total = RunningTotal()
         self.stops = 0
@@ -128,7 +126,7 @@ class Turns:
         status: Status = "done"
         error: Exception | None = None
         try:
-            with in_cell(self._cell), joining_reads():
+            with at_origin(self._origin), joining_reads():
                 async with pane.adapter.arun(pane.conversation, **self._limits, **self._options) as run:
                     async for event in run:
                         self._receive(pane, event)
@@ -148,7 +146,7 @@ class Turns:
         self, pane: Pane, status: Status, completions: Sequence[ChatCompletion] = (), error: Exception | None = None
     ) -> None:
         for completion in completions:
-            self.running_total.add(pane.adapter.model_id, completion, self._cell)
+            self.running_total.add(pane.adapter.model_id, completion, self._origin.cell)
         pane.end(status, completions, error)
         self._notify(lambda listener: listener.end(pane))
 

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
-from nbkit.billing.entry import CallFacts, in_cell, running_cell, set_running_cell
+from nbkit.billing.entry import CallFacts, Origin, at_origin, find_origin, set_running_cell
 from nbkit.billing.total import RunningTotal, Sum
 from nbkit.conversation.completion import Bill, ChatCompletion
 from nbkit.errors import RateLimitError
@@ -50,16 +50,16 @@ def test_calls_belong_to_the_cell_that_made_them():
     total = RunningTotal()
     set_running_cell("cell-1")
     try:
-        total.end(call(cell=running_cell()), paid(1.0), None)
+        total.end(call(cell=find_origin().cell), paid(1.0), None)
         with ThreadPoolExecutor(1) as pool:  # a thread of the cell's own
-            assert pool.submit(running_cell).result() == "cell-1"
+            assert pool.submit(find_origin).result().cell == "cell-1"
         set_running_cell("cell-2")
-        with in_cell("cell-1"):
-            total.end(call(cell=running_cell()), paid(2.0), None)
-        total.end(call(cell=running_cell()), paid(4.0), None)
+        with at_origin(Origin("cell-1")):
+            total.end(call(cell=find_origin().cell), paid(2.0), None)
+        total.end(call(cell=find_origin().cell), paid(4.0), None)
     finally:
         set_running_cell(None)
-    total.end(call(cell=running_cell()), paid(8.0), None)
+    total.end(call(cell=find_origin().cell), paid(8.0), None)
     assert {cell: one.cost for cell, one in total.by_cell().items()} == {"cell-1": 3.0, "cell-2": 4.0, None: 8.0}
 
 

@@ -9,7 +9,7 @@ from interrupts import call_when_main_waits, interrupt_when_main_waits
 from scripted_models import PATIENCE, Scripted, wait_for
 
 from nbkit.adapters.run import ToolResult
-from nbkit.billing.entry import in_cell
+from nbkit.billing.entry import Origin, at_origin
 from nbkit.billing.total import TOTAL, Sum
 from nbkit.bulk.panel import Panel
 from nbkit.errors import ConfigError, ConversationError, ModelNotFoundError, RateLimitError, StreamError, ToolLoopError
@@ -317,7 +317,7 @@ def test_rows_are_plain_dicts():
 def test_the_sum_agrees_with_the_total_of_the_process(engine):
     broken = [Scripted("b", ["half", StreamError("")], ["whole"]), Scripted("c", price=None)]
     before = TOTAL.total()
-    with in_cell(cell := f"cell 1 on {engine}"):
+    with at_origin(Origin(cell := f"cell 1 on {engine}")):
         panel = Panel(["demo/swift", Scripted("a"), *broken], tools=[get_weather])
     panel.ask("The weather in Rome?").wait(PATIENCE)
     panel.retry(panel.panes[2])

@@ -1,0 +1,188 @@
+"""The ledger: an observer that writes a row for every paid call, and `ledger()`, which reads them.
+
+A row waits in memory until `settle` writes all that wait in one transaction: a synchronous call does so before it
+returns, an asynchronous one has it done in a thread, so that no event loop waits for a disk. A disk that is full or
+read-only costs no answer: it is said once, the rows wait, and every later call tries again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from nbkit.arguments import check_arguments
+from nbkit.billing.entry import CallFacts
+from nbkit.conversation.completion import ChatCompletion
+from nbkit.errors import ConfigError, NbkitError
+from nbkit.settings import Scoped, settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbkit.bookkeeping.rows import Entry
+
+MOST_WAITING = 10_000
+"""Rows kept in memory while they cannot be written; then the oldest go."""
+_log = logging.getLogger("nbkit")
+
+
+class _Book:
+    """The rows that wait, and the store that they go to."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Entry] = deque(maxlen=MOST_WAITING)
+        self.lock = threading.Lock()
+        self.path = settings().ledger_path
+        self.open()
+        self.has_warned = False
+
+    def open(self) -> None:
+        """Take a store of this process."""
+        from nbkit.bookkeeping.store import FileStore
+
+        self.store, self.process = FileStore(self.path), os.getpid()
+
+    def settle(self) -> None:
+        """Write the rows that wait. A failure is said once, and the rows wait on."""
+        import sqlite3
+
+        from nbkit.bookkeeping.rows import write_row
+
+        with self.lock:
+            if self.process != os.getpid():  # forked: a connection is not shared, and the parent writes its own rows
+                self.open()
+            entries = list(self.waiting)
+            if not entries:
+                return
+            try:
+                self.store.write([write_row(entry) for entry in entries])
+            except (sqlite3.Error, OSError) as error:
+                self.store.close()
+                if not self.has_warned:
+                    _log.warning("the ledger %s cannot be written: %s. Calls go on.", self.path, error)
+                    self.has_warned = True
+                return
+            for _ in entries:
+                self.waiting.popleft()
+            self.has_warned = False
+
+
+_book: Scoped[_Book] = Scoped(_Book, "ledger")
+_SESSION = uuid4().hex[:12]
+
+
+class Ledger:
+    """An observer that books every call that was sent."""
+
+    def begin(self, call: CallFacts) -> None:
+        """Let every call pass."""
+
+    def end(self, call: CallFacts, completion: ChatCompletion | None, error: NbkitError | None) -> None:
+        """Note a call; `settle` writes it."""
+        now = settings()
+        if now.ledger == "off":
+            return
+        from nbkit.bookkeeping.rows import Entry
+
+        time = datetime.now(UTC).isoformat(timespec="microseconds")
+        entry = Entry(call, completion, error, time, _find_notebook(), _SESSION, now.ledger_content)
+        if entry.attempts:
+            _book().waiting.append(entry)
+
+    @property
+    def pending(self) -> bool:
+        """Whether calls wait to be written."""
+        return settings().ledger != "off" and bool(_book().waiting)
+
+    def settle(self) -> None:
+        """Write what waits. May wait for other kernels, at most ten seconds."""
+        if self.pending:
+            _book().settle()
+
+
+LEDGER = Ledger()
+atexit.register(LEDGER.settle)
+
+
+def _find_notebook() -> str | None:
+    """Find the path of the notebook as Jupyter's server tells the kernel; None elsewhere."""
+    return os.environ.get("JPY_SESSION_NAME") or None
+
+
+@check_arguments
+def ledger(
+    *,
+    since: date | str | None = None,
+    until: date | str | None = None,
+    model: str | None = None,
+    tag: str | None = None,
+    notebook: str | None = None,
+) -> pd.DataFrame:
+    """Return the paid calls of this user, of all notebooks: one row a call, the oldest first.
+
+    `since`, `until`: a date, a datetime, or its ISO form ("2026-11-01"), from and before which the calls ended; without
+    a time zone it is UTC. `model`: a model id. `tag`: a name given by `nbkit.tag`. `notebook`: the path of a notebook,
+    or its end ("costs.ipynb").
+
+    `cost` and `saved` are in USD, NaN where they are not known, `seconds` and `first_token` in seconds, `time` in UTC;
+    the token counts are disjoint. `.attrs["unpriced"]` counts the calls without a known cost, which no sum of `cost`
+    has. Raises ConfigError for what is not a date, and where the ledger is switched off (NBKIT_LEDGER=off).
+    """
+    if settings().ledger == "off":
+        raise ConfigError("the ledger is switched off: NBKIT_LEDGER=off")
+    conditions = {
+        "time >= ?": _read_time("since", since),
+        "time < ?": _read_time("until", until),
+        "model = ?": model,
+        "tags LIKE ? ESCAPE '\\'": None if tag is None else f"%{_escape(json.dumps(tag))}%",
+        "notebook LIKE ? ESCAPE '\\'": None if notebook is None else f"%{_escape(notebook)}",
+    }
+    chosen = {text: value for text, value in conditions.items() if value is not None}
+    book = _book()
+    book.settle()
+    with book.lock:
+        rows = book.store.read(" AND ".join(chosen) or "1", tuple(chosen.values()))
+    return _make_frame(rows)
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _read_time(name: str, value: date | str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
+    except ValueError:
+        raise ConfigError(f"{name}: expected a date like 2026-11-01, got {value!r}") from None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).isoformat(timespec="microseconds")
+
+
+_DTYPES = {"text": "string", "real": "float64", "integer": "Int64"}
+
+
+def _make_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    import pandas as pd
+
+    from nbkit.bookkeeping.rows import COLUMNS
+
+    columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
+    frame = pd.DataFrame(
+        {
+            column.name: pd.Series(values, dtype=_DTYPES[column.kind])
+            for column, values in zip(COLUMNS, columns, strict=True)
+        }
+    )
+    frame["time"] = pd.to_datetime(frame["time"], utc=True)
+    frame["tags"] = [tuple(json.loads(tags)) if isinstance(tags, str) else () for tags in frame["tags"]]
+    frame.attrs["unpriced"] = int(frame["cost"].isna().sum())
+    return frame

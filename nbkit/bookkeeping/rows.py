@@ -1,0 +1,124 @@
+"""One row of the ledger: what is written down of a call, and from where each column takes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple
+
+from pydantic_core import to_json
+
+from nbkit.billing.entry import CallFacts
+from nbkit.conversation.completion import ChatCompletion, Usage
+from nbkit.errors import AdapterError, NbkitError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A call that has ended."""
+
+    call: CallFacts
+    completion: ChatCompletion | None
+    error: NbkitError | None
+    time: str
+    """When it ended: ISO 8601, UTC."""
+    notebook: str | None
+    session: str
+    with_content: bool
+    """Whether prompt and answer are kept as well."""
+
+    @property
+    def attempts(self) -> int:
+        """How often the request was sent; 0: never, so there is nothing to book."""
+        if self.completion is not None and self.completion.timing is not None:
+            return self.completion.timing.attempts
+        return self.error.attempts if isinstance(self.error, AdapterError) else 0
+
+    @property
+    def status(self) -> str:
+        """`done`, `partial` (the answer broke off or was left) or `failed` (there was none)."""
+        if self.completion is None:
+            return "failed"
+        bill = self.completion.bill
+        return "partial" if self.error is not None or (bill is not None and bill.source == "partial") else "done"
+
+
+class Column(NamedTuple):
+    """A column: its name, what it holds, and how it is read; None stands for what is not known."""
+
+    name: str
+    kind: Literal["text", "real", "integer"]
+    read: Callable[[Entry], Any]
+
+
+def _of_answer(name: str) -> Callable[[Entry], Any]:
+    return lambda entry: getattr(entry.completion, name) or None if entry.completion else None
+
+
+def _of_bill(name: str) -> Callable[[Entry], Any]:
+    return lambda entry: getattr(entry.completion.bill, name) if entry.completion and entry.completion.bill else None
+
+
+def _of_timing(name: str) -> Callable[[Entry], Any]:
+    return lambda entry: (
+        getattr(entry.completion.timing, name) if entry.completion and entry.completion.timing else None
+    )
+
+
+def _of_usage(name: str) -> Callable[[Entry], Any]:
+    return lambda entry: getattr(entry.completion.usage, name) if entry.completion and entry.completion.usage else None
+
+
+def _read_cost(entry: Entry) -> float | None:
+    """Read the cost in USD; a call that failed without any completion has cost nothing, as in the running total."""
+    return entry.completion.cost if entry.completion else 0.0
+
+
+def _read_rates(entry: Entry) -> str | None:
+    """Read the rates that the bill applied, as JSON: USD per million tokens, by bucket."""
+    bill = entry.completion.bill if entry.completion else None
+    return json.dumps({line.bucket: line.rate for line in bill.lines}) if bill and bill.lines else None
+
+
+def digest_request(call: CallFacts) -> str:
+    """Digest what was sent: address and body, never a header, so never a key. 64 hexadecimal digits."""
+    return sha256(call.url.encode() + b"\n" + to_json(call.body, fallback=str)).hexdigest()
+
+
+def _write_body(entry: Entry) -> str:
+    return to_json(entry.call.body, fallback=str).decode()
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("time", "text", lambda entry: entry.time),
+    Column("notebook", "text", lambda entry: entry.notebook),
+    Column("session", "text", lambda entry: entry.session),
+    Column("cell", "text", lambda entry: entry.call.cell),
+    Column("call", "text", lambda entry: entry.call.id),
+    Column("model", "text", lambda entry: entry.call.model_id),
+    Column("answered_by", "text", _of_answer("model")),
+    Column("protocol", "text", lambda entry: entry.call.protocol),
+    *(Column(bucket, "integer", _of_usage(bucket)) for bucket in Usage.__slots__),
+    Column("cost", "real", _read_cost),
+    Column("source", "text", _of_bill("source")),
+    Column("catalog_date", "text", _of_bill("catalog_date")),
+    Column("rates", "text", _read_rates),
+    Column("saved", "real", _of_bill("saved")),
+    Column("seconds", "real", _of_timing("total")),
+    Column("first_token", "real", _of_timing("first_token")),
+    Column("attempts", "integer", lambda entry: entry.attempts),
+    Column("status", "text", lambda entry: entry.status),
+    Column("error", "text", lambda entry: type(entry.error).__name__ if entry.error else None),
+    Column("request", "text", lambda entry: digest_request(entry.call)),
+    Column("tags", "text", lambda entry: json.dumps(entry.call.tags)),
+    Column("prompt", "text", lambda entry: _write_body(entry) if entry.with_content else None),
+    Column("answer", "text", lambda entry: entry.completion.text if entry.with_content and entry.completion else None),
+)
+"""The columns in their order. A column that is added later is NULL in older rows."""
+
+
+def write_row(entry: Entry) -> tuple[Any, ...]:
+    """Write an entry as the values of the columns."""
+    return tuple(column.read(entry) for column in COLUMNS)

@@ -1,0 +1,232 @@
+"""The ledger: a row for each paid call, kept when the call returns, by many kernels at once; no answer is ever lost."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import nbkit
+from nbkit.bookkeeping import store
+from nbkit.errors import ConfigError, NbkitError
+from nbkit.settings import override
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "data" / "ledger.sqlite3"
+    with override(ledger=str(path)):
+        yield path
+
+
+def swift():
+    return nbkit.get_adapter("demo/swift")
+
+
+def stream(adapter):
+    with adapter.stream("Hi") as pieces:
+        for _ in pieces:
+            pass
+    return pieces.completion
+
+
+async def astream(adapter):
+    async with adapter.astream("Hi") as pieces:
+        async for _ in pieces:
+            pass
+    return pieces.completion
+
+
+CALLS = {
+    "execute": lambda adapter: adapter.execute("Hi"),
+    "aexecute": lambda adapter: asyncio.run(adapter.aexecute("Hi")),
+    "stream": stream,
+    "astream": lambda adapter: asyncio.run(astream(adapter)),
+}
+
+
+def read(path):
+    with sqlite3.connect(path) as connection:
+        return connection.execute("SELECT model, cost, status FROM calls ORDER BY time").fetchall()
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_row_is_in_the_file_when_the_call_returns(path, call):
+    completion = call(swift())
+    assert read(path) == [("demo/swift", completion.cost, "done")]
+    row = nbkit.ledger().iloc[0]
+    usage = completion.usage
+    assert (row["input"], row["output"], row["cost"]) == (usage.input, usage.output, completion.cost)
+    assert (row["answered_by"], row["source"], row["attempts"]) == ("swift", "catalog", 1)
+    assert row["seconds"] == completion.timing.total
+    assert row.isna()[["prompt", "answer", "error"]].all()
+
+
+def test_what_was_left_is_partial_and_what_failed_costs_nothing(path):
+    with swift().stream("Hi") as pieces:
+        next(iter(pieces))
+    with pytest.raises(NbkitError):
+        nbkit.get_adapter("demo/brittle", max_retries=1).execute("please fail")
+    with pytest.raises(NbkitError):
+        swift().execute("Hi", tools=5)  # nothing is sent
+    frame = nbkit.ledger()
+    assert frame["status"].tolist() == ["partial", "failed"]
+    assert frame["attempts"].tolist() == [1, 2]
+    assert frame["cost"].tolist() == [pieces.completion.cost, 0.0]
+    assert frame["error"].tolist()[1] == "ProviderError"
+
+
+def test_calls_without_a_price_are_a_total_of_their_own(path):
+    with nbkit.tag("free?"):
+        nbkit.get_adapter("demo/swift", cost=None).execute("Hi")
+    swift().execute("Hi")
+    frame = nbkit.ledger()
+    assert frame.attrs["unpriced"] == int(frame["cost"].isna().sum())
+    assert frame["cost"].sum() == pytest.approx(frame["cost"].dropna().sum())
+
+
+def test_rows_are_chosen_by_time_model_tag_and_notebook(path, monkeypatch):
+    swift().execute("Hi")
+    with nbkit.tag("odd_%"):
+        nbkit.get_adapter("demo/sage").execute("Hi")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/me/costs.ipynb")
+    swift().execute("Hi")
+    frame = nbkit.ledger()
+    assert frame["time"].is_monotonic_increasing
+    assert len(nbkit.ledger(model="demo/swift")) == 2
+    assert nbkit.ledger(tag="odd_%")["model"].tolist() == ["demo/sage"]
+    assert nbkit.ledger(tag="oddx%").empty
+    assert len(nbkit.ledger(notebook="costs.ipynb")) == 1
+    assert nbkit.ledger(since="2100-01-01").empty
+    assert len(nbkit.ledger(since=frame["time"].iloc[1], until=frame["time"].iloc[2])) == 1
+    with pytest.raises(ConfigError, match="since: expected a date like"):
+        nbkit.ledger(since="yesterday")
+
+
+def test_tags_reach_threads_tasks_and_panels(path):
+    adapter = swift()
+    with nbkit.tag("outer"):
+        with nbkit.tag("inner"), ThreadPoolExecutor(2) as pool:
+            list(pool.map(adapter.execute, ["Hi", "Hi"]))
+        asyncio.run(adapter.aexecute("Hi"))
+        answers = nbkit.compare("Hi", ["demo/swift", "demo/sage"])
+    answers.ask("More")
+    adapter.execute("Hi")
+    tags = nbkit.ledger()["tags"].tolist()
+    assert sorted(tags) == sorted([("outer", "inner")] * 2 + [("outer",)] * 5 + [()])
+    with pytest.raises(ConfigError, match="expected a name"), nbkit.tag(""):
+        pass
+
+
+def test_content_is_kept_on_demand_only_and_no_key_ever(path):
+    adapter = nbkit.get_adapter("demo/swift", api_key="sk-canary-123456789")
+    with override(ledger_content=True):
+        completion = adapter.execute("a secret plan")
+    adapter.execute("another plan")
+    frame = nbkit.ledger()
+    assert "a secret plan" in frame["prompt"][0]
+    assert frame["answer"][0] == completion.text
+    assert frame["request"][0] != frame["request"][1]
+    whole = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert b"another plan" not in whole
+    assert b"canary" not in whole
+
+
+def test_the_file_is_the_users_own(path):
+    swift().execute("Hi")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_older_file_gets_the_new_columns(path):
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute('CREATE TABLE calls ("call" TEXT PRIMARY KEY, "time" TEXT, "cost" REAL, "tags" TEXT)')
+        connection.execute("INSERT INTO calls VALUES ('old', '2020-01-01T00:00:00.000000+00:00', 1.5, '[]')")
+    completion = swift().execute("Hi")
+    frame = nbkit.ledger()
+    assert frame["cost"].tolist() == [1.5, completion.cost]
+    assert frame["model"].isna().tolist() == [True, False]
+
+
+def test_a_broken_file_is_kept_aside(path, caplog):
+    path.parent.mkdir()
+    path.write_bytes(b"not a database" * 1000)
+    completion = swift().execute("Hi")
+    assert read(path) == [("demo/swift", completion.cost, "done")]
+    (aside,) = path.parent.glob("*.broken-*")
+    assert aside.read_bytes().startswith(b"not a database")
+    assert caplog.text.count("it is kept as") == 1
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_disk_that_cannot_be_written_costs_no_answer_and_the_rows_wait(path, caplog, call):
+    path.parent.mkdir()
+    path.mkdir()  # which no user can open as a file, root neither
+    assert call(swift()).text
+    assert call(swift()).text
+    assert caplog.text.count("cannot be written") == 1
+    path.rmdir()
+    call(swift())
+    assert len(read(path)) == 3
+
+
+def test_off_is_off(path):
+    with override(ledger="off"):
+        swift().execute("Hi")
+        with pytest.raises(ConfigError, match="switched off"):
+            nbkit.ledger()
+    assert not path.exists()
+
+
+def test_no_write_ahead_log_on_a_network_file_system(path, tmp_path, monkeypatch):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\nserver:/home {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr(store, "_MOUNTS", mounts)
+    swift().execute("Hi")
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+WRITER = """
+import sys, nbkit
+adapter = nbkit.get_adapter("demo/swift", base_url=sys.argv[1], max_retries=0)
+print("ready", flush=True)
+while True:
+    print(adapter.execute("Hi").id, flush=True)
+"""
+
+
+def test_what_returned_is_there_once_though_kernels_are_killed(path, tmp_path):
+    swift().execute("Hi")  # the server
+    from nbkit.demo import server
+
+    url = nbkit.get_adapter("demo/swift").endpoint.base_url
+    assert server
+    environment = os.environ | {"NBKIT_LEDGER": str(path), "NBKIT_OFFLINE": "1", "NBKIT_CACHE_DIR": str(tmp_path)}
+    outputs = [tmp_path / f"{number}.txt" for number in range(4)]
+    writers = []
+    for output in outputs:
+        with output.open("w") as file:
+            command = [sys.executable, "-c", WRITER, url]
+            writers.append(subprocess.Popen(command, env=environment, stdout=file))
+    try:
+        for number, (writer, output) in enumerate(zip(writers, outputs, strict=True)):
+            while len(output.read_text().splitlines()) < 20 + 10 * number:
+                assert writer.poll() is None
+                time.sleep(0.02)
+            writer.send_signal(signal.SIGKILL)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    returned = sum(len(output.read_text().split("\n")[1:-1]) for output in outputs)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    rows = len(read(path)) - 1
+    assert returned <= rows <= returned + len(writers)  # a killed one may not have said that its call returned
