@@ -106,10 +106,10 @@ def money_axis(title: str, values: pd.Series, *, log: bool = True) -> dict[str, 
 def log_axis(title: str, values: pd.Series, tickformat: str) -> dict[str, Any]:
     """Make a logarithmic axis with ticks at 1, 2, 5, 10 ... or, where these were too many, at the powers of ten.
 
-    Plotly's own choice is good for less than a decade, and crowded for one or two.
+    Plotly's own choice is good for less than a decade, and crowded for one or two; so are all three in a narrow window.
     """
     decades = np.log10(values.max() / values.min()) if len(values) else 0.0
-    steps = {} if 0 < decades < 0.8 else {"dtick": "D2" if decades < 4.5 else 1}
+    steps = {} if 0 < decades < 0.8 else {"dtick": "D2" if decades < 3 else 1}
     return axis(title, type="log", tickformat=tickformat, **steps)
 
 

@@ -155,7 +155,7 @@ def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 
         )
         for answer, look in looks.items()
     ]
-    heads = [ABILITIES[name].label.replace(" ", "<br>") for name in _CAPABILITIES]
+    heads = [ABILITIES[name].label for name in _CAPABILITIES]
     table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"]})
     for name in _CAPABILITIES:
         table[ABILITIES[name].label] = answers[name]
@@ -165,9 +165,9 @@ def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 
         traces,
         table,
         height=24 * max(len(drawn), 1),
-        margin={"t": 30, "b": 10},
+        margin={"t": 60, "b": 10},
         showlegend=False,
-        xaxis=axis("", side="top", tickangle=0, tickvals=list(range(len(answers))), ticktext=heads),
+        xaxis=axis("", side="top", tickangle=-45, tickvals=list(range(len(answers))), ticktext=heads),
         yaxis=axis("", range=[len(drawn) - 0.5, -0.5], tickvals=list(range(len(drawn))), ticktext=label_rows(drawn)),
     )
 

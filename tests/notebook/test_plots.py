@@ -299,7 +299,7 @@ def test_each_cell_is_yes_no_or_unknown():
         answer = re.search(r"%{x}: (\S+)</b>", trace["hovertemplate"])[1]
         cells |= dict.fromkeys(zip(trace["x"], trace["y"], strict=True), answer)
     assert len(cells) == 12 * len(columns)
-    named = {"PDF": "pdf_in", "tools": "tools", "JSON": "structured_output", "open<br>weights": "open_weights"}
+    named = {"PDF": "pdf_in", "tools": "tools", "JSON": "structured_output", "open weights": "open_weights"}
     for heading, column in named.items():
         for row, value in enumerate(frame[column].head(12)):
             assert cells[columns[heading], row] == ("?" if value is pd.NA else "yes" if value else "no")
