@@ -91,7 +91,8 @@ class Table:
         self._gates = [asyncio.Semaphore(at_once) for _ in self.columns]
         self._pending: set[Pane] = set()
         self._work = portal.Backlog(self.stop)
-        self._answer_tokens = min(ANSWER_TOKENS, options.get("max_tokens") or ANSWER_TOKENS)
+        self.answer_tokens: int = min(ANSWER_TOKENS, options.get("max_tokens") or ANSWER_TOKENS)
+        """Tokens that an answer is taken to have, before there are answers."""
         self._read = [int(count_tokens(prompt)) for prompt in self.prompts]
 
     # Asking
@@ -214,7 +215,7 @@ class Table:
         row, column = self.places[cell]
         if (mean := means[column]) is not None:
             return Sum(1, mean)
-        usd = bill(Usage(input=self._read[row], output=self._answer_tokens), cell.adapter.endpoint.cost).total
+        usd = bill(Usage(input=self._read[row], output=self.answer_tokens), cell.adapter.endpoint.cost).total
         return Sum(1, unknown=1) if usd is None else Sum(1, Decimal(str(usd)))
 
     @staticmethod

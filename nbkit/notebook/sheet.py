@@ -30,7 +30,7 @@ from zlib import crc32
 from nbkit.adapters.run import ToolResult
 from nbkit.billing.total import TOTAL, Sum
 from nbkit.bulk.answers import Answer, Pane
-from nbkit.bulk.table import ANSWER_TOKENS, Table, get_status
+from nbkit.bulk.table import Table, get_status
 from nbkit.notebook.export import write_tool
 from nbkit.notebook.facts import describe_end, explain_error, list_figures
 from nbkit.rendering.markdown import render
@@ -155,7 +155,7 @@ def describe_start(table: Table) -> str:
     if not cells:
         return ""
     cost = _describe_cost(len(cells), table.estimate(cells))
-    return f"{cost} if an answer takes {ANSWER_TOKENS} tokens" if len(cells) == len(table.places) else cost
+    return f"{cost} if an answer takes {table.answer_tokens} tokens" if len(cells) == len(table.places) else cost
 
 
 def describe_retry(table: Table) -> str:

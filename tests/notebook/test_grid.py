@@ -157,13 +157,13 @@ class View:
 def test_a_view_starts_stops_goes_on_opens_and_votes(kernel):
     messages = kernel.run("""
 a, b = Scripted('a', ['**one** <b>', None], ['two']), Scripted('b', ['two'])
-g = nbkit.grid('Say {{text}}', ['p', 'q'], [a, b], at_once=1)
+g = nbkit.grid('Say {{text}}', ['p', 'q'], [a, b], at_once=1, max_tokens=90)
 """)
     assert "not asked: 4 calls, about $" in displays(messages, "text/html")[0]["text/html"]
     view = View(kernel).until(lambda view: view.head)
     assert view.head["columns"] == [{"name": "A", "model": "scripted/a"}, {"name": "B", "model": "scripted/b"}]
     assert (view.head["prompts"], view.head["title"], view.cells) == (["Say p", "Say q"], "Say {{text}}", {})
-    assert view.foot["start"].endswith("if an answer takes 300 tokens")
+    assert view.foot["start"].endswith("if an answer takes 90 tokens")
     assert kernel.value("len(a.requests)") == 0
     view.send(type="start")
     view.until(lambda view: view.foot["done"] == 2 and view.statuses().get((0, 0)) in ("waiting", "streaming"))
