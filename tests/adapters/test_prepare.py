@@ -28,7 +28,7 @@ def sent(conversation, of, **options):
 @pytest.mark.parametrize(
     ("conversation", "options", "lacks", "message"),
     [
-        (IMAGE, {}, "vision", r"lab/m does not read images \(turn 0\); catalog\[catalog.vision\] lists models that do"),
+        (IMAGE, {}, "vision", r"lab/m does not read images \(the prompt\); catalog\[catalog.vision\] lists"),
         ("Hi", {"tools": [TOOL]}, "tools", "lab/m does not call tools"),
         ("Hi", {"n": 2}, "n", "lab/m gives one answer per call, not n=2"),
         ([], {}, "user", "the conversation is empty"),
