@@ -19,6 +19,7 @@ from nbkit.conversation.turns import Conversation, Turn
 from nbkit.errors import ApiKeyNotFoundError, AuthenticationError, ConfigError
 from nbkit.notebook import export
 from nbkit.notebook.deltas import Board
+from nbkit.notebook.documents import write_json, write_page
 from nbkit.notebook.facts import describe_end, describe_key
 from nbkit.notebook.outputs import Bundle, Screen
 
@@ -162,6 +163,21 @@ class Comparison:
         import pandas as pd
 
         return pd.DataFrame(self._panel.rows())
+
+    def to_markdown(self) -> str:
+        """Write all turns as Markdown. Prompts and answers stand in fences: no reader of it runs or loads anything."""
+        return self.wait()._display._bundle()["text/markdown"]
+
+    def to_html(self) -> str:
+        """Write all turns as a whole page, light and dark, without scripts."""
+        return write_page(self.wait()._display._bundle()["text/html"], f"Comparison of {self._panel.summarize()}")
+
+    def to_json(self) -> str:
+        """Write all turns as JSON: `{"models": [{"model", "name", "turns": [...]}]}`.
+
+        A turn has the columns of `to_frame()`, and `sent`, `reasoning` and `tools`.
+        """
+        return write_json(self.wait()._panel.panes)
 
     def __repr__(self) -> str:
         return f"<Comparison of {self._panel.summarize()}>"

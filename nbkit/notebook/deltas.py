@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nbkit.rendering.markdown import Incremental
-from nbkit.rendering.sanitize import plain_html
+from nbkit.rendering.sanitize import plain_html, visible
 
 Message = dict[str, Any]
 
@@ -224,6 +224,6 @@ class Board:
 
     def snapshot(self) -> Message:
         """Write everything. Only right after `delta()`, or the next delta would repeat a part of it."""
-        panes = [{"name": name, "model": model} for name, model in self._titles]
+        panes = [{"name": visible(name), "model": visible(model)} for name, model in self._titles]
         news = [{"pane": pane, "turn": number} | turn.snapshot() for pane, number, turn in self._turns()]
         return {"type": "snapshot", "seq": self._seq, "panes": panes, "news": news, "foot": self._foot}

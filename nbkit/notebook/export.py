@@ -21,8 +21,10 @@ from nbkit.notebook.facts import explain_error, list_facts, list_notes
 from nbkit.rendering.markdown import render_static, to_text
 from nbkit.rendering.sanitize import plain_html
 
-_GRID = "display:grid;grid-template-columns:repeat(auto-fit,minmax(360px,1fr));gap:0 24px;text-align:left"
+_GRID = "display:grid;grid-template-columns:repeat(auto-fit,minmax(360px,1fr));gap:0 24px;text-align:start"
 _NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or JupyterLab's MathJax takes two prices in a line for a formula
+_CODE = "background:rgba(128,128,128,.12);padding:8px 10px;overflow-x:auto;white-space:pre;word-break:normal"
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _UNANSWERED = "(no answer yet)"
 _LINE = 160  # characters of a call, and of its output, in one line
 _OUTPUT = 4000  # characters of an output, unfolded
@@ -46,7 +48,7 @@ def write_completion(completion: ChatCompletion) -> dict[str, str]:
     html = [
         f'<div class="nbk-static {_NO_MATHS}">',
         *_write_reasoning(completion),
-        _align_left(render_static(completion.text)),
+        _style(render_static(completion.text)),
         *(f"<p><code>{_break_lines(call)}</code></p>" for call in calls),
         *(f"<p><i>{_break_lines(remark)}</i></p>" for remark in _list_remarks(answer)),
         f"<p><small>{escape(_join_facts(answer))}</small></p></div>",
@@ -70,7 +72,8 @@ def _shorten(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]} … ({len(text):,} characters)"
 
 
-def _read_output(result: ToolResult) -> str:
+def read_output(result: ToolResult) -> str:
+    """Read a tool's output as text; what is not text, as the name of its kind."""
     if isinstance(result.content, str):
         return result.content
     return "\n".join(entry.text if isinstance(entry, TextEntry) else f"[{entry.type}]" for entry in result.content)
@@ -88,13 +91,13 @@ def _write_call(call: ToolCall) -> str:
 
 def _write_tool_line(result: ToolResult) -> str:
     """Write a call and its output in one line."""
-    return f"{_write_call(result.call)} → {_shorten(' '.join(_read_output(result).split()), _LINE)}"
+    return f"{_write_call(result.call)} → {_shorten(' '.join(read_output(result).split()), _LINE)}"
 
 
 def write_tool(result: ToolResult) -> str:
     """Write a call, and its output folded up. A model and a tool wrote these: both are escaped, as text."""
     failed = " <b>failed</b>" if result.error else ""
-    call, output = plain_html(_write_call(result.call)), plain_html(_shorten(_read_output(result), _OUTPUT))
+    call, output = plain_html(_write_call(result.call)), plain_html(_shorten(read_output(result), _OUTPUT))
     return f"<details><summary><code>{call}</code>{failed}</summary><pre>{output}</pre></details>\n"
 
 
@@ -114,10 +117,10 @@ def _pair_answers(panes: Sequence[Pane], turn: int) -> list[tuple[Pane, Answer]]
 
 
 def _write_html(panes: Sequence[Pane], turns: range, totals: str) -> str:
-    parts = [f'<div class="nbk-static {_NO_MATHS}">']
+    parts = [f'<div class="nbk-static {_NO_MATHS}">', *_write_system(panes)]
     for turn in turns:
         answers = _pair_answers(panes, turn)
-        parts.append(f"<blockquote>{_break_lines(answers[0][1].prompt)}</blockquote>")
+        parts.append(f'<blockquote dir="auto">{_break_lines(answers[0][1].prompt)}</blockquote>')
         parts.append(f'<div style="{_GRID}">')
         parts += [_write_answer(pane, answer) for pane, answer in answers]
         parts.append("</div>")
@@ -125,12 +128,21 @@ def _write_html(panes: Sequence[Pane], turns: range, totals: str) -> str:
     return "\n".join(parts)
 
 
+def _write_system(panes: Sequence[Pane]) -> list[str]:
+    """Write the system prompt, folded; none where there is none."""
+    turns = panes[0].conversation if panes else ()
+    texts = [turn.text for turn in turns if turn.role in ("system", "developer")]
+    return [
+        f'<details><summary>System prompt</summary><p dir="auto">{_break_lines(text)}</p></details>' for text in texts
+    ]
+
+
 def _write_answer(pane: Pane, answer: Answer) -> str:
     name, model = plain_html(pane.name), plain_html(pane.label)
     parts = [f'<div style="min-width:0"><h4>{name} <code>{model}</code></h4>']
     parts += _write_reasoning(answer.completion) if answer.completion else []
     for part in answer.parts:
-        parts.append(write_tool(part) if isinstance(part, ToolResult) else _align_left(render_static(part)))
+        parts.append(write_tool(part) if isinstance(part, ToolResult) else _style(render_static(part)))
     if not answer.parts and not answer.error:
         parts.append(f"<p>{_UNANSWERED}</p>")
     parts += [f"<p><i>{_break_lines(remark)}</i></p>" for remark in _list_remarks(answer)]
@@ -139,9 +151,13 @@ def _write_answer(pane: Pane, answer: Answer) -> str:
     return "\n".join([*parts, "</div>"])
 
 
-def _align_left(html: str) -> str:
-    """Align cells at the left that have no alignment of their own: JupyterLab would set them right."""
-    return re.sub("<(t[hd])>", r'<\1 style="text-align:left">', html)
+def _style(html: str) -> str:
+    """Set what JupyterLab's style would do otherwise: code has no ground and breaks within words, cells stand right,
+    and right-to-left text stands left."""
+    html = re.sub("<(t[hd])>", r'<\1 style="text-align:start">', html).replace("<pre>", f'<pre style="{_CODE}">')
+    if _RIGHT_TO_LEFT.search(html):
+        html = re.sub("<(p|li|h[56])>", r'<\1 style="text-align:start">', html)
+    return html
 
 
 def _break_lines(text: str) -> str:

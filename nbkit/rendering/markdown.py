@@ -1,7 +1,8 @@
 """A model's Markdown as HTML: for the live widget, for the static output, and block by block while it streams.
 
 Model output is hostile. markdown-it-py parses it without raw HTML, only http, https and mailto links become links
-(their host is the tooltip), images become text, so that nothing is loaded, and the result passes `sanitize.clean`.
+(their host is the tooltip, and stands in the text where that names another one), images become text, so that nothing
+is loaded, and the result passes `sanitize.clean`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ from nbkit.rendering.sanitize import PREFIX, clean, plain_html, visible
 
 _MAX_NESTING = 40  # levels, two per list: far from Python's stack limit; deeper content is left out
 _MAX_LENGTH = 300_000  # characters; a longer answer is shown as plain text
+_HOST = re.compile(r"(?:^|[\s(<\"'@]|//)((?:[\w-]+\.)+[^\W\d_][\w-]+)")
+"""A host's name in a text, at the start of a word or of an address."""
 _LINK_DEFINITION = re.compile(r"\[[^\]]*\]:")
+_FLAT = re.compile("(?:[^<]|</?(?:math|mrow|mi|mn|mo)(?: [^>]*)?>)*")
+"""MathML of a formula that stands in one line: it reads the same without its tags."""
 _SLOW_FLUSH = 0.01
 """Seconds of CPU: after a flush that took longer, the tail rests, so that drawing takes a fifth of one core at most."""
 
@@ -38,7 +43,9 @@ def render(text: str) -> str:
 
 
 def render_static(text: str) -> str:
-    """Render a complete answer as sanitized HTML that works without a style sheet: plain code, maths as TeX source.
+    """Render a complete answer as sanitized HTML that works without a style sheet: plain code, headings below those of
+    the page around it. A formula is drawn where a reader who gets its letters only, as on GitHub, loses nothing; else
+    its TeX source stands there, or can be unfolded below it.
 
     The two classes around it stop MathJax, in JupyterLab and in exported pages, from reading prices as maths and from
     executing TeX commands such as `\\href`.
@@ -146,7 +153,11 @@ def _render_all(text: str, *, static: bool) -> str:
     if len(text) > _MAX_LENGTH:
         return _render_plain(text)
     env: dict[str, Any] = {"static": static}
-    return _render_tokens(_PARSER.parse(visible(text), env), env)
+    tokens = _PARSER.parse(visible(text), env)
+    for token in tokens:
+        if static and token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 4)}"
+    return _render_tokens(tokens, env)
 
 
 def _render_plain(text: str) -> str:
@@ -193,16 +204,20 @@ def _fence(self: RendererHTML, tokens: Sequence[Token], index: int, options: Opt
 
 def _math_inline(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any) -> str:
     token = tokens[index]
-    rendered = None if env.get("static") else mathml(token.content, display=token.info == "display")
+    rendered = mathml(token.content, display=token.info == "display")
+    if rendered and env.get("static") and not _FLAT.fullmatch(rendered):
+        rendered = None
     return rendered or f"<code>{escape(token.content)}</code>"
 
 
 def _math_block(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any) -> str:
     token = tokens[index]
-    rendered = None if env.get("static") or token.info == "open" else mathml(token.content, display=True)
-    if rendered:
-        return f'<div class="{PREFIX}math">{rendered}</div>\n'
-    return f"<pre><code>{escape(token.content)}</code></pre>\n"
+    rendered = None if token.info == "open" else mathml(token.content, display=True)
+    source = f"<pre><code>{escape(token.content)}</code></pre>\n"
+    if not rendered:
+        return source
+    folded = f"<details><summary>TeX</summary>{source}</details>\n" if env.get("static") else ""
+    return f'<div class="{PREFIX}math">{rendered}</div>\n{folded}'
 
 
 def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any) -> str:
@@ -214,6 +229,16 @@ def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: Opt
 def _link_open(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any) -> str:
     href = str(tokens[index].attrs["href"])
     return f'<a href="{escape(href)}" title="{escape(_find_host(href))}">'
+
+
+def _link_close(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any) -> str:
+    """Name the host behind a link whose text names another one."""
+    start = next(place for place in range(index, -1, -1) if tokens[place].type == "link_open")
+    target = _find_host(str(tokens[start].attrs["href"]))
+    host = target.rpartition("@")[2].lower()
+    shown = "".join(" " if token.type.endswith("break") else token.content for token in tokens[start + 1 : index])
+    same = all(f".{host}".endswith(f".{named.lower()}") for named in _HOST.findall(shown))
+    return "</a>" if same else f" ({escape(target)})</a>"
 
 
 def _cell_open(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any) -> str:
@@ -229,6 +254,7 @@ _RULES = {
     "math_block": _math_block,
     "image": _image,
     "link_open": _link_open,
+    "link_close": _link_close,
     "th_open": _cell_open,
     "td_open": _cell_open,
 }

@@ -33,7 +33,8 @@ _HIDDEN = re.compile(
 _NEWLINE = re.compile("\r\n?")
 
 _TAGS = """
-p br hr h1 h2 h3 h4 h5 h6 strong em s blockquote ul ol li pre code span div a table thead tbody tr th td
+p br hr h1 h2 h3 h4 h5 h6 strong em s blockquote ul ol li pre code span div a table thead tbody tr th td details
+summary
 """.split()  # noqa: SIM905 - one literal a word would fill a page
 _MATHML_TAGS = """
 math mrow mi mn mo ms mtext mspace mfrac msqrt mroot msub msup msubsup mover munder munderover mtable mtr mtd mstyle

@@ -15,7 +15,7 @@ from nbkit.rendering.sanitize import clean, plain_html, visible
 TAGS = """
 p br hr h1 h2 h3 h4 h5 h6 strong em s blockquote ul ol li pre code span div a table thead tbody tr th td
 math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup mover munder munderover mtable mtr mtd mstyle
-mpadded mphantom menclose
+mpadded mphantom menclose details summary
 """.split()  # noqa: SIM905 - one literal a word would fill a page
 ATTRIBUTES = {
     "a": {"href", "title", "target", "rel"},
@@ -193,10 +193,10 @@ def test_prices_and_code_are_not_maths(text):
         ("\\[\n\\begin{aligned} x &= b \\\\ c &= d \\end{aligned}\n\\]", "block"),
     ],
 )
-def test_maths_becomes_mathml_and_is_source_in_the_static_output(text, display):
+def test_maths_becomes_mathml_and_stays_readable_in_the_static_output(text, display):
     assert ("math", {"display": display}) in safe(render(text)).tags
     static = safe(render_static(text))
-    assert "math" not in [tag for tag, _ in static.tags]
+    assert {"math", "code"} & {tag for tag, _ in static.tags}
     assert "x" in static.text
 
 
@@ -297,3 +297,32 @@ def test_code_that_takes_too_long_has_no_colors():
     reads = count()
     assert highlight(code, "python", lambda: next(reads) / 100) == code  # a hundredth of a second for each token
     assert next(reads) == 26  # up to a quarter of a second
+
+
+@pytest.mark.parametrize(
+    ("markdown", "shown"),
+    [
+        ("[https://my-bank.test](https://evil.test/x)", "https://my-bank.test (evil.test)"),
+        ("[my-**bank**.test](https://evil.test)", "my-<strong>bank</strong>.test (evil.test)"),
+        ("[docs](https://docs.test)", "docs"),
+        ("<https://docs.test/a/index.html>", "https://docs.test/a/index.html"),
+        ("[docs.test](https://www.docs.test)", "docs.test"),
+        ("<https://my-bank.test@evil.test>", "https://my-bank.test@evil.test (evil.test)"),
+        ("[help@my-bank.test](mailto:help@evil.test)", "help@my-bank.test (help@evil.test)"),
+    ],
+)
+def test_a_link_whose_text_names_another_host_shows_where_it_leads(markdown, shown):
+    for html in (render(markdown), render_static(markdown)):
+        assert f">{shown}</a>" in html
+
+
+def test_a_look_alike_host_shows_its_real_letters():
+    assert "(xn--pple-43d.com)</a>" in render("<https://аpple.com>")
+
+
+def test_without_a_style_sheet_formulas_are_drawn_where_that_loses_nothing():
+    html = render_static("# Head\n\n$x = 1$ and $x^2$\n\n$$\\frac{1}{2}$$\n")
+    assert "<h5>Head</h5>" in html
+    assert "<code>x^2</code>" in html
+    assert html.count("<math") == 2
+    assert "<details><summary>TeX</summary><pre><code>\\frac{1}{2}</code></pre>\n</details>" in html

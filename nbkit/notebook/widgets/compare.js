@@ -94,7 +94,7 @@ class View {
     this.bar = make("div", "nbk-bar", {}, make("div", "nbk-line", {}, this.prompt, this.sent, this.state, this.stop), this.progress);
     this.score = new Score();
     this.grid = make("div", "nbk-panes");
-    this.input = make("textarea", "nbk-input", { rows: "1", "aria-label": "Follow-up", enterkeyhint: "send" });
+    this.input = make("textarea", "nbk-input", { rows: "1", dir: "auto", "aria-label": "Follow-up", enterkeyhint: "send" });
     this.send = button("nbk-primary", "Send", "Send the follow-up (Enter)", () => this.ask());
     this.notice = make("span", "nbk-notice", { role: "status" });
     this.totals = make("span", "nbk-totals");
