@@ -37,6 +37,11 @@ def _write_completion(completion: object) -> object:
     return import_module("nbkit.notebook.export").write_completion(completion)
 
 
+def _write_conversation(conversation: object) -> object:
+    """How a cell shows a conversation."""
+    return import_module("nbkit.notebook.conversation").write_conversation(conversation)
+
+
 def load_ipython_extension(ipython: object) -> None:
     """`%load_ext nbkit`."""
     import_module("nbkit.notebook.extension").load_ipython_extension(ipython)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from nbkit.billing.entry import CallFacts
 from nbkit.billing.money import format_usd
-from nbkit.conversation.completion import ChatCompletion
+from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.errors import NbkitError
+
+_NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Money of some calls: `usd` is the sum of the known costs, `unknown` counts the calls whose cost is not known."""
+    """Money and tokens of some calls: `usd` is the sum of the known costs, `unknown` counts the calls whose cost is not
+    known, `usage` has the tokens of the calls whose provider counts them."""
 
     calls: int = 0
     usd: Decimal = Decimal(0)
     unknown: int = 0
+    usage: Usage = _NO_USAGE
 
     @property
     def cost(self) -> float | None:
@@ -27,7 +32,9 @@ class Sum:
         return None if self.unknown else float(self.usd)
 
     def __add__(self, other: Sum) -> Sum:
-        return Sum(self.calls + other.calls, self.usd + other.usd, self.unknown + other.unknown)
+        return Sum(
+            self.calls + other.calls, self.usd + other.usd, self.unknown + other.unknown, self.usage + other.usage
+        )
 
     def __str__(self) -> str:
         if not self.unknown:
@@ -36,10 +43,14 @@ class Sum:
 
 
 class RunningTotal:
-    """An observer that adds up costs. The sums are decimal, so they agree with the bills to the last digit."""
+    """An observer that adds up costs. The sums are decimal, so they agree with the bills to the last digit.
 
-    def __init__(self) -> None:
-        self._sums: dict[tuple[str, str | None], Sum] = {}  # by model and cell
+    `by_model`: the sums of earlier calls, by model id.
+    """
+
+    def __init__(self, by_model: Mapping[str, Sum] | None = None) -> None:
+        earlier = by_model or {}
+        self._sums: dict[tuple[str, str | None], Sum] = {(model, None): one for model, one in earlier.items()}
         self._lock = threading.Lock()
 
     def begin(self, call: CallFacts) -> None:
@@ -52,8 +63,8 @@ class RunningTotal:
 
     def add(self, model_id: str, completion: ChatCompletion, cell: str | None = None) -> None:
         """Add one completion."""
-        usd = completion.cost
-        one = Sum(1, Decimal(0), 1) if usd is None else Sum(1, Decimal(str(usd)))
+        usd, usage = completion.cost, completion.usage or _NO_USAGE
+        one = Sum(1, Decimal(0), 1, usage) if usd is None else Sum(1, Decimal(str(usd)), 0, usage)
         with self._lock:
             self._sums[model_id, cell] = self._sums.get((model_id, cell), Sum()) + one
 

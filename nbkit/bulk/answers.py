@@ -31,6 +31,8 @@ class Answer:
     """The texts and the tool outputs before the last completion, in order."""
     sent: tuple[str, ...] = ()
     """What went with the prompt, in words: "system prompt", "2 images"."""
+    context_tokens: int | None = None
+    """Tokens of the conversation after it, as the last call counted them; None where it did not."""
 
     @property
     def text(self) -> str:
@@ -92,6 +94,11 @@ class Pane:
         """The model's name for people, with the label's "#2"."""
         return self.adapter.name + self.label.removeprefix(self.adapter.model_id)
 
+    @property
+    def context_tokens(self) -> int | None:
+        """Tokens of the conversation, as the last call counted them; None where it did not."""
+        return next((one.context_tokens for one in reversed(self.answers) if one.context_tokens), None)
+
     def begin(self, prompt: Conversation) -> None:
         """Begin a turn."""
         self.conversation = append_prompt(self.conversation, prompt)
@@ -117,6 +124,8 @@ class Pane:
         """End the turn with all its completions: more than one where tools were called."""
         answer, self._text = self.answers[-1], ""
         answer.completion, answer.error, answer.status = sum_completions(completions), error, status
+        if completions and completions[-1].usage:
+            answer.context_tokens = completions[-1].usage.total_tokens
         last = completions[-1] if completions and not error else None
         if last is None:
             return

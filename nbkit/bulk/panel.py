@@ -38,7 +38,7 @@ class Panel:
 
     `models`: ids or adapters; a model may take part twice. `options`: the fields of `ExecuteOptions`, for all models.
     Each answer is a run, which calls the Python functions among the `tools`, and `max_turns` and `max_cost` (USD) limit
-    it as in `BaseAdapter.run`.
+    it as in `BaseAdapter.run`. `running_total`: what the calls are added to, where other panels add to it too.
     Raises ModelNotFoundError or ConfigError. A call that fails raises nothing: see `errors`.
 
     Reading `completions`, `errors`, `conversations`, `spent`, `cost` and `rows()` waits for the answers; `panes`,
@@ -53,6 +53,7 @@ class Panel:
         max_turns: int = MAX_TURNS,
         max_cost: float | None = None,
         listener: Listener | None = None,
+        running_total: RunningTotal | None = None,
         **options: Any,
     ) -> None:
         ExecuteOptions.of(options)
@@ -61,6 +62,8 @@ class Panel:
         # a later question belongs to this cell too, wherever it is asked
         self._turns = Turns(self.panes, options, limits, find_origin())
         self._turns.listener = listener
+        if running_total is not None:
+            self._turns.running_total = running_total
         self._work = portal.Backlog(self.stop)
 
     # Asking
@@ -124,7 +127,7 @@ class Panel:
 
     @property
     def running_total(self) -> RunningTotal:
-        """The total of all calls so far, retries included."""
+        """The total of all calls so far, retries included; of all panels that share it."""
         return self._turns.running_total
 
     @property

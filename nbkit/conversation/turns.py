@@ -26,6 +26,7 @@ from nbkit.conversation.content import (
 )
 from nbkit.conversation.media import attach, is_media
 from nbkit.conversation.reasoning import read_reasoning, write_reasoning
+from nbkit.conversation.summary import summarize_turn, summarize_turns
 from nbkit.conversation.tools import FunctionCall, ToolCall
 from nbkit.conversation.trim import count_roughly, trim_turns
 from nbkit.conversation.values import describe_input, fill
@@ -95,6 +96,11 @@ class _BaseTurn(Value):
         if isinstance(content, str):
             return content
         return "".join(entry.text for entry in self.entries if isinstance(entry, TextEntry))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {summarize_turn(self)}>"
+
+    __str__ = __repr__
 
 
 def _make_text_entry(text: str) -> TextEntry:
@@ -339,6 +345,17 @@ class Conversation(Value):
 
     def __iter__(self) -> Iterator[AnyTurn]:  # type: ignore[override]
         return iter(self.turns)
+
+    def __repr__(self) -> str:
+        return summarize_turns(self.turns) or "<an empty Conversation>"
+
+    __str__ = __repr__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the turns in a cell, rendered. Only a notebook calls this."""
+        from nbkit import _write_conversation  # the root of the package knows the room that can
+
+        return _write_conversation(self)
 
 
 _TURNS_OR_DICTS = frozenset((*_TURNS, dict))

@@ -20,7 +20,7 @@ from nbkit.errors import ApiKeyNotFoundError, AuthenticationError, ConfigError
 from nbkit.notebook import export
 from nbkit.notebook.deltas import Board
 from nbkit.notebook.documents import write_json, write_page
-from nbkit.notebook.facts import describe_end, describe_key
+from nbkit.notebook.facts import describe_context, describe_end, describe_key
 from nbkit.notebook.outputs import Bundle, Screen
 
 if TYPE_CHECKING:
@@ -131,6 +131,10 @@ class Comparison:
         self.wait()
         self._display.freeze()
 
+    def leave(self, notice: str) -> None:
+        """Take no more questions and retries from the views: their box shows the `notice` instead."""
+        self._display.leave(notice)
+
     # Results
 
     @property
@@ -147,6 +151,12 @@ class Comparison:
     def conversations(self) -> dict[str, Conversation]:
         """The conversation with each model."""
         return self._panel.conversations
+
+    @property
+    def context_tokens(self) -> dict[str, int | None]:
+        """The tokens of the conversation with each model, as its last call counted them; None where it did not."""
+        self.wait()
+        return {pane.label: pane.context_tokens for pane in self._panel.panes}
 
     @property
     def cost(self) -> float | None:
@@ -198,6 +208,7 @@ class _Display:
         self._timer: asyncio.TimerHandle | None = None
         self._kind = "comparison" if len(panel.panes) > 1 else "chat"
         self._title = f"nbkit comparison of {len(panel.panes)} models" if len(panel.panes) > 1 else "nbkit chat"
+        self._notice = ""  # why no more questions are taken
         self._screen = Screen(self._make_widget)
         if self.live:
             self._screen.show(export.write_bundle((), f"{self._title}: no answer yet"))
@@ -235,9 +246,19 @@ class _Display:
         self._panel.listener = None
         self._screen.freeze(self._bundle())
 
+    def leave(self, notice: str) -> None:
+        """Take no more questions and retries from the views."""
+        self._notice = notice
+        if self.live:
+            portal.call(self.rest)
+
     def _totals(self) -> str:
         so_far = " so far" if self._panel.busy else ""
         return f"this {self._kind} {self._panel.running_total.total()}{so_far} · notebook {TOTAL.total()}"
+
+    def _describe_context(self) -> tuple[str, bool] | None:
+        pane = self._panel.panes[0]
+        return describe_context(pane.context_tokens, pane.adapter) if self._kind == "chat" else None
 
     def _estimate(self) -> str:
         """Estimate what a follow-up costs before it is answered: each model reads its conversation again."""
@@ -301,6 +322,7 @@ class _Display:
         busy = self._panel.busy
         spent = str(self._panel.running_total.total())
         self._board.set_foot(busy=busy, totals=self._totals(), ahead="" if busy else self._estimate(), spent=spent)
+        self._board.set_foot(closed=self._notice, context=self._describe_context())
         if delta := self._board.delta():
             self._screen.send(delta)
 
@@ -316,6 +338,8 @@ class _Display:
             portal.call(self._screen.send, {"type": "pong"})
         elif kind == "stop":
             self._panel.stop()
+        elif self._notice:
+            return
         elif kind == "ask" and written:
             self._panel.ask(written)
         elif kind == "retry" and pane:

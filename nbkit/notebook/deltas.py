@@ -6,7 +6,10 @@ sends `ping` and gets a `pong`. Its other messages: `stop`, `ask` (with `text`),
 `pane`, and in `text` an API key for its provider).
 
     {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
-    {"type": "delta", "seq", "news", "foot"}          foot: {"busy", "totals", "ahead", "spent"}, where it has changed
+    {"type": "delta", "seq", "news", "foot"}          foot, where it has changed
+
+`foot`: {"busy", "totals", "ahead", "spent", "closed", "context"}: whether answers stream; texts about money; why no
+more questions are taken (else ""); for a chat how full the context is, as (text, whether it is nearly full).
 
 `news` has the same form in both, so a view applies them alike; each item is about one turn of one pane:
 
@@ -182,7 +185,7 @@ class Board:
         self._titles = titles
         self._panes: list[list[LiveTurn]] = [[] for _ in titles]
         self._seq = 0
-        self._foot: Message = {"busy": False, "totals": "", "ahead": "", "spent": ""}
+        self._foot: Message = {"busy": False, "totals": "", "ahead": "", "spent": "", "closed": "", "context": None}
         self._foot_is_new = False
 
     def add(self, pane: int, prompt: str, sent: Sequence[str] = ()) -> LiveTurn:

@@ -8,6 +8,7 @@ from base64 import b64encode
 from typing import Any
 from urllib.parse import urlsplit
 
+from nbkit.adapters.adapter import BaseAdapter
 from nbkit.billing.money import format_usd
 from nbkit.bulk.answers import Answer
 from nbkit.errors import (
@@ -42,6 +43,9 @@ _ADVICE: tuple[tuple[type[Exception], str, bool], ...] = (
     (NbkitError, "Nothing was sent.", False),
     (Exception, "This looks like a bug in nbkit; please report it.", True),
 )
+
+_NEARLY_FULL = 0.8
+"""The part of a model's context from which on the reader is warned."""
 
 _ENDINGS = {
     "length": "cut off: the answer reached its token limit",
@@ -120,6 +124,17 @@ def describe_end(answer: Answer) -> dict[str, Any]:
     source = b64encode(zlib.compress(answer.text.encode("utf-8", "replace"))).decode()
     end: dict[str, Any] = {"source": source, "strip": facts, "notes": notes, "problem": problem, "retry": retry}
     return end | {"figures": list_figures(answer)}
+
+
+def describe_context(tokens: int | None, adapter: BaseAdapter) -> tuple[str, bool] | None:
+    """Say how full a model's context is, and whether that is nearly too much; None where it is not known."""
+    size = adapter.endpoint.tolerance.context
+    if tokens is None or not size:
+        return None
+    full, short = tokens > _NEARLY_FULL * size, f"{size / 1e6:.3g}M" if size >= 10**6 else f"{size / 1000:.3g}k"
+    advice = ': begin a new chat soon, or leave out old turns (context="trim")' if full else ""
+    share = f"{tokens / size:.0%}".replace("%", " %") if tokens >= size / 100 else "under 1 %"
+    return f"{share} of {short} context{advice}", full
 
 
 def describe_key(endpoint: Endpoint) -> dict[str, Any]:

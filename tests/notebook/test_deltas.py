@@ -115,7 +115,14 @@ def test_nothing_is_sent_twice_and_nothing_when_nothing_is_new():
     turn.feed("", "thinking")
     assert board.delta()["news"] == [{"pane": 0, "turn": 0, "status": "streaming", "think": "thinking"}]
     board.set_foot(busy=True, totals="$1")
-    assert board.delta()["foot"] == {"busy": True, "totals": "$1", "ahead": "", "spent": ""}
+    assert board.delta()["foot"] == {
+        "busy": True,
+        "totals": "$1",
+        "ahead": "",
+        "spent": "",
+        "closed": "",
+        "context": None,
+    }
     board.set_foot(busy=True, totals="$1")
     assert board.delta() is None
 

@@ -95,15 +95,16 @@ class View {
     this.score = new Score();
     this.grid = make("div", "nbk-panes");
     this.input = make("textarea", "nbk-input", { rows: "1", dir: "auto", "aria-label": "Follow-up", enterkeyhint: "send" });
-    this.send = button("nbk-primary", "Send", "Send the follow-up (Enter)", () => this.ask());
+    this.send = button("nbk-primary nbk-send", "Send", "Send the follow-up (Enter)", () => this.ask());
     this.notice = make("span", "nbk-notice", { role: "status" });
     this.totals = make("span", "nbk-totals");
     this.ahead = make("span", "nbk-ahead");
     this.keys = new Keys(this);
+    this.context = make("span", "nbk-context");
     this.footer = make("div", "nbk-footer", {},
       this.keys.list,
       make("div", "nbk-ask", {}, this.input, this.send),
-      make("div", "nbk-line", {}, this.totals, this.notice, this.ahead, this.keys.button));
+      make("div", "nbk-line", {}, this.totals, this.context, this.notice, this.ahead, this.keys.button));
     // Without this, JupyterLab would treat Enter, Escape and Shift+Enter as shortcuts of the notebook.
     this.root = make("div", "nbk-live", { role: "group", "data-lm-suppress-shortcuts": "true" },
       this.bar, this.score.node, this.grid, this.footer);
@@ -196,13 +197,18 @@ class View {
     this.foot = foot;
     this.busy = foot.busy && this.kernel.alive;
     this.totals.textContent = foot.totals;
-    this.ahead.textContent = this.busy ? "" : foot.ahead;
-    this.input.placeholder = this.panes.some((pane) => pane.last) ? this.invitation : this.invitation.replace("a follow-up", "something");
+    this.ahead.textContent = this.busy || foot.closed ? "" : foot.ahead;
+    const [context, full] = foot.context ?? ["", false];
+    this.context.textContent = context;
+    this.context.classList.toggle("nbk-full", full);
+    this.root.classList.toggle("nbk-closed", Boolean(foot.closed));
+    const invitation = this.panes.some((pane) => pane.last) ? this.invitation : this.invitation.replace("a follow-up", "something");
+    this.input.placeholder = foot.closed || invitation;
     const hadFocus = document.activeElement === this.stop || document.activeElement === this.send;
     this.stop.hidden = !this.busy;
     this.stop.disabled = !this.kernel.alive;
-    this.send.disabled = this.busy || !this.kernel.alive;
-    this.input.disabled = !this.kernel.alive;
+    this.send.disabled = this.busy || !this.kernel.alive || Boolean(foot.closed);
+    this.input.disabled = !this.kernel.alive || Boolean(foot.closed);
     if (hadFocus) (this.busy ? this.stop : this.input).focus({ preventScroll: true });
     this.setBar();
     clearInterval(this.ticker);
