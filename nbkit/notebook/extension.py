@@ -19,7 +19,7 @@ from nbkit.bulk import portal
 from nbkit.choose.frame import catalog
 from nbkit.modelsdev.records import CatalogWarning
 from nbkit.notebook.completion import find_keyed_providers, match_models
-from nbkit.notebook.magics import NbkitMagics, describe_catalog
+from nbkit.notebook.magics import NbkitMagics, add_body, describe_catalog
 from nbkit.notebook.outputs import person_in_front
 from nbkit.notebook.widgets import compare as _  # noqa: F401 - 0.1 s that the first comparison is spared
 
@@ -104,6 +104,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
             loaded.replaced |= {(kind, name): known.get(name) for name in names}
         shell.register_magics(magics)
         shell.Completer.custom_matchers.append(match_models)
+        shell.input_transformers_cleanup.append(add_body)
         shell.events.register("pre_run_cell", loaded.cells.begin)
         shell.events.register("pre_run_cell", loaded.renew)
         shell.events.register("post_run_cell", loaded.cells.end)
@@ -138,5 +139,6 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
             known[name] = before
     shell.magics_manager.registry.pop(NbkitMagics.__name__, None)
     shell.Completer.custom_matchers.remove(match_models)
+    shell.input_transformers_cleanup.remove(add_body)
     shell.drop_by_id({"catalog": loaded.catalog})
     portal.stop()

@@ -35,6 +35,7 @@ from nbkit.providers.env_file import load_env
 from nbkit.settings import settings
 
 _BRACES = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_LONE = re.compile(r"%%(chat|compare)(\s|$)")
 # Keys of OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI. A digit tells them from words.
 _KEY = re.compile(r"\b(sk-|AIza|gsk_|hf_|xai-)(?=[\w-]*\d)[\w-]{20,}")
 
@@ -164,7 +165,7 @@ class NbkitMagics(Magics):
         arguments.system = arguments.system and self._expand(arguments.system)
         prompt = self._expand(cell).strip()
         if not prompt:
-            raise UsageError("the cell is empty: write the prompt below the first line")
+            raise UsageError("the cell is empty: write the prompt on the lines below the first")
         return arguments, prompt
 
     def _expand(self, text: str) -> str:
@@ -202,6 +203,14 @@ for _name, _text in _EXAMPLES.items():  # IPython writes one percent sign for al
     _magic = getattr(NbkitMagics, _name)
     _help = _magic.__doc__.replace(f"%{_name}", f"%%{_name}")
     _magic.__doc__ = f"{_help}\nTwo examples:\n\n{_text}\n"
+
+
+def add_body(lines: list[str]) -> list[str]:
+    """Put an empty line below a lone %%chat or %%compare: IPython refuses a cell without one, in words of its own."""
+    return [*lines, "\n"] if len(lines) == 1 and _LONE.match(lines[0]) else lines
+
+
+add_body.has_side_effects = True  # type: ignore[attr-defined]  # so IPython does not ask it whether a cell is complete
 
 
 def describe_status() -> str:

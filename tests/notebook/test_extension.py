@@ -90,12 +90,15 @@ def test_unload_takes_everything_back(shell):
     shell.register_magic_function(mine, "cell", "chat")
     before = set(shell.user_ns)
     callbacks = {event: [*functions] for event, functions in shell.events.callbacks.items()}
+    transforms = [*shell.input_transformers_cleanup]
     run(shell, "%load_ext nbkit")
+    assert shell.check_complete("%%chat demo/swift\n")[0] == "incomplete"  # a console waits for the prompt
     run(shell, "%%compare demo/swift\nHello")
     assert any(thread.name == "nbkit-portal" for thread in threading.enumerate())
     run(shell, "%unload_ext nbkit")
     assert set(shell.user_ns) == before
     assert shell.events.callbacks == callbacks
+    assert shell.input_transformers_cleanup == transforms
     assert running_cell() is None
     assert "NbkitMagics" not in shell.magics_manager.registry
     assert shell.run_cell_magic("chat", "", "x") == "mine"
