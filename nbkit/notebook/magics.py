@@ -25,6 +25,7 @@ from nbkit.billing.entry import running_cell
 from nbkit.billing.total import TOTAL
 from nbkit.choose.frame import catalog
 from nbkit.choose.search import search
+from nbkit.conversation.media import attach
 from nbkit.conversation.template import fill
 from nbkit.errors import ArgumentError, NbkitError
 from nbkit.installed import name_extra
@@ -61,6 +62,14 @@ def _add_options(magic: Callable[..., Any]) -> Callable[..., Any]:
             "--temperature", type=float, metavar="T", help="0: nearly the same answer each time; higher: more varied"
         ),
         argument("--system", metavar="TEXT", help="the system prompt"),
+        argument(
+            "--image",
+            action="append",
+            default=[],
+            metavar="PATH",
+            help="a picture or PDF to send with the prompt; {{name}} stands for a variable that holds one, such as a "
+            "figure; may be repeated",
+        ),
         argument("-o", "--out", metavar="NAME", help="put the result into the variable NAME"),
     ):
         magic = option(magic)
@@ -86,7 +95,7 @@ class NbkitMagics(Magics):
         (model,) = models
         with _errors_in_one_line():
             options, session = _read_options(arguments), _sessions.get(model)
-            message: Any = prompt
+            message = prompt
             if session is None or arguments.new or arguments.system not in (None, session.system):
                 session = _Session(Chat(model, system=arguments.system, **options), arguments.system, options)
             elif options not in ({}, session.options):  # a chat's options are fixed: a new chat takes over the turns
@@ -105,8 +114,8 @@ class NbkitMagics(Magics):
         """Send the cell to several models and show their answers side by side."""
         arguments, prompt = self._read(self.compare, line, cell)
         with _errors_in_one_line():
-            conversation = _add_system(arguments.system, prompt)
-            comparison = compare(conversation, self._expand_models(arguments.model), **_read_options(arguments))
+            models, options = self._expand_models(arguments.model), _read_options(arguments)
+            comparison = compare(prompt, models, system=arguments.system, **options)
         self._assign(arguments.out, comparison)
         return comparison
 
@@ -154,8 +163,8 @@ class NbkitMagics(Magics):
         with _errors_in_one_line():
             print(_REPORTS[what]())  # noqa: T201  # what the magic is for
 
-    def _read(self, magic: Any, line: str, cell: str) -> tuple[Namespace, str]:
-        """The arguments and the prompt of a cell. Raises UsageError before anything is sent."""
+    def _read(self, magic: Any, line: str, cell: str) -> tuple[Namespace, Any]:
+        """The arguments and the prompt of a cell, with its images. Raises UsageError before anything is sent."""
         if key := _KEY.search(f"{line}\n{cell}"):
             raise UsageError(
                 f"nothing was sent, because the cell contains what looks like an API key ({key[1]}...). The notebook's "
@@ -166,26 +175,30 @@ class NbkitMagics(Magics):
         prompt = self._expand(cell).strip()
         if not prompt:
             raise UsageError("the cell is empty: write the prompt on the lines below the first")
-        return arguments, prompt
+        with _errors_in_one_line():
+            images = [attach(self._read_value(image)) for image in arguments.image]
+        return arguments, [prompt, *images] if images else prompt
 
     def _expand(self, text: str) -> str:
         """The text with its `{{name}}`s replaced by the variables' values."""
         with _errors_in_one_line():
             return fill(text, self.shell.user_ns, "variable")
 
-    def _get_variable(self, name: str) -> Any:
-        if name not in self.shell.user_ns:
-            raise UsageError(f"{{{{{name}}}}}: the variable {name!r} is not defined")
-        return self.shell.user_ns[name]
+    def _read_value(self, text: str) -> Any:
+        """The variable that an argument `{{name}}` stands for, of any type; else the text, expanded."""
+        match = _BRACES.fullmatch(text)
+        if match is None:
+            return self._expand(text)
+        if match[1] not in self.shell.user_ns:
+            raise UsageError(f"{text}: the variable {match[1]!r} is not defined")
+        return self.shell.user_ns[match[1]]
 
     def _expand_models(self, names: list[str]) -> list[str]:
         """The model ids of some arguments; a `{{name}}` may hold several."""
         models: list[str] = []
         for name in names:
-            match = _BRACES.fullmatch(name)
-            value = self._get_variable(match[1]) if match else self._expand(name)
             try:
-                models += read_models(value)
+                models += read_models(self._read_value(name))
             except ArgumentError as wrong:
                 raise UsageError(f"{name}: {wrong}") from None
         return models
@@ -197,7 +210,7 @@ class NbkitMagics(Magics):
 
 _EXAMPLES = {
     "chat": '%%chat demo/swift\nHello\n\n%%chat demo/sage --system "Be brief" -o chat\nExplain {{topic}}',
-    "compare": "%%compare demo/swift demo/sage\nHello\n\n%%compare {{models}} -o answers\nExplain {{topic}}",
+    "compare": "%%compare demo/swift demo/sage\nHello\n\n%%compare {{models}} --image a.png\nExplain {{topic}}",
 }
 for _name, _text in _EXAMPLES.items():  # IPython writes one percent sign for all magics
     _magic = getattr(NbkitMagics, _name)
@@ -284,13 +297,6 @@ def _parse(magic: Any, line: str) -> Namespace:
             raise UsageError(f"unknown option {option}; {hint}")
     parsed: Namespace = magic.parser.parse_intermixed_args(words)
     return parsed
-
-
-def _add_system(system: str | None, prompt: str) -> Any:
-    """The prompt, after a system turn where there is one."""
-    if system is None:
-        return prompt
-    return [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
 
 
 def _read_options(arguments: Namespace) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import base64
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ from shells import error_of, run, running_shell
 from nbkit.billing.total import TOTAL
 from nbkit.notebook import magics
 from nbkit.settings import override
+
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # a PNG
 
 
 @pytest.fixture
@@ -122,8 +125,35 @@ def test_values_are_not_options(shell):
 
 
 @pytest.mark.parametrize(
+    "cell", ["%%chat demo/sage -o it {}\nLook", "%%compare demo/sage -o it --system Brief {}\nLook"]
+)
+def test_images_go_with_the_prompt(shell, tmp_path, cell):
+    picture = base64.b64decode(DOT)
+    (tmp_path / "a dot.png").write_bytes(picture)
+    shell.push({"name": "a dot", "dot": picture})
+    run(shell, cell.format(f"--image '{tmp_path}/{{{{name}}}}.png' --image {{{{dot}}}}"))
+    it = shell.user_ns["it"]
+    turns = it.conversation if "%%chat" in cell else it.conversations["demo/sage"]
+    question = next(turn for turn in turns if turn.role == "user")
+    assert question.text == "Look"
+    assert [part.type for part in question.content] == ["text", "image_url", "image_url"]
+    assert all(part.image_url.url.endswith(DOT) for part in question.content[1:])
+    assert [turn.text for turn in turns if turn.role == "system"] == ([] if "%%chat" in cell else ["Brief"])
+
+
+def test_an_image_joins_a_chat_whose_options_change(shell):
+    shell.push({"dot": base64.b64decode(DOT)})
+    run(shell, "%%chat demo/sage\nfirst")
+    run(shell, "%%chat demo/sage --max-tokens 5 --image {{dot}} -o chat\nsecond")
+    assert prompts(shell.user_ns["chat"]) == [("user", "first"), ("user", "second")]
+
+
+@pytest.mark.parametrize(
     ("cell", "message"),
     [
+        ("%%chat demo/swift --image nowhere.png\nHello", "no such file: .*nowhere.png"),
+        ("%%compare demo/swift --image {{nobody}}\nHello", r"\{\{nobody\}\}: the variable 'nobody' is not defined"),
+        ("%%compare demo/swift --image {{two}}\nHello", "expected a string, .* got list"),
         ("%%chat demo/swift\n{{nobody}}", r"\{\{nobody\}\}.*'nobody'"),
         ("%%compare demo/swift {{nobody}}\nHello", r"\{\{nobody\}\}"),
         ("%%compare {{get_ipython}}\nHello", "expected a model id"),
