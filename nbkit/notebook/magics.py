@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import sqlite3
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
@@ -22,7 +25,8 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from nbkit.arguments import read_models
 from nbkit.billing.entry import running_cell
-from nbkit.billing.total import TOTAL
+from nbkit.billing.total import TOTAL, Sum
+from nbkit.bookkeeping.ledger import ledger
 from nbkit.choose.frame import catalog
 from nbkit.choose.search import search
 from nbkit.conversation.media import attach
@@ -33,10 +37,12 @@ from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import find_keyed_providers
 from nbkit.providers.env_file import load_env
-from nbkit.settings import settings
+from nbkit.settings import Settings, settings
 
 _BRACES = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _LONE = re.compile(r"%%(chat|compare)(\s|$)")
+_HIDDEN = re.compile(r"(?<=://).*@|\?.*")
+"""What is secret in a URL."""
 # Keys of OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI. A digit tells them from words.
 _KEY = re.compile(r"\b(sk-|AIza|gsk_|hf_|xai-)(?=[\w-]*\d)[\w-]{20,}")
 
@@ -121,36 +127,43 @@ class NbkitMagics(Magics):
 
     @no_var_expand
     @magic_arguments()
-    @argument("words", nargs="+", help="words of a name, abilities, prices: sonnet, vision, cheap")
+    @argument("words", nargs="*", help="words of a name, abilities, prices: sonnet, vision, cheap")
     @line_magic
     def models(self, line: str) -> pd.DataFrame:
         """Search the catalog: the ten models that fit the words best, as a frame."""
+        words = " ".join(_parse(self.models, line).words)
+        if not words:
+            raise UsageError("say what you look for, in words of a name, abilities, prices: %models cheap vision")
         with _errors_in_one_line():
-            rows = search(" ".join(_parse(self.models, line).words), limit=10)
+            rows = search(words, limit=10)
         return rows[["name", "input_cost", "output_cost", "context", "has_key"]]
 
     @no_var_expand
     @magic_arguments()
     @line_magic
     def cost(self, line: str) -> None:
-        """Print what this cell has cost so far, and what the notebook has, by model."""
+        """Print what this cell has cost so far, what the notebook has, by model, and all notebooks this month."""
         _parse(self.cost, line)
         if here := TOTAL.by_cell().get(running_cell()):
             print(f"this cell: {here} for {_count_calls(here.calls)}")  # noqa: T201  # what the magic is for
         print(describe_spending())  # noqa: T201
+        if settings().ledger != "off":
+            with _errors_in_one_line():
+                print(describe_ledger())  # noqa: T201
 
     @no_var_expand
     @magic_arguments()
-    @argument(
-        "what",
-        nargs="*",
-        help="nothing: the catalog, your keys, what this notebook has spent; total: what it has spent, by model; nest "
-        "on: let your own cells call asyncio.run, at the price of slower tasks until the kernel restarts; env [FILE]: "
-        "read your API keys from a .env file",
-    )
+    @argument("what", nargs="*", help="one of the words above")
     @line_magic
     def nbkit(self, line: str) -> None:
-        """Print what the catalog is, which keys are set and what this notebook has spent."""
+        """Print what the catalog is, which keys are set and what this notebook has spent.
+
+        %nbkit total       what it has spent, with a line for each model
+        %nbkit settings    the settings in force, and the variables that change them
+        %nbkit env [FILE]  read your API keys from a file, by default .env
+        %nbkit nest on     let your cells call asyncio.run, which fails in a notebook without it; until the kernel
+                           restarts, tasks are a little slower
+        """
         words = _parse(self.nbkit, line).what
         if words[:1] == ["env"] and len(words) <= 2:
             with _errors_in_one_line():
@@ -265,6 +278,37 @@ def describe_spending() -> str:
     return "\n".join([describe_total(), *lines])
 
 
+def describe_ledger() -> str:
+    """Money that all notebooks have spent today and this month, by the clock of this machine: one line."""
+    today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        month = ledger(since=datetime(today.year, today.month, 1).astimezone())
+    except (OSError, sqlite3.Error) as error:
+        return f"today, this month: the ledger cannot be read ({error})"
+    of_today, of_month = (_add_costs(rows["cost"]) for rows in (month[month["time"] >= today], month))
+    return (
+        f"all notebooks: today {of_today} for {_count_calls(of_today.calls)}, "
+        f"this month {of_month} for {_count_calls(of_month.calls)}"
+    )
+
+
+def _add_costs(costs: pd.Series[float]) -> Sum:
+    known = costs.dropna()
+    return Sum(len(costs), sum((Decimal(str(cost)) for cost in known), Decimal(0)), len(costs) - len(known))
+
+
+def describe_settings() -> str:
+    """The settings in force and their variables, a line each; no user, password or query of a URL."""
+    now, usual = settings(), Settings()
+    lines = []
+    for name in (entry.name for entry in fields(now)):
+        value = getattr(now, name)
+        text = str(now.ledger_path) if (name, value) == ("ledger", "") else str(value)
+        mark = " " if value == getattr(usual, name) else "*"
+        lines.append(f"{mark} NBKIT_{name.upper():{max(map(len, usual.__slots__))}}  {_HIDDEN.sub('...', text)}")
+    return "\n".join([*lines, "* is not the default. Set a variable before nbkit is imported."])
+
+
 def _count_calls(calls: int) -> str:
     return f"{calls:,} {'call' if calls == 1 else 'calls'}"
 
@@ -279,7 +323,12 @@ def enable_nesting() -> str:
     return "asyncio.run works in cells now, until the kernel restarts"
 
 
-_REPORTS: dict[str, Callable[[], str]] = {"": describe_status, "total": describe_spending, "nest on": enable_nesting}
+_REPORTS: dict[str, Callable[[], str]] = {
+    "": describe_status,
+    "total": describe_spending,
+    "settings": describe_settings,
+    "nest on": enable_nesting,
+}
 
 
 def _parse(magic: Any, line: str) -> Namespace:

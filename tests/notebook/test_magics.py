@@ -3,14 +3,17 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
+from decimal import Decimal
 
 import pytest
 from IPython.core.error import UsageError
 from shells import error_of, run, running_shell
 
-from nbkit.billing.total import TOTAL
+import nbkit
+from nbkit.billing.total import TOTAL, Sum
 from nbkit.notebook import magics
-from nbkit.settings import override
+from nbkit.settings import override, settings
 
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # a PNG
 
@@ -171,7 +174,7 @@ def test_an_image_joins_a_chat_whose_options_change(shell):
         ("%%compare", "arguments are required: model"),
         ("%%chat demo/swift --temprature 3\nHello", "unknown option --temprature; did you mean --temperature"),
         ("%%compare nope-nope\nHello", "no model 'nope-nope'; %models WORDS lists models"),
-        ("%models", "words"),
+        ("%models", "say what you look for, .*: %models cheap vision"),
         ("%nbkit everything", "unknown option 'everything'"),
     ],
 )
@@ -284,3 +287,31 @@ def test_cost_is_that_of_the_cell_and_of_the_notebook(shell, capsys):
     assert here == f"this cell: {TOTAL.by_cell()['paying']} for 2 calls"
     assert notebook.startswith("this notebook: $")
     assert "this cell" not in printed(shell, capsys, "%cost")
+
+
+def test_cost_tells_today_and_this_month_from_the_ledger(shell, capsys, tmp_path):
+    with override(ledger=str(tmp_path / "ledger.sqlite3")):
+        run(shell, "%%compare demo/swift demo/sage\nHello")
+        rows = nbkit.ledger()
+        spent = f"{Sum(2, sum(Decimal(str(cost)) for cost in rows['cost']))} for 2 calls"
+        assert printed(shell, capsys, "%cost").endswith(f"all notebooks: today {spent}, this month {spent}\n")
+    with override(ledger=str(tmp_path)):  # a folder is not a ledger
+        assert "the ledger cannot be read" in printed(shell, capsys, "%cost")
+    with override(ledger="off"):
+        assert "all notebooks" not in printed(shell, capsys, "%cost")
+
+
+def test_settings_are_a_table_without_secrets(shell, capsys):
+    with override(max_retries=7, base_url_override="https://me:canary@proxy.test/v1?key=canary", ledger=""):
+        text = re.sub(" +", " ", printed(shell, capsys, "%nbkit settings"))
+        assert f"NBKIT_LEDGER {settings().ledger_path}\n" in text
+    assert "* NBKIT_MAX_RETRIES 7\n" in text
+    assert "* NBKIT_BASE_URL_OVERRIDE https://...proxy.test/v1...\n" in text
+    assert " NBKIT_HTTP_TIMEOUT 60.0\n" in text
+    assert all(f"NBKIT_{entry.name.upper()} " in text for entry in fields(settings()))
+    assert "canary" not in text
+
+
+def test_help_lists_the_words_of_nbkit(shell):
+    text = shell.find_line_magic("nbkit").__doc__
+    assert all(f"%nbkit {word}" in text for word in ("total", "settings", "env", "nest on"))
