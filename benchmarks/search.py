@@ -1,4 +1,4 @@
-"""Search, the picker and the completion of ids: the median query and the slowest."""
+"""Search and the completion of ids: the median query and the slowest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functools import partial
 import nbkit
 from benchmarks.runner import NBKIT, Row, Timed, compare
 from nbkit.notebook.completion import complete
-from nbkit.notebook.widgets.pick import Models, Query
 
 _QUERIES = """
 sonnet, sonet 5, sonet 5 vision cheap, opus, claude haiku 4.5, gpt 5 mini, gpt5, gpt-5.6 luna, openai reasoning, o3,
@@ -25,7 +24,7 @@ _WORDS = "g, gp, gpt-5, google/ge, anthropic/claude-h, claude-haiku, sonet, llam
 def measure(rounds: int) -> Iterator[Row]:
     """Measure each query against what pandas and Python offer for a single word."""
     frame = nbkit.load_catalog()
-    models, names, ids = Models(frame), frame.name.str.lower(), list(frame.index)
+    names, ids = frame.name.str.lower(), list(frame.index)
 
     def search(query: str) -> object:
         with warnings.catch_warnings():
@@ -40,7 +39,6 @@ def measure(rounds: int) -> Iterator[Row]:
 
     queries, pandas = _QUERIES.replace("\n", " ").strip().split(", "), "names.str.contains(first word)"
     yield from _measure_all("search", search, pandas, find_word, queries, rounds)
-    yield from _measure_all("picker", lambda text: models.find(Query(text)), pandas, find_word, queries, rounds)
     yield from _measure_all(
         "completion", complete, "[id for id in ids if word in id]", find_part, _WORDS.split(", "), rounds
     )

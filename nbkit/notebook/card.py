@@ -28,10 +28,7 @@ _MOST = 500  # characters of a fact
 def make_card(row: pd.Series, image: str) -> dict[str, str]:
     """Make the card of one row: text/html and its twin text/plain. `image` is the address of the provider's logo."""
     values = {str(name): value for name, value in row.items() if _is_known(value)}
-    title, facts = (
-        str(values.get("name", row.name)),
-        [(name, _line(text)) for name, text in _list_facts(row, values) if text],
-    )
+    title, facts = str(values.get("name", row.name)), list(list_facts(row))
     head = f'<img src="{image}" alt="" width="18" height="18" style="vertical-align:-4px"> ' if image else ""
     lines = "".join(
         f'<tr><th scope="row" style="text-align:left;vertical-align:top">{plain_html(name)}</th>'
@@ -45,6 +42,12 @@ def make_card(row: pd.Series, image: str) -> dict[str, str]:
         f"<tbody>{lines}</tbody></table></div>",
         "text/plain": "\n".join([_line(title), *(f"  {name:<{width}}  {text}" for name, text in facts)]),
     }
+
+
+def list_facts(row: pd.Series) -> Iterator[tuple[str, str]]:
+    """List the facts that a row has, each with its name, in lines of visible characters."""
+    values = {str(name): value for name, value in row.items() if _is_known(value)}
+    yield from ((name, _line(text)) for name, text in _list_facts(row, values) if text)
 
 
 def _list_facts(row: pd.Series, values: dict[str, Any]) -> Iterator[tuple[str, str]]:

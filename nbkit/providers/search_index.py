@@ -53,10 +53,7 @@ class WordIndex:
         self._length = np.zeros(len(columns["name"]))
         for name, places in _group(columns["name"]).items():
             self._length[places] = len(split(name.rpartition("/")[2]))
-        own = {vendor: find_own_providers(vendor) for vendor in set(columns["vendor"])}
-        offers = zip(columns["provider"], columns["vendor"], strict=True)
-        # 1 where the provider is the vendor's first choice, less where it is the next one, 0 where it is another's
-        self.own = np.array([1 / (1 + own[made].index(host)) if host in own[made] else 0.0 for host, made in offers])
+        self.own = rate_own_offers(columns["provider"], columns["vendor"])
         self._near, self._typos = lru_cache(256)(self._match_parts), lru_cache(256)(self._match_typos)
 
     def holds(self, word: str) -> bool:
@@ -132,6 +129,14 @@ class WordIndex:
             rows, weights = self._held[word]
             np.maximum.at(fits, rows, fit * weights)
         return fits
+
+
+def rate_own_offers(providers: Iterable[Any], vendors: Iterable[Any]) -> Rows:
+    """Rate offers: 1 at the provider that is the vendor's own first choice, less at its next one, 0 at another's."""
+    vendors = list(vendors)
+    own = {vendor: find_own_providers(vendor) for vendor in set(vendors)}
+    offers = zip(providers, vendors, strict=True)
+    return np.array([1 / (1 + own[made].index(host)) if host in own[made] else 0.0 for host, made in offers])
 
 
 def hold_all(fits: Mapping[str, Rows], among: Rows) -> Rows:

@@ -53,7 +53,7 @@ def draw_logo(provider: str, logo: bytes | None) -> str:
 def draw_tile(provider: str) -> str:
     """Draw the first letter of a provider's id on a color that follows from the id."""
     letter = next((character.upper() for character in provider if character.isalnum()), "?")
-    color = TILE_COLORS[crc32(provider.encode()) % len(TILE_COLORS)]
+    color = TILE_COLORS[crc32(provider.encode(errors="backslashreplace")) % len(TILE_COLORS)]
     return (
         f'<svg xmlns="{_SVG[1:-1]}" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="{color}"/>'
         '<text x="16" y="23.5" text-anchor="middle" fill="#fff" font-family="system-ui,sans-serif" font-weight="600" '

@@ -6,122 +6,65 @@ import pytest
 import traitlets
 from comm.base_comm import BaseComm
 from IPython.utils.capture import capture_output
-from queries import QUERIES
 from shells import running_shell
 
 import nbkit
-from nbkit.choose.abilities import ABILITIES, SUMMARY
+from nbkit.choose.kinds import can_chat
+from nbkit.choose.offers import group_offers
+from nbkit.errors import ArgumentError
+from nbkit.notebook.favorites import keep_favorites, read_favorites
+from nbkit.notebook.pick_index import make_index
 from nbkit.notebook.widgets import pick as module
 from nbkit.notebook.widgets.compare import CompareWidget
-from nbkit.notebook.widgets.pick import ModelPicker, Models, Query, pick
+from nbkit.notebook.widgets.pick import ModelPicker, pick
+from nbkit.providers.search_index import rate_own_offers
+from nbkit.settings import override
 
 WIDGETS = Path(module.__file__).parent
-WARNED = pytest.mark.filterwarnings("ignore::nbkit.modelsdev.records.CatalogWarning")  # searches without a result
 
 
-@pytest.fixture(scope="module")
-def models():
-    return Models(module._offer_all())
+# What the index holds
 
 
-def find(models, text="", **query):
-    places, _ = models.find(Query(text, **query))
-    return models.frame.iloc[places]
-
-
-def ids(models, text="", **query):
-    return list(find(models, text, **query).index)
-
-
-# Which rows are listed
-
-
-@WARNED
-@pytest.mark.parametrize("text", QUERIES)
-def test_a_query_names_the_models_of_search(models, text):
-    rows = models.frame[~models.frame["deprecated"]]
-    searched = nbkit.search(text, frame=rows, limit=None)
-    picked = ids(models, text)
-    assert len(picked) == len(searched)
-    assert picked[:20] == list(searched.index[:20])
-
-
-@WARNED
-@pytest.mark.parametrize("text", QUERIES[::4])
-def test_boxes_choose_the_rows_that_are_searched(models, text):
-    frame = models.frame
-    rows = frame[frame["tools"] & frame["structured_output"].fillna(False) & (frame["output_cost"] <= 5)]
-    picked = ids(models, text, flags=["tools", "structured_output"], ceiling=5, deprecated=True)
-    assert picked == list(nbkit.search(text, frame=rows, limit=None).index)
-
-
-def test_the_demo_models_are_searched_too(models):
-    assert ids(models, "swift")[0] == "demo/swift"
-    assert ids(models, "tortose")[0] == "demo/tortoise"
-    assert ids(models)[:5] == list(nbkit.demo_models().index)  # and come first without words
-
-
-@pytest.mark.parametrize(
-    ("query", "note"),
-    [
-        (Query("gemini"), ""),
-        (Query("sonet 5 visoin"), "visoin read as vision, sonet read as sonnet"),
-        (Query("qqqq zzzzzz"), "no name contains 'qqqq' or a word like it"),
-        (Query("opus on groq"), "no model fits all of opus, on groq"),
-        (Query("opus", ceiling=-1), ""),  # the boxes let nothing pass, whatever the words
-    ],
-)
-def test_a_note_says_what_was_corrected_or_why_nothing_fits(models, query, note):
-    assert models.find(query)[1].startswith(note)
-    assert bool(models.find(query)[1]) == bool(note)
-
-
-def test_flags_add_up(models):
-    rows = find(models, flags=("vision", "open_weights"))
-    assert 0 < len(rows) < len(find(models, flags=("vision",)))
-    assert (rows["vision"] & rows["open_weights"]).all()
-
-
-def test_unknown_is_not_yes(models):
-    unknown = models.frame.index[models.frame["structured_output"].isna()]
-    assert len(unknown) > 100
-    assert not set(unknown) & set(ids(models, flags=("structured_output",)))
-
-
-def test_ceiling_is_of_the_output_price_and_leaves_out_the_unknown(models):
-    rows = find(models, ceiling=0.5)
-    assert rows["output_cost"].max() == 0.5
-    assert rows["output_cost"].notna().all()
-
-
-def test_deprecated_models_are_hidden_unless_wanted(models):
-    shown = set(ids(models, deprecated=True)) - set(ids(models))
-    assert shown == set(models.frame.index[models.frame["deprecated"]])
-
-
-@pytest.mark.parametrize(
-    ("sort", "column", "ascending"),
-    [
-        ("input_cost", "input_cost", True),
-        ("output_cost", "output_cost", True),
-        ("newest", "release_date", False),
-        ("context", "context", False),
-    ],
-)
-def test_sorts(models, sort, column, ascending):
-    values = find(models, "gemini", sort=sort)[column]
-    assert set(values.index) == set(ids(models, "gemini"))
-    known = values.dropna()
-    assert list(known) == sorted(known, reverse=not ascending)
-    assert values.iloc[len(known) :].isna().all()  # the unknown come last
-
-
-def test_order_of_the_frame_is_kept():
+def test_the_index_is_small_and_tells_each_row():
     frame = nbkit.catalog.iloc[[7, 3, 5]]
-    assert ids(Models(frame), deprecated=True) == list(frame.index)
+    header, codes = make_index(frame, list(frame.index))
+    assert header["rows"] == 3
+    assert len(codes) == 3 * len(header["columns"]) * header["width"]
+    assert set(frame["name"]) == set(header["columns"]["name"][1:])
+    picker = pick()
+    header, codes = make_index(picker._rows, list(picker._ids))
+    assert len(json.dumps(header, allow_nan=False)) + len(codes) < 1_000_000
 
 
-# What the view is sent
+@pytest.mark.parametrize("model", ["openai/gpt-6-luna", "anthropic/claude-sonnet-5-5", "anthropic/claude-haiku-4-5"])
+def test_offers_of_one_model_are_those_of_offers(model):
+    rows = nbkit.catalog
+    groups = dict(zip(rows.index, group_offers(rows), strict=True))
+    grouped = {one for one, group in groups.items() if group == groups[model]}
+    listed = nbkit.offers(model)
+    assert grouped >= set(listed.index)
+    # `offers` leaves out a second one of a provider, by name; a list must have it somewhere
+    assert {rows["provider"][one] for one in grouped - set(listed.index)} <= set(listed["provider"])
+
+
+def test_models_that_embed_or_rank_or_transcribe_do_not_chat():
+    chats = dict(zip(nbkit.catalog.index, can_chat(nbkit.catalog), strict=True))
+    assert not any(chats[one] for one in ("openai/text-embedding-3-small", "vercel/cohere/rerank-v3.5"))
+    assert chats["anthropic/claude-haiku-4-5"]
+    assert sum(chats.values()) > 7_000
+
+
+def test_all_models_begin_with_the_simulated_ones_and_vendors_come_before_resellers():
+    rows = module._offer_all()
+    assert list(rows.index[:5]) == list(nbkit.demo_models().index)
+    own = rate_own_offers(rows["provider"], rows["vendor"])[5:] > 0
+    if not rows["has_key"].any():
+        assert own[:500].all()
+    assert rows["release_date"].iloc[5] >= rows["release_date"].iloc[50]
+
+
+# What is sent
 
 
 class Wire(BaseComm):
@@ -135,62 +78,59 @@ class Wire(BaseComm):
         self.sent.append((msg_type, data))
 
 
-def picker_on_a_wire(**options):
-    picker = pick(**options)
+def picker_on_a_wire(*args, **options):
+    picker = pick(*args, **options)
     picker.comm = Wire()
-    return picker, picker.comm.sent
+
+    def ask(**message):
+        picker.comm.sent.clear()
+        picker._handle_msg({"content": {"data": {"method": "custom", "content": message}}, "buffers": []})
+        return [data["content"] for _, data in picker.comm.sent if data.get("method") == "custom"]
+
+    return picker, ask
 
 
-def rows(sent):
-    (message,) = [data["content"] for _, data in sent if data.get("method") == "custom"]
-    return message
+def test_a_view_that_is_ready_gets_the_index_and_the_keys_that_are_missing(monkeypatch):
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    _, ask = picker_on_a_wire(value=["anthropic/claude-haiku-4-5", "demo/swift"])
+    index, keys = ask(type="ready")
+    assert index["type"] == "index"
+    assert index["rows"] > 8_000
+    assert keys == {"type": "keys", "missing": {"anthropic": "Anthropic"}}
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")  # set meanwhile
+    assert ask(type="ready")[1]["missing"] == {}
 
 
-def ask(picker, **query):
-    message = {"kind": "query", "view": "v", "seq": 4, "text": "", "flags": [], "ceiling": None, "sort": "relevance"}
-    picker._handle_msg({"content": {"data": {"method": "custom", "content": message | query}}, "buffers": []})
-
-
-def test_a_query_is_answered_with_a_screenful():
-    picker, sent = picker_on_a_wire(limit=5)
-    ask(picker, text="claude", flags=["tools"])
-    answer = rows(sent)
-    assert (answer["kind"], answer["view"], answer["seq"]) == ("rows", "v", 4)
-    assert len(answer["rows"]) == 5 < answer["total"]
-    assert all("tools" in row["abilities"] and set(row["abilities"]) <= set(SUMMARY) for row in answer["rows"])
-
-
-def test_rows_are_plain_json():
-    frame = nbkit.catalog
-    odd = frame[frame["input_cost"].isna() & frame["context"].isna() & frame["structured_output"].isna()]
-    picker, sent = picker_on_a_wire(frame=odd)
-    ask(picker, deprecated=True)
-    answer = json.loads(json.dumps(rows(sent), allow_nan=False))
-    assert answer["rows"][0]["input"] is answer["rows"][0]["context"] is None
-    assert answer["total"] == len(odd)
+def test_details_are_all_facts_and_what_a_call_costs():
+    _, ask = picker_on_a_wire()
+    (answer,) = ask(type="details", id="openai/gpt-5-mini")
+    facts = dict(answer["facts"])
+    assert facts["id"] == answer["id"] == "openai/gpt-5-mini"
+    assert facts["a question (500 in, 300 out)"] == "$0.00072"
+    assert ask(type="details", id="nobody/nothing") == []
 
 
 def test_logos_are_sent_for_the_providers_of_a_request():
-    picker, sent = picker_on_a_wire()
-    message = {"kind": "logos", "providers": ["anthropic", "nobody"]}
-    picker._handle_msg({"content": {"data": {"method": "custom", "content": message}}, "buffers": []})
-    answer = rows(sent)
-    assert answer["kind"] == "logos"
+    _, ask = picker_on_a_wire()
+    (answer,) = ask(type="logos", providers=["anthropic", "nobody"])
     assert answer["logos"].keys() == {"anthropic", "nobody"}
     assert all(url.startswith("data:image/svg+xml;base64,") for url in answer["logos"].values())
 
 
-def test_rows_name_the_provider_for_its_logo():
-    picker, sent = picker_on_a_wire(limit=1)
-    ask(picker, text="claude-haiku-4-5 anthropic")
-    assert rows(sent)["rows"][0]["provider_id"] == "anthropic"
-
-
-def test_buttons_have_the_labels_of_the_table_of_abilities():
-    assert [flag for flag, _, _ in pick().abilities] == list(SUMMARY)
-    for flag, label, explanation in pick().get_state()["abilities"]:
-        assert (label, explanation) == (ABILITIES[flag].label, ABILITIES[flag].explanation)
-        assert explanation not in (WIDGETS / "pick.js").read_text("utf-8")
+def test_hidden_characters_are_spelled_out_and_lone_surrogates_sent():
+    frame = nbkit.demo_models()
+    names = frame["name"].astype(object).where(frame.index != "demo/sage", "GPT\u202e0$-6")
+    frame = frame.assign(name=names, provider=["\ud83d"] * len(frame))
+    frame.index = [f"\ud83d/{one}" for one in frame["model"]]
+    picker, ask = picker_on_a_wire(frame, value=[frame.index[0]])
+    index, *_ = ask(type="ready")
+    assert json.dumps(index, ensure_ascii=False).encode()  # as the kernel packs it
+    assert "GPT⟨U+202E⟩0$-6" in index["columns"]["name"]
+    assert ask(type="logos", providers=["\ud83d"])
+    assert picker.get_state()["value"] == ["⟨U+D83D⟩/swift"]
+    data = {"method": "update", "state": {"value": ["⟨U+D83D⟩/sage"]}, "buffer_paths": []}
+    picker._handle_msg({"content": {"data": data}, "buffers": []})
+    assert picker.value == ["\ud83d/sage"]
 
 
 def test_state_is_small():
@@ -212,25 +152,40 @@ def test_value_may_be_set_and_observed():
     assert list(picker.frame.index) == picker.value
 
 
-def test_unknown_ids_are_refused():
+def test_unknown_ids_and_a_second_one_are_refused():
     picker = pick(value=["demo/swift"])
     with pytest.raises(traitlets.TraitError, match="nobody/nothing"):
         picker.value = ["nobody/nothing"]
     assert picker.value == ["demo/swift"]
     with pytest.raises(traitlets.TraitError):
         pick(nbkit.demo_models(), value=["anthropic/claude-haiku-4-5"])
-
-
-def test_a_view_picks():
-    picker = pick()
-    data = {"method": "update", "state": {"value": ["demo/sage"]}, "buffer_paths": []}
-    picker._handle_msg({"content": {"data": data}, "buffers": []})
-    assert picker.value == ["demo/sage"]
+    with pytest.raises(traitlets.TraitError, match="one model"):
+        pick(multiple=False, value=["demo/swift", "demo/sage"])
 
 
 def test_a_frame_without_the_columns_is_refused():
-    with pytest.raises(ValueError, match="no column 'vision'"):
+    with pytest.raises(ArgumentError, match="no column 'model'"):
         pick(nbkit.catalog[["name"]])
+
+
+def test_stars_and_what_was_picked_last_are_kept(tmp_path):
+    with override(cache_dir=tmp_path):
+        _, ask = picker_on_a_wire()
+        assert ask(type="star", id="demo/sage", on=True) == ask(type="picked", id="demo/swift") == []
+        assert read_favorites() == {"starred": ["demo/sage"], "recent": ["demo/swift"]}
+        assert ask(type="ready")[0]["starred"] == ["demo/sage"]
+        ask(type="star", id="demo/sage", on=False)
+        assert read_favorites()["starred"] == []
+        (tmp_path / "favorites.json").write_text("[not ours")
+        assert read_favorites() == {"starred": [], "recent": []}
+
+
+def test_where_nothing_can_be_kept_a_note_says_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    with override(cache_dir=tmp_path / "file"):
+        assert keep_favorites(["demo/sage"], []).startswith("favorites are not kept: ")
+        _, ask = picker_on_a_wire()
+        assert ask(type="star", id="demo/sage", on=True)[0]["type"] == "note"
 
 
 # What stays
@@ -258,14 +213,17 @@ def test_nothing_picked_reads_well(tmp_path):
 # The files that go to the browser
 
 
-@pytest.mark.parametrize("widget", [CompareWidget, ModelPicker])
-def test_modules_are_small_and_load_nothing(widget):
+@pytest.mark.parametrize(("widget", "most"), [(CompareWidget, 30_000), (ModelPicker, 30_000)])
+def test_modules_are_small_and_load_nothing(widget, most):
     script, style = str(widget._esm), str(widget._css)
-    assert 5_000 < len(script.encode()) < 30_000
+    assert 5_000 < len(script.encode()) < most
     assert 2_000 < len(style.encode()) < 15_000
-    assert not re.search(r"""\bimport\b|\bfetch\(|["'`]https?:""", script)
+    assert not re.search(r"""\bimport\b(?!\(address\))|\bfetch\(|["'`]https?:""", script)  # `address`: of a Blob
     assert "url(" not in style
 
 
 def test_the_picker_shows_catalog_texts_as_text():
-    assert not re.search(r"innerHTML|insertAdjacentHTML|outerHTML", (WIDGETS / "pick.js").read_text("utf-8"))
+    scripts = "".join(
+        (WIDGETS / name).read_text("utf-8") for name in ("pick.js", "pick_facets.js", "pick_rows.js", "search.js")
+    )
+    assert not re.search(r"innerHTML|insertAdjacentHTML|outerHTML", scripts)

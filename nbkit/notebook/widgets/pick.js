@@ -1,228 +1,337 @@
-// The model picker. The kernel keeps the models: this view sends a query and gets at most a screenful of rows.
-//
-// to the kernel    {kind: "query", view, seq, text, flags, ceiling, deprecated, sort}
-//                  {kind: "logos", providers}
-// from the kernel  {kind: "rows", view, seq, total, note,
-//                   rows: [{id, name, provider, provider_id, abilities, status, input, output, context}]}
-//                  {kind: "logos", logos: {provider_id: data URL}}; again when they have been fetched
-// synced           value: the ids that are picked; abilities: [[column, label, explanation]] of the buttons
-//
-// Everything from the catalog is set by textContent: names come from the internet.
+// The model picker. Its messages are described in pick.py; `Rows`, which come with the index, find, this shows.
 
-const SORTS = [
-  ["relevance", "best match"],
-  ["input_cost", "input price"],
-  ["output_cost", "output price"],
-  ["newest", "newest"],
-  ["context", "longest context"],
+const HEIGHT = 42; // px of a row
+const HEADS = [
+  ["name", "model"], ["input", "input", "$ / M"], ["output", "output", "$ / M"], ["cached", "cached", "$ / M"],
+  ["context", "context", "tokens"], ["released", "released"], ["offers", "offers"],
 ];
-const DEBOUNCE = 60; // ms
-const PATIENCE = 1500; // ms without an answer before the view says that it waits
-let views = 0;
+const SORTS = { name: 1, input: 1, output: 1, cached: 1, context: -1, released: -1, offers: -1 }; // the first direction
+const HINTS = "↑ ↓ move · Space picks · → details · o offers · s star · / search · Esc back";
+let pickers = 0;
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children); // strings become text nodes, never HTML
-  return node;
+// Two decimals or as many as needed; filled up, so that the points stand below each other.
+function price(usd) {
+  if (usd === null || usd === undefined) return "–";
+  const digits = (String(Number(usd.toPrecision(4))).split(".")[1] ?? "").length;
+  const text = usd === 0 ? "$0.00" : `$${usd.toFixed(Math.max(2, Math.min(digits, 6)))}`;
+  return text + "\u2007".repeat(Math.max(0, text.indexOf(".") + 4 - text.length));
 }
 
-const price = (usd) => (usd === null ? "?" : "$" + Number(usd.toPrecision(4)));
+const month = (day) => (day === null ? "–" : new Date(day * 864e5).toLocaleDateString("en-US", { month: "short", year: "numeric", timeZone: "UTC" }));
+const number = (value) => (value === null ? "–" : value.toLocaleString("en-US"));
 
-function tokens(count) {
-  if (count === null) return "";
-  return count >= 1e6 ? Number((count / 1e6).toPrecision(3)) + "M" : Math.round(count / 1e3) + "k";
+const newBoxes = () => ({ text: "", flags: [], vendor: [], provider: [], most: null, context: 0, since: 0, chat: true, deprecated: true, only: "", sort: "", turn: 1 });
+
+// The module that the kernel has deflated: the search is no part of the widget's state.
+async function importDeflated(packed) {
+  const address = URL.createObjectURL(new Blob([await inflate(packed)], { type: "text/javascript" }));
+  try { return await import(address); } finally { URL.revokeObjectURL(address); }
 }
 
-function row(model, id, abilities) {
-  const own = abilities.filter(([flag]) => model.abilities.includes(flag));
-  const labels = own.map(([, label, title]) => make("span", { class: "nbk-pick-cap", title }, label));
-  if (model.status) labels.push(make("span", { class: "nbk-pick-cap" }, model.status));
-  return make(
-    "div",
-    { class: "nbk-pick-row", role: "option", id, "data-id": model.id, "aria-selected": "false" },
-    make("span", { class: "nbk-pick-tick", "aria-hidden": "true" }),
-    make(
-      "span",
-      { class: "nbk-pick-name", title: model.id },
-      make("bdi", {}, model.name),
-      " ",
-      make("img", { class: "nbk-pick-logo", alt: "", "data-provider": model.provider_id }),
-      make("bdi", { class: "nbk-pick-provider" }, model.provider),
-    ),
-    make("span", { class: "nbk-pick-caps" }, ...labels),
-    make(
-      "span",
-      { class: "nbk-pick-num", title: "USD per million tokens: input, output" },
-      `${price(model.input)} / ${price(model.output)}`,
-    ),
-    make("span", { class: "nbk-pick-num", title: "context, in tokens" }, tokens(model.context)),
-  );
-}
-
-function render({ model, el }) {
-  const view = `${Date.now().toString(36)}-${++views}`;
-  const name = (part) => `nbk-pick-${view}-${part}`;
-  const query = { text: "", flags: [], ceiling: null, deprecated: false, sort: "relevance" };
-  const logos = new Map(); // by provider; "" while the kernel is asked
-  let seq = 0;
-  let active = -1;
-  let debounce;
-  let patience;
-
-  const search = make("input", {
-    class: "nbk-pick-search", type: "search", placeholder: "Search: sonet 5 vision cheap",
-    role: "combobox", "aria-label": "Search models", "aria-expanded": "true", "aria-autocomplete": "list",
-    "aria-controls": name("list"), autocomplete: "off", spellcheck: "false",
-  });
-  const sort = make("select", { "aria-label": "Sort by" }, ...SORTS.map(([value, label]) => make("option", { value }, label)));
-  const toggles = model.get("abilities").map(([flag, label, title]) => toggle(label, title, (on) => {
-    query.flags = on ? [...query.flags, flag] : query.flags.filter((other) => other !== flag);
-  }));
-  const ceiling = make("input", { class: "nbk-pick-price", type: "number", min: "0", step: "any", placeholder: "any" });
-  const old = toggle("deprecated", "show deprecated models too", (on) => { query.deprecated = on; });
-  const list = make("div", {
-    class: "nbk-pick-list", id: name("list"), role: "listbox", tabindex: "0",
-    "aria-label": "Models", "aria-multiselectable": "true",
-  });
-  const status = make("div", { class: "nbk-pick-status", role: "status" });
-  const chips = make("ul", { class: "nbk-pick-chips", "aria-label": "Picked models" });
-  const root = make(
-    "div",
-    // JupyterLab's single-key shortcuts must not act on what is typed here.
-    { class: "nbk-pick nbk-live", role: "group", "aria-label": "Model picker", "data-lm-suppress-shortcuts": "true" },
-    make("div", { class: "nbk-pick-bar" }, search, sort),
-    make("div", { class: "nbk-pick-bar" }, ...toggles, old, make("label", {}, "output ≤ $/M", ceiling)),
-    list, status, chips,
-  );
-
-  function toggle(label, title, change) {
-    const button = make("button", { class: "nbk-pick-toggle", type: "button", title, "aria-pressed": "false" }, label);
-    button.addEventListener("click", () => {
-      const on = button.getAttribute("aria-pressed") !== "true";
-      button.setAttribute("aria-pressed", String(on));
-      change(on);
-      ask();
-    });
-    return button;
+class Picker {
+  constructor(model, el) {
+    Object.assign(this, { model, name: `nbk-pick-${++pickers}`, boxes: newBoxes(), open: new Set(), logos: new Map(), lines: [], active: 0, missing: {}, record: false });
+    this.build();
+    el.append(this.root);
+    this.onMessage = (message, buffers) => this.receive(message, buffers);
+    this.onValue = () => { this.showPicked(); this.paint(true); };
+    model.on("msg:custom", this.onMessage);
+    model.on("change:value", this.onValue);
+    this.kernel = new Kernel(model, () => this.turnToRecord());
+    this.waiting = setTimeout(() => this.say("Waiting for the kernel …"), 1500);
+    this.showPicked();
+    this.kernel.send({ type: "ready" });
   }
 
-  function ask() {
-    clearTimeout(patience);
-    patience = setTimeout(() => { status.textContent = "Waiting for the kernel …"; }, PATIENCE);
-    list.setAttribute("aria-busy", "true");
-    model.send({ kind: "query", view, seq: ++seq, ...query });
+  remove() {
+    clearTimeout(this.waiting);
+    clearTimeout(this.facets.waiting);
+    this.kernel.remove();
+    this.model.off("msg:custom", this.onMessage);
+    this.model.off("change:value", this.onValue);
   }
 
-  function soon() {
-    clearTimeout(debounce);
-    debounce = setTimeout(ask, DEBOUNCE);
+  build() {
+    this.search = make("input", "nbk-input nbk-pick-search", { type: "search", placeholder: "Names, providers, abilities, prices: sonet 5 vision cheap, under $2, open weights", "aria-label": "Search models", "aria-controls": `${this.name}-list`, autocomplete: "off", spellcheck: "false" });
+    this.clear = button("", "clear", "clear the search and all filters", () => { this.change(newBoxes(), true); this.search.focus(); });
+    this.facets = new Facets(this);
+    this.folded = make("details", "nbk-pick-side", {}, make("summary", "", {}, "Filters"), this.facets.root);
+    this.head = make("div", "nbk-pick-line nbk-pick-head", { role: "row" });
+    this.sheet = make("div", "nbk-pick-sheet", { role: "rowgroup" });
+    this.list = make("div", "nbk-pick-list", { id: `${this.name}-list`, role: "treegrid", tabindex: "0", "aria-label": "Models", "aria-multiselectable": String(this.model.get("multiple")) }, make("div", "", { role: "rowgroup" }, this.head), this.sheet);
+    this.drawer = make("div", "nbk-pick-drawer", { role: "region", "aria-label": "Details", tabindex: "0" });
+    this.drawer.hidden = true;
+    this.status = make("div", "nbk-pick-status", { role: "status" });
+    this.picked = make("ul", "nbk-pick-picked", { "aria-label": "Picked models" });
+    this.keys = make("div", "nbk-pick-keys", { role: "status" });
+    this.root = make(
+      "div", "nbk-pick nbk-live", { role: "group", "aria-label": "Model picker", "data-lm-suppress-shortcuts": "true" },
+      make("div", "nbk-pick-bar", {}, this.search, this.clear),
+      make("div", "nbk-pick-body", {}, this.folded, this.list, this.drawer),
+      make("div", "nbk-pick-foot", {}, this.status, make("div", "nbk-pick-hints", {}, HINTS)), this.picked, this.keys,
+    );
+    this.folded.open = true;
+    this.search.addEventListener("input", () => this.change({ text: this.search.value }));
+    this.search.addEventListener("keydown", (event) => this.pressInSearch(event));
+    this.list.addEventListener("keydown", (event) => this.pressInList(event));
+    this.list.addEventListener("scroll", () => this.paint());
+    this.list.addEventListener("click", (event) => this.click(event));
+    this.drawer.addEventListener("keydown", (event) => { if (event.key === "Escape" || event.key === "ArrowLeft") { this.closeDrawer(); event.preventDefault(); } });
+    this.showHead();
   }
 
-  function paint() {
-    const wanted = [];
-    for (const image of list.querySelectorAll("img")) {
-      const provider = image.dataset.provider;
-      if (logos.get(provider)) image.src = logos.get(provider);
-      else if (!logos.has(provider)) {
-        logos.set(provider, "");
-        wanted.push(provider);
-      }
+  async receive(message, buffers) {
+    if (message.type === "index") {
+      const { Rows } = await importDeflated(buffers[1]);
+      clearTimeout(this.waiting);
+      this.facets.names = message.facets;
+      this.rows = new Rows(message, buffers[0]);
+      this.change({});
+      this.showPicked();
+    } else if (message.type === "details" && message.id === this.detailed) this.showFacts(message.facts);
+    else if (message.type === "keys") { this.missing = message.missing; this.showKeys(); }
+    else if (message.type === "note") this.say(message.text);
+    else if (message.type === "logos") {
+      for (const [provider, url] of Object.entries(message.logos)) this.logos.set(provider, url);
+      this.paint(true);
     }
-    if (wanted.length) model.send({ kind: "logos", providers: wanted });
   }
 
-  function answer(message) {
-    if (message.kind === "logos") {
-      for (const [provider, url] of Object.entries(message.logos)) logos.set(provider, url);
-      paint();
-      return;
+  turnToRecord() {
+    this.record = true;
+    clearTimeout(this.waiting);
+    this.root.classList.add("nbk-pick-record");
+    this.say(RECORD);
+    this.showPicked();
+  }
+
+  say(text) { this.status.textContent = text; }
+
+  change(boxes, reset = false) {
+    Object.assign(this.boxes, boxes);
+    if (reset) this.search.value = "";
+    if (!this.rows) return;
+    this.found = this.rows.find(this.boxes);
+    this.list.scrollTop = 0;
+    this.active = 0;
+    this.unfold();
+    const typed = Object.keys(boxes).join() === "text" && !reset;
+    if (!typed) this.showHead();
+    this.facets.count(typed);
+    const { groups, count, note } = this.found;
+    const offers = count === groups.length ? "" : ` in ${number(count)} offers`;
+    if (this.record) this.say(RECORD);
+    else this.say(`${number(groups.length)} ${groups.length === 1 ? "model" : "models"}${offers}${note ? ` (${note})` : ""}`);
+  }
+
+  // The lines of the list: a model, and below an open one its offers, cheapest first.
+  unfold() {
+    this.lines = [];
+    for (const group of this.found.groups) {
+      this.lines.push({ row: group.row, group });
+      if (group.offers.length < 2 || !this.open.has(this.rows.get("group", group.row))) continue;
+      for (const row of this.rows.rank(group.offers)) this.lines.push({ row });
     }
-    if (message.kind !== "rows" || message.view !== view || message.seq !== seq) return;
-    clearTimeout(patience);
-    list.removeAttribute("aria-busy");
-    list.replaceChildren(...message.rows.map((each, place) => row(each, name(place), model.get("abilities"))));
-    list.scrollTop = 0;
-    const count = message.total.toLocaleString("en-US");
-    const shown = message.total > message.rows.length
-      ? `The first ${message.rows.length} of ${count} models; type to narrow them down.`
-      : `${count} ${message.total === 1 ? "model" : "models"}.`;
-    status.textContent = message.note ? `${shown} (${message.note})` : shown;
-    activate(message.rows.length ? 0 : -1);
-    mark();
-    paint();
+    this.list.setAttribute("aria-rowcount", this.lines.length + 1);
+    this.sheet.style.height = `${this.lines.length * HEIGHT}px`;
+    this.paint(true);
   }
 
-  function activate(place) {
-    active = place;
-    [...list.children].forEach((option, other) => option.classList.toggle("nbk-pick-active", other === place));
-    for (const owner of [search, list]) {
-      if (place < 0) owner.removeAttribute("aria-activedescendant");
-      else owner.setAttribute("aria-activedescendant", name(place));
-    }
-    list.children[place]?.scrollIntoView({ block: "nearest" });
+  paint(fresh = false) {
+    const first = Math.max(0, Math.floor(this.list.scrollTop / HEIGHT) - 3);
+    const last = Math.min(this.lines.length, first + Math.ceil(this.list.clientHeight / HEIGHT) + 6);
+    if (!this.rows || (!fresh && first === this.first && last === this.last)) return;
+    [this.first, this.last] = [first, last];
+    const picked = this.model.get("value");
+    this.sheet.replaceChildren(...this.lines.slice(first, last).map((line, place) => this.draw(line, first + place, picked)));
+    const shown = this.lines[this.active] ? `${this.name}-${this.active}` : "";
+    for (const owner of [this.list, this.search]) owner.setAttribute("aria-activedescendant", shown);
+    const wanted = new Set(this.lines.slice(first, last).map(({ row }) => this.rows.get("provider", row)).filter((provider) => provider && !this.logos.has(provider)));
+    for (const provider of wanted) this.logos.set(provider, "");
+    if (wanted.size) this.kernel.send({ type: "logos", providers: [...wanted] });
   }
 
-  function mark() {
-    const picked = model.get("value");
-    for (const option of list.children) option.setAttribute("aria-selected", String(picked.includes(option.dataset.id)));
-    chips.replaceChildren(...picked.map((id) => {
-      const chip = make("button", { class: "nbk-pick-chip", type: "button", "aria-label": `Remove ${id}` }, id);
-      chip.addEventListener("click", () => {
-        pick(id);
-        search.focus();
+  draw({ row, group }, place, picked) {
+    const rows = this.rows;
+    const id = rows.id(row);
+    const cell = (className, ...content) => make("span", className, { role: "gridcell" }, ...content);
+    const amount = (name, text) => cell(`nbk-pick-number nbk-pick-${name}`, text);
+    const starred = rows.starred.includes(id);
+    const marks = [];
+    if (rows.has("has_key", row)) marks.push(make("span", "nbk-pick-key", { title: "a key of this provider is set" }, "key"));
+    if (rows.get("status", row)) marks.push(make("span", "nbk-chip", {}, rows.get("status", row)));
+    const image = make("img", "nbk-pick-logo", { alt: "" });
+    if (this.logos.get(rows.get("provider", row))) image.src = this.logos.get(rows.get("provider", row));
+    const title = group ? rows.get("name", row) : rows.get("provider_name", row);
+    const line = make(
+      "div", `nbk-pick-line${place === this.active ? " nbk-pick-active" : ""}${group ? "" : " nbk-pick-offer"}`,
+      { role: "row", id: `${this.name}-${place}`, "data-place": place, "aria-rowindex": place + 2, "aria-level": group ? 1 : 2, "aria-selected": picked.includes(id), style: `top:${place * HEIGHT}px` },
+      cell("nbk-pick-tick"),
+      cell("nbk-pick-name", make("div", "", {}, make("bdi", "nbk-pick-title", {}, title ?? id), " ", ...marks), make("div", "nbk-pick-id", {}, image, make("bdi", "", {}, id))),
+      amount("input", price(rows.get("input", row))), amount("output", price(rows.get("output", row))), amount("cached", price(rows.get("cached", row))),
+      amount("context", number(rows.get("context", row))), amount("released", month(rows.get("released", row))),
+      cell("nbk-pick-number nbk-pick-offers", group ? this.countOffers(group) : ""),
+      cell("nbk-pick-star", make("span", "nbk-pick-act", { "data-act": "star", title: starred ? "take the star away" : "star: listed first", "aria-label": starred ? "starred" : "not starred" , role: "img" }, starred ? "★" : "☆")),
+    );
+    if (group?.offers.length > 1) line.setAttribute("aria-expanded", this.open.has(rows.get("group", row)));
+    return line;
+  }
+
+  countOffers(group) {
+    const hosts = new Set(group.offers.map((row) => this.rows.get("provider", row))).size;
+    const least = this.rows.cheapest(group);
+    if (group.offers.length < 2) return "1";
+    const text = `${hosts}${least < Infinity ? `, from ${price(least).trim()}` : ""} ${this.open.has(this.rows.get("group", group.row)) ? "▴" : "▾"}`;
+    return make("span", "nbk-pick-act", { "data-act": "offers", title: `${hosts} providers, ${group.offers.length} offers` }, text);
+  }
+
+  showHead() {
+    const label = ([name, text, unit]) => {
+      const sorted = this.boxes.sort === name;
+      const sign = this.boxes.turn;
+      const head = button("nbk-quiet nbk-pick-sort", text, `sort by ${text}`, () => {
+        // the natural direction, the other one, and no more
+        this.change(!sorted ? { sort: name, turn: SORTS[name] } : sign === SORTS[name] ? { turn: -sign } : { sort: "" });
+        this.head.querySelector(`[data-sort=${name}]`).focus();
       });
-      return make("li", {}, chip);
+      head.dataset.sort = name;
+      if (unit) head.append(make("small", "", {}, ` ${unit}`));
+      if (sorted) head.append(sign > 0 ? " ↑" : " ↓");
+      return make("span", `nbk-pick-${name}`, { role: "columnheader", "aria-sort": sorted ? (sign > 0 ? "ascending" : "descending") : "none" }, head);
+    };
+    const blank = (text) => make("span", "", { role: "columnheader" }, make("span", "nbk-pick-unseen", {}, text));
+    this.head.replaceChildren(blank("picked"), ...HEADS.map(label), blank("star"));
+  }
+
+  showPicked() {
+    const picked = this.model.get("value");
+    this.picked.replaceChildren(...picked.map((id) => {
+      const chip = button("nbk-pick-chip", `${id} ×`, `remove ${id}`, () => { this.pick(id); this.search.focus(); });
+      chip.disabled = this.record;
+      return make("li", "", {}, chip);
     }));
+    this.showKeys();
   }
 
-  function pick(id) {
-    const picked = model.get("value");
-    model.set("value", picked.includes(id) ? picked.filter((other) => other !== id) : [...picked, id]);
-    model.save_changes();
+  showKeys() {
+    const providers = Object.entries(this.missing);
+    this.keys.replaceChildren(...providers.map(([provider, name]) => make("div", "", {}, `no key for ${name}: `, make("code", "", {}, `nbkit.set_key("${provider}")`))));
   }
 
-  function key(event) {
-    const last = list.children.length - 1;
-    const moves = { ArrowDown: active + 1, ArrowUp: active - 1, PageDown: active + 8, PageUp: active - 8 };
-    const inList = event.currentTarget === list;
-    if (event.key in moves && last >= 0) activate(Math.max(0, Math.min(last, moves[event.key])));
-    else if (inList && (event.key === "Home" || event.key === "End")) activate(event.key === "Home" ? Math.min(0, last) : last);
-    else if (event.key === "Enter" || (inList && event.key === " ")) { if (active >= 0) pick(list.children[active].dataset.id); }
+  pick(id) {
+    if (this.record) return;
+    const picked = this.model.get("value");
+    const own = picked.includes(id);
+    this.model.set("value", own ? picked.filter((one) => one !== id) : this.model.get("multiple") ? [...picked, id] : [id]);
+    this.model.save_changes();
+    if (!own) this.kernel.send({ type: "picked", id });
+  }
+
+  star(row) {
+    const id = this.rows.id(row);
+    const on = !this.rows.starred.includes(id);
+    this.rows.starred = on ? [id, ...this.rows.starred] : this.rows.starred.filter((one) => one !== id);
+    this.kernel.send({ type: "star", id, on });
+    this.paint(true);
+    this.facets.show();
+  }
+
+  toggleOffers({ row, group }) {
+    if (!group || group.offers.length < 2) return;
+    const key = this.rows.get("group", row);
+    this.open[this.open.has(key) ? "delete" : "add"](key);
+    this.unfold();
+  }
+
+  activate(place) {
+    this.active = Math.max(0, Math.min(this.lines.length - 1, place));
+    const view = this.list.clientHeight - 2 * HEIGHT; // the head covers one row
+    const top = this.active * HEIGHT;
+    if (top < this.list.scrollTop) this.list.scrollTop = top;
+    else if (top > this.list.scrollTop + view) this.list.scrollTop = top - view;
+    this.paint(true);
+    if (!this.drawer.hidden) this.showDetails();
+  }
+
+  pressInSearch(event) {
+    const line = this.lines[this.active];
+    if (event.key === "ArrowDown") { this.list.focus(); this.activate(this.active + 1); }
+    else if (event.key === "Enter" && line) this.pick(this.rows.id(line.row));
     else if (event.key === "Escape") {
-      search.value = query.text = "";
-      search.focus();
-      ask();
+      if (!this.drawer.hidden) this.closeDrawer();
+      else this.change(this.search.value ? { text: "" } : newBoxes(), true);
     } else return;
     event.preventDefault();
   }
 
-  search.addEventListener("input", () => { query.text = search.value; soon(); });
-  search.addEventListener("keydown", key);
-  list.addEventListener("keydown", key);
-  list.addEventListener("click", (event) => {
-    const option = event.target.closest("[role=option]");
-    if (!option) return;
-    activate([...list.children].indexOf(option));
-    pick(option.dataset.id);
-  });
-  sort.addEventListener("change", () => { query.sort = sort.value; ask(); });
-  ceiling.addEventListener("input", () => {
-    query.ceiling = ceiling.value === "" ? null : Number(ceiling.value);
-    soon();
-  });
+  pressInList(event) {
+    const line = this.lines[this.active];
+    if (event.target !== this.list || !line || event.ctrlKey || event.metaKey || event.altKey) return;
+    const page = Math.max(1, Math.floor(this.list.clientHeight / HEIGHT) - 2);
+    const moves = { ArrowDown: this.active + 1, PageDown: this.active + page, PageUp: this.active - page, Home: 0, End: this.lines.length };
+    if (event.key in moves) this.activate(moves[event.key]);
+    else if (event.key === "ArrowUp") { if (this.active) this.activate(this.active - 1); else this.search.focus(); }
+    else if (event.key === " " || event.key === "Enter") this.pick(this.rows.id(line.row));
+    else if (event.key === "ArrowRight") this.showDetails();
+    else if (event.key === "ArrowLeft") this.closeDrawer();
+    else if (event.key === "o") this.toggleOffers(line);
+    else if (event.key === "s") this.star(line.row);
+    else if (event.key === "/") this.search.focus();
+    else if (event.key === "Escape") { if (this.drawer.hidden) this.search.focus(); else this.closeDrawer(); }
+    else return;
+    event.preventDefault();
+  }
 
-  model.on("msg:custom", answer);
-  model.on("change:value", mark);
-  el.append(root);
-  mark();
-  ask();
-  return () => {
-    clearTimeout(debounce);
-    clearTimeout(patience);
-    model.off("msg:custom", answer);
-    model.off("change:value", mark);
-  };
+  click(event) {
+    const element = event.target.closest("[data-place]");
+    if (!element) return;
+    const line = this.lines[element.dataset.place];
+    const act = event.target.closest("[data-act]")?.dataset.act;
+    this.active = Number(element.dataset.place);
+    if (act === "star") this.star(line.row);
+    else if (act === "offers") this.toggleOffers(line);
+    else if (event.target.closest(".nbk-pick-tick")) this.pick(this.rows.id(line.row));
+    else this.showDetails();
+    this.paint(true);
+  }
+
+  // What the index tells at once; all else when the kernel answers.
+  showDetails() {
+    const { row } = this.lines[this.active];
+    const id = this.rows.id(row);
+    this.detailed = id;
+    this.facts = make("dl", "", {}, ...this.record ? [] : [make("dt", "", {}, "…")]);
+    const picked = this.model.get("value").includes(id);
+    const pick = button("nbk-primary", picked ? "Remove" : "Pick", `pick or remove ${id}`, () => { this.pick(id); this.showDetails(); this.drawer.querySelector(".nbk-primary").focus(); });
+    pick.disabled = this.record;
+    const group = this.found.groups.find((one) => one.offers.includes(row));
+    const offers = this.rows.rank(group.offers);
+    this.drawer.replaceChildren(
+      make("div", "nbk-pick-top", {}, make("bdi", "nbk-pick-title", {}, this.rows.get("name", row) ?? id), pick, button("nbk-quiet", "×", "close the details (Esc)", () => this.closeDrawer())),
+      this.facts,
+      make("div", "nbk-pick-title", {}, `Offers: ${offers.length}`),
+      make("dl", "", {}, ...offers.flatMap((one) => [make("dt", "", {}, this.rows.id(one)), make("dd", "", {}, `${price(this.rows.get("input", one)).trim()} / ${price(this.rows.get("output", one)).trim()}`)])),
+    );
+    this.drawer.hidden = false;
+    this.root.classList.add("nbk-pick-detailed");
+    this.kernel.send({ type: "details", id });
+  }
+
+  showFacts(facts) {
+    this.facts.replaceChildren(...facts.flatMap(([name, text]) => [make("dt", "", {}, name), make("dd", "", {}, make("bdi", "", {}, text))]));
+  }
+
+  closeDrawer() {
+    const inside = this.drawer.contains(document.activeElement);
+    this.drawer.hidden = true;
+    this.root.classList.remove("nbk-pick-detailed");
+    if (inside) this.list.focus();
+  }
+}
+
+function render({ model, el }) {
+  const picker = new Picker(model, el);
+  return () => picker.remove();
 }
 
 export default { render };

@@ -1,97 +1,56 @@
 """The model picker: search, filter and pick models of the catalog; `.value` is the list of their ids.
 
-The models stay in the kernel. The view sends a query, `Models.find` answers it with the engine of `nbkit.search`, and
-at most `limit` rows go back as a custom message, so the widget's state is the picked ids and the labels of the buttons.
-A provider's logo is sent once to a view, and again when it has been fetched. Measured over 8,342 models (CPU): 4-7 ms
-of kernel time from a query to 13 kB of rows.
+The view gets all rows once, as `notebook/pick_index.py` describes, and searches, filters, groups and sorts by itself.
+So its state is the picked ids alone. Messages, each with a `type`:
+
+    to the kernel    ready; details {id}; star {id, on}; logos {providers}
+    from the kernel  index {..., starred, recent}, its buffer, and the deflated script that searches it; after ready
+                     details {id, facts: [[name, text]]}
+                     keys {missing: {provider: its name}}: of the picked models, which lack a key; after ready and picks
+                     note {text}: what could not be done
+                     logos {logos: {provider: data URL}}; again when they have been fetched
+
+Names are sent as `visible` spells them, and so are ids: `value` is translated on its way.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import pandas as pd
 import traitlets
 from anywidget import AnyWidget
 from IPython.display import display, update_display
 
 from nbkit.arguments import check_arguments
-from nbkit.choose.abilities import ABILITIES, SUMMARY
+from nbkit.billing.money import format_usd
+from nbkit.choose.abilities import ABILITIES
+from nbkit.choose.estimate import estimate
 from nbkit.choose.frame import catalog, demo_models, restore_dtypes
-from nbkit.choose.search import Searcher
+from nbkit.errors import ArgumentError
+from nbkit.modelsdev.current import current_snapshot
+from nbkit.notebook.card import list_facts
+from nbkit.notebook.favorites import keep_favorites, read_favorites
 from nbkit.notebook.outputs import fold_twin, person_in_front
+from nbkit.notebook.pick_index import make_index
 from nbkit.notebook.show import fetch_logos, pictures, table
+from nbkit.notebook.widgets.sources import read_script, read_style
+from nbkit.providers.keyed import find_keyed_providers
+from nbkit.providers.search_index import TEXTS, rate_own_offers
+from nbkit.rendering.sanitize import visible
 
-_SORTS = {  # column and direction; "relevance" is not among them
-    "input_cost": ("input_cost", True),
-    "output_cost": ("output_cost", True),
-    "newest": ("release_date", False),
-    "context": ("context", False),
-}
 _COLUMNS = (
-    *SUMMARY,
-    *("name", "provider", "provider_name", "status", "deprecated"),
-    *("input_cost", "output_cost", "context", "release_date"),
+    *(*TEXTS, *ABILITIES, "text_in", "text_out", "status", "canonical", "env"),
+    *("input_cost", "output_cost", "cache_read_cost", "context", "release_date"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """The query of a view: words, and what the buttons and boxes let pass."""
-
-    text: str = ""
-    flags: Sequence[str] = ()
-    """Columns that must be true."""
-    ceiling: float | None = None
-    """The highest output price, in USD per million tokens."""
-    deprecated: bool = False
-    """Whether deprecated models are listed too."""
-    sort: str = "relevance"
-    """A key of _SORTS; else the order of `nbkit.search` or, without words, of the frame."""
-
-
-class Models:
-    """The rows to pick from, ready to be searched. Raises ValueError where they lack columns of the catalog."""
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        if missing := [name for name in _COLUMNS if name not in frame.columns]:
-            raise ValueError(f"pick() takes rows of the catalog; these have no column {missing[0]!r}")
-        self.frame = restore_dtypes(frame)
-        self._searcher = Searcher(self.frame)
-
-    def find(self, query: Query) -> tuple[Any, str]:
-        """Find the places of the rows that fit, in order, and a note for people: what was corrected, or why none fits.
-
-        With words these are the rows of `nbkit.search` among those that the boxes let pass.
-        """
-        passed, note = self._pass_boxes(query), ""
-        places = np.flatnonzero(passed)
-        if len(places) and query.text.strip():
-            match = self._searcher.search(query.text, passed)
-            places = match.places
-            note = (
-                ", ".join(f"{typed} read as {word}" for typed, word in match.corrections) if len(places) else match.why
-            )
-        if query.sort in _SORTS:
-            column, ascending = _SORTS[query.sort]
-            values = self.frame[column].iloc[places].reset_index(drop=True)
-            places = places[values.sort_values(ascending=ascending, kind="stable", na_position="last").index]
-        return places, note
-
-    def _pass_boxes(self, query: Query) -> Any:
-        passed = np.ones(len(self.frame), bool)
-        for flag in set(SUMMARY).intersection(query.flags):
-            passed &= self.frame[flag].fillna(False).to_numpy(bool)
-        if query.ceiling is not None:
-            passed &= (self.frame["output_cost"] <= query.ceiling).to_numpy(bool)  # not where it is unknown
-        if not query.deprecated:
-            passed &= ~self.frame["deprecated"].to_numpy(bool)
-        return passed
+_SEARCH = zlib.compress(read_script("search.js", "pick_rows.js").encode(), 9)  # a module that exports `Rows`
+_WORKLOADS = {  # what a call costs: tokens of prompt and of answer
+    "a question (500 in, 300 out)": (500, 300),
+    "a document (50,000 in, 1,000 out)": (50_000, 1_000),
+}
 
 
 class ModelPicker(AnyWidget):
@@ -101,30 +60,39 @@ class ModelPicker(AnyWidget):
     raises traitlets.TraitError.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
-    value = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    abilities = traitlets.List(
-        [(flag, ABILITIES[flag].label, ABILITIES[flag].explanation) for flag in SUMMARY], read_only=True
-    ).tag(sync=True)
+    _esm = read_script("shared.js", "pick_facets.js", "pick.js")
+    _css = read_style("shared.css", "pick.css")
+    value = traitlets.List(traitlets.Unicode()).tag(
+        sync=True,
+        to_json=lambda ids, _: [visible(one) for one in ids],
+        from_json=lambda ids, picker: [picker._ids.get(one, one) for one in ids],
+    )
+    multiple = traitlets.Bool(True, read_only=True).tag(sync=True)
 
-    def __init__(self, models: Models, value: Sequence[str], limit: int) -> None:
-        self._models, self._limit = models, limit
+    def __init__(self, frame: pd.DataFrame, value: Sequence[str], multiple: bool) -> None:
+        if missing := [name for name in _COLUMNS if name not in frame.columns]:
+            raise ArgumentError(f"pick() takes rows of the catalog; these have no column {missing[0]!r}")
+        self._rows = restore_dtypes(frame)
+        self._ids = {visible(one): one for one in self._rows.index}
         self._static_id, self._shown = uuid4().hex, False
+        self.set_trait("multiple", multiple)
         super().__init__(value=list(value))
         self.on_msg(self._answer)
 
     @traitlets.validate("value")
     def _check_ids(self, proposal: Any) -> list[str]:
         for model in proposal["value"]:
-            if model not in self._models.frame.index:
+            if model not in self._rows.index:
                 raise traitlets.TraitError(f"no model {model!r} among those to pick from")
-        return list(dict.fromkeys(proposal["value"]))
+        ids = list(dict.fromkeys(proposal["value"]))
+        if len(ids) > 1 and not self.multiple:
+            raise traitlets.TraitError(f"this picker takes one model, got {len(ids)}")
+        return ids
 
     @property
     def frame(self) -> pd.DataFrame:
         """The rows of the picked models, in the order of picking."""
-        return self._models.frame.loc[self.value]
+        return self._rows.loc[self.value]
 
     def _ipython_display_(self) -> None:
         """Show the widget where a person can use it, and beside it, hidden meanwhile, a table for when it is gone."""
@@ -141,6 +109,7 @@ class ModelPicker(AnyWidget):
     def _renew(self, _: Any) -> None:
         if self._shown:
             update_display(fold_twin(self._table()), raw=True, display_id=self._static_id)
+            self._send_missing_keys()
 
     def _table(self) -> dict[str, str]:
         """The picked models, readable without the widget and its style."""
@@ -149,58 +118,72 @@ class ModelPicker(AnyWidget):
         bundle = table(self.frame)
         return bundle | {"text/html": f'<div class="nbk-static">{bundle["text/html"]}</div>'}
 
-    def _send_logos(self, providers: Iterable[str]) -> None:
-        self.send({"kind": "logos", "logos": pictures(providers)})
-
-    def _add_logos(self, providers: Iterable[str]) -> None:
-        self._send_logos(providers)
-        self._renew(None)
-
     def _answer(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
-        if message["kind"] == "logos":
-            fetch_logos(message["providers"], self._add_logos)
-            self._send_logos(message["providers"])
-            return
-        places, note = self._models.find(Query(**{name: message[name] for name in Query.__slots__ if name in message}))
-        records = self._models.frame.iloc[places[: self._limit]][list(_COLUMNS)]
-        rows = [_describe(*record) for record in zip(records.index, records.to_dict("records"), strict=True)]
-        answer = {"kind": "rows", "view": message["view"], "seq": message["seq"]}
-        self.send(answer | {"total": len(places), "note": note, "rows": rows})
+        match message:
+            case {"type": "ready"}:
+                header, codes = make_index(self._rows, list(self._ids))
+                self.send({"type": "index", **header, **read_favorites()}, buffers=[codes, _SEARCH])
+                self._send_missing_keys()
+            case {"type": "details", "id": shown} if shown in self._ids:
+                facts = list(_list_facts(self._rows.loc[[self._ids[shown]]]))
+                self.send({"type": "details", "id": shown, "facts": facts})
+            case {"type": "star", "id": shown, "on": on}:
+                kept = read_favorites()
+                starred = [one for one in kept["starred"] if one != shown]
+                self._keep([shown, *starred] if on else starred, kept["recent"])
+            case {"type": "picked", "id": shown}:
+                kept = read_favorites()
+                self._keep(kept["starred"], [shown, *kept["recent"]])
+            case {"type": "logos", "providers": providers}:
+                fetch_logos(providers, self._send_logos)
+                self._send_logos(providers)
+
+    def _send_logos(self, providers: Iterable[str]) -> None:
+        self.send({"type": "logos", "logos": pictures(providers)})
+
+    def _send_missing_keys(self) -> None:
+        keyed = find_keyed_providers(current_snapshot())  # as it is now: a key may have been set since
+        rows = self.frame[["provider", "provider_name", "env", "has_key"]].itertuples(index=False)
+        missing = {
+            at: visible(name) for at, name, env, key in rows if not (key or at in keyed or pd.isna(env) or not env)
+        }
+        self.send({"type": "keys", "missing": missing})
+
+    def _keep(self, starred: Sequence[str], recent: Sequence[str]) -> None:
+        if problem := keep_favorites(starred, recent):
+            self.send({"type": "note", "text": problem})
 
 
 @check_arguments
-def pick(frame: pd.DataFrame | None = None, *, value: Sequence[str] = (), limit: int = 60) -> ModelPicker:
+def pick(frame: pd.DataFrame | None = None, *, multiple: bool = True, value: Sequence[str] = ()) -> ModelPicker:
     """Show a widget to search, filter and pick models; return it. Read `.value` or `.frame` of it in any later cell.
 
-    `frame`: rows of the catalog to pick from; by default all of them, after the simulated models. `value`: the ids that
-    are picked at first. `limit`: how many rows are listed at a time. The search box understands what `nbkit.search`
-    does, and names the same models.
+    `frame`: rows of the catalog to pick from, in their order; by default all of them: the simulated models first, then
+    those with a key, and vendors' own offers before resellers'. `multiple`: whether more than one may be picked.
+    `value`: the ids that are picked at first. The search box understands what `nbkit.search` does, and names the same
+    models. Offers of one model are one row, which opens. `nbkit.compare(prompt, picker)` asks what is picked.
 
-    Raises traitlets.TraitError for an id that is not among the rows, ValueError for a frame that lacks columns of the
-    catalog.
+    Raises traitlets.TraitError for an id that is not among the rows, ArgumentError for a frame that lacks columns of
+    the catalog.
     """
-    return ModelPicker(Models(_offer_all() if frame is None else frame), value, limit)
+    return ModelPicker(_offer_all() if frame is None else frame, value, multiple)
 
 
 def _offer_all() -> pd.DataFrame:
-    """List the simulated models, then those of registered providers and this machine, those with a key, the newest."""
+    """List the simulated models, those of registered providers and this machine, with a key, vendors' own, new."""
     rows = catalog()
-    own = rows["provider"].isin(list(rows.attrs.get("registered", ())))
-    ranked = rows.assign(own=own).sort_values(["own", "has_key", "release_date"], ascending=False, kind="stable")
-    return pd.concat([demo_models(), ranked.drop(columns="own")])
+    registered = rows["provider"].isin(list(rows.attrs.get("registered", ())))
+    own = rate_own_offers(rows["provider"].tolist(), rows["vendor"].tolist()) > 0
+    ranked = rows.assign(_registered=registered, _own=own)
+    order = ["_registered", "has_key", "_own", "release_date"]
+    ranked = ranked.sort_values(order, ascending=False, kind="stable").drop(columns=["_registered", "_own"])
+    return pd.concat([demo_models(), ranked])
 
 
-def _describe(model: str, record: Mapping[Any, Any]) -> dict[str, Any]:
-    """Describe a row to the view: JSON has no NaN."""
-    known = {name: None if pd.isna(value) else value for name, value in record.items()}
-    return {
-        "id": model,
-        "name": known["name"],
-        "provider": known["provider_name"],
-        "provider_id": known["provider"],
-        "abilities": [flag for flag in SUMMARY if known[flag]],
-        "status": known["status"],
-        "input": known["input_cost"],
-        "output": known["output_cost"],
-        "context": known["context"],
-    }
+def _list_facts(row: pd.DataFrame) -> Iterable[tuple[str, str]]:
+    """List all that is known of one model, and what a call of it costs."""
+    yield from list_facts(row.iloc[0])
+    for name, (prompt, answer) in _WORKLOADS.items():
+        priced = estimate(row, input_tokens=prompt, output_tokens=answer).iloc[0]
+        cost = format_usd(None if pd.isna(priced["cost"]) else float(priced["cost"]))
+        yield name, f"{cost}, {priced['note']}" if priced["note"] and cost != "unknown" else cost
