@@ -126,7 +126,7 @@ TABLE = {
     "Chat system": (lambda value, _: nbkit.Chat("demo/swift", system=value), {"None"}),
     "Chat max_turns": (lambda value, _: nbkit.Chat("demo/swift", max_turns=value), {"a number"}),
     "Chat()": (lambda value, adapter: nbkit.Chat(adapter)(value), {"a list"}),
-    "compare": (nbkit.compare, {"a list"}),
+    "compare": (nbkit.compare, {"a list", "None"}),
     "compare models": (lambda value, _: nbkit.compare("Hi", value), {ROW, FRAME, "a list", "a set"}),
     "compare a model": (lambda value, _: nbkit.compare("Hi", [value]), {ROW, FRAME}),
     "search": (lambda value, _: nbkit.search(value), set()),

@@ -50,7 +50,8 @@ class Call:
         self.outcome: ChatCompletion | None = None
         self.attempts = 0
         self.delivered = self.entered = False
-        self.started = self.deadline = 0.0  # set at the begin of the call
+        self.started = time.monotonic()
+        self.deadline = self.started + settings().http_deadline
         self._first_token: float | None = None
         self._protocol = protocol(endpoint.protocol)
         self._retries = Retries(endpoint.base_url, endpoint.model, auth, max_retries)
@@ -58,6 +59,7 @@ class Call:
         self._facts: CallFacts | None = None  # from the begin of the call to its end
         self.reply: Reply | AsyncReply | None = None
         self._start_over()
+        self.exchange = _make_exchange(prepared, self.deadline)
 
     # Begin and end
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any, Self, TypeAlias
 
 from nbkit.adapters.adapter import MAX_TURNS, BaseAdapter
@@ -25,7 +26,7 @@ from nbkit.bulk.turns import Listener, Turns
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
-from nbkit.errors import ConfigError, ConversationError
+from nbkit.errors import ArgumentError, ConfigError, ConversationError
 
 Models: TypeAlias = "ModelName | BaseAdapter | Iterable[ModelName | BaseAdapter]"
 """What names the models of a panel: one or several of them, rows of the catalog, or a column or index of ids."""
@@ -82,6 +83,29 @@ class Panel:
             raise ValueError(f"{pane.label} is a pane of another panel")
         self._work.submit(self._turns.retry(pane))
         return self
+
+    def stop_one(self, pane: Pane) -> Self:
+        """Stop the answer that streams into one pane; the others go on. Returns at once."""
+        self._turns.stop_one(pane)
+        return self
+
+    def regenerate(self, pane: Pane, model: ModelName | BaseAdapter | None = None) -> Self:
+        """Ask for the last answer of a pane again, of another model where one is given. Returns at once.
+
+        The answer before is gone, its cost stays counted. Raises ModelNotFoundError.
+        """
+        adapter = None if model is None else ensure_adapter(model)
+        self._work.submit(self._turns.regenerate(pane, adapter))
+        return self
+
+    def find_pane(self, label: str) -> Pane:
+        """Find a pane by its label. Raises ArgumentError, which says what is near."""
+        labels = {pane.label: pane for pane in self.panes}
+        if label in labels:
+            return labels[label]
+        near = get_close_matches(str(label), labels, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(labels)}"
+        raise ArgumentError(f"no model {label!r} here; {hint}")
 
     def set_api_key(self, pane: Pane, api_key: str) -> Self:
         """Use a key for all models of a pane's provider, and ask those again that failed. Returns at once."""

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.run import AsyncRun, Event
 from nbkit.billing.entry import Origin, at_origin
 from nbkit.billing.total import RunningTotal
@@ -34,6 +35,9 @@ class Listener(Protocol):
     def end(self, pane: Pane) -> None:
         """End the turn of a pane: its answer is complete, stopped or failed."""
 
+    def rename(self, pane: Pane) -> None:
+        """Name a pane anew: another model answers in it from now on."""
+
     def rest(self) -> None:
         """Rest: nothing streams any more. The next question may be waiting for its turn."""
 
@@ -48,7 +52,7 @@ class Turns:
         self.stops = 0
         """How often all was stopped: a turn that was requested before the last stop is not begun after it."""
         self._lock = asyncio.Lock()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Pane] = {}
         self._fault: Exception | None = None
 
     @property
@@ -61,8 +65,12 @@ class Turns:
         self.stops += 1
         portal.call(self._cancel)
 
-    def _cancel(self) -> None:
-        _cancel_once(self._running)
+    def stop_one(self, pane: Pane) -> None:
+        """Cancel the answer that streams into one pane. Returns at once, in any thread."""
+        portal.call(self._cancel, pane)
+
+    def _cancel(self, pane: Pane | None = None) -> None:
+        _cancel_once([task for task, its in self._running.items() if pane in (None, its)])
 
     async def rest(self) -> None:
         """Wait until nothing streams."""
@@ -93,13 +101,28 @@ class Turns:
             self._begin(pane, retry=True)
             await self._stream([pane])
 
+    async def regenerate(self, pane: Pane, adapter: BaseAdapter | None = None) -> None:
+        """Ask for the last answer of a pane again, of another model where one is given; the tools run again, too."""
+        if pane in self._running.values():
+            self._cancel(pane)
+            await asyncio.wait([task for task, its in self._running.items() if its is pane])
+        if adapter is not None:
+            pane.swap(adapter, {other.label for other in self._panes if other is not pane})
+            self._notify(lambda listener: listener.rename(pane))
+        if pane.answers:
+            pane.begin_anew()
+            self._begin(pane, retry=True)
+            await self._stream([pane])
+
     def _begin(self, pane: Pane, retry: bool) -> None:
         self._notify(lambda listener: listener.begin(pane, retry))
 
     async def _stream(self, panes: Sequence[Pane]) -> None:
         """Run some panes to the ends of their answers."""
         tasks = {asyncio.create_task(self._answer(pane)): pane for pane in panes}
-        self._running |= tasks.keys()
+        for task in tasks:
+            task.add_done_callback(self._leave)
+        self._running |= tasks
         try:
             await asyncio.wait(tasks)
         except asyncio.CancelledError:
@@ -107,10 +130,6 @@ class Turns:
             await asyncio.wait(tasks)
             raise
         finally:
-            self._running -= tasks.keys()
-            for task, pane in tasks.items():
-                if task.cancelled():  # before its first step
-                    self._end(pane, "stopped")
             if not self._running:
                 self._notify(lambda listener: listener.rest())
         for task in tasks:
@@ -119,6 +138,11 @@ class Turns:
         if self._fault:
             fault, self._fault = self._fault, None
             raise fault
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        pane = self._running.pop(task)
+        if task.cancelled():  # before its first step
+            self._end(pane, "stopped")
 
     async def _answer(self, pane: Pane) -> None:
         """Make one call, or a run of calls where tools are called or the provider pauses, from request to bill."""

@@ -11,6 +11,7 @@ from nbkit.adapters.run import Event, ToolResult
 from nbkit.billing.cost import bill, estimate_tokens
 from nbkit.billing.total import TOTAL, Sum
 from nbkit.bulk import portal
+from nbkit.bulk.acts import PaneActs
 from nbkit.bulk.answers import Pane
 from nbkit.bulk.panel import Models, Panel, read_prompt
 from nbkit.conversation.completion import ChatCompletion, Usage
@@ -106,6 +107,13 @@ class Comparison:
                 self._panel.wait()
             finally:
                 self._display.show(since=turns)
+
+    def __getitem__(self, label: str) -> PaneActs:
+        """Return one model to act on: `answers["demo/swift"].stop()`, `.retry()`, `.regenerate()`, `.swap(model)`.
+
+        Raises ArgumentError where no model has this label.
+        """
+        return PaneActs(self._panel, self._panel.find_pane(label))
 
     def stop(self) -> None:
         """Stop the answers that stream, and drop the questions that wait for their turn. Returns at once."""
@@ -305,6 +313,11 @@ class _Display:
         self._board.last(self._indices[pane]).finish(answer.status, end)
         self._flush_in(self._board.flush_seconds)
 
+    def rename(self, pane: Pane) -> None:
+        """Show the name of the model that answers from now on."""
+        self._board.rename(self._indices[pane], pane.name, pane.label)
+        self._screen.send(self._board.snapshot())
+
     def rest(self) -> None:
         """Renew the static twin, and the state of views that come later."""
         self._flush()
@@ -342,8 +355,12 @@ class _Display:
             return
         elif kind == "ask" and written:
             self._panel.ask(written)
+        elif kind == "stop_one" and pane:
+            self._panel.stop_one(pane)
         elif kind == "retry" and pane:
             self._panel.retry(pane)
+        elif kind == "regenerate" and pane:
+            self._panel.regenerate(pane)
         elif kind == "key" and pane and written:
             self._panel.set_api_key(pane, written)
 

@@ -2,8 +2,8 @@
 
 A view sends `ready` (each view, after each reload) and gets a snapshot; from then on it gets deltas, whose `seq` counts
 by one; a view that sees a gap sends `resync` and gets a snapshot again. A view that waits for long without a message
-sends `ping` and gets a `pong`. Its other messages: `stop`, `ask` (with `text`), `retry` (with `pane`), `key` (with
-`pane`, and in `text` an API key for its provider).
+sends `ping` and gets a `pong`. Its other messages: `stop`, `ask` (with `text`), `stop_one`, `retry` and `regenerate` (with
+`pane`), `key` (with `pane`, and in `text` an API key for its provider).
 
     {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
     {"type": "delta", "seq", "news", "foot"}          foot, where it has changed
@@ -193,6 +193,12 @@ class Board:
         turn = LiveTurn(prompt, sent)
         self._panes[pane].append(turn)
         return turn
+
+    def rename(self, pane: int, name: str, model: str) -> None:
+        """Give a pane another name and model id; the next message is to be a snapshot, which has them."""
+        self._titles[pane] = (name, model)
+        self.delta()  # what was new is in the snapshot
+        self._seq += 1
 
     def last(self, pane: int) -> LiveTurn:
         """Return a pane's last turn."""

@@ -177,3 +177,10 @@ def lab(browser, server):
     lab = Lab(browser, server)
     yield lab
     lab.close()
+
+
+@pytest.fixture(scope="module")
+def shared_lab(browser, server):
+    lab = Lab(browser, server)
+    yield lab
+    lab.close()

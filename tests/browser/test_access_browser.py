@@ -18,16 +18,12 @@ THEMES = ("JupyterLab Light", "JupyterLab Dark")
 
 
 @pytest.fixture(scope="module")
-def shown(browser, server):
-    from conftest import Lab
-
-    lab = Lab(browser, server)
-    lab.open(*CELLS)
-    lab.run()
-    lab.until(DRAWN)
-    lab.until(IDLE)
-    yield lab
-    lab.close()
+def shown(shared_lab):
+    shared_lab.open(*CELLS)
+    shared_lab.run()
+    shared_lab.until(DRAWN)
+    shared_lab.until(IDLE)
+    return shared_lab
 
 
 @pytest.mark.parametrize("theme", THEMES)

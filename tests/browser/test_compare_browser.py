@@ -114,6 +114,25 @@ def test_stop_works_by_button_and_by_key_and_keeps_the_partial_answer(lab):
     assert lab.errors == []
 
 
+def test_one_answer_is_cancelled_and_asked_for_again_while_the_other_goes_on(lab):
+    model = "Scripted('a', ['An answer that ', 'stands still', None], ['A better one'])"
+    lab.open(f"{SETUP} c = nbkit.compare('Hi', [{model}, 'demo/swift'])")
+    lab.run()
+    lab.until("() => document.querySelector('.nbk-answer')?.innerText.length > 20")
+    pane = lab.page.locator(".nbk-pane").first
+    pane.get_by_role("button", name="Cancel the answer").click()
+    lab.until(IDLE)
+    assert [note.inner_text() for note in lab.page.locator(".nbk-note").all()] == ["stopped by you"]
+    again = pane.get_by_role("button", name="last answer goes")
+    again.focus()
+    again.press("Enter")
+    lab.until("() => document.querySelector('.nbk-answer').innerText.includes('A better one')")
+    lab.until(IDLE)
+    assert again.evaluate("node => node === document.activeElement")
+    assert lab.page.locator(".nbk-turn").count() == 2
+    assert lab.errors == []
+
+
 def test_a_failure_stays_in_its_pane_with_a_retry(lab):
     model = "Scripted('b', [RateLimitError('too many')], [gate, 'better'])"
     lab.open(f"{SETUP} gate = threading.Event(); c = nbkit.compare('Hi', ['demo/swift', {model}])", "gate.set()")

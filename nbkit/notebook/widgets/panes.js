@@ -121,7 +121,9 @@ class Pane {
     this.wideButton = button("nbk-quiet", "⤢", `Show the answer of ${name} in full width`, () => this.widen());
     this.wideButton.setAttribute("aria-pressed", "false");
     const title = make("span", "nbk-title", { title: model }, make("bdi", "nbk-name", {}, name), make("bdi", "nbk-model", {}, model));
-    const header = make("div", "nbk-header", {}, title, this.status, this.copyButton, this.wideButton);
+    this.actButton = button("nbk-quiet", "", "", () => this.act());
+    this.actButton.hidden = true; // there is no answer yet
+    const header = make("div", "nbk-header", {}, title, this.status, this.actButton, this.copyButton, this.wideButton);
     this.scroll = make("div", "nbk-scroll", { tabindex: "0", role: "log", "aria-label": `Answers of ${model}` });
     this.node = make("div", "nbk-pane", { role: "group", "aria-label": model }, header, this.scroll);
     for (const type of ["wheel", "touchmove", "pointerdown", "keydown"]) {
@@ -182,9 +184,23 @@ class Pane {
     this.setStatus(this.last.status);
   }
 
+  // The one button for the last answer: stop it while it streams, ask for it again afterwards.
+  act() {
+    this.post({ type: this.running ? "stop_one" : "regenerate" });
+  }
+
+  setAct() {
+    this.actButton.hidden = !this.last;
+    this.actButton.textContent = this.running ? "■" : "↻";
+    const title = this.running ? `Cancel the answer of ${this.name} alone` : `Ask ${this.name} again: its last answer goes, its cost stays counted`;
+    this.actButton.title = title;
+    this.actButton.setAttribute("aria-label", title);
+  }
+
   setStatus(status) {
     if (this.node.dataset.status === status) return;
     this.node.dataset.status = status;
+    this.setAct();
     this.status.textContent = STATUS[status] ?? status;
     this.scroll.setAttribute("aria-busy", String(status === "waiting" || status === "streaming"));
   }
