@@ -81,18 +81,28 @@ class Ballot:
         """List the pairs of answers of a turn, with all that a judge reads."""
         return [self._make_pair(left, right, turn) for left, right in combinations(self._find_answers(turn), 2)]
 
+    def list_answers(self, turn: int = -1) -> list[str]:
+        """List the texts of the answers of a turn that can be voted on."""
+        return [answer.text for answer in self._find_answers(turn).values()]
+
+    def has_answer(self, label: str, turn: int = -1) -> bool:
+        """Tell whether a model has an answer that can be voted on."""
+        return label in self._find_answers(turn)
+
+    def read_answer(self, label: str, turn: int = -1) -> str:
+        """Return the text of a model's answer. Raises ArgumentError where there is none."""
+        self._name_turn(turn)
+        answers = self._find_answers(turn)
+        if label not in answers:
+            raise ArgumentError(_explain_label(label, self._panel.panes, answers))
+        return answers[label].text
+
     def tally(self, label: str, voter: str | None = HUMAN) -> Tally:
         """Count what a model got from one voter; from all but people where `voter` is None."""
         rows = [row for row in self._rows.values() if label in (row["left"], row["right"])]
         rows = [row for row in rows if (row["voter"] == voter if voter else row["voter"] != HUMAN)]
         wins = [0.5 if row["winner"] in NOBODY else float(row[row["winner"]] == label) for row in rows]
         return Tally(len(rows), sum(wins))
-
-    def list_reasons(self, label: str, turn: int = -1) -> list[dict[str, Any]]:
-        """List the votes of judge models on the answer of one model."""
-        key = self._name_turn(turn)
-        rows = [row for (voter, *about, _, _), row in self._rows.items() if voter != HUMAN and tuple(about) == key]
-        return [row for row in rows if label in (row["left"], row["right"])]
 
     @property
     def prompts(self) -> int:
@@ -140,6 +150,6 @@ def _explain_label(label: str, panes: Iterable[Pane], answers: Iterable[str]) ->
     """Say why a label cannot be voted on."""
     labels = [pane.label for pane in panes]
     if label in labels:
-        return f"{label} has no answer to vote on"
+        return f"{label} has no answer in this turn"
     near = get_close_matches(label, labels, 1)
     return f"no model {label!r} here; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(answers)}")

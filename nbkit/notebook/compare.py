@@ -18,10 +18,12 @@ from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.conversation.template import fill
 from nbkit.conversation.turns import Conversation, Turn
 from nbkit.errors import ApiKeyNotFoundError, AuthenticationError, ConfigError
+from nbkit.judging.ballot import Ballot
 from nbkit.notebook import export
 from nbkit.notebook.deltas import Board
 from nbkit.notebook.documents import write_json, write_page
 from nbkit.notebook.facts import describe_context, describe_end, describe_key
+from nbkit.notebook.judged import Judged, append_votes, cast_vote, describe_votes
 from nbkit.notebook.outputs import Bundle, Screen
 
 if TYPE_CHECKING:
@@ -79,13 +81,14 @@ def _read_picker(models: Models | Picker) -> Models:
     return picked
 
 
-class Comparison:
+class Comparison(Judged):
     """Result of `compare`: a panel, and where it is shown. Reading its data waits for the answers; so does `await`."""
 
     def __init__(self, prompt: Any, models: Models, *, start: Conversation | None = None, **options: Any) -> None:
         conversation = None if prompt is None else read_prompt(prompt)
         self._panel = Panel(models, **options)
-        self._display = _Display(self._panel)
+        self._ballot = Ballot(self._panel)
+        self._display = _Display(self._panel, self._ballot)
         if conversation is not None:
             self._ask(conversation)
         elif start is not None:  # the first prompt will follow it
@@ -200,6 +203,10 @@ class Comparison:
     def __repr__(self) -> str:
         return f"<Comparison of {self._panel.summarize()}>"
 
+    def _renew(self) -> None:
+        if self._display.live:
+            portal.call(self._display.rest)
+
     def _ipython_display_(self) -> None:
         """Show it in this cell too, unless the call that began it has done so."""
         self._display.show_again()
@@ -209,8 +216,8 @@ class _Display:
     """Shows a panel: to views in deltas at the pace of the eye, to everybody else in a static twin, renewed whenever
     all is quiet. The methods of `Listener`, and what they call, run on the portal's thread."""
 
-    def __init__(self, panel: Panel) -> None:
-        self._panel = panel
+    def __init__(self, panel: Panel, ballot: Ballot) -> None:
+        self._panel, self._ballot = panel, ballot
         self._indices = {pane: index for index, pane in enumerate(panel.panes)}
         self._board = Board([(pane.name, pane.label) for pane in panel.panes])
         self._timer: asyncio.TimerHandle | None = None
@@ -244,7 +251,7 @@ class _Display:
             self.show()
 
     def _bundle(self, since: int = 0) -> Bundle:
-        return export.write_bundle(self._panel.panes, self._totals(), since)
+        return append_votes(export.write_bundle(self._panel.panes, self._totals(), since), self._ballot)
 
     def freeze(self) -> None:
         """Leave only the static twin."""
@@ -336,6 +343,8 @@ class _Display:
         spent = str(self._panel.running_total.total())
         self._board.set_foot(busy=busy, totals=self._totals(), ahead="" if busy else self._estimate(), spent=spent)
         self._board.set_foot(closed=self._notice, context=self._describe_context())
+        if not busy and len(self._panel.panes) > 1:
+            self._board.set_foot(votes=describe_votes(self._panel, self._ballot))
         if delta := self._board.delta():
             self._screen.send(delta)
 
@@ -361,8 +370,14 @@ class _Display:
             self._panel.retry(pane)
         elif kind == "regenerate" and pane:
             self._panel.regenerate(pane)
+        elif kind == "vote":
+            portal.call(self._vote, content.get("choice"))
         elif kind == "key" and pane and written:
             self._panel.set_api_key(pane, written)
+
+    def _vote(self, choice: Any) -> None:
+        cast_vote(self._panel, self._ballot, choice)
+        self.rest()
 
     def _greet(self) -> None:
         self._flush()

@@ -72,7 +72,7 @@ def test_an_answer_that_failed_is_not_voted_on():
     ballot = Ballot(panel)
     ballot.vote(A)
     assert list_winners(ballot) == [(1, A, C, "left")]
-    with pytest.raises(ArgumentError, match="scripted/b has no answer to vote on"):
+    with pytest.raises(ArgumentError, match="scripted/b has no answer in this turn"):
         ballot.vote(B)
 
 

@@ -101,8 +101,10 @@ class View {
     this.ahead = make("span", "nbk-ahead");
     this.keys = new Keys(this);
     this.context = make("span", "nbk-context");
+    this.votes = new Votes((choice) => this.post({ type: "vote", choice }));
     this.footer = make("div", "nbk-footer", {},
       this.keys.list,
+      this.votes.node,
       make("div", "nbk-ask", {}, this.input, this.send),
       make("div", "nbk-line", {}, this.totals, this.context, this.notice, this.ahead, this.keys.button));
     // Without this, JupyterLab would treat Enter, Escape and Shift+Enter as shortcuts of the notebook.
@@ -172,6 +174,7 @@ class View {
     this.grid.replaceChildren(...this.panes.map((pane) => pane.node));
     this.grid.dataset.panes = this.panes.length;
     this.score.draw(this.panes);
+    this.votes.draw(this.panes);
     const many = this.panes.length > 1;
     this.root.classList.toggle("nbk-many", many);
     this.root.setAttribute("aria-label", many ? `Comparison of ${this.panes.length} models` : "Chat");
@@ -197,6 +200,7 @@ class View {
     this.foot = foot;
     this.busy = foot.busy && this.kernel.alive;
     this.totals.textContent = foot.totals;
+    this.votes.update(this.busy ? null : foot.votes, !this.kernel.alive);
     this.ahead.textContent = this.busy || foot.closed ? "" : foot.ahead;
     const [context, full] = foot.context ?? ["", false];
     this.context.textContent = context;
@@ -274,7 +278,7 @@ class View {
       this.halt();
     } else if (event.key === "Enter" && event.target === this.input && !event.shiftKey && !event.isComposing) {
       this.ask();
-    } else return;
+    } else if (!this.votes.onKey(event)) return;
     event.preventDefault();
     event.stopPropagation();
   }

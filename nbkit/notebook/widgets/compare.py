@@ -15,8 +15,8 @@ from nbkit.notebook.widgets.sources import read_script, read_style
 class CompareWidget(anywidget.AnyWidget):
     """Views of one comparison. `state` is its last snapshot as JSON, deflated: for views that no kernel answers."""
 
-    _esm = read_script("shared.js", "keys.js", "panes.js", "compare.js")
-    _css = read_style("shared.css", "markdown.css", "compare.css")
+    _esm = read_script("shared.js", "keys.js", "panes.js", "votes.js", "compare.js")
+    _css = read_style("shared.css", "markdown.css", "compare.css", "votes.css")
     state = traitlets.Bytes().tag(sync=True)
 
     def __init__(self, sentence: str) -> None:

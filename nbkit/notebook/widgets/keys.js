@@ -9,7 +9,7 @@ const KEYS = [
   { keys: ["w"], does: "the answer in full width, or as before", act: (view) => view.keys.pane()?.widen() },
   { keys: ["c"], does: "copy the answer", act: (view) => view.keys.pane()?.copy() },
 ];
-const OTHER_KEYS = [["Enter", "send the follow-up, in its box"], ["Shift+Enter", "a new line there"], ["Esc", "stop all answers"]];
+const OTHER_KEYS = [["Enter", "send the follow-up, in its box"], ["Shift+Enter", "a new line there"], ["Esc", "stop all answers"], ["1 to 9", "vote for an answer"], ["0 or x", "vote for a tie, or for none"]];
 
 class Keys {
   constructor(view) {

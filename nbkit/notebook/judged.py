@@ -1,0 +1,173 @@
+"""Judging what a comparison shows: votes, differences by words, judge models, and what is left of them in the twin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from math import isnan
+from typing import TYPE_CHECKING, Any
+
+from nbkit.adapters.adapter import BaseAdapter
+from nbkit.arguments import ModelName, check_arguments
+from nbkit.billing.entry import at_origin, find_origin
+from nbkit.billing.money import format_usd
+from nbkit.bulk import portal
+from nbkit.bulk.panel import Panel, ensure_adapter
+from nbkit.judging.ballot import HUMAN, NOBODY, Ballot
+from nbkit.judging.diff import Diff, diff_words, measure_agreement
+from nbkit.judging.judge import Judgement, judge_pairs
+from nbkit.notebook.outputs import Bundle
+from nbkit.rendering.sanitize import plain_html, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Judged:
+    """The judging side of a comparison."""
+
+    _panel: Panel
+    _ballot: Ballot
+
+    def _renew(self) -> None:
+        """Show the votes to all views, and in the static twin."""
+        raise NotImplementedError
+
+    @check_arguments
+    def vote(self, winner: str | None, loser: str | None = None, turn: int = -1) -> None:
+        """Vote on a turn (from 0; -1: the last); it replaces your vote before. Waits for the answers.
+
+        `winner`: the model with the best answer, which wins against each of the others, or against `loser` alone: one
+        winner among n models is n - 1 votes. "tie" or "bad" (none is good) is a vote on each pair; None takes the vote
+        back. Answers that failed are left out. Raises ArgumentError where a model is unknown or has no answer.
+        """
+        self._panel.wait()
+        self._ballot.vote(winner, loser, turn)
+        self._renew()
+
+    @property
+    def votes(self) -> pd.DataFrame:
+        """All votes on pairs, of people and judge models (`voter`), a row each, as `nbkit.rank` takes them."""
+        return self._ballot.to_frame()
+
+    @check_arguments
+    def diff(self, base: str, other: str, turn: int = -1) -> Diff:
+        """Compare the answers of two models word by word; the cell shows what is added and what is gone.
+
+        Raises ArgumentError where a model is unknown or has no answer in this turn.
+        """
+        self._panel.wait()
+        texts = [self._ballot.read_answer(label, turn) for label in (base, other)]
+        return Diff(base, other, diff_words(*texts))
+
+    @check_arguments
+    def agreement(self, turn: int = -1) -> float | None:
+        """Measure how far the answers of a turn agree: the mean share of words that two of them have in common, 0 to 1.
+
+        It is Dice's coefficient, see `nbkit.judging.diff.measure_agreement`; None for fewer than two answers.
+        """
+        self._panel.wait()
+        return measure_agreement(self._ballot.list_answers(turn))
+
+    @check_arguments
+    def judge(
+        self,
+        criterion: str,
+        model: ModelName | BaseAdapter,
+        *,
+        both_orders: bool = True,
+        turn: int | None = -1,
+        **options: Any,
+    ) -> Judgement:
+        """Let a model judge each pair of answers of a turn (None: of all turns); its votes join `votes`.
+
+        `criterion`: in words, such as "correct and short". With `both_orders` each pair is read twice, the answers
+        swapped; verdicts that contradict each other are a tie, counted as `flips`, and `position_bias` tells whether
+        the judge prefers the first place. `options`: the fields of `ExecuteOptions` for the judge's calls. A call that
+        fails, or does not answer in the form of a verdict, is among `failed` and is not a vote. The cost is the
+        judgement's own. Interrupting the kernel stops the calls. Raises ModelNotFoundError, ConfigError.
+        """
+        self._panel.wait()
+        adapter = ensure_adapter(model)
+        turns = range(len(self._panel.panes[0].answers)) if turn is None else [turn]
+        pairs = [pair for number in turns for pair in self._ballot.list_pairs(number)]
+        with at_origin(find_origin()):
+            work = judge_pairs(adapter, criterion, pairs, both_orders, **options)
+            judgement = portal.wait(portal.submit(work))
+        for verdict in judgement.verdicts:
+            if verdict.winner:
+                pair, why = verdict.pair, " / ".join(verdict.reasons)
+                self._ballot.add(pair.left, pair.right, verdict.winner, pair.turn, judgement.model, why)
+        self._renew()
+        return judgement
+
+
+def describe_votes(panel: Panel, ballot: Ballot) -> dict[str, Any]:
+    """Say what the views show of the votes on the last turn.
+
+    `ready`: whether there are two answers to choose between. `choice`: the pane that won, by its index, "tie", "bad",
+    or None. `tallies`: for each pane, its votes in words. `agreement`: how far the answers agree, in words.
+    """
+    answers = ballot.list_answers() if not panel.busy else []
+    choice = ballot.find_choice()
+    labels = [pane.label for pane in panel.panes]
+    share = measure_agreement(answers)
+    return {
+        "ready": len(answers) > 1,
+        "choice": labels.index(choice) if choice in labels else choice,
+        "tallies": [_describe_tally(ballot, label) for label in labels],
+        "agreement": "" if share is None else f"{share:.0%} of the words agree",
+    }
+
+
+def _describe_tally(ballot: Ballot, label: str) -> str:
+    own, judged = ballot.tally(label), ballot.tally(label, None)
+    parts = [f"won {own}" if own.votes else "", f"judge: {judged}" if judged.votes else ""]
+    return " · ".join(filter(None, parts))
+
+
+def cast_vote(panel: Panel, ballot: Ballot, choice: Any) -> None:
+    """Take the vote of a view: the index of a pane, "tie", "bad", or None; anything else is not a vote."""
+    if panel.busy or len(ballot.list_answers()) < 2:
+        return
+    labels = [pane.label for pane in panel.panes]
+    known = isinstance(choice, int) and not isinstance(choice, bool) and 0 <= choice < len(labels)
+    winner = labels[choice] if known else choice
+    if winner is None or winner in NOBODY or (known and ballot.has_answer(winner)):
+        ballot.vote(winner)
+
+
+def append_votes(bundle: Bundle, ballot: Ballot) -> Bundle:
+    """Append the votes to a static twin: who won against whom by whose vote, and the ranking by them."""
+    if not len(ballot):
+        return bundle
+    from nbkit.judging.ranking import rank
+
+    frame = ballot.to_frame()
+    heads = ("model", "won", "win rate", "strength, 95 % interval", "cost per win", "too few votes to tell from")
+    rows = [_write_rank(row) for row in rank(frame).reset_index().to_dict("records")]
+    people = int((frame["voter"] == HUMAN).sum())
+    title = f"votes on pairs: {people} by people, {len(frame) - people} by judge models"
+    text = visible("\n".join([title, *(" | ".join(row) for row in (heads, *rows))]))
+    head = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in heads)
+    cells = ("".join(f'<td style="text-align:left">{plain_html(cell)}</td>' for cell in row) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return bundle | {
+        "text/html": f'{bundle["text/html"]}<div class="nbk-static"><p>{title}</p>{table}</div>',
+        "text/markdown": "{}\n\n```text\n{}\n```".format(bundle["text/markdown"], text.replace("`", "'")),
+        "text/plain": f"{bundle['text/plain']}\n\n{text}",
+    }
+
+
+def _write_rank(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    """Write a row of a ranking for people."""
+    cost = row["cost_per_win"]
+    return (
+        str(row["model"]),
+        f"{row['wins'] + row['ties'] / 2:g} of {row['votes']}",
+        f"{row['win_rate']:.0%}",
+        f"{row['strength']:.2f} ({row['low']:.2f} to {row['high']:.2f})",
+        format_usd(None if isnan(cost) else cost),
+        row["unclear"],
+    )
