@@ -114,7 +114,7 @@ def test_stop_works_by_button_and_by_key_and_keeps_the_partial_answer(lab):
     assert lab.errors == []
 
 
-def test_one_answer_is_cancelled_and_asked_for_again_while_the_other_goes_on(lab):
+def test_one_answer_is_cancelled_and_requested_again_while_the_other_streams(lab):
     model = "Scripted('a', ['An answer that ', 'stands still', None], ['A better one'])"
     lab.open(f"{SETUP} c = nbkit.compare('Hi', [{model}, 'demo/swift'])")
     lab.run()

@@ -49,7 +49,7 @@ def test_one_answer_is_stopped_and_the_others_go_on():
     assert pane.answers[0].status == "done"
 
 
-def test_an_answer_that_streams_is_begun_anew():
+def test_a_streaming_answer_is_requested_again():
     from nbkit.bulk.panel import Panel
     from nbkit.settings import override
 
