@@ -1,4 +1,4 @@
-"""What a person does with one model of a panel: `answers["demo/swift"].stop()`."""
+"""Acts on one model of a panel: `answers["demo/swift"].stop()`."""
 
 from __future__ import annotations
 

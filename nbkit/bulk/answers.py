@@ -31,7 +31,7 @@ class Answer:
     """The texts and the tool outputs before the last completion, in order."""
     sent: tuple[str, ...] = ()
     """What went with the prompt, in words: "system prompt", "2 images"."""
-    asked: Conversation | None = None
+    question: Conversation | None = None
     """The conversation with the prompt at its end, as it was before anything was answered."""
     context_tokens: int | None = None
     """Tokens of the conversation after it, as the last call counted them; None where it did not."""
@@ -104,17 +104,17 @@ class Pane:
     def begin(self, prompt: Conversation) -> None:
         """Begin a turn."""
         self.conversation = append_prompt(self.conversation, prompt)
-        self.answers.append(Answer(prompt[-1].text, sent=list_attachments(prompt), asked=self.conversation))
+        self.answers.append(Answer(prompt[-1].text, sent=list_attachments(prompt), question=self.conversation))
 
     def begin_anew(self) -> None:
         """Begin the last turn from its prompt: what was answered is gone, but its cost stays counted."""
         last = self.answers[-1]
-        self.conversation = last.asked or self.conversation
-        self.answers[-1] = Answer(last.prompt, sent=last.sent, asked=last.asked)
+        self.conversation = last.question or self.conversation
+        self.answers[-1] = Answer(last.prompt, sent=last.sent, question=last.question)
         self._text = ""
 
     def swap(self, adapter: BaseAdapter, taken: Container[str]) -> None:
-        """Let another model answer from now on; its label is none of those that are `taken`."""
+        """Let another model answer from now on; its label is not among those that are `taken`."""
         self.adapter, self.label, number = adapter, adapter.model_id, 1
         while self.label in taken:
             number += 1
@@ -123,7 +123,7 @@ class Pane:
     def begin_again(self) -> None:
         """Begin the last turn again: the tools' outputs stay, so what they did is not done twice."""
         failed = self.answers[-1]
-        self.answers[-1] = Answer(failed.prompt, steps=failed.steps, sent=failed.sent, asked=failed.asked)
+        self.answers[-1] = Answer(failed.prompt, steps=failed.steps, sent=failed.sent, question=failed.question)
         self._text = ""
 
     def receive(self, event: Event) -> None:

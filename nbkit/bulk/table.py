@@ -182,6 +182,9 @@ class Table:
             self.totals[self.places[pane][1]].add(pane.label, completion)
         self._tell(pane)
 
+    def rename(self, pane: Pane) -> None:
+        """Take no note: the models of a table stay."""
+
     def rest(self) -> None:
         """Take no note: between two answers of one model, nothing may stream."""
 

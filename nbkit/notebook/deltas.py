@@ -3,8 +3,8 @@
 A view sends `ready` (each view, after each reload) and gets a snapshot; from then on it gets deltas, whose `seq` counts
 by one; a view that sees a gap sends `resync` and gets a snapshot again. A view that waits for long without a message
 sends `ping` and gets a `pong`. Its other messages: `stop`, `ask` (with `text`), `stop_one`, `retry` and `regenerate`
-(with `pane`), `key` (with `pane`, and in `text` an API key for its provider), `vote` (`choice`: a pane, "tie", "bad", or
-null to take it back).
+(with `pane`), `key` (with `pane`, and in `text` an API key for its provider), `vote` (`choice`: a pane, "tie", "bad",
+or null to take it back).
 
     {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
     {"type": "delta", "seq", "news", "foot"}          foot, where it has changed
