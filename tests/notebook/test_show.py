@@ -320,3 +320,10 @@ def test_columns_of_one_row_are_a_table(read, whole):
     html, _ = read(whole.loc["openai/gpt-5"], ["name", "context"])
     assert html.rows[0] == ["model", "context"]
     assert html.rows[1][1] == "400,000"
+
+
+def test_a_lone_surrogate_in_a_name_of_a_provider_is_spelled_out():
+    frame = nbkit.demo_models().head(2)
+    bundle = table(frame.assign(provider="\ud83d", provider_name="\ud83d"))
+    assert "⟨U+D83D⟩" in bundle["text/html"]
+    assert all(text.encode() for text in bundle.values())  # as the kernel packs them
