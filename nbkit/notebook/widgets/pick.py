@@ -73,7 +73,7 @@ class ModelPicker(AnyWidget):
         if missing := [name for name in _COLUMNS if name not in frame.columns]:
             raise ArgumentError(f"pick() takes rows of the catalog; these have no column {missing[0]!r}")
         self._rows = restore_dtypes(frame)
-        self._ids = {visible(one): one for one in self._rows.index}
+        self._ids = {visible(str(one)): one for one in self._rows.index}  # a frame may have lost its index
         self._static_id, self._shown = uuid4().hex, False
         self.set_trait("multiple", multiple)
         super().__init__(value=list(value))
