@@ -109,7 +109,7 @@ def test_a_person_filters_sorts_and_opens_offers_by_mouse(picker):
 
 def test_a_restart_is_shown_and_the_list_stays(picker):
     page = picker.page
-    page.evaluate("() => { jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart() }")
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     picker.until("() => document.querySelector('.nbk-pick-status').textContent.startsWith('The kernel was restarted')")
     page.fill(".nbk-pick-search", "sonet 5.5")
     picker.until("() => document.querySelector('.nbk-pick-title').textContent.includes('Sonnet')")
