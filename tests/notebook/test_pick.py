@@ -16,7 +16,9 @@ from nbkit.notebook.favorites import keep_favorites, read_favorites
 from nbkit.notebook.pick_index import make_index
 from nbkit.notebook.widgets import pick as module
 from nbkit.notebook.widgets.compare import CompareWidget
+from nbkit.notebook.widgets.grid import GridWidget
 from nbkit.notebook.widgets.pick import ModelPicker, pick
+from nbkit.notebook.widgets.sources import read_style
 from nbkit.providers.search_index import rate_own_offers
 from nbkit.settings import override
 
@@ -213,13 +215,21 @@ def test_nothing_picked_reads_well(tmp_path):
 # The files that go to the browser
 
 
-@pytest.mark.parametrize(("widget", "most"), [(CompareWidget, 30_000), (ModelPicker, 30_000)])
+@pytest.mark.parametrize(("widget", "most"), [(CompareWidget, 30_000), (GridWidget, 30_000), (ModelPicker, 30_000)])
 def test_modules_are_small_and_load_nothing(widget, most):
     script, style = str(widget._esm), str(widget._css)
     assert 5_000 < len(script.encode()) < most
     assert 2_000 < len(style.encode()) < 15_000
     assert not re.search(r"""\bimport\b(?!\(address\))|\bfetch\(|["'`]https?:""", script)  # `address`: of a Blob
     assert "url(" not in style
+    assert "/*" not in style
+
+
+def test_a_style_is_sent_without_spaces_that_say_nothing():
+    style = read_style("shared.css")
+    assert ".nbk-live [hidden]{display:none !important}" in style
+    assert '.nbk-best::after{content:" ●";font-size:0.7em' in style
+    assert ".nbk-live :is(button,textarea," in style
 
 
 def test_the_picker_shows_catalog_texts_as_text():

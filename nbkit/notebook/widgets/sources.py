@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
+_STRING = re.compile(r'("[^"]*")')
 
 
 def read_script(*names: str) -> str:
@@ -14,8 +16,14 @@ def read_script(*names: str) -> str:
 
 
 def read_style(*names: str) -> str:
-    """Join styles."""
-    return "\n".join(line.strip() for line in _read(names).splitlines() if line)
+    """Join styles, without comments and the spaces that say nothing."""
+    text = re.sub(r"/\*.*?\*/", "", _read(names), flags=re.DOTALL)
+    return "".join(part if _STRING.match(part) else _squeeze(part) for part in _STRING.split(text)).strip()
+
+
+def _squeeze(style: str) -> str:
+    style = re.sub(r"\s*([{};,])\s*|\s+", lambda space: space[1] or " ", style)
+    return style.replace(": ", ":").replace(";}", "}")
 
 
 def _read(names: tuple[str, ...]) -> str:
