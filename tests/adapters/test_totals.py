@@ -68,6 +68,6 @@ def test_total_strip_and_completions_agree_to_the_last_digit(provider):
     assert total.usd - before.usd == sum(Decimal(str(cost)) for cost in costs)
     assert total.calls - before.calls == len(completions) == 14
     assert answers.spent.usd == sum(Decimal(str(one.cost)) for one in answers.completions.values())
-    strip = answers._display._bundle()["text/plain"].splitlines()[-1]
+    strip = answers._display.write_bundle()["text/plain"].splitlines()[-1]
     assert strip == f"this comparison {answers.spent} · notebook {total}"
     assert f"this notebook: {total} for {total.calls:,} calls" in describe_spending()

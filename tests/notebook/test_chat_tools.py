@@ -70,7 +70,7 @@ def test_a_limit_is_shown_in_the_pane_and_the_chat_goes_on():
     chat = Chat("demo/swift", tools=[get_weather], max_turns=1)("The weather in Rome?")
     with pytest.raises(ToolLoopError, match="not done after 1 answers"):
         _ = chat.completion
-    assert "Failed: demo/swift: not done after 1 answers" in chat._latest._display._bundle()["text/plain"]
+    assert "Failed: demo/swift: not done after 1 answers" in chat._latest._display.write_bundle()["text/plain"]
     assert chat.cost > 0
     assert chat("Never mind").completion.text
     assert [turn.role for turn in chat.conversation] == ["user", "user", "assistant"]  # the open call is left out
@@ -81,7 +81,7 @@ def test_retry_goes_on_with_the_calls_that_were_not_made():
     chat = Chat("demo/swift", tools=[get_weather], max_turns=1)("The weather in Rome?")
     chat._latest._display._handle({"type": "retry", "pane": 0})
     assert "> 21 °C in Rome" in chat.completion.text
-    assert chat._latest._display._bundle()["text/html"].count("<details>") == 1
+    assert chat._latest._display.write_bundle()["text/html"].count("<details>") == 1
     assert chat._latest.spent.calls == 2
 
 
