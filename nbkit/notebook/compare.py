@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from nbkit.billing.total import Sum
@@ -14,6 +15,7 @@ from nbkit.conversation.template import fill
 from nbkit.conversation.turns import Conversation, Turn
 from nbkit.errors import ConfigError
 from nbkit.judging.ballot import Ballot
+from nbkit.judging.cases import find_turn
 from nbkit.notebook.display import Display
 from nbkit.notebook.documents import write_json, write_page
 from nbkit.notebook.judged import Judged
@@ -77,7 +79,7 @@ class Comparison(Judged):
     def __init__(self, prompt: Any, models: Models, *, start: Conversation | None = None, **options: Any) -> None:
         conversation = None if prompt is None else read_prompt(prompt)
         self._panel = Panel(models, **options)
-        self._ballot = Ballot(self._panel)
+        self._ballot = Ballot(partial(find_turn, self._panel))
         self._display = Display(self._panel, self._ballot)
         if conversation is not None:
             self._ask(conversation)

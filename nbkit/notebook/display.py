@@ -190,8 +190,8 @@ class Display:
             self._panel.set_api_key(pane, written)
 
     def _vote(self, choice: Any) -> None:
-        cast_vote(self._panel, self._ballot, choice)
-        self.rest()
+        if not self._panel.busy and cast_vote(self._ballot, [pane.label for pane in self._panel.panes], choice):
+            self.rest()
 
     def _greet(self) -> None:
         self._flush()

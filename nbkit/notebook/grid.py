@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from itertools import combinations
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from nbkit.arguments import check_arguments, describe, is_table
@@ -12,10 +12,13 @@ from nbkit.billing.total import TOTAL, Sum
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane
 from nbkit.bulk.panel import Models
-from nbkit.bulk.table import AT_ONCE, Table, get_status
+from nbkit.bulk.table import AT_ONCE, Table
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.template import fill, list_names
 from nbkit.errors import ArgumentError, ConfigError
+from nbkit.judging.ballot import Ballot
+from nbkit.judging.cases import find_row
+from nbkit.notebook.judged import cast_vote
 from nbkit.notebook.outputs import Bundle, Screen
 from nbkit.notebook.sheet import Sheet, describe_start
 from nbkit.notebook.sheet_export import write_sheet
@@ -98,8 +101,8 @@ class Grid:
 
     def __init__(self, title: str, table: Table, values: list[dict[str, Any]], start: bool | None) -> None:
         self._table, self._values = table, values
-        self._choices: dict[int, str] = {}
-        self._display = _Display(title, table, self._choices, self._take_vote)
+        self._ballot = Ballot(partial(find_row, table), "row")
+        self._display = _Display(title, table, self._ballot)
         if start or (start is None and not self._display.live):
             self.start()
         elif not self._display.live:
@@ -156,51 +159,18 @@ class Grid:
         Raises ArgumentError where the row or the model is unknown, or has no answer to vote on.
         """
         self.wait()
-        if not 0 <= row < len(self._table.cells):
-            raise ArgumentError(f"vote(): expected a row from 0 to {len(self._table.cells) - 1}, got {row!r}")
-        labels = [cell.label for cell in self._list_answered(row)]
-        if winner not in (None, "tie", "bad", *labels):
-            raise ArgumentError(
-                f"vote(): row {row} has answers of {', '.join(labels) or 'no model'}, not of {winner!r}"
-            )
-        portal.wait(portal.submit(self._display.take_vote(row, winner)))
+        self._ballot.vote(winner, number=row)
+        portal.call(self._display.show_vote, row)
         return self
-
-    def _take_vote(self, row: int, choice: Any) -> None:
-        """Take a vote, on the portal; one that the row does not allow is left out. `choice`: also a column's number."""
-        if isinstance(choice, int) and 0 <= choice < len(self._table.columns):
-            choice = self._table.columns[choice].label
-        if choice is None:
-            self._choices.pop(row, None)
-        elif choice in ("tie", "bad") or choice in [cell.label for cell in self._list_answered(row)]:
-            self._choices[row] = choice
-
-    def _list_answered(self, row: int) -> list[Pane]:
-        return [cell for cell in self._table.cells[row] if get_status(cell) == "done"]
 
     @property
     def votes(self) -> pd.DataFrame:
         """The votes as pairs, for `nbkit.rank`: the winner of a row against each of the others.
 
         The columns of a frame of votes (prompt, left, right, winner, voter, left_cost and right_cost in USD), then
-        `row`, `left_answer` and `right_answer`.
+        `row`, `left_answer`, `right_answer` and what else `Comparison.votes` has.
         """
-        import pandas as pd
-
-        from nbkit.judging.votes import COLUMNS, read_votes
-
-        pairs = pd.DataFrame(self._list_pairs(), columns=[*COLUMNS, "row", "left_answer", "right_answer"])
-        return read_votes(pairs)
-
-    def _list_pairs(self) -> Iterator[tuple[Any, ...]]:
-        for row, choice in sorted(self._choices.items()):
-            for left, right in combinations(self._list_answered(row), 2):
-                winner = {left.label: "left", right.label: "right"}.get(choice, choice)
-                if winner in ("left", "right", "tie", "bad"):
-                    one, other = left.answers[-1], right.answers[-1]
-                    costs = [answer.completion.cost if answer.completion else None for answer in (one, other)]
-                    about = (left.label, right.label, winner, "human", *costs, row, one.text, other.text)
-                    yield (one.prompt, *about)
+        return self._ballot.to_frame()
 
     # Results
 
@@ -236,8 +206,9 @@ class Grid:
         in USD, times in seconds, and in `vote` the vote on its row."""
         import pandas as pd
 
-        rows = list(self._table.rows())
-        return pd.DataFrame([self._values[row["row"]] | row | {"vote": self._choices.get(row["row"])} for row in rows])
+        choices = self._ballot.choices
+        rows = ((row["row"], row) for row in self._table.rows())
+        return pd.DataFrame([self._values[number] | row | {"vote": choices.get(number)} for number, row in rows])
 
     def __repr__(self) -> str:
         done, size = len(self._table.list_cells(["done"])), (len(self._table.cells), len(self._table.columns))
@@ -254,9 +225,9 @@ class _Display:
     The methods of `Follower`, and what they call, run on the portal's thread.
     """
 
-    def __init__(self, title: str, table: Table, choices: dict[int, str], vote: Any) -> None:
-        self._title, self._table, self._choices, self._vote = title, table, choices, vote
-        self._sheet = Sheet(title, table, choices)
+    def __init__(self, title: str, table: Table, ballot: Ballot) -> None:
+        self._title, self._table, self._ballot = title, table, ballot
+        self._sheet = Sheet(title, table, ballot)
         self._timer: asyncio.TimerHandle | None = None
         self._keeper: asyncio.TimerHandle | None = None
         self._screen = Screen(self._make_widget)
@@ -291,7 +262,7 @@ class _Display:
         totals = f"this grid {table.spent} · notebook {TOTAL.total()}"
         if ahead := "" if table.busy else describe_start(table):
             totals = f"not asked: {ahead} · {totals}"
-        return write_sheet(self._title, table, self._choices, totals)
+        return write_sheet(self._title, table, self._ballot.choices, totals)
 
     def freeze(self) -> None:
         """Leave only the static twin."""
@@ -301,9 +272,8 @@ class _Display:
         self._table.follower = None
         self._screen.freeze(self._bundle())
 
-    async def take_vote(self, row: int, choice: Any) -> None:
-        """Take a vote, and show it."""
-        self._vote(row, choice)
+    def show_vote(self, row: int) -> None:
+        """Show the vote on a row."""
         self._sheet.vote(row)
         self._flush_in(0)
         if self.live and self._keeper is None:
@@ -358,7 +328,11 @@ class _Display:
         elif kind == "open" and row is not None:
             portal.call(self._open, row)
         elif kind == "vote" and row is not None:
-            portal.submit(self.take_vote(row, content.get("choice")))
+            portal.call(self._vote, row, content.get("choice"))
+
+    def _vote(self, row: int, choice: Any) -> None:
+        cast_vote(self._ballot, [column.label for column in self._table.columns], choice, row)
+        self.show_vote(row)
 
     def _open(self, row: int) -> None:
         self._screen.send(self._sheet.write_answers(row))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,7 @@ class Judged:
         It is Dice's coefficient, see `nbkit.judging.diff.measure_agreement`; None for fewer than two answers.
         """
         self._panel.wait()
-        return measure_agreement(self._ballot.list_answers(turn))
+        return measure_agreement(list(self._ballot.list_answers(turn).values()))
 
     @check_arguments
     def judge(
@@ -108,7 +108,7 @@ def describe_votes(panel: Panel, ballot: Ballot) -> dict[str, Any]:
     `ready`: whether there are two answers to choose between. `choice`: the pane that won, by its index, "tie", "bad",
     or None. `tallies`: for each pane, its votes in words. `agreement`: how far the answers agree, in words.
     """
-    answers = ballot.list_answers() if not panel.busy else []
+    answers = list(ballot.list_answers().values()) if not panel.busy else []
     choice = ballot.find_choice()
     labels = [pane.label for pane in panel.panes]
     share = measure_agreement(answers)
@@ -126,15 +126,18 @@ def _describe_tally(ballot: Ballot, label: str) -> str:
     return " · ".join(filter(None, parts))
 
 
-def cast_vote(panel: Panel, ballot: Ballot, choice: Any) -> None:
-    """Take the vote of a view: the index of a pane, "tie", "bad", or None; anything else is not a vote."""
-    if panel.busy or len(ballot.list_answers()) < 2:
-        return
-    labels = [pane.label for pane in panel.panes]
+def cast_vote(ballot: Ballot, labels: Sequence[str], choice: Any, number: int = -1, blind: bool = False) -> bool:
+    """Take the vote of a view on a turn or a row: the index of a label, "tie", "bad", or None, and tell so.
+
+    Anything else is not a vote.
+    """
+    answers = ballot.list_answers(number)
     known = isinstance(choice, int) and not isinstance(choice, bool) and 0 <= choice < len(labels)
     winner = labels[choice] if known else choice
-    if winner is None or winner in NOBODY or (known and ballot.has_answer(winner)):
-        ballot.vote(winner)
+    allowed = winner is None or winner in NOBODY or (known and winner in answers)
+    if len(answers) > 1 and allowed:
+        ballot.vote(winner, number=number, blind=blind)
+    return len(answers) > 1 and allowed
 
 
 def append_votes(bundle: Bundle, ballot: Ballot) -> Bundle:

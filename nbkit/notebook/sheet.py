@@ -31,6 +31,7 @@ from nbkit.adapters.run import ToolResult
 from nbkit.billing.total import TOTAL, Sum
 from nbkit.bulk.answers import Answer, Pane
 from nbkit.bulk.table import Table, get_status
+from nbkit.judging.ballot import Ballot
 from nbkit.notebook.export import write_tool
 from nbkit.notebook.facts import describe_end, explain_error, list_figures
 from nbkit.rendering.markdown import render
@@ -48,8 +49,8 @@ _FIGURES = ("cost", "seconds", "out")
 class Sheet:
     """The state of a grid as its views have it."""
 
-    def __init__(self, title: str, table: Table, choices: Choices) -> None:
-        self._title, self._table, self._choices = title, table, choices
+    def __init__(self, title: str, table: Table, ballot: Ballot) -> None:
+        self._title, self._table, self._ballot = title, table, ballot
         self._changed: dict[Pane, None] = {}
         self._voted: dict[int, None] = {}
         self._seq = 0
@@ -95,7 +96,7 @@ class Sheet:
             "columns": [{"name": visible(column.name), "model": visible(column.label)} for column in table.columns],
             "prompts": [visible(prompt[-1].text[:_PROMPT]) for prompt in table.prompts],
             "cells": [self._write_cell(cell) for cell in table.places if cell.answers],
-            "votes": [self._write_vote(row) for row in self._choices],
+            "votes": [self._write_vote(row) for row in self._ballot.choices],
             "foot": self._write_foot() | self._time(),
         }
 
@@ -120,7 +121,7 @@ class Sheet:
         return message | {"figures": {name: figures[name] for name in _FIGURES if name in figures}}
 
     def _write_vote(self, row: int) -> Message:
-        choice = self._choices.get(row)
+        choice = self._ballot.choices.get(row)
         labels = [column.label for column in self._table.columns]
         return {"row": row, "choice": labels.index(choice) if choice in labels else choice}
 
@@ -140,7 +141,7 @@ class Sheet:
             "totals": f"this grid {table.spent}{' so far' if busy else ''} · notebook {TOTAL.total()}",
             "start": "" if busy else describe_start(table),
             "retry": "" if busy or not counts["failed"] else describe_retry(table),
-            "columns": sum_columns(table, self._choices),
+            "columns": sum_columns(table, self._ballot.choices),
         }
 
 

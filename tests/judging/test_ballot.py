@@ -1,6 +1,7 @@
 """Votes on the answers of a panel, their forms, and the agreement of voters."""
 
 import json
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from nbkit.bulk.panel import Panel
 from nbkit.errors import ArgumentError, RateLimitError
 from nbkit.judging.agreement import compare_voters
 from nbkit.judging.ballot import Ballot
+from nbkit.judging.cases import find_turn
 from nbkit.judging.votes import COLUMNS, read_votes, write_pairs, write_votes
 
 
@@ -26,6 +28,10 @@ def panel():
     return make_panel("a", "b", "c")
 
 
+def make_ballot(panel):
+    return Ballot(partial(find_turn, panel))
+
+
 def list_winners(ballot):
     return [tuple(row) for row in ballot.to_frame()[["turn", "left", "right", "winner"]].to_numpy().tolist()]
 
@@ -34,8 +40,8 @@ A, B, C = (f"scripted/{name}" for name in "abc")
 
 
 def test_one_winner_is_a_vote_against_each_of_the_others(panel):
-    ballot = Ballot(panel)
-    ballot.vote(B, turn=0)
+    ballot = make_ballot(panel)
+    ballot.vote(B, number=0)
     assert list_winners(ballot) == [(1, A, B, "right"), (1, B, C, "left")]
     ballot.vote("tie")
     assert list_winners(ballot)[2:] == [(2, A, B, "tie"), (2, A, C, "tie"), (2, B, C, "tie")]
@@ -54,7 +60,7 @@ def test_one_winner_is_a_vote_against_each_of_the_others(panel):
 
 
 def test_a_vote_replaces_the_one_before_and_can_be_taken_back(panel):
-    ballot = Ballot(panel)
+    ballot = make_ballot(panel)
     ballot.vote(A)
     ballot.vote(C)
     assert list_winners(ballot) == [(2, A, C, "right"), (2, B, C, "right")]
@@ -69,7 +75,7 @@ def test_a_vote_replaces_the_one_before_and_can_be_taken_back(panel):
 
 def test_an_answer_that_failed_is_not_voted_on():
     panel = Panel([Scripted("a"), Scripted("b", [RateLimitError("no")]), Scripted("c")]).ask("Hi").wait()
-    ballot = Ballot(panel)
+    ballot = make_ballot(panel)
     ballot.vote(A)
     assert list_winners(ballot) == [(1, A, C, "left")]
     with pytest.raises(ArgumentError, match="scripted/b has no answer in this turn"):
@@ -88,12 +94,12 @@ def test_an_answer_that_failed_is_not_voted_on():
 )
 def test_what_cannot_be_voted_on_is_named(panel, arguments, problem):
     with pytest.raises(ArgumentError, match=problem):
-        Ballot(panel).vote(*arguments)
+        make_ballot(panel).vote(*arguments)
 
 
 def test_votes_are_written_as_lines_and_read_back(panel, tmp_path):
-    ballot = Ballot(panel)
-    ballot.vote(B, turn=0)
+    ballot = make_ballot(panel)
+    ballot.vote(B, number=0)
     ballot.vote("bad")
     frame = ballot.to_frame()
     pairs = [json.loads(line) for line in write_pairs(frame).splitlines()]
@@ -104,7 +110,7 @@ def test_votes_are_written_as_lines_and_read_back(panel, tmp_path):
     path = tmp_path / "votes.jsonl"
     path.write_text(write_votes(frame), "utf-8")
     pd.testing.assert_frame_equal(read_votes(path), frame)
-    assert write_pairs(Ballot(panel).to_frame()) == ""
+    assert write_pairs(make_ballot(panel).to_frame()) == ""
     with pytest.raises(ArgumentError, match="no column 'left_answer'"):
         write_pairs([{"left": "a", "right": "b", "winner": "left"}])
 

@@ -58,13 +58,13 @@ def test_the_twin_has_the_ranking_by_the_votes(answers):
 @pytest.mark.parametrize("choice", [7, -1, True, "scripted/a", "worst", 1.5, []])
 def test_a_vote_of_a_view_that_is_not_one_changes_nothing(answers, choice):
     answers.wait()
-    cast_vote(answers._panel, answers._ballot, choice)
+    cast_vote(answers._ballot, [A, B], choice)
     assert answers.votes.empty
 
 
 def test_the_views_get_the_choice_and_the_counts(answers):
     answers.wait()
-    cast_vote(answers._panel, answers._ballot, 1)
+    cast_vote(answers._ballot, [A, B], 1)
     shown = describe_votes(answers._panel, answers._ballot)
     assert shown == {
         "ready": True,
@@ -72,7 +72,7 @@ def test_the_views_get_the_choice_and_the_counts(answers):
         "tallies": ["won 0 of 1", "won 1 of 1"],
         "agreement": "67% of the words agree",
     }
-    cast_vote(answers._panel, answers._ballot, "tie")
+    cast_vote(answers._ballot, [A, B], "tie")
     assert describe_votes(answers._panel, answers._ballot)["choice"] == "tie"
-    cast_vote(answers._panel, answers._ballot, None)
+    cast_vote(answers._ballot, [A, B], None)
     assert describe_votes(answers._panel, answers._ballot)["choice"] is None

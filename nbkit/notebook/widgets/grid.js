@@ -249,7 +249,8 @@ class View {
   // Votes, the drawer
 
   vote(row, choice) {
-    const allowed = choice === null || (typeof choice === "string" ? this.cells[row].some(({ status }) => status === "done") : this.cells[row][choice]?.status === "done");
+    const done = this.cells[row].map(({ status }) => status === "done");
+    const allowed = choice === null || (done.filter(Boolean).length > 1 && (typeof choice === "string" || done[choice]));
     if (allowed) this.post({ type: "vote", row, choice });
   }
 
