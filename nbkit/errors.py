@@ -6,6 +6,7 @@ NbkitError
 │   ├── ApiKeyNotFoundError          none of the provider's key variables is set
 │   └── UntrustedEndpointError       the catalog would send a call to a host that was not reviewed
 ├── CatalogError                     models.dev's data could not be read
+├── LedgerError                      the record of paid calls cannot be read
 ├── ModelNotFoundError               no model of that name (LookupError); says the nearest names
 ├── ProviderNotSupportedError        nbkit does not speak the provider's protocol; says what to do
 ├── ConversationError                a conversation of the wrong form (ValueError); names the turn
@@ -114,6 +115,10 @@ class UntrustedEndpointError(ConfigError):
 
 class CatalogError(NbkitError):
     """models.dev's data could not be fetched or read."""
+
+
+class LedgerError(NbkitError):
+    """The record of paid calls cannot be read."""
 
 
 class ModelNotFoundError(NbkitError, LookupError):

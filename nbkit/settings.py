@@ -64,8 +64,9 @@ class Settings:
     """A file with your own rows about providers, models and vendors; it may be missing."""
     live: bool | None = None
     """Live widgets in notebooks; None: only where a person is in front of the kernel."""
-    ledger: str = ""
-    """The file of the ledger, which has a row for each paid call; "": in the user's data directory; `off`: none."""
+    ledger: str = field(default="", repr=False)  # an address may hold a password
+    """The file of the ledger, which has a row for each paid call; "": in the user's data directory; `off`: none; a
+    team's: `postgresql://user@host/database`, with the extra `postgres`."""
     ledger_content: bool = False
     """Whether the ledger keeps prompts and answers, too."""
     demo_tokens_per_second: float = 60.0

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -21,13 +22,14 @@ from uuid import uuid4
 from nbkit.arguments import check_arguments
 from nbkit.billing.entry import CallFacts
 from nbkit.conversation.completion import ChatCompletion
-from nbkit.errors import ConfigError, NbkitError
+from nbkit.errors import ConfigError, LedgerError, NbkitError
 from nbkit.settings import Scoped, settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nbkit.bookkeeping.rows import Entry
+    from nbkit.bookkeeping.store import Store
 
 MOST_WAITING = 10_000
 """Rows kept in memory while they cannot be written; then the oldest go."""
@@ -40,15 +42,19 @@ class _Book:
     def __init__(self) -> None:
         self.waiting: deque[Entry] = deque(maxlen=MOST_WAITING)
         self.lock = threading.Lock()
-        self.path = settings().ledger_path
-        self.open()
+        self.settings = settings()
+        self.store: Store | None = None
+        self.process = 0
         self.has_warned = False
+        self.pause_end = 0.0
 
-    def open(self) -> None:
-        """Take a store of this process."""
-        from nbkit.bookkeeping.store import FileStore
+    def open(self) -> Store:
+        """Return the store, one of this process: a fork shares no connection. Raises ConfigError, see `open_store`."""
+        if self.store is None or self.process != os.getpid():
+            from nbkit.bookkeeping.store import open_store
 
-        self.store, self.process = FileStore(self.path), os.getpid()
+            self.store, self.process = open_store(self.settings), os.getpid()
+        return self.store
 
     def settle(self) -> None:
         """Write the rows that wait. A failure is said once, and the rows wait on."""
@@ -57,22 +63,25 @@ class _Book:
         from nbkit.bookkeeping.rows import write_row
 
         with self.lock:
-            if self.process != os.getpid():  # forked: a connection is not shared, and the parent writes its own rows
-                self.open()
             entries = list(self.waiting)
             if not entries:
                 return
             try:
-                self.store.write([write_row(entry) for entry in entries])
-            except (sqlite3.Error, OSError) as error:
-                self.store.close()
-                if not self.has_warned:
-                    _log.warning("the ledger %s cannot be written: %s. Calls go on.", self.path, error)
-                    self.has_warned = True
+                self.open().write([write_row(entry) for entry in entries])
+            except (sqlite3.Error, OSError, ConfigError) as error:
+                self._pause(error)
                 return
             for _ in entries:
                 self.waiting.popleft()
             self.has_warned = False
+
+    def _pause(self, error: Exception) -> None:
+        if self.store:
+            self.store.close()
+            self.pause_end = time.monotonic() + self.store.pause
+        if not self.has_warned:
+            _log.warning("the ledger %s cannot be written: %s. Calls go on.", self.store or "(NBKIT_LEDGER)", error)
+            self.has_warned = True
 
 
 _book: Scoped[_Book] = Scoped(_Book, "ledger")
@@ -92,15 +101,15 @@ class Ledger:
             return
         from nbkit.bookkeeping.rows import Entry
 
-        time = datetime.now(UTC).isoformat(timespec="microseconds")
-        entry = Entry(call, completion, error, time, _find_notebook(), _SESSION, now.ledger_content)
+        ended = datetime.now(UTC).isoformat(timespec="microseconds")
+        entry = Entry(call, completion, error, ended, _find_notebook(), _SESSION, now.ledger_content)
         if entry.attempts:
             _book().waiting.append(entry)
 
     @property
     def pending(self) -> bool:
         """Whether calls wait to be written."""
-        return settings().ledger != "off" and bool(_book().waiting)
+        return settings().ledger != "off" and bool(_book().waiting) and time.monotonic() >= _book().pause_end
 
     def settle(self) -> None:
         """Write what waits. May wait for other kernels, at most ten seconds."""
@@ -109,7 +118,16 @@ class Ledger:
 
 
 LEDGER = Ledger()
-atexit.register(LEDGER.settle)
+
+
+@atexit.register
+def _settle_at_exit() -> None:
+    """Try a last time, and say what is lost."""
+    if settings().ledger != "off" and _book().waiting:
+        _book().settle()
+        if lost := len(_book().waiting):
+            calls = "1 call was paid and is" if lost == 1 else f"{lost} calls were paid and are"
+            _log.warning("%s not in the ledger, which cannot be written", calls)
 
 
 def _find_notebook() -> str | None:
@@ -134,7 +152,8 @@ def ledger(
 
     `cost` and `saved` are in USD, NaN where they are not known, `seconds` and `first_token` in seconds, `time` in UTC;
     the token counts are disjoint. `.attrs["unpriced"]` counts the calls without a known cost, which no sum of `cost`
-    has. Raises ConfigError for what is not a date, and where the ledger is switched off (NBKIT_LEDGER=off).
+    has. Raises ConfigError for what is not a date, and where the ledger is switched off (NBKIT_LEDGER=off); LedgerError
+    where it cannot be read.
     """
     if settings().ledger == "off":
         raise ConfigError("the ledger is switched off: NBKIT_LEDGER=off")
@@ -146,11 +165,21 @@ def ledger(
         "notebook LIKE ? ESCAPE '\\'": None if notebook is None else f"%{_escape(notebook)}",
     }
     chosen = {text: value for text, value in conditions.items() if value is not None}
+    return _make_frame(_read_rows(" AND ".join(chosen) or "1 = 1", tuple(chosen.values())))
+
+
+def _read_rows(where: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    import sqlite3
+
     book = _book()
     book.settle()
     with book.lock:
-        rows = book.store.read(" AND ".join(chosen) or "1", tuple(chosen.values()))
-    return _make_frame(rows)
+        store = book.open()
+        try:
+            return store.read(where, values)
+        except (sqlite3.Error, OSError) as error:
+            problem = f"the ledger {store} cannot be read: {error}"
+    raise LedgerError(problem)
 
 
 def _escape(text: str) -> str:

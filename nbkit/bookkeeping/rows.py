@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from getpass import getuser
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +17,8 @@ from pydantic_core import to_json
 from nbkit.billing.entry import CallFacts
 from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.errors import AdapterError, NbkitError
+
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +97,17 @@ def _write_body(entry: Entry) -> str:
     return to_json(entry.call.body, fallback=str).decode()
 
 
+@cache
+def _find_user() -> str | None:
+    """Find who runs this process: on a JupyterHub its user, whose account is often the same for all."""
+    with suppress(OSError, KeyError):  # an account without a name, in a container
+        return os.environ.get("JUPYTERHUB_USER") or getuser()
+    return None
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("time", "text", lambda entry: entry.time),
+    Column("user", "text", lambda entry: _find_user()),
     Column("notebook", "text", lambda entry: entry.notebook),
     Column("session", "text", lambda entry: entry.session),
     Column("cell", "text", lambda entry: entry.call.cell),
@@ -121,4 +136,11 @@ COLUMNS: tuple[Column, ...] = (
 
 def write_row(entry: Entry) -> tuple[Any, ...]:
     """Write an entry as the values of the columns."""
-    return tuple(column.read(entry) for column in COLUMNS)
+    return tuple(_fit(column.read(entry)) for column in COLUMNS)
+
+
+def _fit(value: Any) -> Any:
+    """Make a value one that every database takes: no NUL, no half of a character, no number above 64 bits."""
+    if isinstance(value, str) and not value.isprintable():
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return min(value, _LARGEST) if isinstance(value, int) else value

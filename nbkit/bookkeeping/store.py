@@ -1,4 +1,4 @@
-"""The file of the ledger: SQLite, one row a call, written by many kernels at once."""
+"""Where the rows of the ledger are kept: a file (SQLite) that many kernels write at once, or a team's database."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nbkit.bookkeeping.rows import COLUMNS
+from nbkit.errors import ConfigError
 from nbkit.files import make_private_directory
+from nbkit.installed import name_extra
+from nbkit.settings import Settings
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for the others."""
@@ -30,12 +34,59 @@ _MOUNTS = Path("/proc/mounts")
 _log = logging.getLogger("nbkit")
 
 
+Rows = list[tuple[Any, ...]]
+Execute = Callable[..., Rows]
+
+
+class Store(Protocol):
+    """Keeps rows; not for two threads at once. Its text names the place, without a password.
+
+    Methods raise sqlite3.Error and OSError. Conditions and statements are SQL with `?` for each value.
+    """
+
+    pause: float
+    """Seconds to leave it alone after it has failed."""
+
+    def write(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows in one transaction; one that is there already is left as it is."""
+
+    def read(self, where: str, values: Sequence[Any]) -> Rows:
+        """Read the rows that fulfil a condition, the oldest first."""
+
+    def transact(self) -> AbstractContextManager[Execute]:
+        """Begin a transaction that excludes all others, and give `execute(sql, values) -> rows`.
+
+        It sees what was committed before it, and is undone where its block raises.
+        """
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the store that the settings name; nothing is opened yet. Raises ConfigError without what it needs."""
+    if not settings.ledger.startswith(("postgresql://", "postgres://")):
+        return FileStore(settings.ledger_path)
+    try:
+        from nbkit.bookkeeping.database import DatabaseStore
+    except ImportError:
+        problem = f"NBKIT_LEDGER: psycopg, for PostgreSQL, is not installed: {name_extra('postgres')}"
+    else:
+        return DatabaseStore(settings.ledger)
+    raise ConfigError(problem)
+
+
 class FileStore:
-    """Rows in one file. Not for two threads at once. Raises sqlite3.Error and OSError."""
+    """Rows in one file; see `Store`."""
+
+    pause = 0.0
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+
+    def __str__(self) -> str:
+        return str(self._path)
 
     def write(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Write rows in one transaction; one that is there already is left as it is."""
@@ -44,7 +95,15 @@ class FileStore:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(_INSERT, rows)
 
-    def read(self, where: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def transact(self) -> Iterator[Execute]:
+        """Begin a transaction; all other kernels that write wait for its end."""
+        connection = self._connect()
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield lambda sql, values=(): connection.execute(sql, values).fetchall()
+
+    def read(self, where: str, values: Sequence[Any]) -> Rows:
         """Read the rows that fulfil a condition, the oldest first; nothing before there is a file."""
         if not self._path.exists():
             return []
@@ -77,6 +136,7 @@ def _open(path: Path) -> sqlite3.Connection:
             # The commit of a process that is killed is kept; one in the last moment before a power failure may be lost.
             _begin_wal(connection)
             connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA case_sensitive_like=ON")  # as everywhere else
         connection.execute(_CREATE)
         known = {name for _, name, *_ in connection.execute("PRAGMA table_info(calls)")}
         for column in COLUMNS:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import sqlite3
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from nbkit.choose.frame import catalog
 from nbkit.choose.search import search
 from nbkit.conversation.media import attach
 from nbkit.conversation.template import fill
-from nbkit.errors import ArgumentError, NbkitError
+from nbkit.errors import ArgumentError, LedgerError, NbkitError
 from nbkit.installed import name_extra
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
@@ -283,8 +282,8 @@ def describe_ledger() -> str:
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     try:
         month = ledger(since=datetime(today.year, today.month, 1).astimezone())
-    except (OSError, sqlite3.Error) as error:
-        return f"today, this month: the ledger cannot be read ({error})"
+    except LedgerError as error:
+        return f"today, this month: {error}"
     of_today, of_month = (_add_costs(rows["cost"]) for rows in (month[month["time"] >= today], month))
     return (
         f"all notebooks: today {of_today} for {_count_calls(of_today.calls)}, "
