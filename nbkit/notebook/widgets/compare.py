@@ -9,13 +9,13 @@ from typing import Any
 import anywidget
 import traitlets
 
-from nbkit.notebook.widgets.sources import read_script, read_style
+from nbkit.notebook.widgets.sources import pack_script, read_style
 
 
 class CompareWidget(anywidget.AnyWidget):
     """Views of one comparison. `state` is its last snapshot as JSON, deflated: for views that no kernel answers."""
 
-    _esm = read_script("shared.js", "keys.js", "panes.js", "votes.js", "compare.js")
+    _esm = pack_script("shared.js", "keys.js", "panes.js", "votes.js", "compare.js")
     _css = read_style("shared.css", "markdown.css", "compare.css", "votes.css")
     state = traitlets.Bytes().tag(sync=True)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from nbkit.notebook.widgets.compare import CompareWidget
-from nbkit.notebook.widgets.sources import read_script, read_style
+from nbkit.notebook.widgets.sources import pack_script, read_style
 
 
 class GridWidget(CompareWidget):
     """Views of one grid."""
 
-    _esm = read_script("shared.js", "sheet.js", "grid.js")
+    _esm = pack_script("shared.js", "sheet.js", "grid.js")
     _css = read_style("shared.css", "markdown.css", "grid.css")

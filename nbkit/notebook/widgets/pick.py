@@ -37,7 +37,7 @@ from nbkit.notebook.favorites import keep_favorites, read_favorites
 from nbkit.notebook.outputs import fold_twin, person_in_front
 from nbkit.notebook.pick_index import make_index
 from nbkit.notebook.show import fetch_logos, pictures, table
-from nbkit.notebook.widgets.sources import read_script, read_style
+from nbkit.notebook.widgets.sources import pack_script, read_script, read_style
 from nbkit.providers.keyed import find_keyed_providers
 from nbkit.providers.search_index import TEXTS, rate_own_offers
 from nbkit.rendering.sanitize import visible
@@ -60,7 +60,7 @@ class ModelPicker(AnyWidget):
     raises traitlets.TraitError.
     """
 
-    _esm = read_script("shared.js", "pick_facets.js", "pick.js")
+    _esm = pack_script("shared.js", "pick_facets.js", "pick.js")
     _css = read_style("shared.css", "pick.css")
     value = traitlets.List(traitlets.Unicode()).tag(
         sync=True,
