@@ -16,6 +16,7 @@ from nbkit.choose.kinds import can_chat
 from nbkit.choose.offers import group_offers
 from nbkit.choose.search_words import describe_language
 from nbkit.providers.search_index import TEXTS, rate_own_offers
+from nbkit.providers.vendors import name_vendor
 from nbkit.rendering.sanitize import visible
 
 _FLAGS = (*ABILITIES, "text_in", "text_out", "chat")
@@ -32,7 +33,8 @@ def make_index(rows: pd.DataFrame, ids: list[str]) -> tuple[dict[str, Any], byte
     """Make the header and the buffer of the index of these rows, which are shown by these ids.
 
     Besides the columns the header has the search's language and weights, the names of the flags (bit n of the column
-    `flags`) and the facets: [[label, [[flag, words]]]]. Unknown values are null.
+    `flags`), the facets: [[label, [[flag, words]]]], and `titles`: what people call the values of `vendor` and
+    `provider`. Unknown values are null.
     """
     texts = {name: _show(rows[name]) for name in TEXTS}
     columns: dict[str, Any] = {**texts, **{name: rows[column] for name, column in _NUMBERS.items()}}
@@ -49,7 +51,14 @@ def make_index(rows: pd.DataFrame, ids: list[str]) -> tuple[dict[str, Any], byte
         codes.append(places + 1)
     width = 2 if max(map(len, values.values())) < 1 << 16 else 4
     header = {"columns": values, "rows": len(rows), "width": width, "language": describe_language()}
-    return header | {"weights": TEXTS, "flags": _FLAGS, "facets": _FACETS}, np.array(codes, f"<u{width}").tobytes()
+    served = dict(zip(texts["provider"], texts["provider_name"], strict=True))
+    titles = {
+        "vendor": [one and name_vendor(one) for one in values["vendor"]],
+        "provider": [served.get(one) for one in values["provider"]],
+    }
+    return header | {"titles": titles, "weights": TEXTS, "flags": _FLAGS, "facets": _FACETS}, np.array(
+        codes, f"<u{width}"
+    ).tobytes()
 
 
 def _ends(texts: dict[str, list[str | None]]) -> tuple[list[str | None], list[str | None]]:

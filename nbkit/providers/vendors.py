@@ -84,6 +84,12 @@ def _find_vendors(snapshot: Snapshot, patterns: tuple[tuple[str, str], ...]) -> 
     return Factor(list(positions), [positions[vendor] for vendor in vendors])
 
 
+def name_vendor(made_by: str) -> str:
+    """Name a vendor as people do: "Moonshot AI" for moonshotai."""
+    named: str | None = table("vendor_mappings")["names"].get(made_by)
+    return named or " ".join(word[:1].upper() + word[1:] for word in made_by.split("-"))
+
+
 def is_chinese(made_by: str) -> bool | None:
     """Tell whether a vendor is a Chinese one; None where the tables do not say where it is."""
     countries = table("vendor_mappings")["countries"]

@@ -57,7 +57,7 @@ def test_the_browser_searches_as_nbkit_does(browser):
 @pytest.fixture(scope="module")
 def picker(browser, server):
     lab = Lab(browser, server)
-    lab.open("import nbkit\npicker = nbkit.pick()\npicker", "print(picker.value)")
+    lab.open("import nbkit\npicker = nbkit.pick()\npicker", "c = nbkit.compare('Hello', picker)")
     lab.run(0)
     lab.page.wait_for_selector(".nbk-pick-sheet [role=row]")
     yield lab
@@ -105,6 +105,38 @@ def test_a_person_filters_sorts_and_opens_offers_by_mouse(picker):
     page.click(".nbk-pick-sheet [role=row] .nbk-pick-tick >> nth=0")
     picker.until("() => document.querySelectorAll('.nbk-pick-picked li').length === 3")
     assert [text for text in picker.errors if "nbk" in text] == picker.abroad == []
+
+
+def test_filters_fold_in_a_narrow_window_and_have_the_names_that_people_use(picker):
+    page = picker.page
+    page.click("text=clear")
+    filters = page.inner_text(".nbk-pick-facets")
+    assert "OpenAI" in filters
+    assert "openai" not in filters
+    wide = page.viewport_size
+    page.set_viewport_size({"width": 700, "height": 900})
+    picker.until("() => !document.querySelector('.nbk-pick-side').open")
+    title = page.locator(".nbk-pick-title").first
+    assert title.evaluate("title => title.getBoundingClientRect().width") > 60
+    page.get_by_text("Filters").press("Enter")
+    assert page.is_visible("[data-facet=vision]")
+    page.set_viewport_size(wide)
+    picker.until("() => document.querySelector('.nbk-pick-body').clientWidth > 760")
+    assert page.is_visible("[data-facet=vision]")
+
+
+def test_what_is_picked_is_compared(picker):
+    page = picker.page
+    while page.locator(".nbk-pick-picked button").count():
+        page.locator(".nbk-pick-picked button").first.click()
+    page.fill(".nbk-pick-search", "demo swift")
+    page.keyboard.press("Enter")
+    page.fill(".nbk-pick-search", "demo sage")
+    page.keyboard.press("Enter")
+    picker.until("() => document.querySelectorAll('.nbk-pick-picked li').length === 2")
+    picker.run(1)
+    picker.until("() => document.querySelectorAll('.nbk-strip').length === 2")
+    assert page.locator(".nbk-pane .nbk-model").all_inner_texts() == ["demo/swift", "demo/sage"]
 
 
 def test_a_restart_is_shown_and_the_list_stays(picker):

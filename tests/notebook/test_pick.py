@@ -41,6 +41,15 @@ def test_the_index_is_small_and_tells_each_row():
     assert len(json.dumps(header, allow_nan=False)) + len(codes) < 1_000_000
 
 
+def test_the_index_names_vendors_and_providers_as_people_do():
+    frame = nbkit.catalog.loc[["tinfoil/kimi-k3", "nearai/black-forest-labs/FLUX.2-klein-4B"]]
+    titles = make_index(frame, list(frame.index))[0]["titles"]
+    assert titles == {
+        "vendor": [None, "Moonshot AI", "Black Forest Labs"],
+        "provider": [None, *frame["provider_name"]],
+    }
+
+
 @pytest.mark.parametrize("model", ["openai/gpt-6-luna", "anthropic/claude-sonnet-5-5", "anthropic/claude-haiku-4-5"])
 def test_offers_of_one_model_are_those_of_offers(model):
     rows = nbkit.catalog

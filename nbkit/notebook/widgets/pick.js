@@ -17,8 +17,15 @@ function price(usd) {
   return text + "\u2007".repeat(Math.max(0, text.indexOf(".") + 4 - text.length));
 }
 
-const month = (day) => (day === null ? "–" : new Date(day * 864e5).toLocaleDateString("en-US", { month: "short", year: "numeric", timeZone: "UTC" }));
-const number = (value) => (value === null ? "–" : value.toLocaleString("en-US"));
+const [MONTH, NUMBER] = [new Intl.DateTimeFormat("en-US", { month: "short", year: "numeric", timeZone: "UTC" }), new Intl.NumberFormat("en-US")];
+const month = (day) => (day === null ? "–" : MONTH.format(day * 864e5));
+const number = (value) => (value === null ? "–" : NUMBER.format(value));
+
+// Writes only what changes: the browser then has little to lay out.
+function setText(node, text) { if (node.textContent !== text) node.textContent = text; }
+function setAll(node, attributes) {
+  for (const [name, value] of Object.entries(attributes)) if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
 
 const newBoxes = () => ({ text: "", flags: [], vendor: [], provider: [], most: null, context: 0, since: 0, chat: true, deprecated: true, only: "", sort: "", turn: 1 });
 
@@ -44,6 +51,7 @@ class Picker {
   }
 
   remove() {
+    this.watch.disconnect();
     clearTimeout(this.waiting);
     clearTimeout(this.facets.waiting);
     this.kernel.remove();
@@ -70,7 +78,12 @@ class Picker {
       make("div", "nbk-pick-body", {}, this.folded, this.list, this.drawer),
       make("div", "nbk-pick-foot", {}, this.status, make("div", "nbk-pick-hints", {}, HINTS)), this.picked, this.keys,
     );
-    this.folded.open = true;
+    // beside the list, or folded above it: as pick.css has it
+    this.watch = new ResizeObserver(([{ contentRect }]) => {
+      const beside = contentRect.width > 760;
+      if (beside !== this.beside) this.folded.open = this.beside = beside;
+    });
+    this.watch.observe(this.root);
     this.search.addEventListener("input", () => this.change({ text: this.search.value }));
     this.search.addEventListener("keydown", (event) => this.pressInSearch(event));
     this.list.addEventListener("keydown", (event) => this.pressInList(event));
@@ -143,7 +156,9 @@ class Picker {
     if (!this.rows || (!fresh && first === this.first && last === this.last)) return;
     [this.first, this.last] = [first, last];
     const picked = this.model.get("value");
-    this.sheet.replaceChildren(...this.lines.slice(first, last).map((line, place) => this.draw(line, first + place, picked)));
+    while (this.sheet.childElementCount > last - first) this.sheet.lastChild.remove();
+    while (this.sheet.childElementCount < last - first) this.sheet.append(this.makeLine());
+    this.lines.slice(first, last).forEach((line, place) => this.fill(this.sheet.children[place], line, first + place, picked));
     const shown = this.lines[this.active] ? `${this.name}-${this.active}` : "";
     for (const owner of [this.list, this.search]) owner.setAttribute("aria-activedescendant", shown);
     const wanted = new Set(this.lines.slice(first, last).map(({ row }) => this.rows.get("provider", row)).filter((provider) => provider && !this.logos.has(provider)));
@@ -151,38 +166,50 @@ class Picker {
     if (wanted.size) this.kernel.send({ type: "logos", providers: [...wanted] });
   }
 
-  draw({ row, group }, place, picked) {
-    const rows = this.rows;
-    const id = rows.id(row);
+  // A row of the list; `fill` writes a model into it, so that rows are made once.
+  makeLine() {
     const cell = (className, ...content) => make("span", className, { role: "gridcell" }, ...content);
-    const amount = (name, text) => cell(`nbk-pick-number nbk-pick-${name}`, text);
-    const starred = rows.starred.includes(id);
-    const marks = [];
-    if (rows.has("has_key", row)) marks.push(make("span", "nbk-pick-key", { title: "a key of this provider is set" }, "key"));
-    if (rows.get("status", row)) marks.push(make("span", "nbk-chip", {}, rows.get("status", row)));
-    const image = make("img", "nbk-pick-logo", { alt: "" });
-    if (this.logos.get(rows.get("provider", row))) image.src = this.logos.get(rows.get("provider", row));
-    const title = group ? rows.get("name", row) : rows.get("provider_name", row);
-    const line = make(
-      "div", `nbk-pick-line${place === this.active ? " nbk-pick-active" : ""}${group ? "" : " nbk-pick-offer"}`,
-      { role: "row", id: `${this.name}-${place}`, "data-place": place, "aria-rowindex": place + 2, "aria-level": group ? 1 : 2, "aria-selected": picked.includes(id), style: `top:${place * HEIGHT}px` },
-      cell("nbk-pick-tick"),
-      cell("nbk-pick-name", make("div", "", {}, make("bdi", "nbk-pick-title", {}, title ?? id), " ", ...marks), make("div", "nbk-pick-id", {}, image, make("bdi", "", {}, id))),
-      amount("input", price(rows.get("input", row))), amount("output", price(rows.get("output", row))), amount("cached", price(rows.get("cached", row))),
-      amount("context", number(rows.get("context", row))), amount("released", month(rows.get("released", row))),
-      cell("nbk-pick-number nbk-pick-offers", group ? this.countOffers(group) : ""),
-      cell("nbk-pick-star", make("span", "nbk-pick-act", { "data-act": "star", title: starred ? "take the star away" : "star: listed first", "aria-label": starred ? "starred" : "not starred" , role: "img" }, starred ? "★" : "☆")),
-    );
-    if (group?.offers.length > 1) line.setAttribute("aria-expanded", this.open.has(rows.get("group", row)));
+    const star = make("span", "nbk-pick-act", { "data-act": "star", role: "img" });
+    const amounts = ["input", "output", "cached", "context", "released"].map((name) => cell(`nbk-pick-number nbk-pick-${name}`));
+    const line = make("div", "", { role: "row" }, cell("nbk-pick-tick"), cell("nbk-pick-name"), ...amounts, cell("nbk-pick-number nbk-pick-offers"), cell("nbk-pick-star", star));
+    const key = make("span", "nbk-pick-key", { title: "a key of this provider is set" }, "key");
+    const [title, status, image, name] = [make("bdi", "nbk-pick-title"), make("span", "nbk-chip"), make("img", "nbk-pick-logo", { alt: "" }), make("bdi", "")];
+    line.children[1].append(make("div", "", {}, title, " ", key, status), make("div", "nbk-pick-id", {}, image, name));
+    line.parts = { title, key, status, image, name, amounts, offers: line.children[7], star };
     return line;
   }
 
-  countOffers(group) {
+  fill(line, { row, group }, place, picked) {
+    const { rows } = this;
+    const get = (name) => rows.get(name, row);
+    const id = rows.id(row);
+    const { title, key, status, image, name, amounts, offers, star } = line.parts;
+    const starred = rows.starred.includes(id);
+    setAll(line, { class: `nbk-pick-line${place === this.active ? " nbk-pick-active" : ""}${group ? "" : " nbk-pick-offer"}`, id: `${this.name}-${place}`, "data-place": place, "aria-rowindex": place + 2, "aria-level": group ? 1 : 2, "aria-selected": picked.includes(id), style: `top:${place * HEIGHT}px` });
+    if (group?.offers.length > 1) setAll(line, { "aria-expanded": this.open.has(get("group")) });
+    else line.removeAttribute("aria-expanded");
+    setText(title, (group ? get("name") : get("provider_name")) ?? id);
+    setText(name, id);
+    key.hidden = !rows.has("has_key", row);
+    setText(status, get("status") ?? "");
+    status.hidden = !get("status");
+    const logo = this.logos.get(get("provider"));
+    if (logo) setAll(image, { src: logo });
+    else image.removeAttribute("src");
+    [price(get("input")), price(get("output")), price(get("cached")), number(get("context")), month(get("released"))].forEach((text, column) => setText(amounts[column], text));
+    this.countOffers(offers, group);
+    setText(star, starred ? "★" : "☆");
+    setAll(star, { title: starred ? "take the star away" : "star: listed first", "aria-label": starred ? "starred" : "not starred" });
+  }
+
+  countOffers(cell, group) {
+    const count = group?.offers.length ?? 0;
+    if (count < 2) return setText(cell, count ? "1" : "");
     const hosts = new Set(group.offers.map((row) => this.rows.get("provider", row))).size;
     const least = this.rows.cheapest(group);
-    if (group.offers.length < 2) return "1";
-    const text = `${hosts}${least < Infinity ? `, from ${price(least).trim()}` : ""} ${this.open.has(this.rows.get("group", group.row)) ? "▴" : "▾"}`;
-    return make("span", "nbk-pick-act", { "data-act": "offers", title: `${hosts} providers, ${group.offers.length} offers` }, text);
+    if (!cell.firstElementChild) cell.replaceChildren(make("span", "nbk-pick-act", { "data-act": "offers" }));
+    setText(cell.firstChild, `${hosts}${least < Infinity ? `, from ${price(least).trim()}` : ""} ${this.open.has(this.rows.get("group", group.row)) ? "▴" : "▾"}`);
+    setAll(cell.firstChild, { title: `${hosts} providers, ${count} offers` });
   }
 
   showHead() {

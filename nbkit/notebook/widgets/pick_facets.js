@@ -18,7 +18,7 @@ class Facets {
     }
     const label = this.ticks.get(key);
     label.firstChild.checked = on;
-    if (label.lastChild.textContent !== number(count)) label.lastChild.textContent = number(count);
+    setText(label.lastChild, number(count));
     return label;
   }
 
@@ -42,13 +42,14 @@ class Facets {
 
   // The names that are ticked or most frequent, and a button for all.
   listNames(name, label) {
-    const { values } = this.picker.rows.columns[name];
+    const { columns, titles } = this.picker.rows;
+    const { values } = columns[name];
     const own = this.picker.boxes[name].map((value) => values.indexOf(value));
     const counts = this.counts[name];
     const all = [...new Set([...own, ...[...counts].sort((a, b) => b[1] - a[1]).map(([code]) => code)])];
     const whole = this.more.has(name);
     const shown = whole ? all : all.slice(0, Math.max(MORE, own.length));
-    const ticks = shown.map((code) => this.tick(`${name}-${code}`, values[code] ?? "unknown", counts.get(code) ?? 0, own.includes(code), (on) => this.picker.change({ [name]: swap(this.picker.boxes[name], values[code], on) })));
+    const ticks = shown.map((code) => this.tick(`${name}-${code}`, titles[name][code] ?? values[code] ?? "unknown", counts.get(code) ?? 0, own.includes(code), (on) => this.picker.change({ [name]: swap(this.picker.boxes[name], values[code], on) })));
     if (all.length > shown.length || whole) {
       const key = `${name}-more`;
       if (!this.ticks.has(key)) {

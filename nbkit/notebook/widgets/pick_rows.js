@@ -11,7 +11,7 @@ class Rows {
     Object.entries(header.columns).forEach(([name, values], place) => {
       columns[name] = { values, codes: codes.subarray(place * header.rows, (place + 1) * header.rows) };
     });
-    Object.assign(this, { columns, count: header.rows, flagNames: header.flags, starred: header.starred, recent: header.recent });
+    Object.assign(this, { columns, count: header.rows, titles: header.titles, flagNames: header.flags, starred: header.starred, recent: header.recent });
     this.searcher = new Searcher(columns, header.flags, header.language, header.weights, Float64Array.from(columns.own.codes, (code) => columns.own.values[code]));
     this.places = new Map(Array.from({ length: this.count }, (_, row) => [this.id(row), row]));
     const first = [...header.starred, ...header.recent].map((id) => this.places.get(id)).filter((row) => row !== undefined);
@@ -32,7 +32,7 @@ class Rows {
     const among = (name) => this.columns[name].values.map((value) => !boxes[name].length || boxes[name].includes(value));
     const [vendors, providers] = [among("vendor"), among("provider")];
     const only = boxes.only && new Set(this[boxes.only]);
-    return Uint8Array.from(this.searcher.flags, (flags, row) => {
+    return this.searcher.flags.map((flags, row) => {
       let out = vendors[this.columns.vendor.codes[row]] ? 0 : OTHERS.vendor;
       if (!providers[this.columns.provider.codes[row]]) out |= OTHERS.provider;
       if (boxes.chat && !(flags & chat)) out |= OTHERS.chat;
@@ -46,7 +46,7 @@ class Rows {
   // {groups: [{row, offers}], count, note, tally}: the models in order, each with its first offer and all of them.
   find(boxes) {
     const out = this.judge(boxes);
-    const passed = out.map((bits) => bits === 0);
+    const passed = mark(this.count, (row) => out[row] === 0);
     const match = boxes.text.trim() ? this.searcher.search(boxes.text, passed) : null;
     const rows = match ? match.rows : this.usual.filter((row) => passed[row]);
     const groups = new Map();
