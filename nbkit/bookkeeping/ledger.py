@@ -152,7 +152,10 @@ def ledger(
 
     `cost` and `saved` are in USD, NaN where they are not known, `seconds` and `first_token` in seconds, `time` in UTC;
     the token counts are disjoint. `.attrs["unpriced"]` counts the calls without a known cost, which no sum of `cost`
-    has. Raises ConfigError for what is not a date, and where the ledger is switched off (NBKIT_LEDGER=off); LedgerError
+    has. Calls of the simulated provider, `demo`, have rows with its made-up prices, and `%cost`, `nbkit ledger` and
+    `plots.spend` keep them apart from what was paid.
+
+    Raises ConfigError for what is not a date, and where the ledger is switched off (NBKIT_LEDGER=off); LedgerError
     where it cannot be read.
     """
     if settings().ledger == "off":

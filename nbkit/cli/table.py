@@ -15,9 +15,25 @@ import pandas as pd
 
 from nbkit.rendering.sanitize import visible
 
-_TITLES = {"input_cost": "in $/M", "output_cost": "out $/M", "cache_read_cost": "cached $/M", "cost": "cost $"}
+_TITLES = {
+    "input_cost": "in $/M",
+    "output_cost": "out $/M",
+    "cache_read_cost": "cached $/M",
+    "cost": "cost $",
+    "saved": "saved $",
+}
 _NESTED = ("tiers", "experimental")
-_NUMBERS = {*_TITLES, "context", "max_output", "input_tokens", "extra", "blended_cost", "score"}
+_NUMBERS = {
+    *_TITLES,
+    "context",
+    "max_output",
+    "input_tokens",
+    "output_tokens",
+    "calls",
+    "extra",
+    "blended_cost",
+    "score",
+}
 
 
 def print_rows(frame: pd.DataFrame, columns: tuple[str, ...], *, as_json: bool) -> None:

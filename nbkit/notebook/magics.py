@@ -26,6 +26,7 @@ from nbkit.arguments import read_models
 from nbkit.billing.entry import running_cell
 from nbkit.billing.total import TOTAL, Sum
 from nbkit.bookkeeping.ledger import ledger
+from nbkit.bookkeeping.spending import name_kinds
 from nbkit.choose.frame import catalog
 from nbkit.choose.search import search
 from nbkit.conversation.media import attach
@@ -284,10 +285,13 @@ def describe_ledger() -> str:
         month = ledger(since=datetime(today.year, today.month, 1).astimezone())
     except LedgerError as error:
         return f"today, this month: {error}"
-    of_today, of_month = (_add_costs(rows["cost"]) for rows in (month[month["time"] >= today], month))
+    simulated = name_kinds(month) == "simulated"
+    paid = month[~simulated]
+    of_today, of_month = (_add_costs(rows["cost"]) for rows in (paid[paid["time"] >= today], paid))
     return (
         f"all notebooks: today {of_today} for {_count_calls(of_today.calls)}, "
         f"this month {of_month} for {_count_calls(of_month.calls)}"
+        + (f", not counting {simulated.sum():,} simulated" if simulated.any() else "")
     )
 
 

@@ -1,4 +1,6 @@
-"""Charts to choose a model by. Each takes rows of the catalog and returns a `Chart`, which displays itself.
+"""Charts to choose a model by, and `spend`, of what was paid.
+
+Each takes rows of the catalog (`spend`: of the ledger) and returns a `Chart`, which displays itself.
 
 Costs are USD, rates USD per million tokens, lengths tokens. A chart draws the rows that it can and counts the others,
 with the reason, in its title. Every chart raises ValueError for a frame that lacks a column it draws.
@@ -14,11 +16,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nbkit.arguments import check_arguments
-from nbkit.billing.money import format_usd
+from nbkit.billing.money import format_usd, sum_usd
+from nbkit.bookkeeping.ledger import ledger
+from nbkit.bookkeeping.spending import group_calls, name_kinds
 from nbkit.choose.abilities import ABILITIES
 from nbkit.choose.estimate import estimate
 from nbkit.choose.frame import restore_dtypes
 from nbkit.errors import ArgumentError
+from nbkit.notebook.bars import add_bars, draw_bars, tabulate_sums
 from nbkit.notebook.charts import (
     COLORS,
     GREY,
@@ -240,6 +245,43 @@ def conversation(
         ),
         yaxis=money_axis("cost so far (USD)", pd.Series(spent[cached][:, drawn["row"]].ravel()), log=log),
         legend=legend("cheapest first" + ("<br>(dotted: without cache)" if cached else "")),
+    )
+
+
+@check_arguments
+def spend(frame: pd.DataFrame | None = None, title: str | None = None, *, by: str = "model") -> Chart:
+    """Draw what was paid, in USD, as bars over time (UTC), colored by model; the chart's table has the sums.
+
+    `frame`: rows of `nbkit.ledger()`, by default all. `by`: "model", "tag", "notebook", "user", or another column; a
+    call with several tags stands in each of them. A bar is a minute, hour, day, week or month long, so that at most 60
+    fit. Calls of unknown cost and replayed ones are not drawn, and those of the simulated provider, `demo`, only where
+    all are. Raises ValueError for a frame that lacks a column.
+    """
+    frame = ledger() if frame is None else frame
+    if missing := {"time", "model", "cost", "source", "tags" if by == "tag" else by} - {*frame.columns, "day"}:
+        raise ArgumentError(f"no column {', '.join(sorted(missing))} to draw: take rows of nbkit.ledger()")
+    kinds = name_kinds(frame)
+    drawn = "simulated" if len(frame) and (kinds == "simulated").all() else "paid"
+    paid = frame[kinds == drawn]
+    usual = (
+        f"Paid by {by}: {format_usd(sum_usd(paid['cost']))} for {len(paid):,} {'call' if len(paid) == 1 else 'calls'}"
+    )
+    left_out = kinds[kinds != drawn].replace("unpriced", "of unknown cost").value_counts()
+    rows, step = add_bars(group_calls(paid, by))
+    sums = rows.groupby(by).agg(calls=("cost", "size"), cost=("cost", sum_usd))
+    sums = sums.sort_values("cost", ascending=False, kind="stable")
+    return chart(
+        title or (usual + " (simulated)" if drawn == "simulated" else usual),
+        {str(kind): int(count) for kind, count in left_out.items()},
+        draw_bars(rows, sums, step),
+        tabulate_sums(sums),
+        height=300,
+        barmode="stack",
+        bargap=0.15,
+        xaxis=axis(f"{step} (UTC)", type="date"),
+        yaxis=money_axis("cost (USD)", paid["cost"], log=False),
+        showlegend=True,
+        legend=legend(escape_text(by)),
     )
 
 

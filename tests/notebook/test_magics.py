@@ -292,9 +292,13 @@ def test_cost_is_that_of_the_cell_and_of_the_notebook(shell, capsys):
 def test_cost_tells_today_and_this_month_from_the_ledger(shell, capsys, tmp_path):
     with override(ledger=str(tmp_path / "ledger.sqlite3")):
         run(shell, "%%compare demo/swift demo/sage\nHello")
-        rows = nbkit.ledger()
-        spent = f"{Sum(2, sum(Decimal(str(cost)) for cost in rows['cost']))} for 2 calls"
-        assert printed(shell, capsys, "%cost").endswith(f"all notebooks: today {spent}, this month {spent}\n")
+        url = nbkit.get_adapter("demo/swift").endpoint.base_url
+        cost = {"input": 1.0, "output": 2.0}
+        ask = nbkit.get_adapter("scripted/swift", base_url=url, protocol="openai-chat", api_key="x", cost=cost).execute
+        spent = f"{Sum(1, Decimal(str(ask('Hello').cost)))} for 1 call"
+        assert printed(shell, capsys, "%cost").endswith(
+            f"all notebooks: today {spent}, this month {spent}, not counting 2 simulated\n"
+        )
     with override(ledger=str(tmp_path)):  # a folder is not a ledger
         assert " cannot be read: " in printed(shell, capsys, "%cost")
     with override(ledger="off"):
