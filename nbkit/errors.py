@@ -8,6 +8,7 @@ NbkitError
 ├── CatalogError                     models.dev's data could not be read
 ├── LedgerError                      the record of paid calls cannot be read
 ├── ModelNotFoundError               no model of that name (LookupError); says the nearest names
+├── ReplayMissError                  no answer to this request was kept; says how to make one
 ├── ProviderNotSupportedError        nbkit does not speak the provider's protocol; says what to do
 ├── ConversationError                a conversation of the wrong form (ValueError); names the turn
 ├── UnsupportedFeatureError          the model cannot do what the request needs; raised before it is sent
@@ -135,6 +136,25 @@ class ModelNotFoundError(NbkitError, LookupError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, self.nearest, self.why)
+
+
+class ReplayMissError(NbkitError):
+    """No answer to this request was kept, and `replay(mode="only")` sends nothing.
+
+    `model`: the model id. `place`: where answers are kept. `request`: the digest of the request. `number`: which answer
+    to this request was wanted, from 0. `prompt`: what was asked, or its beginning.
+    """
+
+    def __init__(self, model: str, place: str, request: str, number: int, prompt: str) -> None:
+        self.model, self.place, self.request, self.number, self.prompt = model, place, request, number, prompt
+        which = f"answer {number + 1} to this request" if number else "answer to this request"
+        super().__init__(
+            f"{model}: {place} has no {which}: {prompt!r} (request {request[:12]}). Nothing was sent: mode='only'. "
+            "Run the notebook once with mode='auto', which asks the model and keeps its answer"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.model, self.place, self.request, self.number, self.prompt)
 
 
 class ProviderNotSupportedError(NbkitError):

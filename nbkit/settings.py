@@ -69,6 +69,11 @@ class Settings:
     team's: `postgresql://user@host/database`, with the extra `postgres`."""
     ledger_content: bool = False
     """Whether the ledger keeps prompts and answers, too."""
+    replay: str = ""
+    """Answers that are kept and given again for $0: a mode (`auto`, `only`, `refresh`), a file that ends with .jsonl,
+    or both (`only:demo.replay.jsonl`); "" or `off`: none are."""
+    replay_megabytes: int = 200
+    """Size that kept answers may have in one place; then the oldest go."""
     demo_tokens_per_second: float = 60.0
     """Pace of the simulated provider; 0 answers at once."""
 
@@ -101,6 +106,7 @@ _LEAST = {
     "http_deadline": 0.001,
     "catalog_timeout": 0.001,
     "max_connections": 1,
+    "replay_megabytes": 1,
 }
 _CHOICES = {"http_engine": ("auto", "httpx2", "aiohttp")}
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -183,6 +189,25 @@ def _read_variable(entry: Any) -> Any:
 def settings() -> Settings:
     """Return the settings in force; the environment is read on first use. Raises ConfigError, naming the variable."""
     return _innermost().settings
+
+
+_sealed: list[object] = []  # who keeps this process off the network
+
+
+@contextmanager
+def sealed() -> Iterator[None]:
+    """Keep models.dev from being asked in a block, in every thread, whatever the settings say."""
+    mark = object()
+    _sealed.append(mark)
+    try:
+        yield
+    finally:
+        _sealed.remove(mark)
+
+
+def is_offline() -> bool:
+    """Tell whether models.dev is never asked: by the setting `offline`, or because the process is sealed."""
+    return settings().offline or bool(_sealed)
 
 
 def _innermost() -> _Block:

@@ -14,8 +14,10 @@ from nbkit.adapters.observers import KEPT
 from nbkit.adapters.prepare import prepare
 from nbkit.adapters.stream import AsyncStream, Stream
 from nbkit.arguments import check_arguments, describe
+from nbkit.billing.entry import find_origin
+from nbkit.bookkeeping.replay import find_replay
 from nbkit.conversation.completion import ChatCompletion
-from nbkit.errors import ArgumentError
+from nbkit.errors import ArgumentError, ConfigError
 from nbkit.http.bounded import aread_limited, read_limited
 from nbkit.http.clients import async_client, sync_client
 from nbkit.modelsdev.records import Record
@@ -81,8 +83,16 @@ class BaseAdapter:
     def _call(self, conversation: Any, options: dict[str, Any], stream: bool) -> Call:
         prepared = prepare(conversation, options, self.endpoint, stream)
         endpoint = prepared.endpoint
-        auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, self._api_key)
-        return Call(endpoint, prepared, auth, self.max_retries)
+        auth, refusal = None, None
+        keeper = find_replay(find_origin())
+        if keeper is None or not keeper.is_sealed:
+            try:
+                auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, self._api_key)
+            except ConfigError as missing:
+                if keeper is None:
+                    raise
+                refusal = missing  # an answer that was kept needs no key
+        return Call(endpoint, prepared, auth, self.max_retries, refusal)
 
     def execute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and wait for the whole answer."""
@@ -104,20 +114,19 @@ class BaseAdapter:
         """Ask, and await the whole answer."""
         import asyncio
 
-        async with KEPT:
-            with self._call(conversation, options, stream=False) as call:
-                if call.completion:
-                    return call.completion
-                if call.prepared.wanted:
-                    from nbkit.http.media import afetch_media
+        async with KEPT, self._call(conversation, options, stream=False) as call:
+            if call.completion:
+                return call.completion
+            if call.prepared.wanted:
+                from nbkit.http.media import afetch_media
 
-                    call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
-                while True:
-                    with call.attempt() as attempt:
-                        client = async_client(call.endpoint.base_url, call.auth)
-                        async with aclosing(call.begin(await client.send(call.request()))) as reply:
-                            return call.read(await aread_limited(reply, call.exchange))
-                    await asyncio.sleep(attempt.wait())
+                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
+            while True:
+                with call.attempt() as attempt:
+                    client = async_client(call.endpoint.base_url, call.auth)
+                    async with aclosing(call.begin(await client.send(call.request()))) as reply:
+                        return call.read(await aread_limited(reply, call.exchange))
+                await asyncio.sleep(attempt.wait())
 
     def stream(self, conversation: Any, **options: Any) -> Stream:
         """Ask, and get the answer in pieces: `with adapter.stream(...) as stream: for chunk in stream: ...`."""

@@ -8,22 +8,20 @@ already; leaving it, in whatever way, ends the call once. Inside, for each attem
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TypeVar
 
 from pydantic_core import to_json
 
 from nbkit.adapters.fit_tools import restore_chunk
-from nbkit.adapters.observers import begin_call, end_call
+from nbkit.adapters.lifetime import Lifetime
 from nbkit.adapters.optional_fields import OptionalFields
+from nbkit.adapters.pace import make_whole_chunk, note_piece, split_answer
 from nbkit.adapters.prepare import Prepared, supply_media
 from nbkit.adapters.price import price_completion, price_partial
 from nbkit.adapters.retries import AttemptEnd, Retries, explain_failure, read_event_body
-from nbkit.billing.entry import CallFacts, find_origin
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
 from nbkit.errors import AdapterError, NbkitError, ProviderError, StreamError
 from nbkit.http.addresses import join_path
@@ -41,63 +39,32 @@ from nbkit.settings import settings
 R = TypeVar("R", bound=Reply | AsyncReply)
 
 
-class Call:
-    """One call. `completion` is set once the answer is complete, `outcome` once the call has ended."""
+class Call(Lifetime):
+    """One call: what is sent, and what is made of the answer."""
 
-    def __init__(self, endpoint: Endpoint, prepared: Prepared, auth: Authorization | None, max_retries: int) -> None:
-        self.endpoint, self.prepared, self._keys, self.auth = endpoint, prepared, auth, auth
-        self.completion: ChatCompletion | None = None
-        self.outcome: ChatCompletion | None = None
-        self.attempts = 0
-        self.delivered = self.entered = False
-        self.started = time.monotonic()
-        self.deadline = self.started + settings().http_deadline
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        prepared: Prepared,
+        auth: Authorization | None,
+        max_retries: int,
+        refusal: NbkitError | None = None,
+    ) -> None:
+        super().__init__(endpoint, prepared, refusal)
+        self._keys, self.auth = auth, auth
+        self.delivered = False
         self._first_token: float | None = None
         self._protocol = protocol(endpoint.protocol)
         self._retries = Retries(endpoint.base_url, endpoint.model, auth, max_retries)
         self._optional = OptionalFields(endpoint, prepared.options)
-        self._facts: CallFacts | None = None  # from the begin of the call to its end
         self.reply: Reply | AsyncReply | None = None
         self._start_over()
         self.exchange = _make_exchange(prepared, self.deadline)
 
-    # Begin and end
-
-    def __enter__(self) -> Self:
-        self.entered = True
-        self.started = time.monotonic()
-        self.deadline = self.started + settings().http_deadline
-        self._facts = _collect_facts(self.endpoint, self.prepared, self.url)
-        try:
-            self.completion = begin_call(self._facts)
-        except NbkitError as refusal:
-            self.close(None, refusal)
-            raise
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.completion is not None:
-            self.close(self.completion, None)
-        elif isinstance(error, NbkitError):
-            self.close(getattr(error, "partial", None), error)
-        else:  # left, cancelled or interrupted: the provider bills what it has made of the answer all the same
-            self.close(self.partial() if self.attempts else None, None)
-
-    def close(self, completion: ChatCompletion | None, error: NbkitError | None) -> None:
-        """End the call: tell the observers what came of it, once."""
-        facts, self._facts = self._facts, None
-        if facts is None:
-            return
-        self.outcome = completion
+    def _release(self) -> None:
         self._retries.close(answered=self.completion is not None)
         if self.completion or self.delivered:
             self._optional.remember()
-        end_call(facts, completion, error)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the call is over: answered, failed or left."""
-        return self.entered and self._facts is None
 
     @property
     def url(self) -> str:
@@ -160,6 +127,11 @@ class Call:
         events = self._split(data)
         return self._take_event(*events[0]) if len(events) == 1 else self._take_events(events)
 
+    def replay(self) -> Iterator[tuple[float, ChatCompletionChunk]]:
+        """Give a completion that nothing was sent for in pieces, and the seconds to wait before each."""
+        if self.completion is not None:
+            yield from split_answer(self.completion, self._facts.sample if self._facts else None, self.started)
+
     def is_over(self) -> bool:
         """Tell whether the provider has said that the answer is complete: what happens afterwards is not a failure."""
         return self._decoder.done
@@ -180,7 +152,7 @@ class Call:
             return
         self.completion = self._price(read_stray(self._events.stray.strip(), broken, self._decode))
         rest = self.completion.text.removeprefix(self._decoder.partial().text)
-        yield replace(make_whole_chunk(self.completion), text=rest)
+        yield make_whole_chunk(self.completion, rest)
 
     def _split(self, data: bytes | None) -> list[tuple[str, bytes]]:
         """Cut bytes of the body, or with None its end, into events; behind a complete answer there may be anything."""
@@ -206,6 +178,8 @@ class Call:
         if chunks and not self.delivered:
             self.delivered = True
             self._first_token = time.monotonic() - self.started
+        if self._facts is not None and self._facts.sample is not None:
+            note_piece(self._facts.sample.pieces, chunks, self.started)
         names = self.prepared.names
         return [restore_chunk(chunk, names) for chunk in chunks] if names else chunks
 
@@ -247,26 +221,6 @@ def _make_exchange(prepared: Prepared, deadline: float) -> Exchange:
     quiet = chosen or now.http_timeout
     answer = quiet if prepared.stream else chosen or now.http_answer_timeout
     return Exchange(deadline, connect=now.http_connect_timeout, read=answer, write=quiet, pool=quiet)
-
-
-def _collect_facts(endpoint: Endpoint, prepared: Prepared, url: str) -> CallFacts:
-    origin = find_origin()
-    return CallFacts(
-        id=os.urandom(16).hex(),
-        provider=endpoint.provider,
-        model=endpoint.model,
-        protocol=endpoint.protocol,
-        stream=prepared.stream,
-        cell=origin.cell,
-        tags=origin.tags,
-        url=url,
-        body=prepared.request.body,
-    )
-
-
-def make_whole_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
-    """Make one piece of an answer that did not come in pieces."""
-    return ChatCompletionChunk(completion.text, completion.reasoning, finish_reason=completion.finish_reason)
 
 
 def read_stray(stray: bytes, broken: StreamError, decode: Callable[[bytes], ChatCompletion]) -> ChatCompletion:

@@ -7,10 +7,11 @@ import logging
 from nbkit.billing.entry import CallFacts, Observer
 from nbkit.billing.total import TOTAL
 from nbkit.bookkeeping.ledger import LEDGER
+from nbkit.bookkeeping.replay import REPLAY
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import NbkitError
 
-OBSERVERS: tuple[Observer, ...] = (TOTAL, LEDGER)
+OBSERVERS: tuple[Observer, ...] = (TOTAL, REPLAY, LEDGER)
 """In this order they are asked before a call is sent: the first that raises or answers decides."""
 
 _log = logging.getLogger("nbkit")
@@ -34,25 +35,36 @@ def end_call(call: CallFacts, completion: ChatCompletion | None, error: NbkitErr
             _log.exception("%s failed after the call of %s", type(observer).__name__, call.model_id)
 
 
+def has_to_wait(call: CallFacts) -> bool:
+    """Tell whether an observer may wait for a disk before a call is sent: not in an event loop."""
+    return call.sample is not None
+
+
 class _Kept:
-    """Keeps the cost of a call in the ledger before the call returns; in an event loop a thread writes it."""
+    """Keeps the cost of a call in the ledger, and its answer for a replay, before the call returns; in an event loop a
+    thread writes them."""
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
-        if LEDGER.pending:
-            LEDGER.settle()
+        if LEDGER.pending or REPLAY.pending:
+            _settle()
 
     async def __aenter__(self) -> None:
         pass
 
     async def __aexit__(self, *_: object) -> None:
-        if LEDGER.pending:
+        if LEDGER.pending or REPLAY.pending:
             from asyncio import to_thread  # a process of synchronous calls does without
 
-            await to_thread(LEDGER.settle)
+            await to_thread(_settle)
+
+
+def _settle() -> None:
+    LEDGER.settle()
+    REPLAY.settle()
 
 
 KEPT = _Kept()
-"""`with KEPT, call: ...`, or `async with KEPT:` around it."""
+"""`with KEPT, call: ...`, or `async with KEPT, call: ...`."""

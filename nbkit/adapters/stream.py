@@ -12,7 +12,7 @@ from contextlib import aclosing, closing
 from types import TracebackType
 from typing import Any, Self
 
-from nbkit.adapters.call import Call, make_whole_chunk
+from nbkit.adapters.call import Call
 from nbkit.adapters.observers import KEPT
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
 from nbkit.errors import StreamError
@@ -26,7 +26,9 @@ from nbkit.http.clients import async_client, sync_client
 def _pump(call: Call) -> Generator[ChatCompletionChunk]:
     with KEPT, call:
         if call.completion:
-            yield make_whole_chunk(call.completion)
+            for seconds, chunk in call.replay():
+                time.sleep(seconds)
+                yield chunk
             return
         if call.prepared.wanted:
             from nbkit.http.media import fetch_media  # few calls have images to fetch
@@ -48,29 +50,30 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
 async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
     import asyncio  # a process of synchronous calls does without
 
-    async with KEPT:
-        with call:
-            if call.completion:
-                yield make_whole_chunk(call.completion)
-                return
-            if call.prepared.wanted:
-                from nbkit.http.media import afetch_media
+    async with KEPT, call:
+        if call.completion:
+            for seconds, chunk in call.replay():
+                await asyncio.sleep(seconds)
+                yield chunk
+            return
+        if call.prepared.wanted:
+            from nbkit.http.media import afetch_media
 
-                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
-            while True:
-                with call.attempt() as attempt:
-                    client = async_client(call.endpoint.base_url, call.auth)
-                    async with aclosing(call.begin(await client.send(call.request()))) as reply:
-                        if not is_success(reply.status):
-                            raise call.refusal(await aread_limited(reply, call.exchange))
-                        async with aclosing(aread_pieces(reply, call.exchange, call.is_over)) as pieces:
-                            async for data in pieces:
-                                for chunk in call.feed(data):
-                                    yield chunk
-                        for chunk in call.end():
-                            yield chunk
-                        return
-                await asyncio.sleep(attempt.wait())
+            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
+        while True:
+            with call.attempt() as attempt:
+                client = async_client(call.endpoint.base_url, call.auth)
+                async with aclosing(call.begin(await client.send(call.request()))) as reply:
+                    if not is_success(reply.status):
+                        raise call.refusal(await aread_limited(reply, call.exchange))
+                    async with aclosing(aread_pieces(reply, call.exchange, call.is_over)) as pieces:
+                        async for data in pieces:
+                            for chunk in call.feed(data):
+                                yield chunk
+                    for chunk in call.end():
+                        yield chunk
+                    return
+            await asyncio.sleep(attempt.wait())
 
 
 class _Streamed:

@@ -10,11 +10,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from nbkit.conversation.completion import ChatCompletion
+from nbkit.conversation.turns import Conversation
 from nbkit.errors import ConfigError, NbkitError
+
+Piece = tuple[int, int, int]
+"""A piece of a stream: milliseconds since the call began, characters of text, characters of reasoning."""
+
+
+@dataclass(slots=True)
+class Sample:
+    """An answer that a call asks for, among those to equal requests, where answers are kept to be replayed."""
+
+    keeper: Any
+    """Who keeps them."""
+    request: str
+    """The digest of the request."""
+    number: int
+    """0 for the first of equal requests in a run, 1 for the second ..."""
+    paced: bool
+    """Whether a stream that is replayed takes its time."""
+    pieces: list[Piece] = field(default_factory=list)
+    """The pieces of the stream: noted while they arrive, or those to be replayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +53,16 @@ class CallFacts:
     """The notebook cell that made the call; None outside of notebooks."""
     tags: tuple[str, ...] = ()
     """What `tag` says about the call, the outermost block first."""
+    blocks: tuple[object, ...] = ()
+    """What `open_block` says about the call, the outermost block first."""
     url: str = ""
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """What is sent, and where to: never a header, so never a key."""
+    """What is sent, and where to: never a header, so never a key. A provider that moves with each run is named instead
+    of its address; where images are fetched first, the body has the conversation and the options."""
+    conversation: Conversation | None = field(default=None, repr=False)
+    """What is asked, fitted to the model."""
+    sample: Sample | None = field(default=None, repr=False)
+    """None where no answers are kept."""
 
     @property
     def model_id(self) -> str:
@@ -67,11 +94,15 @@ class Origin:
 
     cell: str | None = None
     tags: tuple[str, ...] = ()
+    blocks: tuple[object, ...] = ()
+    """What else the blocks around them say (`open_block`)."""
+    watched: bool = False
+    """Whether a person sees the pieces of their answers arrive."""
 
 
 _running = ""  # the cell that the kernel runs now
 _inherited: ContextVar[Origin | None] = ContextVar("nbkit_origin", default=None)
-_open: list[Origin] = []  # of the blocks of `tag`, for threads that are started in them: they inherit no context
+_open: list[Origin] = []  # of the blocks of `open_block`, for threads that are started in them: they inherit no context
 
 
 def set_running_cell(cell: str | None) -> None:
@@ -83,7 +114,7 @@ def set_running_cell(cell: str | None) -> None:
 def find_origin() -> Origin:
     """Find where a call made here comes from: that of `at_origin`, else the running cell and the open blocks."""
     origin = _inherited.get() or (_open[-1] if _open else Origin())
-    return origin if origin.cell else Origin(_running or None, origin.tags)
+    return origin if origin.cell or not _running else replace(origin, cell=_running)
 
 
 def running_cell() -> str | None:
@@ -102,6 +133,24 @@ def at_origin(origin: Origin) -> Iterator[None]:
 
 
 @contextmanager
+def open_block(*blocks: object, tags: tuple[str, ...] = ()) -> Iterator[None]:
+    """Say something about all calls of a block: they have `blocks` and `tags`, after those of the blocks around it.
+
+    The tasks and the threads that are started in the block belong to it, and so do the follow-ups of a comparison that
+    began in it.
+    """
+    around = _inherited.get() or (_open[-1] if _open else Origin())
+    all_tags = tuple(dict.fromkeys((*around.tags, *tags)))
+    origin = replace(around, tags=all_tags, blocks=(*around.blocks, *blocks))
+    _open.append(origin)
+    try:
+        with at_origin(origin):
+            yield
+    finally:
+        _open.remove(origin)
+
+
+@contextmanager
 def tag(*names: str) -> Iterator[None]:
     """Mark all calls of a block: `with nbkit.tag("experiment-3"): ...`; `nbkit.ledger(tag="experiment-3")` has them.
 
@@ -110,11 +159,5 @@ def tag(*names: str) -> Iterator[None]:
     """
     if not names or not all(isinstance(name, str) and name.strip() for name in names):
         raise ConfigError("tag(): expected a name, as in tag('experiment-3')")
-    around = _inherited.get() or (_open[-1] if _open else Origin())
-    origin = Origin(around.cell, tuple(dict.fromkeys((*around.tags, *names))))
-    _open.append(origin)
-    try:
-        with at_origin(origin):
-            yield
-    finally:
-        _open.remove(origin)
+    with open_block(tags=names):
+        yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,12 +19,15 @@ _NO_USAGE = Usage()
 @dataclass(frozen=True, slots=True)
 class Sum:
     """Money and tokens of some calls: `usd` is the sum of the known costs, `unknown` counts the calls whose cost is not
-    known, `usage` has the tokens of the calls whose provider counts them."""
+    known, `usage` has the tokens of the calls whose provider counts them; `replayed` counts those that were answered
+    with what was kept, which has saved `saved` (USD)."""
 
     calls: int = 0
     usd: Decimal = Decimal(0)
     unknown: int = 0
     usage: Usage = _NO_USAGE
+    replayed: int = 0
+    saved: Decimal = Decimal(0)
 
     @property
     def cost(self) -> float | None:
@@ -33,13 +36,20 @@ class Sum:
 
     def __add__(self, other: Sum) -> Sum:
         return Sum(
-            self.calls + other.calls, self.usd + other.usd, self.unknown + other.unknown, self.usage + other.usage
+            self.calls + other.calls,
+            self.usd + other.usd,
+            self.unknown + other.unknown,
+            self.usage + other.usage,
+            self.replayed + other.replayed,
+            self.saved + other.saved,
         )
 
     def __str__(self) -> str:
+        replayed = f" ({self.replayed} replayed, saved {format_usd(self.saved)})" if self.replayed else ""
         if not self.unknown:
-            return format_usd(self.usd)
-        return "unknown" if self.unknown == self.calls else f"{format_usd(self.usd)} + {self.unknown} unknown"
+            return format_usd(self.usd) + replayed
+        known = f"{format_usd(self.usd)} + {self.unknown} unknown"
+        return ("unknown" if self.unknown == self.calls else known) + replayed
 
 
 class RunningTotal:
@@ -63,8 +73,10 @@ class RunningTotal:
 
     def add(self, model_id: str, completion: ChatCompletion, cell: str | None = None) -> None:
         """Add one completion."""
-        usd, usage = completion.cost, completion.usage or _NO_USAGE
+        usd, usage, bill = completion.cost, completion.usage or _NO_USAGE, completion.bill
         one = Sum(1, Decimal(0), 1, usage) if usd is None else Sum(1, Decimal(str(usd)), 0, usage)
+        if bill is not None and bill.is_replay:
+            one = replace(one, replayed=1, saved=Decimal(str(bill.saved or 0)))
         with self._lock:
             self._sums[model_id, cell] = self._sums.get((model_id, cell), Sum()) + one
 

@@ -103,7 +103,7 @@ class Ledger:
 
         ended = datetime.now(UTC).isoformat(timespec="microseconds")
         entry = Entry(call, completion, error, ended, _find_notebook(), _SESSION, now.ledger_content)
-        if entry.attempts:
+        if entry.attempts or entry.is_replay:
             _book().waiting.append(entry)
 
     @property

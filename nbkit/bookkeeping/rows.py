@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from getpass import getuser
-from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
 from pydantic_core import to_json
 
+from nbkit.billing.digest import digest_request
 from nbkit.billing.entry import CallFacts
 from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.errors import AdapterError, NbkitError
@@ -36,8 +36,15 @@ class Entry:
     """Whether prompt and answer are kept as well."""
 
     @property
+    def is_replay(self) -> bool:
+        """Whether the answer was kept from an earlier run."""
+        return self.completion is not None and self.completion.bill is not None and self.completion.bill.is_replay
+
+    @property
     def attempts(self) -> int:
-        """How often the request was sent; 0: never, so there is nothing to book."""
+        """How often the request was sent; 0: never, so there is nothing to book but a replay."""
+        if self.is_replay:
+            return 0
         if self.completion is not None and self.completion.timing is not None:
             return self.completion.timing.attempts
         return self.error.attempts if isinstance(self.error, AdapterError) else 0
@@ -86,11 +93,6 @@ def _read_rates(entry: Entry) -> str | None:
     """Read the rates that the bill applied, as JSON: USD per million tokens, by bucket."""
     bill = entry.completion.bill if entry.completion else None
     return json.dumps({line.bucket: line.rate for line in bill.lines}) if bill and bill.lines else None
-
-
-def digest_request(call: CallFacts) -> str:
-    """Digest what was sent: address and body, never a header, so never a key. 64 hexadecimal digits."""
-    return sha256(call.url.encode() + b"\n" + to_json(call.body, fallback=str)).hexdigest()
 
 
 def _write_body(entry: Entry) -> str:

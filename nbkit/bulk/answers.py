@@ -58,10 +58,13 @@ class Answer:
         return done.usage.completion_tokens / done.timing.total
 
     def row(self) -> dict[str, Any]:
-        """The answer as plain values: texts, token counts, the cost in USD, times in seconds; None where unknown."""
-        done, usage, timing = self.completion, None, None
+        """The answer as plain values: texts, token counts, money in USD, times in seconds; None where unknown.
+
+        `replayed`: it was kept from an earlier run; then `saved` is what it cost, else what the prompt cache saved.
+        """
+        done, usage, timing, bill = self.completion, None, None, None
         if done:
-            usage, timing = done.usage, done.timing
+            usage, timing, bill = done.usage, done.timing, done.bill
         return {
             "prompt": self.prompt,
             "text": self.text,
@@ -71,6 +74,8 @@ class Answer:
             "cached_tokens": usage.cached_tokens if usage else None,
             "reasoning_tokens": usage.reasoning if usage else None,
             "cost": done.cost if done else None,
+            "replayed": bool(bill and bill.is_replay),
+            "saved": bill.saved if bill else None,
             "first_token": timing.first_token if timing else None,
             "seconds": timing.total if timing else None,
             "tokens_per_second": self.tokens_per_second,
@@ -175,6 +180,7 @@ def sum_completions(completions: Sequence[ChatCompletion]) -> ChatCompletion | N
     counts = [one.usage for one in completions if one.usage]
     timings = [one.timing for one in completions if one.timing]
     sources = [one.bill.source for one in completions if one.bill]
+    sources = [source for source in sources if source != "replay"] or sources
     saved = [one.bill.saved if one.bill else None for one in completions]
     notes = tuple(dict.fromkeys(note for one in completions if one.bill for note in one.bill.notes))
     source = next((vague for vague in ("unknown", "partial", "estimate") if vague in sources), "".join(sources[:1]))

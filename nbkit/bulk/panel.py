@@ -62,7 +62,7 @@ class Panel:
         self.panes: tuple[Pane, ...] = tuple(_make_panes(models))
         # a later question belongs to this cell too, wherever it is asked
         self._turns = Turns(self.panes, options, limits, find_origin())
-        self._turns.listener = listener
+        self.listener = listener
         if running_total is not None:
             self._turns.running_total = running_total
         self._work = portal.Backlog(self.stop)
@@ -161,7 +161,7 @@ class Panel:
 
     @listener.setter
     def listener(self, listener: Listener | None) -> None:
-        self._turns.listener = listener
+        self._turns.listener, self._turns.watched = listener, listener is not None
 
     @property
     def completions(self) -> dict[str, ChatCompletion | None]:

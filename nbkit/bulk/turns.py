@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from nbkit.adapters.adapter import BaseAdapter
@@ -49,6 +50,8 @@ class Turns:
         self._panes, self._options, self._limits, self._origin = panes, options, limits, origin
         self.listener: Listener | None = None
         self.running_total = RunningTotal()
+        self.watched = False
+        """Whether a person sees the answers arrive."""
         self.stops = 0
         """How often all was stopped: a turn that was requested before the last stop is not begun after it."""
         self._lock = asyncio.Lock()
@@ -150,7 +153,7 @@ class Turns:
         status: Status = "done"
         error: Exception | None = None
         try:
-            with at_origin(self._origin), joining_reads():
+            with at_origin(replace(self._origin, watched=self.watched)), joining_reads():
                 async with pane.adapter.arun(pane.conversation, **self._limits, **self._options) as run:
                     async for event in run:
                         self._receive(pane, event)

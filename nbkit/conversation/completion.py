@@ -114,13 +114,15 @@ class Bill:
 
     `source` is `provider` (the provider reported the price), `catalog` (listed rates times usage), `user` (the
     same with rates from the overrides file or from `cost=`), `estimate` (a rate or a count had to be assumed, or
-    something has no known price), `partial` (the answer is not complete) or `unknown` (`total` is None).
+    something has no known price), `partial` (the answer is not complete), `replay` (the answer was kept, and nothing
+    was paid now) or `unknown` (`total` is None).
     `catalog_date` is the date of the prices. `tier` is the prompt size in tokens from which the applied rates are
     valid, `lane` the service tier whose rates they are (None: the usual one), `model` the model whose rates they are,
     where it is not the one that was called. `notes` say in words why a bill is not exact.
 
     `saved` is what the prompt cache saved against the full price of all tokens (below 0 where it cost more to write it
-    than was saved), `difference` what the provider's own price is above that of our rates (USD); None: not known.
+    than was saved); of a replay, what the answer cost the first time. `difference` is what the provider's own price is
+    above that of our rates (USD). None: not known.
     """
 
     total: float | None
@@ -133,6 +135,11 @@ class Bill:
     model: str = ""
     saved: float | None = None
     difference: float | None = None
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether the answer was kept from an earlier run."""
+        return self.source == "replay"
 
 
 @dataclass(frozen=True, slots=True)

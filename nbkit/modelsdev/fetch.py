@@ -25,7 +25,7 @@ from nbkit.errors import CatalogError
 from nbkit.files import make_private_directory
 from nbkit.modelsdev.records import CatalogWarning, parse
 from nbkit.modelsdev.snapshot import BUNDLED, CACHED, Meta, Snapshot, build, read, read_date, with_source, write
-from nbkit.settings import Scoped, Settings, settings
+from nbkit.settings import Scoped, Settings, is_offline, settings
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -87,7 +87,7 @@ def load(refresh: bool = False, *, accept: bool = False, progress: Progress | No
     kept = _read_newest(cache)
     checked = file_age(cache) if kept.meta.source == "cached" else None
     action, reason = decide(
-        refresh=refresh, offline=config.offline, checked=checked, failed=file_age(marker), ttl=config.catalog_ttl
+        refresh=refresh, offline=is_offline(), checked=checked, failed=file_age(marker), ttl=config.catalog_ttl
     )
     if action == "fetch":
         try:
@@ -98,7 +98,7 @@ def load(refresh: bool = False, *, accept: bool = False, progress: Progress | No
             with suppress(OSError):  # where nothing can be kept, the attempt is repeated
                 make_private_directory(cache.parent)
                 marker.touch(mode=0o600)
-    old = kept.meta.age_days > STALE_DAYS and not config.offline and not _stale_reasons()
+    old = kept.meta.age_days > STALE_DAYS and not is_offline() and not _stale_reasons()
     if reason and (refresh or refused or old):
         _stale_reasons().append(reason)
         text = f"the catalog is that of {kept.meta.date}, {kept.meta.age_days} days old: {reason}"

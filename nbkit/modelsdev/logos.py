@@ -21,7 +21,7 @@ from urllib.parse import quote, urljoin
 from nbkit.errors import CatalogError
 from nbkit.files import make_private_directory, write_atomically
 from nbkit.modelsdev.fetch import MAX_SECONDS, RETRY_AFTER, file_age
-from nbkit.settings import Settings, settings
+from nbkit.settings import Settings, is_offline, settings
 
 if TYPE_CHECKING:
     import httpx2
@@ -137,7 +137,7 @@ def _download(client: httpx2.Client, url: str, seconds: float) -> bytes:
 def _list_stale(providers: Iterable[str], config: Settings) -> list[str]:
     """List the providers whose logos should be fetched now."""
     failed = file_age(_marker(config))
-    if config.offline or (failed is not None and failed < RETRY_AFTER):
+    if is_offline() or (failed is not None and failed < RETRY_AFTER):
         return []
     ages = {provider: file_age(_path(config, provider)) for provider in providers}
     return [provider for provider, age in ages.items() if age is None or age > MAX_AGE]

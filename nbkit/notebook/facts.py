@@ -20,6 +20,7 @@ from nbkit.errors import (
     NbkitError,
     ProviderError,
     RateLimitError,
+    ReplayMissError,
     StreamError,
     ToolLoopError,
     TransportError,
@@ -39,6 +40,7 @@ _ADVICE: tuple[tuple[type[Exception], str, bool], ...] = (
     (ProviderError, "The error is on the provider's side.", True),
     (TransportError, "Check the connection.", True),
     (ToolLoopError, "Ask again, with a higher limit.", False),
+    (ReplayMissError, 'Ask for it once with nbkit.replay(mode="auto").', True),
     (UnsupportedFeatureError, "Take another model, or leave that out.", False),
     (NbkitError, "Nothing was sent.", False),
     (Exception, "This looks like a bug in nbkit; please report it.", True),
@@ -58,6 +60,7 @@ _SOURCES = {
     "provider": "as the provider says",
     "estimate": "an estimate, a price or a count is not exactly known",
     "user": "tokens times your own prices",
+    "replay": "kept from an earlier run, with its tokens and times; nothing was sent",
     "partial": "of what arrived until the answer broke off, as far as it is known",
 }
 
@@ -84,7 +87,10 @@ def list_facts(answer: Answer) -> list[Fact]:
     unknown = "the price of this model or its token counts are not known"
     why = unknown if done.cost is None else _SOURCES.get(source, "")
     notes = "; ".join(done.bill.notes) if done.bill else ""
-    facts.append(("cost", about + format_usd(done.cost), f"{why}: {notes}" if notes and why else why))
+    cost = about + format_usd(done.cost)
+    if done.bill and done.bill.is_replay:
+        cost = f"replayed, {cost}, saved {format_usd(done.bill.saved)}"
+    facts.append(("cost", cost, f"{why}: {notes}" if notes and why else why))
     if done.timing and done.timing.first_token is not None:
         facts.append(("first token", f"{done.timing.first_token:.2f} s", "until the answer began"))
     if speed := answer.tokens_per_second:

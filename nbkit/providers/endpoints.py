@@ -55,6 +55,8 @@ class Endpoint:
     """Rates of models that answered instead, by their names: a cache."""
     others: tuple[Endpoint, ...] = ()
     """The same model by other protocols, for calls with options that this one does not have."""
+    place: str = ""
+    """What names the place where `base_url` changes from one run to the next: a server that was started for it."""
 
     @property
     def id(self) -> str:
@@ -70,7 +72,7 @@ def resolve_endpoint(
     base_url: str | None = None,
     protocol: str | None = None,
     keyed: bool = False,
-    address: Callable[[], str] | None = None,
+    address: str | Callable[[], str] | None = None,
     catalog_date: str | None = None,
     cost: Cost | Mapping[str, Any] | None = None,
     like: str = "",
@@ -118,6 +120,7 @@ def resolve_endpoint(
         catalog_date=catalog_date if record else None,
         headers=_fill_headers(provider.id, route, record),
         body=route.body,
+        place=f"{provider.id}:" if callable(address) and not (base_url or settings().base_url_override) else "",
     )
     others = _list_others(record, rows, spoken) if protocol is None else []
     if not others:
@@ -138,10 +141,10 @@ def _list_others(record: Record | None, rows: list[dict[str, Any]], spoken: str)
 
 
 def _choose_base_url(
-    provider: str, route: Route, given: str | None, address: Callable[[], str] | None, keyed: bool
+    provider: str, route: Route, given: str | None, address: str | Callable[[], str] | None, keyed: bool
 ) -> str:
     override = settings().base_url_override
-    chosen = read_base_url(override)[0] if override else given or (address() if address else None)
+    chosen = read_base_url(override)[0] if override else given or (address() if callable(address) else address)
     if chosen is None:
         try:
             chosen = fill(route.address or "", provider)

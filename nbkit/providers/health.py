@@ -90,7 +90,7 @@ def _list_endpoints(chosen: list[str] | None) -> Iterator[Endpoint | _Result]:
                 )
 
 
-def _list_models(snapshot: Snapshot) -> Iterator[tuple[Record, Callable[[], str] | None]]:
+def _list_models(snapshot: Snapshot) -> Iterator[tuple[Record, str | Callable[[], str] | None]]:
     """List one model of each provider, and its registered address; the first whose endpoint has a list, if any has."""
     own = list_registered()
     for registered in own.values():

@@ -26,7 +26,7 @@ class RegisteredModel:
     """A registered model, and its own address; None: the address that `npm` and `api` give it."""
 
     record: Record
-    address: Callable[[], str] | None
+    address: str | Callable[[], str] | None
     source: Source
 
 
@@ -67,8 +67,7 @@ def register_provider(
 def _read(
     provider: dict[str, Any], base_url: str | Callable[[], str] | None, source: Source
 ) -> dict[str, RegisteredModel]:
-    address = (lambda: base_url) if isinstance(base_url, str) else base_url
-    return {record.model: RegisteredModel(record, address, source) for record in parse({provider["id"]: provider})}
+    return {record.model: RegisteredModel(record, base_url, source) for record in parse({provider["id"]: provider})}
 
 
 @cache

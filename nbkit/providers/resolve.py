@@ -40,7 +40,7 @@ class ResolvedModel:
     """Its name on the wire."""
     record: Record | None
     """None for a model that the catalog does not know."""
-    address: Callable[[], str] | None = None
+    address: str | Callable[[], str] | None = None
     """The base URL of a model that was registered with one."""
     nearest: tuple[str, ...] = ()
     """For a name that its provider does not list, the ids of the listed models of which it may be a misspelling."""

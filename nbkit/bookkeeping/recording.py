@@ -1,0 +1,129 @@
+"""One answer as it is kept: a line of JSON, read with the care that a file from elsewhere needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from nbkit.billing.digest import FORMAT
+from nbkit.billing.entry import CallFacts, Sample
+from nbkit.conversation.completion import Bill, ChatCompletion
+from nbkit.conversation.formats import first_problem
+from nbkit.errors import ConversationError
+
+PROMPT_LENGTH = 120
+"""Characters of the prompt that a line shows, for who reads it."""
+_WHOLE = ("stop", "length", "tool_calls", None)
+"""How an answer ends that is worth keeping: `length` is what was asked for, with `max_tokens`. None: whole, but the
+server does not say it."""
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+class Recording(BaseModel):
+    """An answer, the request that it answers, and the pace at which it came."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    completion: dict[str, Any]
+    """As `ChatCompletion.to_dict` writes it."""
+    format: int = Field(FORMAT, le=FORMAT)
+    kept: Annotated[AwareDatetime, Field(strict=False)]
+    """When the answer came."""
+    model: str
+    """The model id."""
+    pieces: Annotated[tuple[tuple[_Count, _Count, _Count], ...], Field(strict=False)] = ()
+    """Milliseconds since the call began, characters of text and of reasoning: of each piece of a stream."""
+    prompt: str = ""
+    """The beginning of the last turn that was sent, for who reads the file."""
+    request: str = Field(pattern="^[0-9a-f]{64}$")
+    """The digest of the request."""
+    sample: _Count
+    """Which answer to this request it is, from 0."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The request that it answers, and its number among the answers."""
+        return self.request, self.sample
+
+    def write(self) -> bytes:
+        """Write a line without its end; keys are sorted, but those inside of a completion keep their order: a provider
+        may get them back."""
+        fields = self.model_dump(mode="json")
+        plain = {name: fields[name] for name in sorted(fields)}
+        try:
+            return json.dumps(plain, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # half of a character
+            return json.dumps(plain).encode()
+
+    def restore(self) -> ChatCompletion:
+        """Restore the completion: it costs nothing now, and has saved what it cost. Raises ConversationError."""
+        return mark_replayed(ChatCompletion.from_dict(self.completion))
+
+
+def read_recording(line: bytes) -> Recording:
+    """Read a line. Raises ValueError, which says what is wrong."""
+    try:
+        recording = Recording.model_validate_json(line)
+        recording.restore()
+    except ValidationError as invalid:
+        problem = first_problem(invalid)
+    except ConversationError as invalid:
+        problem = str(invalid)
+    else:
+        return recording
+    raise ValueError(problem)
+
+
+def make_recording(call: CallFacts, sample: Sample, completion: ChatCompletion) -> Recording:
+    """Make what is kept of a call."""
+    return Recording.model_construct(
+        completion=_drop_unknown(completion.to_dict()),
+        format=FORMAT,
+        kept=datetime.now(UTC).replace(microsecond=0),
+        model=call.model_id,
+        pieces=tuple(sample.pieces),
+        prompt=quote_prompt(call),
+        request=sample.request,
+        sample=sample.number,
+    )
+
+
+def _drop_unknown(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in plain.items() if value is not None}
+
+
+def is_worth_keeping(completion: ChatCompletion) -> bool:
+    """Tell whether an answer is whole, and was asked for now: not one that broke off, was filtered or is a replay."""
+    if completion.bill is not None and completion.bill.source in ("partial", "replay"):
+        return False
+    paused = completion.native is not None and completion.native.paused  # goes on in the next call
+    return paused or all(one.finish_reason in _WHOLE for one in (completion, *completion.choices))
+
+
+def mark_replayed(completion: ChatCompletion) -> ChatCompletion:
+    """Make the bill that of an answer for which nothing was paid."""
+    first = completion.bill or Bill(None, "unknown")
+    known = first.total is not None and isfinite(first.total) and first.total >= 0
+    bill = Bill(
+        0.0,
+        "replay",
+        catalog_date=first.catalog_date,
+        tier=first.tier,
+        lane=first.lane,
+        model=first.model,
+        saved=first.total if known else None,
+    )
+    return replace(completion, bill=bill)
+
+
+def quote_prompt(call: CallFacts) -> str:
+    """Quote the beginning of the last turn that is sent, on one line."""
+    text = " ".join(call.conversation[-1].text.split()) if call.conversation else ""
+    return text if len(text) <= PROMPT_LENGTH else f"{text[: PROMPT_LENGTH - 1]}…"
