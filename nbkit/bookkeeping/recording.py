@@ -57,10 +57,7 @@ class Recording(BaseModel):
         may get them back."""
         fields = self.model_dump(mode="json")
         plain = {name: fields[name] for name in sorted(fields)}
-        try:
-            return json.dumps(plain, ensure_ascii=False).encode()
-        except UnicodeEncodeError:  # half of a character
-            return json.dumps(plain).encode()
+        return json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")
 
     def restore(self) -> ChatCompletion:
         """Restore the completion: it costs nothing now, and has saved what it cost. Raises ConversationError."""

@@ -25,7 +25,7 @@ from nbkit.billing.digest import digest_request
 from nbkit.billing.entry import CallFacts, Origin, Sample, open_block
 from nbkit.billing.money import format_usd
 from nbkit.conversation.completion import ChatCompletion
-from nbkit.errors import ConfigError, NbkitError, ReplayMissError
+from nbkit.errors import ArgumentError, ConfigError, NbkitError, ReplayMissError
 from nbkit.settings import Scoped, sealed, settings
 
 if TYPE_CHECKING:
@@ -202,6 +202,9 @@ def replay(path: str | Path | None = None, *, mode: Mode = "auto", pace: Pace | 
     answers are watched in a widget. Timings are those of the first run, `bill.source` is `replay`, `bill.saved` what
     was paid then (USD). Raises ConfigError for another mode or kind of file, and for `only` where the file is missing.
     """
+    for name, value, kinds in (("mode", mode, get_args(Mode)), ("pace", pace, (*get_args(Pace), None))):
+        if value not in kinds:
+            raise ArgumentError(f"replay(): {name}: expected {', '.join(map(str, kinds))}, got {value!r}")
     keeper = Keeper(_read_path(path, "replay()"), mode, pace)
     if keeper.path and keeper.is_sealed and not keeper.path.exists():
         raise ConfigError(f"replay(): {str(keeper.path)!r} is missing; mode='auto' makes it")
