@@ -23,7 +23,8 @@ from benchmarks.runner import Row, make_row, take_turns
 from benchmarks.server import running_server
 from benchmarks.wires import make_prose
 
-_CHUNKS, _PER_SECOND, _PANES = 3000, 150, (8, 12)
+_CHUNKS, _PER_SECOND, _PANES, _MANY = 3000, 150, 8, 12
+_WARM_UP = 150  # chunks of the first comparison, which loads what is loaded once
 _SECONDS = _CHUNKS / _PER_SECOND
 _PATIENCE, _REST = 60.0, 5.0  # seconds
 _VIEW = "application/vnd.jupyter.widget-view+json"
@@ -31,18 +32,23 @@ _VIEW = "application/vnd.jupyter.widget-view+json"
 _BARE = """
 import asyncio, httpx2, time
 from benchmarks.libraries import make_calls
-calls = make_calls("bare httpx2", "openai-chat", {root!r})
-async def compare(panes):
+async def compare(root, panes):
+    calls = make_calls("bare httpx2", "openai-chat", root)
     return await asyncio.gather(*(calls.aread_stream() for _ in range(panes)))
 """
-_BARE_BEGIN = "start = time.process_time(); texts = await compare({panes})"
+_BARE_BEGIN = "start = time.process_time(); texts = await compare({root!r}, {panes})"
 _BARE_END = "print(json.dumps([time.process_time() - start, texts]))"
 
 _NBKIT = """
 import time, nbkit
-adapter = nbkit.get_adapter("openai/gpt-4o-mini", base_url="{root}/v1", protocol="openai-chat", api_key="none")
+def get_adapter(root):
+    return nbkit.get_adapter("openai/gpt-4o-mini", base_url=root + "/v1", protocol="openai-chat", api_key="none")
 """
-_NBKIT_BEGIN = "start = time.process_time(); answers = nbkit.compare('Hi', [adapter] * {panes}); answers"
+_NBKIT_BEGIN = """
+start = time.process_time()
+answers = nbkit.compare("Hi", [get_adapter({root!r})] * {panes})
+answers
+"""
 _NBKIT_END = """
 answers.wait()
 if answers.errors: raise next(iter(answers.errors.values()))
@@ -62,8 +68,9 @@ class _Sample:
 class _Kernel:
     """A kernel and its front end."""
 
-    def __init__(self, library: str, root: str) -> None:
-        self._setup, self._begin, self._end = (
+    def __init__(self, library: str, host: str) -> None:
+        self._host = host
+        setup, self._begin, self._end = (
             (_BARE, _BARE_BEGIN, _BARE_END) if library == BARE else (_NBKIT, _NBKIT_BEGIN, _NBKIT_END)
         )
         self._manager = KernelManager(kernel_name="python3")
@@ -77,15 +84,15 @@ class _Kernel:
         self._client.start_channels()
         self._client.wait_for_ready(timeout=_PATIENCE)
         self._sent = self._messages = 0
-        self._run("import json" + self._setup.format(root=root))
+        self._run("import json" + setup)
 
-    def measure(self, panes: int) -> _Sample:
-        """Stream into so many panes."""
+    def measure(self, panes: int, chunks: int = _CHUNKS) -> _Sample:
+        """Stream so many chunks into so many panes."""
         self._sent = self._messages = 0
-        self._run(self._begin.format(panes=panes))
+        self._run(self._begin.format(root=_make_root(self._host, chunks), panes=panes))
         printed = self._run(self._end)
         cpu, texts = json.loads(printed)
-        if texts != ["".join(make_prose(_CHUNKS))] * panes:
+        if texts != ["".join(make_prose(chunks))] * panes:
             raise RuntimeError("unexpected answers in the kernel")
         return _Sample(cpu, self._sent - len(printed), self._messages)  # without what is only printed to be checked
 
@@ -128,43 +135,44 @@ class _Kernel:
         self._client.shell_channel.send(self._client.session.msg("comm_msg", content))
 
 
+def _make_root(host: str, chunks: int) -> str:
+    return f"{host}/prose{chunks}x{_PER_SECOND}"
+
+
 def measure(rounds: int) -> Iterator[Row]:
-    """Measure comparisons of one model with itself, once: a comparison takes 20 s."""
+    """Measure comparisons of one model with itself, once: a comparison takes 20 s, all of it about two minutes."""
     with running_server() as host:
-        root = f"{host}/prose{_CHUNKS}x{_PER_SECOND}"
-        yield from _measure_kernels(root)
-        yield from _measure_frames(root)
+        yield from _measure_kernels(host)
+        yield from _measure_frames(host)
 
 
-def _measure_kernels(root: str) -> Iterator[Row]:
+def _measure_kernels(host: str) -> Iterator[Row]:
     with ExitStack() as stack:
-        kernels = {library: _Kernel(library, root) for library in (BARE, ON_HTTPX2, ON_AIOHTTP)}
+        kernels = {library: _Kernel(library, host) for library in (BARE, ON_HTTPX2, ON_AIOHTTP)}
         for kernel in kernels.values():
             stack.callback(kernel.close)
-            kernel.measure(1)  # imports, and what is made once
-        for panes in _PANES:
-            works = {library: partial(kernel.measure, panes) for library, kernel in kernels.items()}
-            samples = take_turns(works, 1, warm_up=False)
-            cpu = {library: [sample.cpu for sample in taken] for library, taken in samples.items()}
-            aim = "75 ms" if panes == 8 else ""
-            yield make_row(f"{panes} panes, CPU in a second", f"{BARE}, no display", cpu, per=int(_SECONDS), aim=aim)
-            shown = {library: taken for library, taken in samples.items() if library != BARE}
-            sent = {library: [sample.sent for sample in taken] for library, taken in shown.items()}
-            text = {"text": [float(panes * len("".join(make_prose(_CHUNKS))))]}
-            aim = "600 kB" if panes == 8 else ""
-            yield make_row(f"{panes} panes, bytes for the browser", "the texts", text | sent, unit="B", aim=aim)
-            messages = {library: [sample.messages for sample in taken] for library, taken in shown.items()}
-            pieces = {"pieces": [float(panes * _CHUNKS)]}
-            yield make_row(f"{panes} panes, messages for the browser", "the chunks", pieces | messages, unit="")
+            kernel.measure(1, _WARM_UP)
+        works = {library: partial(kernel.measure, _PANES) for library, kernel in kernels.items()}
+        samples = take_turns(works, 1, warm_up=False)
+    cpu = {library: [sample.cpu for sample in taken] for library, taken in samples.items()}
+    title = f"{_PANES} panes"
+    yield make_row(f"{title}, CPU in a second", f"{BARE}, no display", cpu, per=int(_SECONDS), aim="75 ms")
+    shown = {library: taken for library, taken in samples.items() if library != BARE}
+    sent = {library: [sample.sent for sample in taken] for library, taken in shown.items()}
+    text = {"text": [float(_PANES * len("".join(make_prose(_CHUNKS))))]}
+    yield make_row(f"{title}, bytes for the browser", "the texts", text | sent, unit="B", aim="600 kB")
+    messages = {library: [sample.messages for sample in taken] for library, taken in shown.items()}
+    pieces = {"pieces": [float(_PANES * _CHUNKS)]}
+    yield make_row(f"{title}, messages for the browser", "the chunks", pieces | messages, unit="")
 
 
-def _measure_frames(root: str) -> Iterator[Row]:
+def _measure_frames(host: str) -> Iterator[Row]:
     """Measure the longest frame of the page while it draws a comparison, beside that of the page at rest."""
-    with running_page(_NBKIT.format(root=root), make_environment(ON_AIOHTTP)) as page:
+    with running_page(_NBKIT, make_environment(ON_AIOHTTP)) as page:
         if page is None:
             return
-        page.draw(_NBKIT_BEGIN.format(panes=1), 1)  # the widget's script is loaded once
-        for panes in _PANES:
-            frames = {"at rest": [page.rest(_REST)], ON_AIOHTTP: [page.draw(_NBKIT_BEGIN.format(panes=panes), panes)]}
-            aim = "100 ms" if panes == 8 else "200 ms"
+        page.draw(_NBKIT_BEGIN.format(root=_make_root(host, _WARM_UP), panes=1), 1)
+        for panes, aim in ((_PANES, "100 ms"), (_MANY, "200 ms")):
+            begin = _NBKIT_BEGIN.format(root=_make_root(host, _CHUNKS), panes=panes)
+            frames = {"at rest": [page.rest(_REST)], ON_AIOHTTP: [page.draw(begin, panes)]}
             yield make_row(f"{panes} panes, longest frame", "the page at rest", frames, aim=aim)

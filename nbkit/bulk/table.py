@@ -152,9 +152,9 @@ class Table:
             self._pending -= set(cells)
             if not self._pending and self.follower:
                 self.follower.rest()
-        for task in tasks:
-            if not task.cancelled():
-                task.result()  # a fault of nbkit's own reaches whoever waits
+        for fault in [task.exception() for task in tasks if not task.cancelled()]:
+            if fault:  # of nbkit's own: it reaches whoever waits
+                raise fault
 
     async def _ask_one(self, cell: Pane, stops: int) -> None:
         row, column = self.places[cell]

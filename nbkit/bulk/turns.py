@@ -135,12 +135,10 @@ class Turns:
         finally:
             if not self._running:
                 self._notify(lambda listener: listener.rest())
-        for task in tasks:
-            if not task.cancelled():
-                task.result()  # a fault of nbkit's own reaches whoever waits
-        if self._fault:
-            fault, self._fault = self._fault, None
-            raise fault
+        for fault in (self._fault, *(task.exception() for task in tasks if not task.cancelled())):
+            if fault:  # of nbkit's own: it reaches whoever waits
+                self._fault = None
+                raise fault
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         pane = self._running.pop(task)

@@ -260,6 +260,9 @@ def close_all() -> None:
         loops = list(_cache.loops.items())
     for client in _cache.clients.take_all():
         client.close()
+    for loop, entry in loops:
+        if not loop.is_running() and not loop.is_closed():  # IPython's between two cells: it may not run again
+            loop.run_until_complete(entry.keeper.aclose())
     if running := [(loop, entry) for loop, entry in loops if loop.is_running()]:
         from asyncio import run_coroutine_threadsafe
         from concurrent.futures import wait

@@ -301,6 +301,8 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 def _close_later(session: aiohttp.ClientSession) -> None:
-    task = asyncio.ensure_future(session.close())
+    if session.connector is None:  # closed meanwhile
+        return
+    task = asyncio.ensure_future(session.connector.close())  # closed at once: the task, which waits, may be cancelled
     _closing.add(task)
     task.add_done_callback(_closing.discard)

@@ -9,6 +9,7 @@ minutes, by any kernel. NBKIT_OFFLINE=1 never asks. The request carries no key a
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -38,6 +39,7 @@ STALE_DAYS = 14  # models.dev grows by a thousand models a month
 PATIENCE = 1.0  # seconds before progress is shown
 MAX_BYTES = 64 << 20  # of the decoded answer
 MAX_REDIRECTS = 5
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
 Action = Literal["use", "fetch", "stay"]
 Progress = Callable[[int, int | None], None]
@@ -102,8 +104,20 @@ def load(refresh: bool = False, *, accept: bool = False, progress: Progress | No
     if reason and (refresh or refused or old):
         _stale_reasons().append(reason)
         text = f"the catalog is that of {kept.meta.date}, {kept.meta.age_days} days old: {reason}"
-        warnings.warn(text, CatalogWarning, stacklevel=_find_caller())
+        _warn(text)
     return with_source(kept, kept.meta.source, reason)
+
+
+def _warn(text: str) -> None:
+    """Warn the code that uses nbkit (CatalogWarning). A notebook would show a red box with a path of this machine;
+    there it is a line of text, unless the warning is filtered out."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if not hasattr(shell, "kernel"):
+        warnings.warn(text, CatalogWarning, stacklevel=_find_caller())
+        return
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.warn(text, CatalogWarning, stacklevel=_find_caller())
+    sys.stdout.writelines(f"nbkit: {warning.message}\n" for warning in shown)
 
 
 def _find_caller() -> int:
@@ -286,7 +300,7 @@ def _get(
         problem = f"{url}: timed out after {seconds:g} s"
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ImportError, ValueError) as failed:
         # the last two: a proxy of the environment that needs another package, or is not one
-        problem = f"{url}: {failed or type(failed).__name__}"
+        problem = f"{url}: {_ERRNO.sub('', str(failed)) or type(failed).__name__}"
     raise CatalogError(problem)
 
 

@@ -23,6 +23,7 @@ A foot has `votes` (`judged.describe_votes`) once there are answers to vote on.
     status      waiting | streaming | done | stopped | failed
     think       HTML to append to the reasoning
     keep, cut, tail  the open blocks' HTML is now its first `keep` UTF-16 units + `tail` + its last `cut` units
+                (where there is no `cut`: none of them)
     closed      so many units of it, from the start, are blocks that will not change again
     final       the whole answer's HTML, where it differs from what was shown
     end         what stands under the answer: `facts.describe_end`
@@ -142,6 +143,7 @@ class LiveTurn:
         if final != self._html + self._tail:
             self._news["final"] = final
         self._html, self._tail = final, ""
+        del self._markdown  # it holds the text many times over
         self.status = self._news["status"] = status
         self._end = self._news["end"] = end
 
@@ -155,9 +157,10 @@ class LiveTurn:
             keep, cut = _compare_ends(shown, now)
             self._news |= {
                 "keep": _count_units(now[:keep]),
-                "cut": _count_units(now[len(now) - cut :]),
                 "tail": now[keep : len(now) - cut],
             }
+            if cut:
+                self._news["cut"] = _count_units(now[len(now) - cut :])
         if closed:
             self._news["closed"] = _count_units(closed)
         self._html += closed
@@ -176,7 +179,7 @@ class LiveTurn:
         if self._think:
             whole["think"] = self._think
         if self._html or self._tail:
-            whole |= {"keep": 0, "cut": 0, "tail": self._html + self._tail, "closed": _count_units(self._html)}
+            whole |= {"keep": 0, "tail": self._html + self._tail, "closed": _count_units(self._html)}
         if self._end is not None:
             return whole | {"end": self._end}
         return whole | {"elapsed": time.monotonic() - self._began}

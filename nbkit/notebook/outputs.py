@@ -98,11 +98,12 @@ class Screen:
 
 
 def fold_twin(bundle: Bundle) -> Bundle:
-    """Prepare a static twin to stand beside a widget: folded where it would stand open below it."""
+    """Prepare a static twin to stand beside a widget: folded where it would stand open below it, without the Markdown,
+    which says what the plain text says."""
     html = bundle["text/html"]
     if any(name in os.environ for name in _APART):
         html = f"<details><summary>static copy</summary>{html}</details>"
-    return bundle | {"text/html": html + _HIDE_LOST_WIDGET}
+    return {"text/html": html + _HIDE_LOST_WIDGET, "text/plain": bundle["text/plain"]}
 
 
 def _cell() -> object:

@@ -151,6 +151,15 @@ def test_a_loop_is_not_kept_once_it_is_closed():
     assert closed() is None
 
 
+@engines
+def test_at_exit_the_clients_of_a_loop_that_rests_are_closed(serve, response):
+    server, loop = serve(response(b"{}")), asyncio.new_event_loop()
+    loop.run_until_complete(post(server.url, auth=bearer()))
+    close_all()
+    assert server.sees_hang_up()
+    loop.close()
+
+
 def test_async_clients_belong_to_a_loop():
     with pytest.raises(RuntimeError, match="no running event loop"):
         async_client(URL, None)

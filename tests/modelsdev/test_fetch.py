@@ -329,6 +329,7 @@ def test_in_a_terminal_progress_is_a_line_that_goes_away(models_dev, cache, whol
 def test_nobody_sees_progress_without_a_terminal(models_dev, cache, halting, monkeypatch):
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.delattr(sys, "ps1", raising=False)  # IPython in this process has set it for good
     with override(catalog_timeout=1.3), pytest.warns(CatalogWarning, match=r"timed out after 1\.3 s"):
         load(refresh=True)
     assert not screen.shown.is_set()

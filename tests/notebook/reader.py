@@ -37,7 +37,7 @@ class Page:
         turn["think"] += news.get("think", "")
         opened = turn["tail"].encode("utf-16-le")
         if "tail" in news:
-            keep, cut = 2 * news["keep"], 2 * news["cut"]
+            keep, cut = 2 * news["keep"], 2 * news.get("cut", 0)
             opened = opened[:keep] + news["tail"].encode("utf-16-le") + opened[len(opened) - cut :]
         closed = 2 * news.get("closed", 0)
         turn["closed"] += opened[:closed].decode("utf-16-le")

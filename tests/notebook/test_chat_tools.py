@@ -211,13 +211,13 @@ def slow_search(words: str) -> str:
 def test_a_cell_shows_the_loop_and_leaves_it_readable(kernel):
     kernel.run("chat = Chat('demo/swift', tools=[get_weather, get_time]); chat('Weather and time in Paris?')")
     assert kernel.value("[chat.completion.finish_reason, chat.cost > 0, len(chat.conversation)]") == ["stop", True, 5]
-    kernel.until(lambda: displays(kernel.messages, "text/markdown", "update_display_data"))
+    kernel.until(lambda: displays(kernel.messages, "text/html", "update_display_data"))
     page = Page()
     kernel.until(lambda: kernel.states(kernel.widget()))
     page.receive(kernel.states(kernel.widget())[-1])
     assert page.html().startswith("<details><summary><code>get_")
     assert "<pre>21 °C in Paris</pre>" in page.html()
-    twin = displays(kernel.messages, "text/markdown", "update_display_data")[-1]
+    twin = displays(kernel.messages, "text/html", "update_display_data")[-1]
     assert "<pre>noon</pre>" in twin["text/html"]
 
 

@@ -53,7 +53,7 @@ def test_it_returns_at_once_streams_and_leaves_a_static_twin(kernel):
 gate = threading.Event()
 c = compare('Hi', [Scripted('a', [*['Hel', 'lo'] * 10, gate, *['Hel', 'lo'] * 10]), Scripted('b', ['**Hi**'])])
 """)
-    (twin,), (widget,) = displays(messages, "text/markdown"), displays(messages, WIDGET)
+    (twin,), (widget,) = displays(messages, "text/html"), displays(messages, WIDGET)
     assert "nbkit comparison of 2 models: no answer yet" in twin["text/html"]
     assert widget["text/plain"] == "nbkit comparison of 2 models; re-run to interact"
     view = View(kernel)
@@ -68,9 +68,9 @@ c = compare('Hi', [Scripted('a', [*['Hel', 'lo'] * 10, gate, *['Hel', 'lo'] * 10
     assert (
         page.foot["ahead"] == "reading the conversation again costs about $0.000029"
     )  # 103 and 9 characters, four a token, $1 a million
-    kernel.until(lambda: displays(kernel.messages, "text/markdown", "update_display_data"))
+    kernel.until(lambda: displays(kernel.messages, "text/html", "update_display_data"))
     kernel.run("1")
-    twin = displays(kernel.messages, "text/markdown", "update_display_data")[-1]
+    twin = displays(kernel.messages, "text/html", "update_display_data")[-1]
     assert "Hello" * 20 in twin["text/html"]
     assert not [message for message in kernel.messages if message["msg_type"] == "stream"]
 
@@ -236,7 +236,7 @@ def test_where_outputs_stand_apart_the_twin_is_folded(kernel):
     kernel.run("import os; os.environ['VSCODE_PID'] = '1'")
     messages = kernel.run("c = compare('Hi', [Scripted('a')]); c.wait(120); None")
     kernel.run("del os.environ['VSCODE_PID']")
-    assert "<details><summary>static copy" in displays(messages, "text/markdown")[0]["text/html"]
+    assert "<details><summary>static copy" in displays(messages, "text/html")[0]["text/html"]
 
 
 def test_a_follow_up_from_the_view_belongs_to_the_cell_of_the_comparison(kernel):

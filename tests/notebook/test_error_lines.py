@@ -12,6 +12,17 @@ from kernels import PATIENCE, Kernel, is_end
 ANSI = re.compile(r"\x1b\[[\d;]*m")
 
 
+OLD_CATALOG = """
+import pathlib, socket, tempfile
+from nbkit.settings import override
+with socket.socket() as closed:
+    closed.bind(("127.0.0.1", 0))
+    url = "http://127.0.0.1:%d/api.json" % closed.getsockname()[1]
+    with override(offline=False, catalog_url=url, cache_dir=pathlib.Path(tempfile.mkdtemp())):
+        nbkit.load_catalog(refresh=True)
+"""
+
+
 class Failing(Kernel):
     """A kernel whose cells may fail."""
 
@@ -82,3 +93,10 @@ def test_plain_python_shows_what_it_always_shows():
     assert done.stderr.startswith("Traceback (most recent call last)")
     assert done.stderr.endswith("ModelNotFoundError: no model 'demo/swfit'; did you mean demo/swift?\n")
     assert "%tb" not in done.stderr
+
+
+def test_an_old_catalog_is_a_line_of_text_and_not_a_red_box(kernel):
+    kernel.run(OLD_CATALOG)
+    (line,) = [m["content"] for m in kernel.messages if m["msg_type"] == "stream" and "old" in m["content"]["text"]]
+    assert line["name"] == "stdout"
+    assert re.fullmatch(r"nbkit: the catalog is that of [\d-]+, \d+ days old: \S+: Connection refused\n", line["text"])

@@ -39,7 +39,7 @@ class Turn {
     }
     let open = this.tail;
     if (news.tail !== undefined && !this.tail && this.closed.childNodes.length === 0) this.think.open = false;
-    if (news.tail !== undefined) open = open.slice(0, news.keep) + news.tail + open.slice(open.length - news.cut);
+    if (news.tail !== undefined) open = open.slice(0, news.keep) + news.tail + open.slice(open.length - (news.cut ?? 0));
     if (news.closed) this.closed.insertAdjacentHTML("beforeend", open.slice(0, news.closed));
     this.setTail(open.slice(news.closed ?? 0));
     if (news.final !== undefined) {
