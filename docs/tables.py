@@ -71,7 +71,7 @@ _HEADLINES = {  # rows of the README's table, by subject
         for call in ("call", "async call", "stream, a chunk", "async stream, a chunk")
     ],
     "streams": ["100 streams, wall time", "500 streams, wall time", "500 streams, first chunk (95%), wall time"],
-    "kernel": ["12 panes, CPU in a second"],
+    "kernel": ["8 panes, CPU in a second"],
 }
 _PLACES = {  # settings whose default depends on the machine
     "cache_dir": "`nbkit` in the user's cache directory",

@@ -37,7 +37,8 @@ def joining_reads() -> Iterator[None]:
     """Make the async streams of a block collect what arrives within 50 ms, for readers whose eyes see no less.
 
     Most of a stream's CPU is paid per read, whether it has one event or ten. The pause is at most a hundredth of the
-    time that the body has taken so far, and there is none once the answer is complete.
+    time that the body has taken so far, and there is none once the answer is complete, nor where an engine returns one
+    chunk after the other: a pause for each would hold the stream up.
     """
     token = _joins.set(True)
     try:
@@ -92,7 +93,7 @@ async def aread_pieces(
 
     count, status, encoding = 0, reply.status, _begin(reply, exchange)
     receive = _adecompress(reply, encoding) if encoding else reply.receive
-    joins, started = _joins.get(), time.monotonic()
+    joins, started = _joins.get() and reply.reads_all, time.monotonic()
     try:
         while data := await receive():
             count += len(data)

@@ -220,6 +220,8 @@ class _Clock:
 class AsyncReply:
     """A reply, read in an event loop."""
 
+    reads_all = True
+
     def __init__(self, response: aiohttp.ClientResponse, exchange: Exchange, leave: Callable[[], None]) -> None:
         self.status = response.status
         self._response, self._content = response, response.content

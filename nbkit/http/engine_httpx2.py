@@ -156,6 +156,8 @@ class SyncReply(_Head):
 class AsyncReply(_Head):
     """A reply, read in an event loop."""
 
+    reads_all = False
+
     def __init__(self, response: httpcore2.Response) -> None:
         super().__init__(response)
         self._stream: Any = response.stream

@@ -150,6 +150,9 @@ class Reply(_Reply, Protocol):
 class AsyncReply(_Reply, Protocol):
     """A reply, whose body is still to be read in an event loop. Raises Failure."""
 
+    reads_all: bool
+    """Whether `receive` returns all that has arrived; else one chunk of it, and the next at once."""
+
     async def receive(self) -> bytes:
         """Await the next bytes of the body, as they are on the wire; empty at its end."""
         ...

@@ -10,7 +10,7 @@ import zlib
 from contextlib import aclosing, closing
 
 import pytest
-from engines import on_engines
+from engines import engines, on_engines
 from senders import PATIENT, asend, build, explaining, send
 
 from nbkit.errors import ProviderError, TransportError
@@ -129,6 +129,23 @@ def test_a_dripping_body_ends_at_the_deadline(serve, get):
         get(server.url, deadline=0.2)
     assert server.sees_hang_up()
     assert len(pieces) < 2000
+
+
+@engines
+def test_joining_pauses_for_reads_and_not_for_chunks(serve, monkeypatch):
+    pauses, sleep = [], asyncio.sleep
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        await sleep(seconds)
+
+    def answer(connection, request):
+        connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\n:\r\n" * 500)
+        connection.sendall(b"0\r\n\r\n")
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    assert ajoin_slowly(serve(answer).url) == b":" * 500
+    assert len(pauses) < 100
 
 
 @reads_and_joins
