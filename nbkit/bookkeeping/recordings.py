@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from nbkit.bookkeeping.database_file import open_database
 from nbkit.bookkeeping.recording import Recording, read_recording
-from nbkit.files import make_private_directory, write_atomically
+from nbkit.files import write_atomically
 from nbkit.settings import settings
 
-BUSY_SECONDS = 10.0
-"""How long a writer waits for the others."""
 _log = logging.getLogger("nbkit")
 
 
@@ -195,32 +194,16 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None or self._process != os.getpid():  # forked: a connection is not shared
-            make_private_directory(self.path.parent)
-            self.path.touch(mode=0o600)
-            self._connection, self._process = _open(self.path), os.getpid()
+            self._connection, self._process = open_database(self.path, _prepare, "cache of answers"), os.getpid()
         return self._connection
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Open a database; one that is broken is put aside, and a new one begins."""
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS answers (request TEXT, sample INTEGER, kept TEXT, line BLOB, "
-            "PRIMARY KEY (request, sample))"
-        )
-        connection.execute("CREATE INDEX IF NOT EXISTS by_time ON answers (kept)")
-    except sqlite3.OperationalError:  # locked, full, not writable: not the file's fault
-        connection.close()
-        raise
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        aside = path.with_name(f"{path.name}.broken")
-        path.replace(aside)
-        _log.warning("the kept answers in %s cannot be read (%s): they are put aside as %s", path, error, aside.name)
-        path.touch(mode=0o600)
-        return _open(path)
-    return connection
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS answers (request TEXT, sample INTEGER, kept TEXT, line BLOB, "
+        "PRIMARY KEY (request, sample))"
+    )
+    connection.execute("CREATE INDEX IF NOT EXISTS by_time ON answers (kept)")
 
 
 def _get_limit() -> int:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from nbkit.bookkeeping.database_file import open_database
 from nbkit.bookkeeping.rows import COLUMNS
 from nbkit.errors import ConfigError
-from nbkit.files import make_private_directory
 from nbkit.installed import name_extra
 from nbkit.settings import Settings
 
-BUSY_SECONDS = 10.0
-"""How long a writer waits for the others."""
 _TYPES = {"text": "TEXT", "real": "REAL", "integer": "INTEGER"}
 _NAMES = [column.name for column in COLUMNS]
 _LISTED = ", ".join(f'"{name}"' for name in _NAMES)
@@ -28,12 +22,6 @@ _CREATE = "CREATE TABLE IF NOT EXISTS calls ({})".format(
 )
 _INSERT = f"INSERT OR IGNORE INTO calls ({_LISTED}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608 - our names
 _SELECT = f"SELECT {_LISTED} FROM calls"  # noqa: S608
-# File systems on which processes of several machines would not see each other's shared memory, which WAL needs.
-_NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs")
-_MOUNTS = Path("/proc/mounts")
-_log = logging.getLogger("nbkit")
-
-
 Rows = list[tuple[Any, ...]]
 Execute = Callable[..., Rows]
 
@@ -117,49 +105,18 @@ class FileStore:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            try:
-                self._connection = _open(self._path)
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):  # locked, full, not writable: not the file's fault
-                    raise
-                _put_aside(self._path, error)
-                self._connection = _open(self._path)
+            self._connection = open_database(self._path, _prepare, "ledger")
         return self._connection
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    make_private_directory(path.parent)
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        if not _is_on_network(path):
-            # The commit of a process that is killed is kept; one in the last moment before a power failure may be lost.
-            _begin_wal(connection)
-            connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA case_sensitive_like=ON")  # as everywhere else
-        connection.execute(_CREATE)
-        known = {name for _, name, *_ in connection.execute("PRAGMA table_info(calls)")}
-        for column in COLUMNS:
-            if column.name not in known:
-                _add_column(connection, column.name, _TYPES[column.kind])
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _begin_wal(connection: sqlite3.Connection) -> None:
-    """Change to a write-ahead log, which readers and a writer share. SQLite does not wait for other kernels here."""
-    end = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the table, or add the columns that a file of an older version lacks."""
+    connection.execute("PRAGMA case_sensitive_like=ON")  # as everywhere else
+    connection.execute(_CREATE)
+    known = {name for _, name, *_ in connection.execute("PRAGMA table_info(calls)")}
+    for column in COLUMNS:
+        if column.name not in known:
+            _add_column(connection, column.name, _TYPES[column.kind])
 
 
 def _add_column(connection: sqlite3.Connection, name: str, kind: str) -> None:
@@ -169,25 +126,3 @@ def _add_column(connection: sqlite3.Connection, name: str, kind: str) -> None:
     except sqlite3.OperationalError as error:
         if "duplicate column" not in str(error):
             raise
-
-
-def _put_aside(path: Path, error: sqlite3.Error) -> None:
-    """Rename a file that is not a ledger, or not whole, and say so."""
-    aside = path.with_name(f"{path.name}.broken-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}")
-    for ending in ("", "-wal", "-shm"):
-        try:
-            Path(f"{path}{ending}").rename(f"{aside}{ending}")
-        except FileNotFoundError:  # another kernel was faster, or there is no such file
-            continue
-    _log.warning("the ledger cannot be read (%s): it is kept as %s, and a new one begins", error, aside)
-
-
-def _is_on_network(path: Path) -> bool:
-    """Tell whether a file is on a network's file system; outside of Linux that is not known, and False."""
-    try:
-        mounts = [line.split(" ")[1:3] for line in _MOUNTS.read_text("utf-8", "replace").splitlines()]
-    except OSError:
-        return False
-    place = os.fspath(path.resolve())
-    holding = [(point, kind) for point, kind in mounts if place.startswith(point.rstrip("/") + "/")]
-    return bool(holding) and max(holding, key=lambda mount: len(mount[0]))[1].startswith(_NETWORK)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import nbkit
-from nbkit.bookkeeping import store
+from nbkit.bookkeeping import database_file
 from nbkit.errors import ConfigError, NbkitError
 from nbkit.settings import override
 
@@ -187,7 +187,7 @@ def test_off_is_off(path):
 def test_no_write_ahead_log_on_a_network_file_system(path, tmp_path, monkeypatch):
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/vda / ext4 rw 0 0\nserver:/home {tmp_path} nfs4 rw 0 0\n")
-    monkeypatch.setattr(store, "_MOUNTS", mounts)
+    monkeypatch.setattr(database_file, "_MOUNTS", mounts)
     swift().execute("Hi")
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
