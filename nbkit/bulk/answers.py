@@ -11,6 +11,7 @@ from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.run import Event, ToolResult
 from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import Bill, ChatCompletion, Timing, Usage
+from nbkit.conversation.content import FileEntry
 from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
 
 _ATTACHMENTS = {"image_url": "image", "file": "file", "input_audio": "recording"}
@@ -30,7 +31,7 @@ class Answer:
     steps: list[str | ToolResult] = field(default_factory=list)
     """The texts and the tool outputs before the last completion, in order."""
     sent: tuple[str, ...] = ()
-    """What went with the prompt, in words: "system prompt", "2 images"."""
+    """What went with the prompt, in words: "system prompt", "2 images", "report.pdf"."""
     question: Conversation | None = None
     """The conversation with the prompt at its end, as it was before anything was answered."""
     context_tokens: int | None = None
@@ -158,10 +159,12 @@ class Pane:
 
 
 def list_attachments(prompt: Conversation) -> tuple[str, ...]:
-    """Say what goes with the text of a prompt: "system prompt", "1 image", "2 files"."""
+    """Say what goes with the text of a prompt: "system prompt", "2 images", "report.pdf"."""
     sent = ["system prompt"] if any(turn.role in ("system", "developer") for turn in prompt) else []
-    kinds = Counter(_ATTACHMENTS[entry.type] for entry in prompt[-1].entries if entry.type in _ATTACHMENTS)
-    return (*sent, *(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in kinds.items()))
+    names = [entry.file.filename for entry in prompt[-1].media if isinstance(entry, FileEntry) and entry.file.filename]
+    kinds = Counter(_ATTACHMENTS[entry.type] for entry in prompt[-1].media)
+    kinds["file"] -= len(names)
+    return (*sent, *(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in (+kinds).items()), *names)
 
 
 def append_prompt(conversation: Conversation, prompt: Conversation) -> Conversation:

@@ -19,6 +19,7 @@ from nbkit.judging.cases import find_turn
 from nbkit.notebook.display import Display
 from nbkit.notebook.documents import write_json, write_page
 from nbkit.notebook.judged import Judged
+from nbkit.notebook.pictures import write_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +97,7 @@ class Comparison(Judged):
 
     def _ask(self, prompt: Conversation) -> None:
         turns = len(self._panel.panes[0].answers)
+        write_pictures(prompt[-1])  # they are kept, and take a while, and the portal must not wait
         self._panel.ask(prompt)
         if not self._display.live:
             try:

@@ -4,7 +4,11 @@ A view sends `ready` (each view, after each reload) and gets a snapshot; from th
 by one; a view that sees a gap sends `resync` and gets a snapshot again. A view that waits for long without a message
 sends `ping` and gets a `pong`. Its other messages: `stop`, `ask` (with `text`), `stop_one`, `retry` and `regenerate`
 (with `pane`), `key` (with `pane`, and in `text` an API key for its provider), `vote` (`choice`: a pane, "tie", "bad",
-or null to take it back).
+or null to take it back), `attach` (with an `id` of its own, a file's `name`, and its bytes as a buffer) and `detach`
+(with `id`); `ask` sends the `files` with these ids. A file is answered, to all views, when it has been checked:
+
+    {"type": "attached", "id", "label", "note"}       note: which models do not read it, "" where all do
+    {"type": "attached", "id", "problem"}             it is not taken
 
     {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
     {"type": "delta", "seq", "news", "foot"}          foot, where it has changed
@@ -17,7 +21,8 @@ A foot has `votes` (`judged.describe_votes`) once there are answers to vote on.
 
 `news` has the same form in both, so a view applies them alike; each item is about one turn of one pane:
 
-    pane, turn  their indices; a new turn begins with its `prompt` (HTML) and what was `sent` with it (texts)
+    pane, turn  their indices; a new turn begins with its `prompt` (HTML), and with what goes with it, where there is
+                something: the `pictures` (HTML), what else was `sent` (texts), and at first the `system` prompt (HTML)
     elapsed     seconds since it began, in a snapshot while it streams
     reset       the turn starts again (a retry)
     status      waiting | streaming | done | stopped | failed
@@ -35,7 +40,7 @@ only what is new, and there is none when nothing is. Not thread-safe: all calls 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nbkit.rendering.markdown import Incremental
@@ -101,8 +106,8 @@ class _Text:
 class LiveTurn:
     """One answer as the views show it."""
 
-    def __init__(self, prompt: str, sent: Sequence[str] = ()) -> None:
-        self._prompt: Message = {"prompt": plain_html(prompt)} | ({"sent": list(sent)} if sent else {})
+    def __init__(self, prompt: str, more: Message | None = None) -> None:
+        self._prompt: Message = {"prompt": plain_html(prompt)} | (more or {})
         self._clear()
         self._news: Message = self._prompt | {"status": self.status}
 
@@ -195,9 +200,9 @@ class Board:
         self._foot: Message = {"busy": False, "totals": "", "ahead": "", "spent": "", "closed": "", "context": None}
         self._foot_is_new = False
 
-    def add(self, pane: int, prompt: str, sent: Sequence[str] = ()) -> LiveTurn:
-        """Begin a turn in a pane; `sent`: what goes with the prompt, in words."""
-        turn = LiveTurn(prompt, sent)
+    def add(self, pane: int, prompt: str, more: Message | None = None) -> LiveTurn:
+        """Begin a turn in a pane; `more`: what goes with the prompt, `pictures.describe_prompt`."""
+        turn = LiveTurn(prompt, more)
         self._panes[pane].append(turn)
         return turn
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from nbkit.conversation.completion import Usage
 from nbkit.errors import ApiKeyNotFoundError, AuthenticationError
 from nbkit.judging.ballot import Ballot
 from nbkit.notebook import export
+from nbkit.notebook.attachments import Attachments
 from nbkit.notebook.deltas import Board
 from nbkit.notebook.facts import describe_context, describe_end, describe_key
 from nbkit.notebook.judged import append_votes, cast_vote, describe_votes
 from nbkit.notebook.outputs import Bundle, Screen
+from nbkit.notebook.pictures import describe_prompt
 
 if TYPE_CHECKING:
     from nbkit.notebook.widgets.compare import CompareWidget
@@ -38,6 +41,7 @@ class Display:
         self._title = f"nbkit comparison of {len(panel.panes)} models" if len(panel.panes) > 1 else "nbkit chat"
         self._notice = ""  # why no more questions are taken
         self._screen = Screen(self._make_widget)
+        self._files = Attachments(panel, self._screen.send)
         if self.live:
             self._screen.show(export.write_bundle((), f"{self._title}: no answer yet"))
             panel.listener = self
@@ -46,7 +50,7 @@ class Display:
         from nbkit.notebook.widgets.compare import CompareWidget
 
         widget = CompareWidget(f"{self._title}; re-run to interact")
-        widget.on_msg(lambda _widget, content, _buffers: self._handle(content))
+        widget.on_msg(lambda _widget, content, buffers: self._handle(content, buffers))
         return widget
 
     @property
@@ -106,7 +110,8 @@ class Display:
         """Show the prompt; at a retry, what the tools did before."""
         index, answer = self._indices[pane], pane.answers[-1]
         if not retry:
-            self._board.add(index, answer.prompt, answer.sent)
+            once = index and len(pane.answers) == 1  # then the bar alone shows the prompt
+            self._board.add(index, answer.prompt, {} if once else describe_prompt(pane))
         else:
             turn = self._board.last(index)
             turn.reset()
@@ -164,7 +169,7 @@ class Display:
 
     # Messages of the views. They come on the kernel's main thread or on a subshell's, so they are only handed on.
 
-    def _handle(self, content: dict[str, Any]) -> None:
+    def _handle(self, content: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
         kind, text, index = content.get("type"), content.get("text"), content.get("pane")
         written = text if isinstance(text, str) and text.strip() else ""
         pane = self._panel.panes[index] if isinstance(index, int) and 0 <= index < len(self._indices) else None
@@ -176,8 +181,12 @@ class Display:
             self._panel.stop()
         elif self._notice:
             return
-        elif kind == "ask" and written:
-            self._panel.ask(written)
+        elif kind == "attach":
+            self._files.receive(content, buffers)
+        elif kind == "detach":
+            self._files.drop(content.get("id"))
+        elif kind == "ask" and (prompt := self._files.join(written, content.get("files"))):
+            self._panel.ask(prompt)
         elif kind == "stop_one" and pane:
             self._panel.stop_one(pane)
         elif kind == "retry" and pane:

@@ -18,6 +18,7 @@ from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.content import TextEntry
 from nbkit.conversation.tools import ToolCall
 from nbkit.notebook.facts import explain_error, list_facts, list_notes
+from nbkit.notebook.pictures import list_unseen, write_pictures
 from nbkit.rendering.markdown import render_static, to_text
 from nbkit.rendering.sanitize import plain_html
 
@@ -120,12 +121,18 @@ def _write_html(panes: Sequence[Pane], turns: range, totals: str) -> str:
     parts = [f'<div class="nbk-static {_NO_MATHS}">', *_write_system(panes)]
     for turn in turns:
         answers = _pair_answers(panes, turn)
-        parts.append(f'<blockquote dir="auto">{_break_lines(answers[0][1].prompt)}</blockquote>')
+        parts.append(f'<blockquote dir="auto">{_write_prompt(answers[0][1])}</blockquote>')
         parts.append(f'<div style="{_GRID}">')
         parts += [_write_answer(pane, answer) for pane, answer in answers]
         parts.append("</div>")
     parts.append(f"<p><small>{escape(totals)}</small></p></div>")
     return "\n".join(parts)
+
+
+def _write_prompt(answer: Answer) -> str:
+    pictures = write_pictures(answer.question[-1]) if answer.question else ""
+    sent = " · ".join(list_unseen(answer, pictures))
+    return "<br>".join(filter(None, [_break_lines(answer.prompt), pictures, _break_lines(sent)]))
 
 
 def _write_system(panes: Sequence[Pane]) -> list[str]:

@@ -256,4 +256,4 @@ def test_a_failure_that_asking_again_cannot_cure_has_no_retry(lab):
     lab.until(IDLE)
     assert "does not read images" in lab.page.locator(".nbk-problem").first.inner_text()
     assert lab.page.get_by_role("button", name="Retry").count() == 0
-    assert lab.page.locator(".nbk-chip").all_inner_texts() == ["1 image"]
+    assert lab.page.locator(".nbk-bar .nbk-chip").all_inner_texts() == ["1 image"]

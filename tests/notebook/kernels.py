@@ -67,11 +67,11 @@ class Kernel:
         messages = self.run(f"import json; print(json.dumps({expression}))")
         return json.loads("".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream"))
 
-    def send(self, comm, content):
+    def send(self, comm, content, *buffers):
         """Send a widget a message, as its view does."""
         data = {"method": "custom", "content": content}
-        message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
-        self.client.shell_channel.send(message)
+        session, message = self.client.session, {"comm_id": comm, "data": data}
+        session.send(self.client.shell_channel.socket, "comm_msg", message, buffers=list(buffers))
 
     def widget(self):
         """The comm of the last widget displayed."""

@@ -88,10 +88,12 @@ class View {
 
     this.stop = button("nbk-stop", "Stop", "Stop all answers (Esc)", () => this.halt());
     this.prompt = make("span", "nbk-asked", { dir: "auto" });
-    this.sent = make("span", "nbk-chips");
+    this.pictures = make("span", "nbk-pictures");
+    this.system = make("details", "nbk-think", {}, make("summary", "", {}, "System prompt"), make("div", "nbk-thought", { dir: "auto" }));
+    this.system.addEventListener("toggle", () => reachScrolling(this.bar));
     this.state = make("span", "nbk-state", { role: "timer", "aria-live": "off" });
     this.progress = make("div", "nbk-progress", { "aria-hidden": "true" }, make("i", ""));
-    this.bar = make("div", "nbk-bar", {}, make("div", "nbk-line", {}, this.prompt, this.sent, this.state, this.stop), this.progress);
+    this.bar = make("div", "nbk-bar", {}, make("div", "nbk-line", {}, this.prompt, this.pictures, this.state, this.stop), this.system, this.progress);
     this.score = new Score();
     this.grid = make("div", "nbk-panes");
     this.input = make("textarea", "nbk-input", { rows: "1", dir: "auto", "aria-label": "Follow-up", enterkeyhint: "send" });
@@ -102,14 +104,16 @@ class View {
     this.keys = new Keys(this);
     this.context = make("span", "nbk-context");
     this.votes = new Votes((choice) => this.post({ type: "vote", choice }));
+    // Without this, JupyterLab would treat Enter, Escape and Shift+Enter as shortcuts of the notebook.
+    this.root = make("div", "nbk-live", { role: "group", "data-lm-suppress-shortcuts": "true" });
+    this.files = new Files(this);
     this.footer = make("div", "nbk-footer", {},
       this.keys.list,
       this.votes.node,
-      make("div", "nbk-ask", {}, this.input, this.send),
+      this.files.node,
+      make("div", "nbk-ask", {}, this.files.button, this.input, this.send),
       make("div", "nbk-line", {}, this.totals, this.context, this.notice, this.ahead, this.keys.button));
-    // Without this, JupyterLab would treat Enter, Escape and Shift+Enter as shortcuts of the notebook.
-    this.root = make("div", "nbk-live", { role: "group", "data-lm-suppress-shortcuts": "true" },
-      this.bar, this.score.node, this.grid, this.footer);
+    this.root.append(this.bar, this.score.node, this.grid, this.footer);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("input", () => this.fit());
     el.append(this.root);
@@ -142,11 +146,11 @@ class View {
     if (this.seq < 0) this.draw(state);
   }
 
-  post(message) {
+  post(message, buffers) {
     if (!this.kernel.alive) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.notify("No answer from the kernel yet; it may be busy with a cell."), SILENCE);
-    this.kernel.send(message);
+    this.kernel.send(message, buffers);
   }
 
   receive(message) {
@@ -163,7 +167,8 @@ class View {
       }
       this.seq = message.seq;
       this.update(message);
-    } else if (message.type !== "pong") return;
+    } else if (message.type === "attached") this.files.settle(message);
+    else if (message.type !== "pong") return;
     clearTimeout(this.timer);
     if (this.busy) this.timer = setTimeout(() => this.post({ type: "ping" }), SILENCE);
     this.notify("");
@@ -173,6 +178,7 @@ class View {
     this.panes = snapshot.panes.map((pane, index) => new Pane(pane, (message) => this.post({ ...message, pane: index })));
     this.grid.replaceChildren(...this.panes.map((pane) => pane.node));
     this.grid.dataset.panes = this.panes.length;
+    if (this.panes.length === 1) this.panes[0].scroll.prepend(this.system);
     this.score.draw(this.panes);
     this.votes.draw(this.panes);
     const many = this.panes.length > 1;
@@ -212,7 +218,7 @@ class View {
     this.stop.hidden = !this.busy;
     this.stop.disabled = !this.kernel.alive;
     this.send.disabled = this.busy || !this.kernel.alive || Boolean(foot.closed);
-    this.input.disabled = !this.kernel.alive || Boolean(foot.closed);
+    this.files.button.disabled = this.input.disabled = !this.kernel.alive || Boolean(foot.closed);
     if (hadFocus) (this.busy ? this.stop : this.input).focus({ preventScroll: true });
     this.setBar();
     clearInterval(this.ticker);
@@ -223,11 +229,15 @@ class View {
   setBar() {
     const turns = this.panes.map((pane) => pane.last).filter(Boolean);
     const [first] = turns;
+    const { system } = this.panes[0]?.turns[0] ?? {};
+    this.system.hidden = !system;
+    if (system) this.system.lastChild.innerHTML = system;
     // a chat that is idle has its prompt and its cost elsewhere
-    this.bar.hidden = !first || (turns.length === 1 && !this.busy && !first.sent.length);
+    this.bar.hidden = !first || (turns.length === 1 && !this.busy);
     if (this.bar.hidden) return;
-    if (this.panes.length > 1 && this.prompt.innerHTML !== first.prompt.innerHTML) this.prompt.innerHTML = first.prompt.innerHTML;
-    this.sent.replaceChildren(...first.sent.map((text) => make("span", "nbk-chip", {}, text)));
+    if (this.panes.length > 1) {
+      for (const part of ["prompt", "pictures"]) if (this[part].innerHTML !== first[part].innerHTML) this[part].innerHTML = first[part].innerHTML;
+    }
     const done = turns.filter((turn) => !turn.running).length;
     const parts = this.panes.length > 1 && this.busy ? [`${done} of ${turns.length} done`] : [];
     if (this.busy) parts.push(`${((performance.now() - Math.min(...turns.map((turn) => turn.began))) / 1000).toFixed(0)} s`);
@@ -256,11 +266,15 @@ class View {
 
   ask() {
     const text = this.input.value.trim();
-    if (this.busy && text) this.notify("Wait until the answers are complete, or stop them (Esc).");
-    if (!text || this.busy || !this.kernel.alive) return;
-    this.post({ type: "ask", text });
+    const files = [...this.files.chips.keys()];
+    if (!text && !files.length) return;
+    if (this.busy) this.notify("Wait until the answers are complete, or stop them (Esc).");
+    else if (this.files.pending) this.notify("Wait until the files are checked.");
+    if (this.busy || this.files.pending || !this.kernel.alive) return;
+    this.post({ type: "ask", text, files });
     if (!this.kernel.alive) return; // the text stays in the box
     this.input.value = "";
+    this.files.clear();
     this.fit();
   }
 

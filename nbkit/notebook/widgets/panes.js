@@ -6,14 +6,14 @@ class Turn {
   constructor(pane) {
     this.pane = pane;
     this.prompt = make("div", "nbk-prompt", { dir: "auto" });
-    this.sent = [];
+    this.pictures = make("div", "nbk-pictures");
     this.thought = make("div", "nbk-thought", { dir: "auto" });
     this.think = make("details", "nbk-think", {}, make("summary", "", {}, "Reasoning"), this.thought);
     this.closed = make("div", "nbk-part");
     this.open = make("div", "nbk-part");
     this.answer = make("div", "nbk-answer jp-RenderedHTMLCommon", { dir: "auto" }, this.closed, this.open);
     this.end = make("div", "nbk-end");
-    this.node = make("div", "nbk-turn", {}, this.prompt, this.think, this.answer, this.end);
+    this.node = make("div", "nbk-turn", {}, this.prompt, this.pictures, this.think, this.answer, this.end);
     this.clear();
   }
 
@@ -28,8 +28,12 @@ class Turn {
 
   apply(news) {
     if (news.reset) this.clear();
-    if (news.prompt !== undefined) this.prompt.innerHTML = news.prompt;
-    if (news.sent) this.sent = news.sent;
+    if (news.prompt !== undefined) {
+      this.prompt.innerHTML = news.prompt;
+      this.pictures.innerHTML = news.pictures ?? "";
+      this.pictures.append(...(news.sent ?? []).map((text) => make("span", "nbk-chip", { title: text }, text)));
+      this.system = news.system;
+    }
     if (news.elapsed) this.began = performance.now() - 1000 * news.elapsed;
     if (news.status) this.status = news.status;
     if (news.think) {

@@ -49,10 +49,10 @@ class Kernel {
     model.on("comm_live_update", this.lose);
   }
 
-  send(message) {
+  send(message, buffers) {
     if (!this.alive) return;
     try {
-      this.model.send(message);
+      this.model.send(message, undefined, buffers);
     } catch {
       this.lose(); // the comm is closed
     }
