@@ -75,7 +75,7 @@ def _put_aside(path: Path, error: sqlite3.Error, what: str) -> None:
             Path(f"{path}{ending}").rename(f"{aside}{ending}")
         except FileNotFoundError:  # another kernel was faster, or there is no such file
             continue
-    _log.warning("the %s cannot be read (%s): the file is kept as %s, and a new one begins", what, error, aside)
+    _log.warning("the %s cannot be read (%s): it is kept as %s, and a new one begins", what, error, aside)
 
 
 def _is_on_network(path: Path) -> bool:
