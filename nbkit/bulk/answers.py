@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.run import Event, ToolResult
@@ -16,7 +16,8 @@ from nbkit.conversation.turns import Conversation, ToolOutputTurn, ToolsCallTurn
 
 _ATTACHMENTS = {"image_url": "image", "file": "file", "input_audio": "recording"}
 
-Status = Literal["waiting", "streaming", "done", "stopped", "failed"]
+Status = Literal["waiting", "streaming", "done", "stopped", "failed", "skipped"]
+"""`skipped`: the model was not asked, because it was muted, or its conversation branched off before."""
 
 
 @dataclass(slots=True)
@@ -32,6 +33,8 @@ class Answer:
     """The texts and the tool outputs before the last completion, in order."""
     sent: tuple[str, ...] = ()
     """What went with the prompt, in words: "system prompt", "2 images", "report.pdf"."""
+    full_prompt: Conversation = field(default_factory=Conversation)
+    """The prompt as it was given, with its images, and the turns that came with it."""
     question: Conversation | None = None
     """The conversation with the prompt at its end, as it was before anything was answered."""
     context_tokens: int | None = None
@@ -85,6 +88,13 @@ class Answer:
         }
 
 
+class Branch(NamedTuple):
+    """A conversation with a model, which another one branches off from."""
+
+    conversation: Conversation
+    answers: list[Answer]
+
+
 @dataclass(eq=False, slots=True)
 class Pane:
     """One model of a panel. `conversation` ends with the prompt that is being answered, or with its answer."""
@@ -95,6 +105,14 @@ class Pane:
     conversation: Conversation = field(default_factory=Conversation)
     answers: list[Answer] = field(default_factory=list)
     """One for each turn of the panel."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of this model alone; they come before those of the panel."""
+    muted: bool = False
+    """Whether the next prompts go to the other models only."""
+    branches: list[Branch] = field(default_factory=list)
+    """All, in the order of their beginnings, the current one as it was when it was left; empty where there is one."""
+    branch: int = 0
+    """The current branch, from 0."""
     _text: str = field(default="", init=False, repr=False)  # since the last tool output
 
     @property
@@ -109,14 +127,44 @@ class Pane:
 
     def begin(self, prompt: Conversation) -> None:
         """Begin a turn."""
-        self.conversation = append_prompt(self.conversation, prompt)
-        self.answers.append(Answer(prompt[-1].text, sent=list_attachments(prompt), question=self.conversation))
+        self._append(prompt)
+        self.conversation = self.answers[-1].question or self.conversation
+
+    def skip(self, prompt: Conversation) -> None:
+        """Pass over a turn: the conversation goes on without it, and `begin_anew` can still begin it."""
+        self._append(prompt)
+        self.answers[-1].status = "skipped"
+
+    def _append(self, prompt: Conversation) -> None:
+        question = append_prompt(self.conversation, prompt)
+        sent = list_attachments(prompt)
+        self.answers.append(Answer(prompt[-1].text, sent=sent, full_prompt=prompt, question=question))
+
+    def begin_branch(self, turn: int) -> None:
+        """Go back to where a turn (from 0) began, on a new branch; the current one is kept."""
+        former = self.answers[turn]
+        branch = Branch(read_before(former), self.answers[:turn])
+        self.branches = [*(self.branches or [Branch(self.conversation, self.answers)]), branch]
+        self.switch(len(self.branches) - 1)
+
+    def switch(self, branch: int) -> int:
+        """Go on with a branch, by its number from 0. Return the first turn that is another there."""
+        former = self.answers
+        self.branches[self.branch] = Branch(self.conversation, former)
+        self.branch = branch
+        self.conversation, self.answers = self.branches[branch]
+        same = [one is other for one, other in zip(former, self.answers, strict=False)]
+        return (*same, False).index(False)
+
+    def copy(self) -> Pane:
+        """Copy the current branch, to go on in another panel."""
+        return replace(self, answers=list(self.answers), options=dict(self.options), branches=[], branch=0)
 
     def begin_anew(self) -> None:
         """Begin the last turn from its prompt: what was answered is gone, but its cost stays counted."""
         last = self.answers[-1]
         self.conversation = last.question or self.conversation
-        self.answers[-1] = Answer(last.prompt, sent=last.sent, question=last.question)
+        self.answers[-1] = Answer(last.prompt, sent=last.sent, full_prompt=last.full_prompt, question=last.question)
         self._text = ""
 
     def swap(self, adapter: BaseAdapter, taken: Container[str]) -> None:
@@ -129,7 +177,8 @@ class Pane:
     def begin_again(self) -> None:
         """Begin the last turn again: the tools' outputs stay, so what they did is not done twice."""
         failed = self.answers[-1]
-        self.answers[-1] = Answer(failed.prompt, steps=failed.steps, sent=failed.sent, question=failed.question)
+        again = Answer(failed.prompt, sent=failed.sent, full_prompt=failed.full_prompt, question=failed.question)
+        self.answers[-1] = replace(again, steps=failed.steps)
         self._text = ""
 
     def receive(self, event: Event) -> None:
@@ -165,6 +214,20 @@ def list_attachments(prompt: Conversation) -> tuple[str, ...]:
     kinds = Counter(_ATTACHMENTS[entry.type] for entry in prompt[-1].media)
     kinds["file"] -= len(names)
     return (*sent, *(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in (+kinds).items()), *names)
+
+
+def read_before(answer: Answer) -> Conversation:
+    """Read the conversation as it was before the prompt of an answer."""
+    turns = answer.question.turns if answer.question else ()
+    return Conversation(turns[: len(turns) - len(answer.full_prompt)])
+
+
+def edit_prompt(full_prompt: Conversation, prompt: Any) -> Conversation:
+    """Put another last turn into a prompt; a string replaces the text only, images and files stay."""
+    turn = full_prompt[-1]
+    if isinstance(prompt, str) and turn.media:
+        return Conversation([*full_prompt.turns[:-1], {"role": "user", "content": [prompt, *turn.media]}])
+    return Conversation([*full_prompt.turns[:-1], *Conversation(prompt).turns])
 
 
 def append_prompt(conversation: Conversation, prompt: Conversation) -> Conversation:

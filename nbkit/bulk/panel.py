@@ -10,31 +10,27 @@ changed on that thread only.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import suppress
-from difflib import get_close_matches
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
-from nbkit.adapters.adapter import MAX_TURNS, BaseAdapter
-from nbkit.adapters.factory import get_adapter
-from nbkit.arguments import ModelName, check_arguments, read_models
+from nbkit.adapters.adapter import MAX_TURNS
+from nbkit.arguments import check_arguments
 from nbkit.billing.entry import find_origin
 from nbkit.billing.total import RunningTotal, Sum
 from nbkit.bulk import portal
-from nbkit.bulk.answers import Answer, Pane
+from nbkit.bulk.answers import Answer
+from nbkit.bulk.steering import Models, Steering, make_panes, read_prompt
 from nbkit.bulk.turns import Listener, Turns
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
-from nbkit.errors import ArgumentError, ConfigError, ConversationError
-
-Models: TypeAlias = "ModelName | BaseAdapter | Iterable[ModelName | BaseAdapter]"
-"""What names the models of a panel: one or several of them, rows of the catalog, or a column or index of ids."""
+from nbkit.errors import ConfigError
 
 _CLOSE_SECONDS = 5.0  # at most, after an interrupt
 
 
-class Panel:
+class Panel(Steering):
     """Models that answer the same prompts.
 
     `models`: ids or adapters; a model may take part twice. `options`: the fields of `ExecuteOptions`, for all models.
@@ -59,9 +55,8 @@ class Panel:
     ) -> None:
         ExecuteOptions.of(options)
         limits = {"max_turns": max_turns, "max_cost": max_cost}
-        self.panes: tuple[Pane, ...] = tuple(_make_panes(models))
         # a later question belongs to this cell too, wherever it is asked
-        self._turns = Turns(self.panes, options, limits, find_origin())
+        self._turns = Turns(make_panes(models), options, limits, find_origin())
         self.listener = listener
         if running_total is not None:
             self._turns.running_total = running_total
@@ -72,48 +67,12 @@ class Panel:
     def ask(self, prompt: Any) -> Self:
         """Ask all models, once the turn before has ended; each continues its own conversation. Returns at once.
 
-        `prompt`: a string, or a conversation that ends with the user's turn. Raises ConversationError.
+        `prompt`: a string, or a conversation that ends with the user's turn. Raises ConversationError, and ConfigError
+        where all models are muted.
         """
+        if all(pane.muted for pane in self.panes):
+            raise ConfigError("all models are muted: unmute one first")
         self._work.submit(self._turns.ask(read_prompt(prompt), self._turns.stops))
-        return self
-
-    def retry(self, pane: Pane) -> Self:
-        """Ask one model again, if its last answer failed. Returns at once."""
-        if pane not in self.panes:
-            raise ValueError(f"{pane.label} is a pane of another panel")
-        self._work.submit(self._turns.retry(pane))
-        return self
-
-    def stop_one(self, pane: Pane) -> Self:
-        """Stop the answer that streams into one pane; the others go on. Returns at once."""
-        self._turns.stop_one(pane)
-        return self
-
-    def regenerate(self, pane: Pane, model: ModelName | BaseAdapter | None = None) -> Self:
-        """Ask for the last answer of a pane again, of another model where one is given. Returns at once.
-
-        The answer before is gone, its cost stays counted. Raises ModelNotFoundError.
-        """
-        adapter = None if model is None else ensure_adapter(model)
-        self._work.submit(self._turns.regenerate(pane, adapter))
-        return self
-
-    def find_pane(self, label: str) -> Pane:
-        """Find a pane by its label. Raises ArgumentError, which says what is near."""
-        labels = {pane.label: pane for pane in self.panes}
-        if label in labels:
-            return labels[label]
-        near = get_close_matches(str(label), labels, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(labels)}"
-        raise ArgumentError(f"no model {label!r} here; {hint}")
-
-    def set_api_key(self, pane: Pane, api_key: str) -> Self:
-        """Use a key for all models of a pane's provider, and ask those again that failed. Returns at once."""
-        provider = pane.adapter.endpoint.provider
-        for other in self.panes:
-            if other.adapter.endpoint.provider == provider:
-                other.adapter.set_api_key(api_key)
-                self.retry(other)
         return self
 
     def stop(self) -> None:
@@ -141,6 +100,13 @@ class Panel:
     async def _join(self) -> Self:
         await self._work.until()
         return self
+
+    def fork(self) -> Panel:
+        """Copy the conversations and answers so far into a new panel, which has cost nothing yet. Waits."""
+        self.wait()
+        other = Panel([pane.adapter for pane in self.panes], **self._turns.limits, **self._turns.options)
+        other._turns.panes = tuple(pane.copy() for pane in self.panes)
+        return other
 
     # Results
 
@@ -191,12 +157,14 @@ class Panel:
         return self.running_total.total()
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per turn and model: label, turn (from 1), prompt, text, tokens, cost in USD, times in seconds."""
+        """One row per turn and model that was asked: label, turn (from 1), how many branches there are (the rows are of
+        the current one), prompt, text, tokens, cost in USD, times in seconds."""
         self.wait()
         return [
-            {"model": pane.label, "turn": turn + 1} | pane.answers[turn].row()
-            for turn in range(len(self.panes[0].answers))
+            {"model": pane.label, "turn": turn + 1, "branches": len(pane.branches) or 1} | pane.answers[turn].row()
+            for turn in range(max(len(pane.answers) for pane in self.panes))
             for pane in self.panes
+            if turn < len(pane.answers) and pane.answers[turn].status != "skipped"
         ]
 
     def summarize(self) -> str:
@@ -211,28 +179,3 @@ class Panel:
     def _last_answers(self) -> dict[str, Answer]:
         self.wait()
         return {pane.label: pane.answers[-1] for pane in self.panes if pane.answers}
-
-
-def ensure_adapter(model: ModelName | BaseAdapter) -> BaseAdapter:
-    """Return the adapter of a model id, or of a row of the catalog; an adapter as it is. Raises ModelNotFoundError."""
-    return model if isinstance(model, BaseAdapter) else get_adapter(model)
-
-
-def read_prompt(prompt: Any) -> Conversation:
-    """Read a prompt. Raises ConversationError where it does not end with the user's turn."""
-    conversation = Conversation(prompt)
-    if not conversation.turns or conversation[-1].role != "user":
-        raise ConversationError("expected a prompt, or a conversation that ends with the user's turn")
-    return conversation
-
-
-def _make_panes(models: Models) -> list[Pane]:
-    adapters = [ensure_adapter(model) for model in read_models(models, (str, BaseAdapter))]
-    if not adapters:
-        raise ConfigError("no model to ask")
-    panes: list[Pane] = []
-    for adapter in adapters:
-        before = sum(pane.adapter.model_id == adapter.model_id for pane in panes)
-        label = f"{adapter.model_id} #{before + 1}" if before else adapter.model_id
-        panes.append(Pane(label, adapter))
-    return panes

@@ -25,7 +25,8 @@ from nbkit.billing.tokens import count_tokens
 from nbkit.billing.total import RunningTotal, Sum
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane, Status
-from nbkit.bulk.panel import Models, Panel, read_prompt
+from nbkit.bulk.panel import Panel
+from nbkit.bulk.steering import Models, read_prompt
 from nbkit.bulk.turns import Turns
 from nbkit.conversation.completion import Usage
 from nbkit.conversation.turns import Conversation
@@ -184,6 +185,9 @@ class Table:
 
     def rename(self, pane: Pane) -> None:
         """Take no note: the models of a table stay."""
+
+    def branch(self, pane: Pane, turn: int) -> None:
+        """Take no note: a table has no branches."""
 
     def rest(self) -> None:
         """Take no note: between two answers of one model, nothing may stream."""

@@ -14,7 +14,7 @@ from nbkit.adapters.run import AsyncRun, Event
 from nbkit.billing.entry import Origin, at_origin
 from nbkit.billing.total import RunningTotal
 from nbkit.bulk import portal
-from nbkit.bulk.answers import Pane, Status
+from nbkit.bulk.answers import Pane, Status, edit_prompt
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.turns import Conversation
 from nbkit.http.bounded import joining_reads
@@ -37,7 +37,10 @@ class Listener(Protocol):
         """End the turn of a pane: its answer is complete, stopped or failed."""
 
     def rename(self, pane: Pane) -> None:
-        """Name a pane anew: another model answers in it from now on."""
+        """Name a pane anew: it is new, another model answers in it from now on, or its settings are others."""
+
+    def branch(self, pane: Pane, turn: int) -> None:
+        """Show another branch of a pane: its answers from `turn` (from 0) on are others now."""
 
     def rest(self) -> None:
         """Rest: nothing streams any more. The next question may be waiting for its turn."""
@@ -47,13 +50,14 @@ class Turns:
     """Runs one turn after the other. `options` go to every call; `limits` are a run's `max_turns` and `max_cost`."""
 
     def __init__(self, panes: Sequence[Pane], options: dict[str, Any], limits: dict[str, Any], origin: Origin) -> None:
-        self._panes, self._options, self._limits, self._origin = panes, options, limits, origin
+        self.panes, self.options, self.limits, self._origin = tuple(panes), options, limits, origin
         self.listener: Listener | None = None
         self.running_total = RunningTotal()
         self.watched = False
         """Whether a person sees the answers arrive."""
         self.stops = 0
         """How often all was stopped: a turn that was requested before the last stop is not begun after it."""
+        self._late: set[Pane] = set()
         self._lock = asyncio.Lock()
         self._running: dict[asyncio.Task[None], Pane] = {}
         self._fault: Exception | None = None
@@ -86,10 +90,65 @@ class Turns:
             await self.rest()
             if stops != self.stops:
                 return
-            for pane in self._panes:
-                pane.begin(prompt)
+            panes = [pane for pane in self.panes if pane not in self._late]
+            prompts = list_prompts(panes)
+            for pane in panes:
+                for former in prompts[len(pane.answers) :]:  # its conversation branched off before them
+                    self._skip(pane, former)
+                if pane.muted:
+                    self._skip(pane, prompt)
+                else:
+                    pane.begin(prompt)
+                    self._begin(pane, retry=False)
+            await self._stream([pane for pane in panes if not pane.muted])
+
+    def _skip(self, pane: Pane, prompt: Conversation) -> None:
+        pane.skip(prompt)
+        self._begin(pane, retry=False)
+        self._notify(lambda listener: listener.end(pane))
+
+    async def edit(self, panes: Sequence[Pane], turn: int, prompt: Any, stops: int) -> None:
+        """Ask a turn (from 0) of some panes with another prompt, on a new branch, when the turn before has ended."""
+        async with self._lock:
+            await self.rest()
+            panes = [pane for pane in panes if turn < len(pane.answers) and stops == self.stops]
+            for pane in panes:
+                edited = edit_prompt(pane.answers[turn].full_prompt, prompt)
+                pane.begin_branch(turn)
+                self._tell_branch(pane, turn)
+                pane.begin(edited)
                 self._begin(pane, retry=False)
-            await self._stream(self._panes)
+            await self._stream(panes)
+
+    async def switch(self, panes: Sequence[Pane], branch: int) -> None:
+        """Show another branch of some panes, by its number from 0; panes that do not have it stay as they are."""
+        async with self._lock:
+            await self.rest()
+            for pane in panes:
+                if branch < len(pane.branches) and branch != pane.branch:
+                    self._tell_branch(pane, pane.switch(branch))
+            self._notify(lambda listener: listener.rest())
+
+    def _tell_branch(self, pane: Pane, turn: int) -> None:
+        self._notify(lambda listener: listener.branch(pane, turn))
+
+    def add(self, pane: Pane) -> None:
+        """Add a pane, which takes no part before it has caught up."""
+        self._late.add(pane)
+        self.panes = (*self.panes, pane)
+
+    async def catch_up(self, pane: Pane, stops: int) -> None:
+        """Ask a new model one prompt after the other, until one is not answered."""
+        async with self._lock:
+            await self.rest()
+            self._late.discard(pane)
+            for prompt in list_prompts([other for other in self.panes if other not in (pane, *self._late)]):
+                if stops == self.stops and all(answer.status == "done" for answer in pane.answers):
+                    await self.ask_one(pane, prompt)
+
+    async def rename(self, pane: Pane) -> None:
+        """Tell that the settings of a pane are others."""
+        self._notify(lambda listener: listener.rename(pane))
 
     async def ask_one(self, pane: Pane, prompt: Conversation) -> None:
         """Ask one model, whatever the others do."""
@@ -110,7 +169,7 @@ class Turns:
             self._cancel(pane)
             await asyncio.wait([task for task, its in self._running.items() if its is pane])
         if adapter is not None:
-            pane.swap(adapter, {other.label for other in self._panes if other is not pane})
+            pane.swap(adapter, {other.label for other in self.panes if other is not pane})
             self._notify(lambda listener: listener.rename(pane))
         if pane.answers:
             pane.begin_anew()
@@ -122,6 +181,8 @@ class Turns:
 
     async def _stream(self, panes: Sequence[Pane]) -> None:
         """Run some panes to the ends of their answers."""
+        if not panes:
+            return
         tasks = {asyncio.create_task(self._answer(pane)): pane for pane in panes}
         for task in tasks:
             task.add_done_callback(self._leave)
@@ -152,7 +213,7 @@ class Turns:
         error: Exception | None = None
         try:
             with at_origin(replace(self._origin, watched=self.watched)), joining_reads():
-                async with pane.adapter.arun(pane.conversation, **self._limits, **self._options) as run:
+                async with pane.adapter.arun(pane.conversation, **self.limits, **(self.options | pane.options)) as run:
                     async for event in run:
                         self._receive(pane, event)
         except asyncio.CancelledError:
@@ -182,6 +243,12 @@ class Turns:
             tell(self.listener)
         except Exception as fault:  # noqa: BLE001 - kept for `wait`: the answers, which are paid, go on
             self._fault = self._fault or fault
+
+
+def list_prompts(panes: Sequence[Pane]) -> list[Conversation]:
+    """List the prompts of all turns; the first of several models that has a turn tells the prompt."""
+    turns = range(max((len(pane.answers) for pane in panes), default=0))
+    return [next(pane.answers[turn].full_prompt for pane in panes if turn < len(pane.answers)) for turn in turns]
 
 
 def _cancel_once(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -10,7 +10,7 @@ from nbkit.adapters.adapter import MAX_TURNS, BaseAdapter
 from nbkit.arguments import ModelName, check_arguments
 from nbkit.billing.total import RunningTotal
 from nbkit.bulk.answers import append_prompt
-from nbkit.bulk.panel import ensure_adapter
+from nbkit.bulk.steering import ensure_adapter
 from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.conversation.media import attach
 from nbkit.conversation.options import ExecuteOptions

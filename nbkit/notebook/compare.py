@@ -6,10 +6,13 @@ from collections.abc import Generator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
+from nbkit.adapters.adapter import BaseAdapter
+from nbkit.arguments import ModelName, check_arguments
 from nbkit.billing.total import Sum
 from nbkit.bulk import portal
 from nbkit.bulk.acts import PaneActs
-from nbkit.bulk.panel import Models, Panel, read_prompt
+from nbkit.bulk.panel import Panel
+from nbkit.bulk.steering import Models, read_prompt
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.template import fill
 from nbkit.conversation.turns import Conversation, Turn
@@ -77,9 +80,11 @@ def _read_picker(models: Models | Picker) -> Models:
 class Comparison(Judged):
     """Result of `compare`: a panel, and where it is shown. Reading its data waits for the answers; so does `await`."""
 
-    def __init__(self, prompt: Any, models: Models, *, start: Conversation | None = None, **options: Any) -> None:
+    def __init__(
+        self, prompt: Any, models: Models | Panel, *, start: Conversation | None = None, **options: Any
+    ) -> None:
         conversation = None if prompt is None else read_prompt(prompt)
-        self._panel = Panel(models, **options)
+        self._panel = models if isinstance(models, Panel) else Panel(models, **options)
         self._ballot = Ballot(partial(find_turn, self._panel))
         self._display = Display(self._panel, self._ballot)
         if conversation is not None:
@@ -96,17 +101,59 @@ class Comparison(Judged):
         return self
 
     def _ask(self, prompt: Conversation) -> None:
-        turns = len(self._panel.panes[0].answers)
+        turns = self._count_turns()
         write_pictures(prompt[-1])  # they are kept, and take a while, and the portal must not wait
         self._panel.ask(prompt)
+        self._show(since=turns)
+
+    def _count_turns(self) -> int:
+        return max(len(pane.answers) for pane in self._panel.panes)
+
+    def _show(self, since: int) -> None:
+        """Without views, wait for the answers and show the turns from `since` on."""
         if not self._display.live:
             try:
                 self._panel.wait()
             finally:
-                self._display.show(since=turns)
+                self._display.show(since)
+
+    @check_arguments
+    def edit(self, turn: int, prompt: Any) -> Self:
+        """Ask all models another prompt in the place of a turn (from 0; -1: the last). Waits for the answers before.
+
+        Each conversation goes on from there on a new branch; the former one stays, and so does its cost: `show_branch`.
+        A string leaves the images and files that went with the former prompt. Raises ArgumentError, ConversationError.
+        """
+        turns = self.wait()._count_turns()
+        self._panel.edit(turn, prompt)
+        self._show(since=turn % turns)
+        return self
+
+    @check_arguments
+    def show_branch(self, branch: int) -> Self:
+        """Go on with another branch, by its number from 0, in all conversations that have it. Waits for the answers.
+
+        Raises ArgumentError.
+        """
+        self.wait()._panel.show_branch(branch)
+        return self
+
+    def add(self, model: ModelName | BaseAdapter) -> PaneActs:
+        """Add a model, which is asked all prompts so far, one after the other. Raises ModelNotFoundError."""
+        pane = self._panel.add(model)
+        self._show(since=0)
+        return PaneActs(self._panel, pane)
+
+    def fork(self) -> Comparison:
+        """Copy the conversations and answers so far into a new comparison, to go on in another direction. Waits.
+
+        Nothing is asked before its next prompt, and it has cost $0 so far.
+        """
+        return Comparison(None, self._panel.fork())
 
     def __getitem__(self, label: str) -> PaneActs:
-        """Return one model to act on: `answers["demo/swift"].stop()`, `.retry()`, `.regenerate()`, `.swap(model)`.
+        """Return one model to act on: `answers["demo/swift"].stop()`, `.retry()`, `.regenerate()`, `.swap(model)`,
+        `.edit(turn, prompt)`, `.mute()`, `.set_options(temperature=0)`.
 
         Raises ArgumentError where no model has this label.
         """

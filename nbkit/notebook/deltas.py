@@ -3,15 +3,21 @@
 A view sends `ready` (each view, after each reload) and gets a snapshot; from then on it gets deltas, whose `seq` counts
 by one; a view that sees a gap sends `resync` and gets a snapshot again. A view that waits for long without a message
 sends `ping` and gets a `pong`. Its other messages: `stop`, `ask` (with `text`), `stop_one`, `retry` and `regenerate`
-(with `pane`), `key` (with `pane`, and in `text` an API key for its provider), `vote` (`choice`: a pane, "tie", "bad",
-or null to take it back), `attach` (with an `id` of its own, a file's `name`, and its bytes as a buffer) and `detach`
-(with `id`); `ask` sends the `files` with these ids. A file is answered, to all views, when it has been checked:
+(with `pane`), `key` (with `pane`, and in `text` an API key for its provider), `edit` (`pane`, `turn` from 0, the new
+prompt as `text`, and whether it goes to `all` models), `branch` (`pane`, `branch` from 0), `mute` (`pane`, `muted`),
+`swap` (`pane`, and in `text` a model id), `options` (`pane`, `options`: name -> value, null to unset), `vote`
+(`choice`: a pane, "tie", "bad", or null to take it back), `attach` (with an `id` of its own, a file's `name`, and its
+bytes as a buffer) and `detach` (with `id`); `ask` sends the `files` with these ids. What cannot be done is answered
+with `problem` and a `text`; a file, to all views, when it has been checked:
 
     {"type": "attached", "id", "label", "note"}       note: which models do not read it, "" where all do
     {"type": "attached", "id", "problem"}             it is not taken
 
-    {"type": "snapshot", "seq", "panes": [{"name", "model"}], "news", "foot"}
-    {"type": "delta", "seq", "news", "foot"}          foot, where it has changed
+    {"type": "snapshot", "seq", "panes", "news", "foot"}
+    {"type": "delta", "seq", "panes", "news", "foot"}          panes and foot, where they have changed
+
+`panes`: for each pane its `facts.describe_pane`, at least {"name", "model"}. A view that has fewer or more panes
+sends `resync`.
 
 `foot`: {"busy", "totals", "ahead", "spent", "closed", "context"}: whether answers stream; texts about money; why no
 more questions are taken (else ""); for a chat how full the context is, as (text, whether it is nearly full).
@@ -24,6 +30,7 @@ A foot has `votes` (`judged.describe_votes`) once there are answers to vote on.
     pane, turn  their indices; a new turn begins with its `prompt` (HTML), and with what goes with it, where there is
                 something: the `pictures` (HTML), what else was `sent` (texts), and at first the `system` prompt (HTML)
     elapsed     seconds since it began, in a snapshot while it streams
+    drop        this turn and those after it are gone: another branch is shown
     reset       the turn starts again (a retry)
     status      waiting | streaming | done | stopped | failed
     think       HTML to append to the reasoning
@@ -194,11 +201,16 @@ class Board:
     """The panes of one comparison: `titles` are (name, model id) pairs."""
 
     def __init__(self, titles: list[tuple[str, str]]) -> None:
-        self._titles = titles
-        self._panes: list[list[LiveTurn]] = [[] for _ in titles]
+        self._heads: list[Message] = []
+        self._heads_are_new = False
+        self._cuts: dict[int, int] = {}  # pane -> the first turn that the views must drop
+        self._panes: list[list[LiveTurn]] = []
         self._seq = 0
         self._foot: Message = {"busy": False, "totals": "", "ahead": "", "spent": "", "closed": "", "context": None}
         self._foot_is_new = False
+        for pane, (name, model) in enumerate(titles):
+            self.set_head(pane, name, model)
+        self._heads_are_new = False  # a view begins with a snapshot
 
     def add(self, pane: int, prompt: str, more: Message | None = None) -> LiveTurn:
         """Begin a turn in a pane; `more`: what goes with the prompt, `pictures.describe_prompt`."""
@@ -206,11 +218,18 @@ class Board:
         self._panes[pane].append(turn)
         return turn
 
-    def rename(self, pane: int, name: str, model: str) -> None:
-        """Give a pane another name and model id; the next message is to be a snapshot, which has them."""
-        self._titles[pane] = (name, model)
-        self.delta()  # what was new is in the snapshot
-        self._seq += 1
+    def set_head(self, pane: int, name: str, model: str, **head: Any) -> None:
+        """Set what stands above a pane, or begin the next pane."""
+        if pane == len(self._panes):
+            self._panes.append([])
+            self._heads.append({})
+        self._heads[pane] = {"name": visible(name), "model": visible(model)} | head
+        self._heads_are_new = True
+
+    def cut(self, pane: int, turn: int) -> None:
+        """Take a turn of a pane, and those after it, from the views."""
+        del self._panes[pane][turn:]
+        self._cuts[pane] = min(turn, self._cuts.get(pane, turn))
 
     def last(self, pane: int) -> LiveTurn:
         """Return a pane's last turn."""
@@ -230,11 +249,15 @@ class Board:
 
     def delta(self) -> Message | None:
         """Make the next message for all views, or None where nothing is new."""
-        news = [{"pane": pane, "turn": number} | new for pane, number, turn in self._turns() if (new := turn.delta())]
-        if not news and not self._foot_is_new:
+        news: list[Message] = [{"pane": pane, "turn": turn, "drop": True} for pane, turn in self._cuts.items()]
+        news += [{"pane": pane, "turn": number} | new for pane, number, turn in self._turns() if (new := turn.delta())]
+        self._cuts = {}
+        if not news and not self._foot_is_new and not self._heads_are_new:
             return None
         self._seq += 1
         message: Message = {"type": "delta", "seq": self._seq, "news": news}
+        if self._heads_are_new:
+            message["panes"], self._heads_are_new = list(self._heads), False
         if self._foot_is_new:
             message["foot"], self._foot_is_new = self._foot, False
         return message
@@ -245,6 +268,5 @@ class Board:
 
     def snapshot(self) -> Message:
         """Write everything. Only right after `delta()`, or the next delta would repeat a part of it."""
-        panes = [{"name": visible(name), "model": visible(model)} for name, model in self._titles]
         news = [{"pane": pane, "turn": number} | turn.snapshot() for pane, number, turn in self._turns()]
-        return {"type": "snapshot", "seq": self._seq, "panes": panes, "news": news, "foot": self._foot}
+        return {"type": "snapshot", "seq": self._seq, "panes": self._heads, "news": news, "foot": self._foot}

@@ -11,18 +11,20 @@ from nbkit.adapters.run import Event, ToolResult
 from nbkit.billing.cost import bill, estimate_tokens
 from nbkit.billing.total import TOTAL, Sum
 from nbkit.bulk import portal
-from nbkit.bulk.answers import Pane
+from nbkit.bulk.answers import Answer, Pane
 from nbkit.bulk.panel import Panel
 from nbkit.conversation.completion import Usage
-from nbkit.errors import ApiKeyNotFoundError, AuthenticationError
+from nbkit.errors import ApiKeyNotFoundError, AuthenticationError, NbkitError
 from nbkit.judging.ballot import Ballot
 from nbkit.notebook import export
 from nbkit.notebook.attachments import Attachments
-from nbkit.notebook.deltas import Board
-from nbkit.notebook.facts import describe_context, describe_end, describe_key
+from nbkit.notebook.deltas import Board, LiveTurn
+from nbkit.notebook.facts import describe_context, describe_end, describe_key, describe_pane
 from nbkit.notebook.judged import append_votes, cast_vote, describe_votes
 from nbkit.notebook.outputs import Bundle, Screen
+from nbkit.notebook.pane_requests import fulfill, read_text
 from nbkit.notebook.pictures import describe_prompt
+from nbkit.rendering.sanitize import visible
 
 if TYPE_CHECKING:
     from nbkit.notebook.widgets.compare import CompareWidget
@@ -34,10 +36,10 @@ class Display:
 
     def __init__(self, panel: Panel, ballot: Ballot) -> None:
         self._panel, self._ballot = panel, ballot
-        self._indices = {pane: index for index, pane in enumerate(panel.panes)}
-        self._board = Board([(pane.name, pane.label) for pane in panel.panes])
+        self._board = Board([])
+        for pane in panel.panes:
+            self._draw(pane)
         self._timer: asyncio.TimerHandle | None = None
-        self._kind = "comparison" if len(panel.panes) > 1 else "chat"
         self._title = f"nbkit comparison of {len(panel.panes)} models" if len(panel.panes) > 1 else "nbkit chat"
         self._notice = ""  # why no more questions are taken
         self._screen = Screen(self._make_widget)
@@ -52,6 +54,10 @@ class Display:
         widget = CompareWidget(f"{self._title}; re-run to interact")
         widget.on_msg(lambda _widget, content, buffers: self._handle(content, buffers))
         return widget
+
+    @property
+    def _kind(self) -> str:
+        return "comparison" if len(self._panel.panes) > 1 else "chat"
 
     @property
     def live(self) -> bool:
@@ -98,7 +104,7 @@ class Display:
         if not any(pane.answers for pane in self._panel.panes):
             return ""
         reading = Sum()
-        for pane in self._panel.panes:
+        for pane in (pane for pane in self._panel.panes if not pane.muted):
             usage = Usage(input=estimate_tokens(pane.conversation.text))
             usd = bill(usage, pane.adapter.endpoint.cost).total
             reading += Sum(1, unknown=1) if usd is None else Sum(1, Decimal(str(usd)))
@@ -108,23 +114,18 @@ class Display:
 
     def begin(self, pane: Pane, retry: bool) -> None:
         """Show the prompt; at a retry, what the tools did before."""
-        index, answer = self._indices[pane], pane.answers[-1]
+        index, answer = self._find(pane), pane.answers[-1]
         if not retry:
-            once = index and len(pane.answers) == 1  # then the bar alone shows the prompt
-            self._board.add(index, answer.prompt, {} if once else describe_prompt(pane))
+            self._add(pane, answer)
         else:
             turn = self._board.last(index)
             turn.reset()
-            for step in answer.steps:
-                if isinstance(step, ToolResult):
-                    turn.insert(export.write_tool(step))
-                else:
-                    turn.feed(step, "")
+            _feed(turn, answer.steps)
         self._flush_in(0)  # when all panes have begun
 
     def receive(self, pane: Pane, event: Event) -> None:
         """Show a piece of the answer."""
-        turn = self._board.last(self._indices[pane])
+        turn = self._board.last(self._find(pane))
         if isinstance(event, ToolResult):
             turn.insert(export.write_tool(event))
         else:
@@ -133,16 +134,45 @@ class Display:
 
     def end(self, pane: Pane) -> None:
         """Show what stands under a finished answer."""
-        answer, end = pane.answers[-1], describe_end(pane.answers[-1])
-        if isinstance(answer.error, ApiKeyNotFoundError | AuthenticationError):
-            end["key"] = describe_key(pane.adapter.endpoint)
-        self._board.last(self._indices[pane]).finish(answer.status, end)
+        self._finish(pane, pane.answers[-1])
         self._flush_in(self._board.flush_seconds)
 
+    def _finish(self, pane: Pane, answer: Answer) -> None:
+        end = describe_end(answer)
+        if isinstance(answer.error, ApiKeyNotFoundError | AuthenticationError):
+            end["key"] = describe_key(pane.adapter.endpoint)
+        self._board.last(self._find(pane)).finish(answer.status, end)
+
+    def _add(self, pane: Pane, answer: Answer) -> LiveTurn:
+        index = self._find(pane)
+        once = index and len(pane.answers) == 1 and not pane.branches  # then the bar alone shows the prompt
+        return self._board.add(index, answer.prompt, {} if once else describe_prompt(pane, answer))
+
+    def _find(self, pane: Pane) -> int:
+        return self._panel.panes.index(pane)
+
     def rename(self, pane: Pane) -> None:
-        """Show the name of the model that answers from now on."""
-        self._board.rename(self._indices[pane], pane.name, pane.label)
-        self._screen.send(self._board.snapshot())
+        """Show what stands above a pane now."""
+        self._board.set_head(self._find(pane), **describe_pane(pane, self._panel.options))
+        if self._panel.busy:
+            self._flush_in(0)
+        else:
+            self.rest()
+
+    def branch(self, pane: Pane, turn: int) -> None:
+        """Show the answers of another branch, from `turn` on."""
+        self._board.cut(self._find(pane), turn)
+        self._draw(pane, turn)
+        self._flush_in(0)
+
+    def _draw(self, pane: Pane, since: int = 0) -> None:
+        """Put what stands above a pane, and its answers, on the board."""
+        self._board.set_head(self._find(pane), **describe_pane(pane, self._panel.options))
+        for answer in pane.answers[since:]:
+            turn = self._add(pane, answer)
+            turn.feed("", answer.completion.reasoning or "" if answer.completion else "")
+            _feed(turn, answer.parts)
+            self._finish(pane, answer)
 
     def rest(self) -> None:
         """Renew the static twin, and the state of views that come later."""
@@ -170,9 +200,7 @@ class Display:
     # Messages of the views. They come on the kernel's main thread or on a subshell's, so they are only handed on.
 
     def _handle(self, content: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
-        kind, text, index = content.get("type"), content.get("text"), content.get("pane")
-        written = text if isinstance(text, str) and text.strip() else ""
-        pane = self._panel.panes[index] if isinstance(index, int) and 0 <= index < len(self._indices) else None
+        kind = content.get("type")
         if kind in ("ready", "resync"):
             portal.call(self._greet)
         elif kind == "ping":
@@ -185,18 +213,15 @@ class Display:
             self._files.receive(content, buffers)
         elif kind == "detach":
             self._files.drop(content.get("id"))
-        elif kind == "ask" and (prompt := self._files.join(written, content.get("files"))):
-            self._panel.ask(prompt)
-        elif kind == "stop_one" and pane:
-            self._panel.stop_one(pane)
-        elif kind == "retry" and pane:
-            self._panel.retry(pane)
-        elif kind == "regenerate" and pane:
-            self._panel.regenerate(pane)
         elif kind == "vote":
             portal.call(self._vote, content.get("choice"))
-        elif kind == "key" and pane and written:
-            self._panel.set_api_key(pane, written)
+        else:
+            try:
+                if kind == "ask" and (prompt := self._files.join(read_text(content), content.get("files"))):
+                    self._panel.ask(prompt)
+                fulfill(self._panel, content)
+            except NbkitError as error:
+                portal.call(self._screen.send, {"type": "problem", "text": visible(str(error))})
 
     def _vote(self, choice: Any) -> None:
         if not self._panel.busy and cast_vote(self._ballot, [pane.label for pane in self._panel.panes], choice):
@@ -205,3 +230,12 @@ class Display:
     def _greet(self) -> None:
         self._flush()
         self._screen.send(self._board.snapshot())
+
+
+def _feed(turn: LiveTurn, parts: Sequence[str | ToolResult]) -> None:
+    """Show texts and tool outputs that are there already."""
+    for part in parts:
+        if isinstance(part, ToolResult):
+            turn.insert(export.write_tool(part))
+        else:
+            turn.feed(part, "")

@@ -35,14 +35,20 @@ def write_page(html: str, title: str) -> str:
 
 
 def write_json(panes: Sequence[Pane]) -> str:
-    """Write `{"models": [{"model", "name", "turns": [...]}]}`.
+    """Write `{"models": [{"model", "name", "branch", "branches", "turns": [...]}]}`: the turns of the current branch.
 
     A turn has the columns of `to_frame()` (`prompt`, `text`, tokens, `cost` in USD, times in seconds ...; null where it
     is unknown), and `sent` (what went with the prompt, in words), `reasoning`, and `tools`: `name`, `arguments`,
     `output` (text) and whether it `failed`.
     """
     models = [
-        {"model": pane.label, "name": pane.name, "turns": [_describe(answer) for answer in pane.answers]}
+        {
+            "model": pane.label,
+            "name": pane.name,
+            "branch": pane.branch + 1,
+            "branches": len(pane.branches) or 1,
+            "turns": [_describe(answer) for answer in pane.answers],
+        }
         for pane in panes
     ]
     return json.dumps({"models": models}, indent=2)

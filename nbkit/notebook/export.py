@@ -33,7 +33,8 @@ _OUTPUT = 4000  # characters of an output, unfolded
 
 def write_bundle(panes: Sequence[Pane], totals: str, since: int = 0) -> dict[str, str]:
     """Write the three forms of a comparison, from turn `since` on."""
-    turns = range(since, max((len(pane.answers) for pane in panes), default=0))
+    last = max((len(pane.answers) for pane in panes), default=0)
+    turns = [turn for turn in range(since, last) if _pair_answers(panes, turn)]
     return {
         "text/html": _write_html(panes, turns, totals),
         "text/markdown": _write_markdown(panes, turns, totals),
@@ -114,16 +115,27 @@ def _list_remarks(answer: Answer) -> list[str]:
 
 
 def _pair_answers(panes: Sequence[Pane], turn: int) -> list[tuple[Pane, Answer]]:
-    return [(pane, pane.answers[turn]) for pane in panes if turn < len(pane.answers)]
+    """List the answers of a turn; a model that was not asked has none."""
+    pairs = [(pane, pane.answers[turn]) for pane in panes if turn < len(pane.answers)]
+    return [(pane, answer) for pane, answer in pairs if answer.status != "skipped"]
 
 
-def _write_html(panes: Sequence[Pane], turns: range, totals: str) -> str:
+def _list_own(answer: Answer, prompt: str) -> list[str]:
+    """List the prompt of an answer, where the other models got another one."""
+    return [] if answer.prompt == prompt else [answer.prompt]
+
+
+def _name_branch(pane: Pane) -> str:
+    return f" · branch {pane.branch + 1} of {len(pane.branches)}" if pane.branches else ""
+
+
+def _write_html(panes: Sequence[Pane], turns: Sequence[int], totals: str) -> str:
     parts = [f'<div class="nbk-static {_NO_MATHS}">', *_write_system(panes)]
     for turn in turns:
         answers = _pair_answers(panes, turn)
-        parts.append(f'<blockquote dir="auto">{_write_prompt(answers[0][1])}</blockquote>')
-        parts.append(f'<div style="{_GRID}">')
-        parts += [_write_answer(pane, answer) for pane, answer in answers]
+        first = answers[0][1]
+        parts += [_write_prompt(first), f'<div style="{_GRID}">']
+        parts += [_write_answer(pane, answer, first) for pane, answer in answers]
         parts.append("</div>")
     parts.append(f"<p><small>{escape(totals)}</small></p></div>")
     return "\n".join(parts)
@@ -132,7 +144,8 @@ def _write_html(panes: Sequence[Pane], turns: range, totals: str) -> str:
 def _write_prompt(answer: Answer) -> str:
     pictures = write_pictures(answer.question[-1]) if answer.question else ""
     sent = " · ".join(list_unseen(answer, pictures))
-    return "<br>".join(filter(None, [_break_lines(answer.prompt), pictures, _break_lines(sent)]))
+    lines = filter(None, [_break_lines(answer.prompt), pictures, _break_lines(sent)])
+    return f'<blockquote dir="auto">{"<br>".join(lines)}</blockquote>'
 
 
 def _write_system(panes: Sequence[Pane]) -> list[str]:
@@ -144,9 +157,11 @@ def _write_system(panes: Sequence[Pane]) -> list[str]:
     ]
 
 
-def _write_answer(pane: Pane, answer: Answer) -> str:
+def _write_answer(pane: Pane, answer: Answer, first: Answer) -> str:
     name, model = plain_html(pane.name), plain_html(pane.label)
-    parts = [f'<div style="min-width:0"><h4>{name} <code>{model}</code></h4>']
+    parts = [f'<div style="min-width:0"><h4>{name} <code>{model}</code>{_name_branch(pane)}</h4>']
+    if answer.prompt != first.prompt:
+        parts.append(_write_prompt(answer))
     parts += _write_reasoning(answer.completion) if answer.completion else []
     for part in answer.parts:
         parts.append(write_tool(part) if isinstance(part, ToolResult) else _style(render_static(part)))
@@ -179,28 +194,30 @@ def write_fence(text: str) -> str:
     return f"{marks}text\n{to_text(text)}\n{marks}"
 
 
-def _write_markdown(panes: Sequence[Pane], turns: range, totals: str) -> str:
+def _write_markdown(panes: Sequence[Pane], turns: Sequence[int], totals: str) -> str:
     parts = []
     for turn in turns:
         answers = _pair_answers(panes, turn)
         parts.append(write_fence(answers[0][1].prompt))
         for pane, answer in answers:
-            texts = [*_list_texts(answer), *_list_remarks(answer), _join_facts(answer)]
+            own = [f"> {prompt}" for prompt in _list_own(answer, answers[0][1].prompt)]
+            texts = [*own, *_list_texts(answer), *_list_remarks(answer), _join_facts(answer)]
             parts += [f"**{_write_name(pane)}**", write_fence("\n\n".join(filter(None, texts)))]
     return "\n\n".join([*parts, escape(totals)])
 
 
 def _write_name(pane: Pane) -> str:
     """Write a model's name for Markdown: letters, digits and signs without a meaning there."""
-    return re.sub(r"[^\w .:/#()-]", "?", f"{pane.name} ({pane.label})")
+    return re.sub(r"[^\w .:/#()·-]", "?", f"{pane.name} ({pane.label}){_name_branch(pane)}")
 
 
-def _write_plain(panes: Sequence[Pane], turns: range, totals: str) -> str:
+def _write_plain(panes: Sequence[Pane], turns: Sequence[int], totals: str) -> str:
     parts = []
     for turn in turns:
         answers = _pair_answers(panes, turn)
         parts.append("\n".join(f"> {line}" for line in answers[0][1].prompt.splitlines()))
         for pane, answer in answers:
-            texts = [*_list_texts(answer), *_list_remarks(answer), _join_facts(answer)]
-            parts += [f"--- {pane.name} ({pane.label}) ---", *filter(None, texts)]
+            own = [f"> {prompt}" for prompt in _list_own(answer, answers[0][1].prompt)]
+            texts = [*own, *_list_texts(answer), *_list_remarks(answer), _join_facts(answer)]
+            parts += [f"--- {pane.name} ({pane.label}){_name_branch(pane)} ---", *filter(None, texts)]
     return to_text("\n\n".join([*parts, totals]))

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from nbkit.adapters.adapter import BaseAdapter
+from nbkit.adapters.fit_options import EFFORTS
 from nbkit.billing.money import format_usd
-from nbkit.bulk.answers import Answer
+from nbkit.bulk.answers import Answer, Pane
 from nbkit.errors import (
     ApiKeyNotFoundError,
     AuthenticationError,
@@ -54,6 +56,11 @@ _ENDINGS = {
     "content_filter": "cut off by the provider's content filter",
     "tool_calls": "the model asks for a tool",
 }
+
+_STATUS_NOTES = {"stopped": "stopped by you", "skipped": "not asked"}
+
+_SETTINGS = ("temperature", "max_tokens", "reasoning_effort")
+"""The options of a pane that a view can set."""
 
 _SOURCES = {
     "catalog": "tokens times models.dev's prices",
@@ -100,7 +107,7 @@ def list_facts(answer: Answer) -> list[Fact]:
 
 def list_notes(answer: Answer) -> list[str]:
     """List what else the reader should know: how the answer ended, what nbkit changed in the request."""
-    notes = ["stopped by you"] if answer.status == "stopped" else []
+    notes = [_STATUS_NOTES[status] for status in (answer.status,) if status in _STATUS_NOTES]
     if answer.completion:
         notes += [_ENDINGS[reason] for reason in (answer.completion.finish_reason,) if reason in _ENDINGS]
         notes += [str(change) for change in answer.completion.changes]
@@ -141,6 +148,24 @@ def describe_context(tokens: int | None, adapter: BaseAdapter) -> tuple[str, boo
     advice = ': begin a new chat soon, or leave out old turns (context="trim")' if full else ""
     share = f"{tokens / size:.0%}".replace("%", " %") if tokens >= size / 100 else "under 1 %"
     return f"{share} of {short} context{advice}", full
+
+
+def describe_pane(pane: Pane, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what stands above a pane: name and model, whether it is muted, its branch as (number from 1, how many), and
+    the settings that the model takes: name -> (value, the values that it may have, if they are listed)."""
+    takes, values = pane.adapter.endpoint.tolerance, {**options, **pane.options}
+    out = set(takes.drop) | ({"temperature"} if not takes.capabilities.supports_temperature else set())
+    efforts: tuple[str, ...] = ()
+    if takes.reasoning and "effort" in takes.reasoning.kinds:
+        efforts = takes.reasoning.efforts or EFFORTS
+    choices = {"reasoning_effort": efforts}
+    settings = {
+        name: (values.get(name), choices.get(name, ()))
+        for name in _SETTINGS
+        if name not in out and choices.get(name, True)
+    }
+    branch = (pane.branch + 1, len(pane.branches)) if pane.branches else None
+    return {"name": pane.name, "model": pane.label, "muted": pane.muted, "branch": branch, "settings": settings}
 
 
 def describe_key(endpoint: Endpoint) -> dict[str, Any]:

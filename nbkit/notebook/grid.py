@@ -11,7 +11,7 @@ from nbkit.arguments import check_arguments, describe, is_table
 from nbkit.billing.total import TOTAL, Sum
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane
-from nbkit.bulk.panel import Models
+from nbkit.bulk.steering import Models
 from nbkit.bulk.table import AT_ONCE, Table
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.template import fill, list_names

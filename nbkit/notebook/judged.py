@@ -12,7 +12,8 @@ from nbkit.arguments import ModelName, check_arguments
 from nbkit.billing.entry import at_origin, find_origin
 from nbkit.billing.money import format_usd
 from nbkit.bulk import portal
-from nbkit.bulk.panel import Panel, ensure_adapter
+from nbkit.bulk.panel import Panel
+from nbkit.bulk.steering import ensure_adapter
 from nbkit.judging.ballot import HUMAN, NOBODY, Ballot
 from nbkit.judging.diff import Diff, diff_words, measure_agreement
 from nbkit.judging.judge import Judgement, judge_pairs

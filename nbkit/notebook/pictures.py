@@ -46,12 +46,11 @@ def list_unseen(answer: Answer, pictures: str) -> list[str]:
     return [one for one in answer.sent if not seen.fullmatch(one)]
 
 
-def describe_prompt(pane: Pane) -> dict[str, Any]:
-    """Say what the views show with the last prompt of a pane: its `pictures`, what else was `sent`, and with the first
+def describe_prompt(pane: Pane, answer: Answer) -> dict[str, Any]:
+    """Say what the views show with the prompt of an answer: its `pictures`, what else was `sent`, and with the first
     one the `system` prompt."""
-    answer = pane.answers[-1]
     turns = answer.question or pane.conversation
-    texts = [turn.text for turn in turns if turn.role in ("system", "developer")] if len(pane.answers) == 1 else []
+    texts = [turn.text for turn in turns if turn.role in ("system", "developer")] if answer is pane.answers[0] else []
     pictures = write_pictures(turns[-1])
     sent = [visible(one) for one in list_unseen(answer, pictures)]
     parts = {"pictures": pictures, "sent": sent, "system": plain_html("\n\n".join(texts))}

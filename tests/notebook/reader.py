@@ -21,12 +21,17 @@ class Page:
             self.seq = message["seq"]
         else:
             return True
+        self.titles = message.get("panes", self.titles)
         for news in message["news"]:
             self._apply(news)
         self.foot = message.get("foot", self.foot)
         return True
 
     def _apply(self, news):
+        if news.get("drop"):
+            place = news["pane"], news["turn"]
+            self.turns = {key: turn for key, turn in self.turns.items() if key[0] != place[0] or key[1] < place[1]}
+            return
         fresh = {"closed": "", "tail": "", "think": "", "end": None}
         turn = self.turns.setdefault((news["pane"], news["turn"]), dict(fresh))
         if news.get("reset"):

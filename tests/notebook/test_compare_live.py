@@ -63,7 +63,7 @@ c = compare('Hi', [Scripted('a', [*['Hel', 'lo'] * 10, gate, *['Hel', 'lo'] * 10
     page = view.until(idle)
     assert page.html(0) == f"<p>{'Hello' * 20}</p>\n"
     assert page.html(1) == "<p><strong>Hi</strong></p>\n"
-    assert page.titles[0] == {"name": "A", "model": "scripted/a"}
+    assert (page.titles[0]["name"], page.titles[0]["model"]) == ("A", "scripted/a")
     assert page.foot["totals"] == "this comparison $0.000061 · notebook $0.000061"
     assert (
         page.foot["ahead"] == "reading the conversation again costs about $0.000029"
@@ -251,3 +251,49 @@ def test_a_follow_up_from_the_view_belongs_to_the_cell_of_the_comparison(kernel)
     assert kernel.value("[[one.calls, cell is None] for cell, one in cells.items()]") == [[2, False]]
     assert kernel.value("[TOTAL.by_cell()[cell].calls for cell in cells]") == [2]
     kernel.run("%unload_ext nbkit")
+
+
+def test_a_prompt_is_edited_and_the_branches_switched_from_the_view(kernel):
+    kernel.run("c = compare('One', [Scripted('a', ['1'], ['2'], ['3']), Scripted('b')])")
+    view = View(kernel)
+    view.until(lambda page: statuses(page) == ["done"] * 2 and idle(page))
+    view.send(type="ask", text="Two")
+    view.until(lambda page: statuses(page, 1) == ["done"] * 2 and idle(page))
+    view.send(type="edit", pane=0, turn=0, text="<i>Uno", all=True)
+    page = view.until(lambda page: page.titles[1]["branch"] == [2, 2] and statuses(page) == ["done"] * 2 and idle(page))
+    assert sorted(page.turns) == [(0, 0), (1, 0)]
+    assert (page.turns[0, 0]["prompt"], page.html(0)) == ("&lt;i&gt;Uno", "<p>3</p>\n")
+    view.send(type="branch", pane=1, branch=0)  # of both: they were begun together
+    page = view.until(lambda page: [head["branch"] for head in page.titles] == [[1, 2], [1, 2]])
+    assert [page.html(0, turn) for turn in (0, 1)] == ["<p>1</p>\n", "<p>2</p>\n"]
+    late = View(kernel).until(lambda page: page.turns)
+    assert sorted(late.turns) == sorted(page.turns)
+    assert [late.html(*place) for place in late.turns] == [page.html(*place) for place in late.turns]
+    view.send(type="branch", pane=0, branch=7)
+    kernel.until(lambda: "expected a number from 0 to 1" in str(kernel.sent(view.comm)[-1]))
+    view.read = len(kernel.sent(view.comm))
+    twin = kernel.value("c.to_markdown()")
+    assert "branch 1 of 2" in twin
+    assert "Uno" not in twin
+
+
+def test_a_pane_is_muted_set_and_swapped_from_the_view_and_another_comes(kernel):
+    kernel.run("c = compare('One', ['demo/swift', 'demo/sage'])")
+    view = View(kernel)
+    view.until(lambda page: statuses(page) == ["done"] * 2 and idle(page))
+    view.send(type="mute", pane=0, muted=True)
+    view.send(type="options", pane=1, options={"max_tokens": 5})
+    view.until(lambda page: page.titles[0]["muted"] and page.titles[1]["settings"]["max_tokens"][0] == 5)
+    view.send(type="options", pane=1, options={"max_tokens": -5})
+    kernel.until(lambda: "max_tokens" in str(kernel.sent(view.comm)[-1].get("text")))
+    view.send(type="swap", pane=1, text="demo/swfit")
+    kernel.until(lambda: "did you mean demo/swift" in str(kernel.sent(view.comm)[-1].get("text")))
+    view.send(type="ask", text="Two")
+    page = view.until(lambda page: statuses(page, 1) == ["skipped", "done"] and idle(page))
+    assert page.turns[0, 1]["end"]["notes"] == ["not asked"]
+    assert kernel.value("c.completions['demo/sage'].usage.output") <= 5
+    view.send(type="swap", pane=1, text="demo/scholar")
+    page = view.until(lambda page: page.titles[1]["model"] == "demo/scholar" and idle(page))
+    kernel.run("c.add('demo/sage')")
+    page = view.until(lambda page: len(page.titles) == 3 and statuses(page, 1)[2:] == ["done"] and idle(page))
+    assert page.turns[2, 0]["prompt"] == "One"

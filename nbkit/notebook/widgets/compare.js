@@ -166,9 +166,18 @@ class View {
         return;
       }
       this.seq = message.seq;
+      if (message.panes && message.panes.length !== this.panes.length) {
+        this.lost = true;
+        this.post({ type: "resync" });
+        return;
+      }
       this.update(message);
     } else if (message.type === "attached") this.files.settle(message);
-    else if (message.type !== "pong") return;
+    else if (message.type === "problem") {
+      clearTimeout(this.timer);
+      this.notify(message.text);
+      return;
+    } else if (message.type !== "pong") return;
     clearTimeout(this.timer);
     if (this.busy) this.timer = setTimeout(() => this.post({ type: "ping" }), SILENCE);
     this.notify("");
@@ -179,8 +188,7 @@ class View {
     this.grid.replaceChildren(...this.panes.map((pane) => pane.node));
     this.grid.dataset.panes = this.panes.length;
     if (this.panes.length === 1) this.panes[0].scroll.prepend(this.system);
-    this.score.draw(this.panes);
-    this.votes.draw(this.panes);
+    this.drawNames();
     const many = this.panes.length > 1;
     this.root.classList.toggle("nbk-many", many);
     this.root.setAttribute("aria-label", many ? `Comparison of ${this.panes.length} models` : "Chat");
@@ -188,7 +196,14 @@ class View {
     this.update(snapshot);
   }
 
-  update({ news, foot }) {
+  drawNames() {
+    this.score.draw(this.panes);
+    this.votes.draw(this.panes);
+  }
+
+  update({ panes, news, foot }) {
+    const renamed = panes?.filter((head, index) => this.panes[index].setHead(head)).length;
+    if (renamed) this.drawNames();
     // First read, then write, then scroll: the browser lays the page out once.
     const followed = news.filter(({ pane, prompt }) => prompt !== undefined || this.panes[pane].atBottom);
     for (const item of news) this.panes[item.pane].apply(item);

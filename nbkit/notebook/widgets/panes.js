@@ -111,31 +111,72 @@ class Turn {
 }
 
 const SCROLLING = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
-const STATUS = { waiting: "waiting", streaming: "streaming", done: "", stopped: "stopped", failed: "failed" };
+const STATUS = { waiting: "waiting", streaming: "streaming", done: "", skipped: "not asked", stopped: "stopped", failed: "failed" };
 
 class Pane {
-  constructor({ name, model }, post) {
+  constructor(head, post) {
     this.post = post;
-    this.name = name;
-    this.model = model;
     this.turns = [];
     this.touched = false; // whether the reader has scrolled since the turn began
     this.status = make("span", "nbk-status");
-    this.copyButton = button("nbk-quiet", "Copy", `Copy the last answer of ${name}`, () => this.copy());
-    this.wideButton = button("nbk-quiet", "⤢", `Show the answer of ${name} in full width`, () => this.widen());
+    this.copyButton = button("nbk-quiet", "Copy", "", () => this.copy());
+    this.wideButton = button("nbk-quiet", "⤢", "", () => this.widen());
     this.wideButton.setAttribute("aria-pressed", "false");
-    const title = make("span", "nbk-title", { title: model }, make("bdi", "nbk-name", {}, name), make("bdi", "nbk-model", {}, model));
+    this.title = make("span", "nbk-title", {}, make("bdi", "nbk-name"), make("bdi", "nbk-model"));
+    this.branches = make("span", "nbk-branches", { role: "group", "aria-label": "Branches" });
     this.actButton = button("nbk-quiet", "", "", () => this.act());
     this.actButton.hidden = true; // there is no answer yet
-    const header = make("div", "nbk-header", {}, title, this.status, this.actButton, this.copyButton, this.wideButton);
-    this.scroll = make("div", "nbk-scroll", { tabindex: "0", role: "log", "aria-label": `Answers of ${model}` });
-    this.node = make("div", "nbk-pane", { role: "group", "aria-label": model }, header, this.scroll);
+    const header = make("div", "nbk-header", {}, this.title, this.status, this.branches, this.actButton, this.copyButton, this.wideButton);
+    this.scroll = make("div", "nbk-scroll", { tabindex: "0", role: "log" });
+    this.node = make("div", "nbk-pane", { role: "group" }, header, this.scroll);
+    this.setHead(head);
     for (const type of ["wheel", "touchmove", "pointerdown", "keydown"]) {
       this.scroll.addEventListener(type, () => { this.touched = true; }, { passive: true });
     }
     // JupyterLab would go to another cell
     this.scroll.addEventListener("keydown", (event) => { if (SCROLLING.has(event.key)) event.stopPropagation(); });
     this.scroll.addEventListener("scroll", () => this.markCut(), { passive: true });
+  }
+
+  // Names, and what else stands above the answers: see `facts.describe_pane`. True where the model is another one.
+  setHead(head) {
+    const { name, model } = head;
+    const renamed = this.model !== undefined && (this.name !== name || this.model !== model);
+    Object.assign(this, { head, name, model });
+    this.title.title = model;
+    this.title.firstChild.textContent = name;
+    this.title.lastChild.textContent = model;
+    nameControl(this.copyButton, `Copy the last answer of ${name}`);
+    nameControl(this.wideButton, `Show the answer of ${name} in full width`);
+    this.scroll.setAttribute("aria-label", `Answers of ${model}`);
+    this.node.setAttribute("aria-label", model);
+    this.node.classList.toggle("nbk-muted", Boolean(head.muted));
+    this.setAct();
+    this.showStatus();
+    this.setBranches(head.branch);
+    return renamed;
+  }
+
+  // The branches of the conversation: ‹ 1/2 ›. The button that was pressed keeps the focus.
+  setBranches(branch) {
+    this.branches.hidden = !branch;
+    if (!branch) return;
+    if (!this.branches.firstChild) {
+      const go = (step) => {
+        const branch = this.head.branch[0] - 1 + step;
+        if (branch >= 0 && branch < this.head.branch[1]) this.post({ type: "branch", branch });
+      };
+      const former = button("nbk-quiet", "‹", "", () => go(-1));
+      const next = button("nbk-quiet", "›", "", () => go(1));
+      this.branches.append(former, make("span", "", { "aria-live": "polite" }), next);
+    }
+    const [number, count] = branch;
+    const [former, text, next] = this.branches.children;
+    text.textContent = `${number}/${count}`;
+    nameControl(former, `Former branch of the conversation with ${this.name}`);
+    nameControl(next, `Next branch of the conversation with ${this.name}`);
+    former.ariaDisabled = String(number === 1);
+    next.ariaDisabled = String(number === count);
   }
 
   get last() {
@@ -179,6 +220,11 @@ class Pane {
   }
 
   apply(news) {
+    if (news.drop) {
+      for (const turn of this.turns.splice(news.turn)) turn.node.remove();
+      if (this.last) this.setStatus(this.last.status);
+      return;
+    }
     if (!this.turns[news.turn]) {
       this.turns[news.turn] = new Turn(this);
       this.touched = false;
@@ -197,16 +243,20 @@ class Pane {
     this.actButton.hidden = !this.last;
     this.actButton.textContent = this.running ? "■" : "↻";
     const title = this.running ? `Cancel the answer of ${this.name} alone` : `Ask ${this.name} again: its last answer goes, its cost stays counted`;
-    this.actButton.title = title;
-    this.actButton.setAttribute("aria-label", title);
+    nameControl(this.actButton, title);
   }
 
   setStatus(status) {
     if (this.node.dataset.status === status) return;
     this.node.dataset.status = status;
     this.setAct();
-    this.status.textContent = STATUS[status] ?? status;
+    this.showStatus();
     this.scroll.setAttribute("aria-busy", String(status === "waiting" || status === "streaming"));
+  }
+
+  showStatus() {
+    const status = this.node.dataset.status ?? "";
+    this.status.textContent = this.head.muted && !this.running ? "muted" : STATUS[status] ?? status;
   }
 
   async copy() {

@@ -15,6 +15,12 @@ function button(className, label, title, onClick) {
   return node;
 }
 
+// Names a control for the mouse and for screen readers.
+function nameControl(node, title) {
+  node.title = title;
+  node.setAttribute("aria-label", title);
+}
+
 // navigator.clipboard exists only on https and localhost; Jupyter is often served over plain http.
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);

@@ -17,6 +17,7 @@ class Votes {
       this.addChoice("bad", "x", "none", "No answer is good"),
     ];
     for (const pane of panes) {
+      pane.tally?.remove();
       pane.tally = make("span", "nbk-label nbk-tally");
       pane.status.before(pane.tally);
     }

@@ -1,0 +1,68 @@
+"""Requests of the views that are about one pane: a row for each type of message. See `nbkit.notebook.deltas`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nbkit.bulk.answers import Pane
+from nbkit.bulk.panel import Panel
+
+Message = dict[str, Any]
+
+
+def read_text(message: Message) -> str:
+    """Read the text of a message; "" where it has none."""
+    text = message.get("text")
+    return text if isinstance(text, str) and text.strip() else ""
+
+
+def _edit(panel: Panel, pane: Pane, message: Message) -> None:
+    turn, text = message.get("turn"), read_text(message)
+    if isinstance(turn, int) and text and not panel.busy:
+        panel.edit(turn, text, () if message.get("all") else [pane])
+
+
+def _show_branch(panel: Panel, pane: Pane, message: Message) -> None:
+    """Branches that were begun together are shown together."""
+    places = {(len(other.branches), other.branch) for other in panel.panes}
+    if isinstance(branch := message.get("branch"), int):
+        panel.show_branch(branch, () if len(places) == 1 else [pane])
+
+
+def _swap(panel: Panel, pane: Pane, message: Message) -> None:
+    if text := read_text(message):
+        panel.regenerate(pane, text.strip())
+
+
+def _set_options(panel: Panel, pane: Pane, message: Message) -> None:
+    if isinstance(options := message.get("options"), dict):
+        panel.set_options(pane, options)
+
+
+def _set_api_key(panel: Panel, pane: Pane, message: Message) -> None:
+    if text := read_text(message):
+        panel.set_api_key(pane, text)
+
+
+_REQUESTS: dict[str, Callable[[Panel, Pane, Message], object]] = {
+    "stop_one": lambda panel, pane, _: panel.stop_one(pane),
+    "retry": lambda panel, pane, _: panel.retry(pane),
+    "regenerate": lambda panel, pane, _: panel.regenerate(pane),
+    "edit": _edit,
+    "branch": _show_branch,
+    "mute": lambda panel, pane, message: panel.mute(pane, bool(message.get("muted"))),
+    "swap": _swap,
+    "options": _set_options,
+    "key": _set_api_key,
+}
+
+
+def fulfill(panel: Panel, message: Message) -> None:
+    """Do what a view asks for about the pane with the index `pane`; nothing where the message is not one of these.
+
+    Raises NbkitError: a model, an option or a branch that there is not.
+    """
+    index, request = message.get("pane"), _REQUESTS.get(str(message.get("type")))
+    if request and isinstance(index, int) and 0 <= index < len(panel.panes):
+        request(panel, panel.panes[index], message)
