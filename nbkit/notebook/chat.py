@@ -18,6 +18,7 @@ from nbkit.conversation.turns import AnyTurn, Conversation, Turn
 from nbkit.errors import ConfigError, ConversationError
 from nbkit.notebook.chat_file import ChatRecord, read_chat, write_chat
 from nbkit.notebook.compare import Comparison
+from nbkit.notebook.documents import write_chat_json, write_chat_markdown, write_chat_page
 
 _GOES_ON = "The chat goes on in another cell."
 
@@ -36,8 +37,8 @@ class Chat:
     the cost of all.
 
     `switch(model)` lets another model go on, `fork()` makes an independent copy, `undo()` takes the last exchange back,
-    `save(path)` and `Chat.load(path)` keep it in a file. Reading `completion`, `conversation`, `cost`, `usage` and
-    `context_fill` waits for the answer.
+    `save(path)` and `Chat.load(path)` keep it in a file, `to_markdown()`, `to_html()` and `to_json()` make documents of
+    it. Reading `completion`, `conversation`, `cost`, `usage` and `context_fill` waits for the answer.
 
     Raises ModelNotFoundError, ConfigError or ConversationError where the model, an option or a turn is wrong.
     """
@@ -126,14 +127,15 @@ class Chat:
         return other
 
     @check_arguments
-    def switch(self, model: ModelName | BaseAdapter) -> Self:
-        """Let another model continue the conversation, with the same options. `cost` and `usage` count both.
+    def switch(self, model: ModelName | BaseAdapter, **options: Any) -> Self:
+        """Let another model continue the conversation, with the same options, or with those given here instead.
 
-        Raises ModelNotFoundError.
+        `cost` and `usage` count both. Raises ModelNotFoundError or ConfigError.
         """
+        ExecuteOptions.of(options)
         adapter = ensure_adapter(model)
         self._leave()
-        self._adapter = adapter
+        self._adapter, self._options = adapter, options or self._options
         return self
 
     def undo(self) -> str | AnyTurn:
@@ -179,6 +181,18 @@ class Chat:
         chat = cls(record.model if model is None else model, conversation=record.conversation, **given)
         chat._total, chat._context_tokens = RunningTotal(record.spent), record.context_tokens
         return chat
+
+    def to_markdown(self) -> str:
+        """Write all turns as Markdown. Each stands in a fence: no reader of it runs or loads anything."""
+        return write_chat_markdown(self.conversation, self._total.total())
+
+    def to_html(self) -> str:
+        """Write all turns as a whole page, light and dark, without scripts."""
+        return write_chat_page(self._adapter.model_id, self.conversation, self._total.total())
+
+    def to_json(self) -> str:
+        """Write all turns as JSON: `{"model", "turns" (as OpenAI writes them), "calls", "cost" (USD), "usage"}`."""
+        return write_chat_json(self._adapter.model_id, self.conversation, self._total.total())
 
     def _wait(self) -> None:
         if self._latest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nbkit.conversation.summary import list_extras, summarize_turn
 from nbkit.conversation.turns import AnyTurn, Conversation
+from nbkit.notebook.pictures import write_pictures
 from nbkit.rendering.markdown import render_static, to_text
 from nbkit.rendering.sanitize import plain_html
 
@@ -17,21 +18,22 @@ def write_conversation(conversation: Conversation) -> dict[str, str]:
     """Write the forms of a conversation. Models, tools and people wrote it: all is rendered clean, or escaped."""
     left = len(conversation) - _MOST
     parts = [f"<p><i>{left:,} earlier turns are not shown.</i></p>"] if left > 0 else []
-    parts += [_write_turn(turn) for turn in conversation.turns[-_MOST:]]
+    parts += [write_turn(turn, _LONGEST) for turn in conversation.turns[-_MOST:]]
     # without these classes JupyterLab's MathJax takes two prices in a line for a formula
     html = ['<div class="tex2jax_ignore mathjax_ignore" style="text-align:left">', *parts, "</div>"]
     return {"text/html": "\n".join(html), "text/plain": to_text(repr(conversation))}
 
 
-def _write_turn(turn: AnyTurn) -> str:
-    text = turn.text[:_LONGEST]
-    if len(turn.text) > _LONGEST:
+def write_turn(turn: AnyTurn, longest: int | None = None) -> str:
+    """Write a turn as HTML, its text up to a number of characters."""
+    text = turn.text[:longest]
+    if len(turn.text) > len(text):
         text += f" … ({len(turn.text):,} characters)"
     if turn.role in ("tool", "function"):
         line = plain_html(summarize_turn(turn))
         return f"<details><summary><code>{line}</code></summary><pre>{plain_html(text)}</pre></details>"
     lines = plain_html(text).replace("\n", "<br>")
     body = render_static(text) if turn.role == "assistant" else f'<blockquote dir="auto">{lines}</blockquote>'
-    body = body if text else ""
+    body = (body if text else "") + write_pictures(turn)
     extras = "".join(f"<p><code>{plain_html(extra)}</code></p>" for extra in list_extras(turn))
     return f"<p><b>{turn.role}</b></p>\n{body}{extras}"

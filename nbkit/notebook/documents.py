@@ -1,15 +1,20 @@
-"""A comparison as a document of its own: a page, and JSON."""
+"""A comparison, or a chat, as a document of its own: a page, Markdown and JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
 from nbkit.adapters.run import ToolResult
+from nbkit.billing.total import Sum
 from nbkit.bulk.answers import Answer, Pane
-from nbkit.notebook.export import read_output
+from nbkit.conversation.summary import list_extras
+from nbkit.conversation.turns import Conversation
+from nbkit.notebook.conversation import write_turn
+from nbkit.notebook.export import read_output, write_fence
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -17,6 +22,7 @@ body { max-width: 80rem; margin: 2rem auto; padding: 0 1rem; font: 15px/1.5 syst
 body { overflow-wrap: anywhere; }
 blockquote { margin: 1.5rem 0 0.5rem; padding-inline-start: 0.8rem; border-inline-start: 3px solid #8888; }
 blockquote { font-weight: 600; }
+pre { padding: 0.5rem 0.7rem; overflow-x: auto; background: #8882; }
 code, pre { font: 0.9em/1.4 ui-monospace, Menlo, Consolas, monospace; }
 table { border-collapse: collapse; }
 th, td { padding: 0.2rem 0.6rem; border: 1px solid #8886; vertical-align: top; }
@@ -52,6 +58,30 @@ def write_json(panes: Sequence[Pane]) -> str:
         for pane in panes
     ]
     return json.dumps({"models": models}, indent=2)
+
+
+def write_chat_page(model: str, conversation: Conversation, spent: Sum) -> str:
+    """Write all turns of a chat as a page: without scripts, and it loads nothing."""
+    turns = [*map(write_turn, conversation), f"<p><small>{escape(_describe_cost(spent))}</small></p>"]
+    return write_page("\n".join(turns), f"Chat with {model}")
+
+
+def write_chat_markdown(conversation: Conversation, spent: Sum) -> str:
+    """Write all turns of a chat as Markdown; each stands in a fence, where no reader of it runs or loads anything."""
+    parts = []
+    for turn in conversation:
+        parts += [f"**{turn.role}**", write_fence("\n\n".join(filter(None, [turn.text, *list_extras(turn)])))]
+    return "\n\n".join([*parts, _describe_cost(spent)])
+
+
+def write_chat_json(model: str, conversation: Conversation, spent: Sum) -> str:
+    """Write a chat as JSON: `{"model", "turns": [OpenAI-style messages], "calls", "cost" (USD), "usage" (tokens)}`."""
+    facts = {"calls": spent.calls, "cost": spent.cost, "usage": asdict(spent.usage)}
+    return json.dumps({"model": model, "turns": conversation.to_openai(), **facts}, indent=2)
+
+
+def _describe_cost(spent: Sum) -> str:
+    return f"this chat {spent} for {spent.calls:,} call{'' if spent.calls == 1 else 's'}"
 
 
 def _describe(answer: Answer) -> dict[str, Any]:

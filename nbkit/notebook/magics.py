@@ -101,15 +101,13 @@ class NbkitMagics(Magics):
         (model,) = models
         with _errors_in_one_line():
             options, session = _read_options(arguments), _sessions.get(model)
-            message = prompt
             if session is None or arguments.new or arguments.system not in (None, session.system):
                 session = _Session(Chat(model, system=arguments.system, **options), arguments.system, options)
-            elif options not in ({}, session.options):  # a chat's options are fixed: a new chat takes over the turns
-                message = session.chat.conversation + prompt
-                session = _Session(Chat(model, **options), session.system, options)
+            elif options not in ({}, session.options):
+                session = _Session(session.chat.switch(model, **options), session.system, options)
             _sessions[model] = session
             self._assign(arguments.out, session.chat)
-            session.chat(message)
+            session.chat(prompt)
 
     @no_var_expand
     @magic_arguments()

@@ -48,7 +48,12 @@ def test_another_model_goes_on_and_both_are_counted():
     assert chat.usage.total_tokens == 22
     with pytest.raises(ModelNotFoundError):
         chat.switch("demo/nosuch")
+    with pytest.raises(ConfigError):
+        chat.switch(first, temprature=1)
     assert chat("Still there?").completion.text == "two"
+    chat.switch(second, max_tokens=7)("And now?")
+    assert [second.requests[-1].get(name) for name in ("max_tokens", "temperature")] == [7, None]
+    assert chat.cost == pytest.approx(11e-6 + 3 * 22e-6)
 
 
 def test_the_line_of_each_cell_has_the_cost_of_the_whole_chat():

@@ -68,9 +68,11 @@ def test_chat_repeating_its_system_prompt_goes_on(shell):
 
 
 def test_chat_with_other_options_goes_on(shell):
-    run(shell, "%%chat demo/swift --system Brief\nfirst")
+    run(shell, "%%chat demo/swift --system Brief -o first\nfirst")
+    spent = shell.user_ns["first"].cost
     run(shell, "%%chat demo/swift --max-tokens 5 -o chat\nsecond")
     chat = shell.user_ns["chat"]
+    assert chat.cost > spent  # the chat has one total
     assert prompts(chat) == [("system", "Brief"), ("user", "first"), ("user", "second")]
     assert chat.completion.finish_reason == "length"
     run(shell, "%%chat demo/swift --system Brief -o same\nthird")
