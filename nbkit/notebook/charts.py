@@ -22,8 +22,10 @@ import plotly.graph_objects as go
 from nbkit.errors import ArgumentError
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-# 4.4:1 on white and 4.3:1 on JupyterLab's dark #111: one grey that can be read on both, as a saved chart must.
+# 4.4:1 on white and 4.3:1 on JupyterLab's dark #111: one grey for both, where a picture of the chart is shown. Plotly
+# reads no variables of a page where it wants a color, but keeps the style of a piece of text: `ink`.
 GREY, _GRID = "#787878", "rgba(128,128,128,0.25)"
+_INK = f'<span style="color:var(--vscode-editor-foreground,var(--jp-ui-font-color1,{GREY}))">'
 COLORS = ("#3b82d0", "#d9772b", "#2f9e62", "#c8504b", "#8f6bc7", "#a0704f", "#c95f9f", "#9a9a20", "#1f9fae")
 _LOOK = {
     "template": "none",  # plotly's default template adds 6.5 kB to every saved chart
@@ -66,12 +68,12 @@ def chart(
     """
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count)
     omitted = f"not drawn: {reasons}" if reasons else ""
-    first, second = ("<br>".join(map(escape_text, wrap(*text))) for text in ((title, 85), (omitted, 120)))
+    first, second = ("<br>".join(map(escape_text, wrap(*text))) for text in ((title, 64), (omitted, 75)))
     lines = 1 + first.count("<br>") + bool(second) + second.count("<br>")
     margin = {"l": 10, "r": 20, "t": 0, "b": 45} | layout.pop("margin", {})
     margin["t"] += 30 + 18 * lines
     heading = {
-        "text": first + (f'<br><span style="font-size:12px">{second}</span>' if second else ""),
+        "text": ink(first + (f'<br><span style="font-size:12px">{second}</span>' if second else "")),
         "font": {"size": 14},
         "x": 0,
         "xanchor": "left",
@@ -80,7 +82,7 @@ def chart(
         "pad": {"l": 12, "t": 12 if lines == 1 else 22},  # plotly.js anchors the first of several lines by its middle
     }
     if table.empty:
-        note = {"text": "nothing to draw", "showarrow": False, "x": 0, "y": 0, "xref": "paper", "yref": "paper"}
+        note = {"text": ink("nothing to draw"), "showarrow": False, "x": 0, "y": 0, "xref": "paper", "yref": "paper"}
         traces, height, layout = [], 40, {"annotations": [note], "xaxis": _UNSEEN, "yaxis": _UNSEEN}
     height += margin["t"] + margin["b"]
     figure = go.Figure(traces, _LOOK | {"title": heading, "margin": margin, "height": height} | layout)
@@ -89,13 +91,16 @@ def chart(
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """Make an axis that can be read on light and dark and leaves room for its labels."""
+    labels = {"ticktext": [ink(text) for text in more.pop("ticktext")]} if "ticktext" in more else {}
     return {
-        "title": {"text": escape_text(title), "standoff": 12},
+        "title": {"text": ink(escape_text(title)), "standoff": 12} if title else None,
+        "tickprefix": _INK,
+        "ticksuffix": "</span>",
         "gridcolor": _GRID,
         "linecolor": _GRID,
         "zeroline": False,
         "automargin": True,
-    } | more
+    } | (more | labels)
 
 
 def money_axis(title: str, values: pd.Series, *, log: bool = True) -> dict[str, Any]:
@@ -106,10 +111,10 @@ def money_axis(title: str, values: pd.Series, *, log: bool = True) -> dict[str, 
 def log_axis(title: str, values: pd.Series, tickformat: str) -> dict[str, Any]:
     """Make a logarithmic axis with ticks at 1, 2, 5, 10 ... or, where these were too many, at the powers of ten.
 
-    Plotly's own choice is good for less than a decade, and crowded for one or two; so are all three in a narrow window.
+    Plotly's own choice is good for less than a decade, and crowded for more, in a narrow window even those at 2 and 5.
     """
     decades = np.log10(values.max() / values.min()) if len(values) else 0.0
-    steps = {} if 0 < decades < 0.8 else {"dtick": "D2" if decades < 3 else 1}
+    steps = {} if 0 < decades < 0.8 else {"dtick": "D2" if decades < 1.5 else 1}
     return axis(title, type="log", tickformat=tickformat, **steps)
 
 
@@ -145,6 +150,11 @@ def require_columns(frame: pd.DataFrame, *columns: str) -> None:
 def escape_text(text: str) -> str:
     """Escape text as plotly reads it: it knows a few tags and entities, but not those of quotes."""
     return escape(text, quote=False)
+
+
+def ink(text: str) -> str:
+    """Color a label, of escaped text, by the page's theme; an empty one needs none."""
+    return f"{_INK}{text}</span>" if text else ""
 
 
 def shorten(text: str, limit: int) -> str:
@@ -192,14 +202,15 @@ def _draw_cloud(name: str, color: str, x: str, y: str, dots: pd.DataFrame, *, by
         x=to_plain(dots[x]),
         y=to_plain(dots[y]),
         mode="markers",
-        name=shorten(name, 24),
+        name=ink(shorten(name, 24)),
         legendrank=2000 if name == "other" else 1000,
         marker={"color": color, "opacity": 0.4 if name == "other" else 0.75, "size": sizes if by_context else 7},
         hovertext=[
-            f"<b>{format_value(x, left)}, {format_value(y, right)}</b><br>context up to {format_tokens(most)}<br>{ids}"
+            f"<b>{format_value(x, left)}, {format_value(y, right)}</b><br>{shorten(name, 24)}, context up to "
+            f"{format_tokens(most)}<br>{ids}"
             for left, right, most, ids in rows
         ],
-        hoverinfo="text+name",
+        hoverinfo="text",
     )
 
 
@@ -229,8 +240,9 @@ def name_groups(values: pd.Series) -> pd.Series:
 
 
 def legend(title: str) -> dict[str, Any]:
-    """Make a legend beside the chart, where it covers nothing. `title` must be escaped."""
-    return {"title": {"text": title, "side": "top"}, "x": 1.01, "itemsizing": "constant"}
+    """Make a legend below the chart, in lines as long as there is room. `title` must be escaped."""
+    where = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
+    return {"title": {"text": ink(title), "side": "top"}, "itemsizing": "constant"} | where
 
 
 def format_rate(usd: float) -> str:

@@ -38,6 +38,7 @@ from nbkit.notebook.charts import (
     format_value,
     label_rows,
     legend,
+    ink,
     log_axis,
     mark_unpriced,
     money_axis,
@@ -71,7 +72,7 @@ def workload(frame: pd.DataFrame, title: str | None = None, *, count: int = 20, 
         y=list(range(len(drawn))),  # not names: these are not unique, and bars of one name would be stacked
         orientation="h",
         marker={"color": COLORS[0]},
-        text=shown,
+        text=[ink(cost) for cost in shown],
         textposition="outside",
         cliponaxis=False,
         hovertext=_hover_texts(drawn, [f"<b>{cost}</b>" for cost in shown]),
@@ -114,7 +115,7 @@ def prices(frame: pd.DataFrame, title: str | None = None, *, by: str = "vendor",
         xaxis=money_axis("input (USD per million tokens)", priced["input_cost"]),
         yaxis=money_axis("output (USD per million tokens)", priced["output_cost"]),
         showlegend=True,
-        legend=legend(escape_text(by) + ("<br>(size: context)" if by_context else "")),
+        legend=legend(escape_text(by) + (" (size: context)" if by_context else "")),
     )
 
 
@@ -146,21 +147,23 @@ def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 
     drawn = frame.head(count)
     answers = {name: drawn[name].astype(object).map({True: "yes", False: "no"}).fillna("?") for name in _CAPABILITIES}
     looks: dict[str, dict[str, Any]] = {
-        "yes": {"mode": "markers", "marker": {"symbol": "circle", "size": 12, "color": COLORS[2]}},
+        "yes": {"mode": "markers", "marker": {"symbol": "circle", "size": 10, "color": COLORS[2]}},
         "no": {"mode": "markers", "marker": {"symbol": "line-ew", "size": 9, "line": {"color": GREY, "width": 1.5}}},
-        "?": {"mode": "text", "text": "?"},
+        "?": {"mode": "text", "text": ink("?")},
     }
     cells = [(column, row, word) for column, name in enumerate(answers) for row, word in enumerate(answers[name])]
+    heads = [ABILITIES[name].label for name in _CAPABILITIES]
+    names = [shorten(name, 30) for name in drawn["name"]]
     traces = [
         go.Scatter(
             x=[column for column, _, word in cells if word == answer],
             y=[row for _, row, word in cells if word == answer],
-            hovertemplate=f"<b>%{{x}}: {answer}</b><br>%{{y}}<extra></extra>",
+            hovertext=[f"{names[row]}<br>{heads[column]}: {answer}" for column, row, word in cells if word == answer],
+            hoverinfo="text",
             **look,
         )
         for answer, look in looks.items()
     ]
-    heads = [ABILITIES[name].label for name in _CAPABILITIES]
     table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"]})
     for name in _CAPABILITIES:
         table[ABILITIES[name].label] = answers[name]
@@ -170,10 +173,12 @@ def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 
         traces,
         table,
         height=24 * max(len(drawn), 1),
-        margin={"t": 60, "b": 10},
+        margin={"t": 40, "b": 10},
         showlegend=False,
-        xaxis=axis("", side="top", tickangle=-45, tickvals=list(range(len(answers))), ticktext=heads),
-        yaxis=axis("", range=[len(drawn) - 0.5, -0.5], tickvals=list(range(len(drawn))), ticktext=label_rows(drawn)),
+        xaxis=axis("", side="top", tickangle=-90, tickvals=list(range(len(answers))), ticktext=heads),
+        yaxis=axis(
+            "", range=[len(drawn) - 0.5, -0.5], tickvals=list(range(len(drawn))), ticktext=label_rows(drawn, 28)
+        ),
     )
 
 
@@ -221,10 +226,10 @@ def conversation(
                     y=[float(f"{usd:.6g}") for usd in amounts[:, row]],
                     mode="lines" if dotted else "lines+markers",
                     line={"color": COLORS[number % len(COLORS)], "dash": "dot" if dotted else "solid"},
-                    name=label,
+                    name=ink(label),
                     legendgroup=str(number),
                     showlegend=not dotted,
-                    **{"hoverinfo": "skip"} if dotted else {"hovertemplate": "%{y:$,.3~r}"},
+                    **{"hoverinfo": "skip"} if dotted else {"hovertemplate": f"%{{y:$,.3~r}}<extra>{label}</extra>"},
                 )
             )
     table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"]})
@@ -241,10 +246,10 @@ def conversation(
         hovermode="x unified",
         hoverlabel={"bgcolor": "#333333", "font": {"color": "#ffffff"}},
         xaxis=axis(
-            "turn", unifiedhovertitle={"text": "turn %{x}"}, range=[0.5, turns + 0.5], dtick=max(1, turns // 10)
+            "turn", unifiedhovertitle={"text": "turn %{x:d}"}, range=[0.5, turns + 0.5], dtick=max(1, turns // 10)
         ),
         yaxis=money_axis("cost so far (USD)", pd.Series(spent[cached][:, drawn["row"]].ravel()), log=log),
-        legend=legend("cheapest first" + ("<br>(dotted: without cache)" if cached else "")),
+        legend=legend("cheapest first" + (" (dotted: without cache)" if cached else "")),
     )
 
 
@@ -317,7 +322,7 @@ def _draw_frontier(frame: pd.DataFrame, x: str, price: str, by: str, title: str 
         y=steps[price].tolist(),
         mode="lines",
         line={"shape": "hv", "color": GREY, "width": 2},
-        name="cheapest so far" if dated else "cheapest of at<br>least that context",
+        name=ink("cheapest so far" if dated else "cheapest of at least that context"),
         hoverinfo="skip",
     )
     table = pd.DataFrame(

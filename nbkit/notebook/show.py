@@ -35,8 +35,8 @@ _NONE = ("status", "tiers", "modes", "experimental", "why_not")
 """Columns in which a missing value says that there is none; without a status a model is generally available."""
 # Without the style, commas part the labels; with it, borders do, and the commas are for screen readers.
 _STYLE = (
-    "<style>.nbk-table td{white-space:nowrap}"
-    ".nbk-labels{display:block;min-width:130px;font-size:0;white-space:normal}"
+    "<style>.nbk-table{overflow-x:auto}"
+    ".nbk-labels{display:block;min-width:112px;font-size:0;white-space:normal}"
     ".nbk-labels span{display:inline-block;font-size:11px;line-height:16px;border:1px solid #8888;border-radius:8px;"
     "padding:0 6px;margin:1px 4px 1px 0}</style>"
 )
@@ -198,10 +198,14 @@ def _html(rows: pd.DataFrame, names: Sequence[str], texts: Sequence[Sequence[str
     for model, provider, row in zip(rows.index, providers, texts, strict=True):
         cells = [_content(name, text, images[provider]) for name, text in zip(names, row, strict=True)]
         cells[0] += f'<br><small style="font-weight:normal">{plain_html(_line(model))}</small>'
-        first, *others = (f'style="text-align:{side}">{cell}' for side, cell in zip(sides, cells, strict=True))
+        # without the style too, a date or a price stays in one line
+        wraps = ["" if name in ("name", "abilities") else "nowrap " for name in names]
+        first, *others = (
+            f'{wrap}style="text-align:{side}">{cell}' for wrap, side, cell in zip(wraps, sides, cells, strict=True)
+        )
         body.append(f'<tr><th scope="row" {first}</th>{"".join(f"<td {other}</td>" for other in others)}</tr>')
     return (
-        f'<div class="nbk-table {_NO_MATHS}">{_STYLE}<table>'
+        f'<div class="nbk-table {_NO_MATHS}" tabindex="0" role="group" aria-label="Models">{_STYLE}<table>'
         f'<caption style="text-align:left">{plain_html(note)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )

@@ -21,7 +21,7 @@ class Sheet {
     this.empty = make("div", "nbk-g-empty", {}, "No row passes these filters.");
     this.drawer = make("div", "nbk-g-drawer", { role: "gridcell" });
     this.below = make("div", "nbk-g-below", { role: "row" }, this.drawer);
-    this.node = make("div", "nbk-g-scroll", { role: "grid", "aria-label": "Answers by prompt and model" },
+    this.node = make("div", "nbk-g-scroll", { role: "treegrid", "aria-label": "Answers by prompt and model" },
       make("div", "", { role: "rowgroup" }, this.head), this.body, make("div", "nbk-g-end", { role: "rowgroup" }, this.foot));
     this.node.addEventListener("scroll", () => this.layOut(), { passive: true });
     this.node.addEventListener("keydown", (event) => this.onKey(event));
