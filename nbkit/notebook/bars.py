@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nbkit.billing.money import format_usd, sum_usd
-from nbkit.notebook.charts import COLORS, GREY, shorten
+from nbkit.notebook.charts import COLORS, GREY, ink, shorten
 
 _STEPS = {
     "minute": ("min", 60),
@@ -46,9 +46,9 @@ def draw_bars(rows: pd.DataFrame, sums: pd.DataFrame, step: str) -> list[go.Bar]
                 x=costs.index.strftime("%Y-%m-%d %H:%M").tolist(),
                 y=[float(f"{usd:.6g}") for usd in costs],
                 width=_STEPS[step][1] * 850_000,  # milliseconds; plotly draws a single bar hardly visible
-                name=shorten(name, 32),
+                name=ink(shorten(name, 32)),
                 marker={"color": color},
-                hovertemplate="%{y:$,.3~r}<br>%{x}",
+                hovertemplate=f"%{{y:$,.3~r}}<br>%{{x|%Y-%m-%d %H:%M}}<extra>{shorten(name, 32)}</extra>",
             )
         )
     return [trace for trace in traces if trace.x]
