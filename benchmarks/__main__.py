@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks.runner import ROUNDS, Row
 from benchmarks.tables import make_table, save
 
-SUBJECTS = ("imports", "first_call", "calls", "streams", "kernel", "catalog", "search", "rendering")
+SUBJECTS = ("imports", "first_call", "calls", "ledger", "streams", "kernel", "catalog", "search", "rendering")
 OTHERS = ("soak",)
 """Subjects that run only where they are named."""
 

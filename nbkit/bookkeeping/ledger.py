@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from nbkit.arguments import check_arguments
 from nbkit.billing.entry import CallFacts
+from nbkit.bookkeeping.rows import COLUMNS, Entry, write_row
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import ConfigError, LedgerError, NbkitError
 from nbkit.settings import Scoped, settings
@@ -28,7 +29,6 @@ from nbkit.settings import Scoped, settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbkit.bookkeeping.rows import Entry
     from nbkit.bookkeeping.store import Store
 
 MOST_WAITING = 10_000
@@ -40,7 +40,7 @@ class _Book:
     """The rows that wait, and the store that they go to."""
 
     def __init__(self) -> None:
-        self.waiting: deque[Entry] = deque(maxlen=MOST_WAITING)
+        self.waiting: deque[Entry | tuple[Any, ...]] = deque(maxlen=MOST_WAITING)
         self.lock = threading.Lock()
         self.settings = settings()
         self.store: Store | None = None
@@ -58,20 +58,18 @@ class _Book:
 
     def settle(self) -> None:
         """Write the rows that wait. A failure is said once, and the rows wait on."""
-        import sqlite3
-
-        from nbkit.bookkeeping.rows import write_row
-
         with self.lock:
-            entries = list(self.waiting)
-            if not entries:
+            rows = [write_row(one) if isinstance(one, Entry) else one for one in list(self.waiting)]
+            if not rows:
                 return
             try:
-                self.open().write([write_row(entry) for entry in entries])
-            except (sqlite3.Error, OSError, ConfigError) as error:
+                self.open().write(rows)
+            except _list_errors() as error:
+                for place, row in enumerate(rows):  # which, unlike its call, holds no images
+                    self.waiting[place] = row
                 self._pause(error)
                 return
-            for _ in entries:
+            for _ in rows:
                 self.waiting.popleft()
             self.has_warned = False
 
@@ -88,6 +86,13 @@ _book: Scoped[_Book] = Scoped(_Book, "ledger")
 _SESSION = uuid4().hex[:12]
 
 
+def _list_errors() -> tuple[type[Exception], ...]:
+    """List what a store raises, or what opens it. Called when it has failed: no call before that imports sqlite3."""
+    from sqlite3 import Error
+
+    return Error, OSError, ConfigError
+
+
 class Ledger:
     """An observer that books every call that was sent."""
 
@@ -99,8 +104,6 @@ class Ledger:
         now = settings()
         if now.ledger == "off":
             return
-        from nbkit.bookkeeping.rows import Entry
-
         ended = datetime.now(UTC).isoformat(timespec="microseconds")
         entry = Entry(call, completion, error, ended, _find_notebook(), _SESSION, now.ledger_content)
         if entry.attempts or entry.is_replay:
@@ -109,12 +112,12 @@ class Ledger:
     @property
     def pending(self) -> bool:
         """Whether calls wait to be written."""
-        return settings().ledger != "off" and bool(_book().waiting) and time.monotonic() >= _book().pause_end
+        book = _book()
+        return bool(book.waiting) and time.monotonic() >= book.pause_end
 
     def settle(self) -> None:
         """Write what waits. May wait for other kernels, at most ten seconds."""
-        if self.pending:
-            _book().settle()
+        _book().settle()
 
 
 LEDGER = Ledger()
@@ -123,7 +126,7 @@ LEDGER = Ledger()
 @atexit.register
 def _settle_at_exit() -> None:
     """Try a last time, and say what is lost."""
-    if settings().ledger != "off" and _book().waiting:
+    if _book().waiting:
         _book().settle()
         if lost := len(_book().waiting):
             calls = "1 call was paid and is" if lost == 1 else f"{lost} calls were paid and are"
@@ -172,15 +175,13 @@ def ledger(
 
 
 def _read_rows(where: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    import sqlite3
-
     book = _book()
     book.settle()
     with book.lock:
         store = book.open()
         try:
             return store.read(where, values)
-        except (sqlite3.Error, OSError) as error:
+        except _list_errors() as error:
             problem = f"the ledger {store} cannot be read: {error}"
     raise LedgerError(problem)
 
@@ -204,8 +205,6 @@ _DTYPES = {"text": "string", "real": "float64", "integer": "Int64"}
 
 def _make_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     import pandas as pd
-
-    from nbkit.bookkeeping.rows import COLUMNS
 
     columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     frame = pd.DataFrame(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from getpass import getuser
 from typing import Any, Literal, NamedTuple
 
@@ -92,7 +92,12 @@ def _read_cost(entry: Entry) -> float | None:
 def _read_rates(entry: Entry) -> str | None:
     """Read the rates that the bill applied, as JSON: USD per million tokens, by bucket."""
     bill = entry.completion.bill if entry.completion else None
-    return json.dumps({line.bucket: line.rate for line in bill.lines}) if bill and bill.lines else None
+    return _write_rates(tuple([(line.bucket, line.rate) for line in bill.lines])) if bill and bill.lines else None
+
+
+@lru_cache(maxsize=256)
+def _write_rates(rates: tuple[tuple[str, float | None], ...]) -> str:
+    return json.dumps(dict(rates))
 
 
 def _write_body(entry: Entry) -> str:
@@ -129,20 +134,26 @@ COLUMNS: tuple[Column, ...] = (
     Column("status", "text", lambda entry: entry.status),
     Column("error", "text", lambda entry: type(entry.error).__name__ if entry.error else None),
     Column("request", "text", lambda entry: digest_request(entry.call)),
-    Column("tags", "text", lambda entry: json.dumps(entry.call.tags)),
+    Column("tags", "text", lambda entry: json.dumps(entry.call.tags) if entry.call.tags else "[]"),
     Column("prompt", "text", lambda entry: _write_body(entry) if entry.with_content else None),
     Column("answer", "text", lambda entry: entry.completion.text if entry.with_content and entry.completion else None),
 )
 """The columns in their order. A column that is added later is NULL in older rows."""
 
 
+_READERS = [column.read for column in COLUMNS]
+
+
 def write_row(entry: Entry) -> tuple[Any, ...]:
     """Write an entry as the values of the columns."""
-    return tuple(_fit(column.read(entry)) for column in COLUMNS)
+    row = tuple([read(entry) for read in _READERS])
+    texts, numbers = "".join([one for one in row if type(one) is str]), [one for one in row if type(one) is int]
+    is_usual = texts.isprintable() and max(numbers) <= _LARGEST  # nearly every row: one look instead of thirty
+    return row if is_usual else tuple(map(_fit, row))
 
 
 def _fit(value: Any) -> Any:
     """Make a value one that every database takes: no NUL, no half of a character, no number above 64 bits."""
-    if isinstance(value, str) and not value.isprintable():
+    if isinstance(value, str):
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     return min(value, _LARGEST) if isinstance(value, int) else value

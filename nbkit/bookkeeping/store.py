@@ -79,6 +79,9 @@ class FileStore:
     def write(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Write rows in one transaction; one that is there already is left as it is."""
         connection = self._connect()
+        if len(rows) == 1:  # a transaction of itself
+            connection.execute(_INSERT, rows[0])
+            return
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(_INSERT, rows)
