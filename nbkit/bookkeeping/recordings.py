@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,9 @@ class Recordings(Protocol):
 
     def keep(self, recordings: Sequence[Recording]) -> None:
         """Keep answers; one to the same request, of the same number, is replaced."""
+
+    def count(self) -> int:
+        """Count the answers."""
 
     def list_all(self) -> Iterator[Recording]:
         """List all answers, the oldest first."""
@@ -77,6 +80,10 @@ class Lines:
             whole = not end or (file.seek(end - 1), file.read(1))[1] == b"\n"  # else its last writer was killed
             file.write((b"" if whole else b"\n") + b"".join(line + b"\n" for line in fresh.values()))
         lines |= fresh
+
+    def count(self) -> int:
+        """Count the answers."""
+        return len(self._read())
 
     def list_all(self) -> Iterator[Recording]:
         """List all answers, the oldest first."""
@@ -163,6 +170,12 @@ class Database:
                 if not connection.execute(oldest, (count // 10 + 1,)).rowcount:
                     return
 
+    def count(self) -> int:
+        """Count the answers."""
+        if not self.path.exists():
+            return 0
+        return int(self._connect().execute("SELECT count(*) FROM answers").fetchone()[0])
+
     def list_all(self) -> Iterator[Recording]:
         """List all answers, the oldest first."""
         if self.path.exists():
@@ -215,9 +228,9 @@ def measure_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def copy_answers(source: Recordings, target: Path) -> int:
-    """Write all answers into a new file of lines; return how many there are. Raises FileExistsError."""
-    lines = [recording.write() + b"\n" for recording in source.list_all()]
+def write_copy(recordings: Iterable[Recording], target: Path) -> int:
+    """Write answers into a new file of lines; return how many there are. Raises FileExistsError."""
+    lines = [recording.write() + b"\n" for recording in recordings]
     target.touch(mode=0o600, exist_ok=False)
     target.write_bytes(b"".join(lines))
     return len(lines)

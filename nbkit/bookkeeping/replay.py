@@ -43,6 +43,8 @@ class Keeper:
 
     def __init__(self, path: Path | None, mode: Mode, pace: Pace | None) -> None:
         self.path, self.mode, self._pace = path, mode, pace
+        self.known = 0
+        """How many answers there were at the beginning."""
         self.replayed = 0
         """How many calls were answered."""
         self.kept = 0
@@ -61,14 +63,33 @@ class Keeper:
         """Whether nothing is sent."""
         return self.mode == "only"
 
-    def __repr__(self) -> str:
-        if self.mode == "off":
-            return "<replay: off>"
-        facts = f"{self.replayed} replayed, {format_usd(self.saved)} saved, {self.kept} kept"
-        return f"<replay of {self.path or 'the cache'}, {self.mode}: {facts}>"
+    @property
+    def place(self) -> str:
+        """Where answers are kept: the name of the file, not where it is, for the notebook may be published."""
+        return self.path.name if self.path else "the cache"
 
-    def open(self) -> Recordings:
-        """Open the place where answers are kept. Raises OSError and sqlite3.Error."""
+    def __str__(self) -> str:
+        if self.mode == "off":
+            return "replay: off"
+        facts = f"{self.known} {'answer' if self.known == 1 else 'answers'}"
+        if self.replayed or self.kept:
+            facts = f"{self.replayed} replayed, saved {format_usd(self.saved)}, {self.kept} asked for and kept"
+        return f"replay: {self.place}, {self.mode}: {facts}"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    def count(self) -> None:
+        """Read what is there, and count the answers."""
+        import sqlite3
+
+        with self._lock:
+            try:
+                self.known = self._open().count()
+            except (sqlite3.Error, OSError) as error:
+                self._warn("read", error)
+
+    def _open(self) -> Recordings:
         from nbkit.bookkeeping.recordings import open_recordings
 
         if self._store is None:
@@ -96,8 +117,7 @@ class Keeper:
         if self.is_sealed:
             from nbkit.bookkeeping.recording import quote_prompt
 
-            place = str(self._store or self.path)
-            raise ReplayMissError(call.model_id, place, sample.request, sample.number, quote_prompt(call))
+            raise ReplayMissError(call.model_id, self.place, sample.request, sample.number, quote_prompt(call))
         return None
 
     def _look_up(self, sample: Sample) -> Recording | None:
@@ -105,7 +125,7 @@ class Keeper:
 
         with self._lock:
             try:
-                return self.open().find(sample.request, sample.number)
+                return self._open().find(sample.request, sample.number)
             except (sqlite3.Error, OSError) as error:
                 self._warn("read", error)
         return None
@@ -116,14 +136,14 @@ class Keeper:
 
         with self._lock:
             try:
-                self.open().keep(recordings)
+                self._open().keep(recordings)
                 self.kept += len(recordings)
             except (sqlite3.Error, OSError) as error:
                 self._warn("written", error)
 
     def _warn(self, what: str, error: Exception) -> None:
         if not self._warned:
-            _log.warning("the kept answers in %s cannot be %s: %s. Calls go on.", self._store, what, error)
+            _log.warning("the kept answers in %s cannot be %s: %s. Calls go on.", self.place, what, error)
             self._warned = True
 
     # In a block, or from here on
@@ -209,8 +229,22 @@ def replay(path: str | Path | None = None, *, mode: Mode = "auto", pace: Pace | 
     if keeper.path and keeper.is_sealed and not keeper.path.exists():
         raise ConfigError(f"replay(): {str(keeper.path)!r} is missing; mode='auto' makes it")
     if mode in ("auto", "only"):
-        keeper.open()
+        keeper.count()
     return keeper.start()
+
+
+def switch_replay(*words: str) -> Keeper:
+    """Do what the words of a line say, a mode and a file in any order; return who replays from here on.
+
+    Raises ConfigError for other words.
+    """
+    if words:
+        mode = next((word for word in get_args(Mode) if word in words), "auto")
+        files = [word for word in words if word not in get_args(Mode)]
+        if len(files) > 1 or len(words) - len(files) > 1:
+            raise ConfigError(f"replay: expected one of {', '.join(get_args(Mode))}, and a file; got {' '.join(words)}")
+        replay(*files, mode=cast(Mode, mode))
+    return _state().keeper
 
 
 def find_replay(origin: Origin) -> Keeper | None:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import nbkit
-from nbkit.cli import bundle, calls, catalog, ledger
+from nbkit.cli import bundle, calls, catalog, ledger, replay
 from nbkit.cli.completion import SHELLS, make_script
 from nbkit.errors import NbkitError
 
-_COMMANDS = (*catalog.COMMANDS, *calls.COMMANDS, *ledger.COMMANDS, *bundle.COMMANDS)
+_COMMANDS = (*catalog.COMMANDS, *calls.COMMANDS, *ledger.COMMANDS, *replay.COMMANDS, *bundle.COMMANDS)
 _EXIT = (
     "Exit status: 0 something was printed, 1 there was nothing to print or the command failed, 2 wrong usage, "
     "130 interrupted."

@@ -26,6 +26,7 @@ from nbkit.arguments import read_models
 from nbkit.billing.entry import running_cell
 from nbkit.billing.total import TOTAL, Sum
 from nbkit.bookkeeping.ledger import ledger
+from nbkit.bookkeeping.replay import switch_replay
 from nbkit.bookkeeping.spending import name_kinds
 from nbkit.choose.frame import catalog
 from nbkit.choose.search import search
@@ -159,17 +160,21 @@ class NbkitMagics(Magics):
         %nbkit total       what it has spent, with a line for each model
         %nbkit settings    the settings in force, and the variables that change them
         %nbkit env [FILE]  read your API keys from a file, by default .env
+        %nbkit replay [MODE] [FILE.jsonl]
+                           keep answers, and give them again for $0: auto, only (nothing is sent), refresh, off;
+                           without a word it tells what is replayed
         %nbkit nest on     let your cells call asyncio.run, which fails in a notebook without it; until the kernel
                            restarts, tasks are a little slower
         """
         words = _parse(self.nbkit, line).what
-        if words[:1] == ["env"] and len(words) <= 2:
+        act, most = _ACTS.get(words[0] if words else "", (None, 0))
+        if act and len(words) <= most + 1:
             with _errors_in_one_line():
-                print(load_env(*words[1:]))  # noqa: T201  # what the magic is for
+                print(act(*words[1:]))  # noqa: T201  # what the magic is for
             return
         what = " ".join(words)
         if what not in _REPORTS:
-            known = ", ".join(f"%nbkit {name}" for name in [*_REPORTS, "env"] if name)
+            known = ", ".join(f"%nbkit {name}" for name in [*_REPORTS, *_ACTS] if name)
             raise UsageError(f"unknown option {what!r}: use %nbkit, {known}")
         with _errors_in_one_line():
             print(_REPORTS[what]())  # noqa: T201  # what the magic is for
@@ -330,6 +335,10 @@ _REPORTS: dict[str, Callable[[], str]] = {
     "settings": describe_settings,
     "nest on": enable_nesting,
 }
+
+
+_ACTS: dict[str, tuple[Callable[..., object], int]] = {"env": (load_env, 1), "replay": (switch_replay, 2)}
+"""What further words may follow, and how many at most."""
 
 
 def _parse(magic: Any, line: str) -> Namespace:

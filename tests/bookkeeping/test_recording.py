@@ -8,7 +8,7 @@ from vector_files import load
 
 from nbkit.billing.entry import CallFacts, Sample
 from nbkit.bookkeeping.recording import make_recording, mark_replayed, quote_prompt, read_recording
-from nbkit.bookkeeping.recordings import Database, Lines, copy_answers
+from nbkit.bookkeeping.recordings import Database, Lines, write_copy
 from nbkit.conversation.completion import Bill, BillLine, Change, ChatCompletion, Timing, Usage
 from nbkit.conversation.turns import Conversation
 from nbkit.protocols import PROTOCOLS, protocol
@@ -155,7 +155,7 @@ def test_a_database_that_is_broken_is_put_aside(tmp_path, caplog):
 def test_a_copy_is_a_file_of_lines(store, tmp_path):
     store.keep([record(ChatCompletion("one")), record(ChatCompletion("two"), number=1)])
     target = tmp_path / "copy.jsonl"
-    assert copy_answers(store, target) == 2
+    assert write_copy(store.list_all(), target) == store.count() == 2
     assert list(Lines(target).list_all()) == list(store.list_all())
     with pytest.raises(FileExistsError):
-        copy_answers(store, target)
+        write_copy(store.list_all(), target)

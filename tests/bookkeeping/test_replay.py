@@ -62,7 +62,10 @@ def test_a_second_run_asks_nothing_and_costs_nothing(path, sent_bodies, call):
     )
     assert (second.cost, second.bill.source, second.bill.saved) == (0, "replay", first.cost)
     assert (keeper.replayed, keeper.kept, float(keeper.saved)) == (1, 0, first.cost)
-    assert f"auto: 1 replayed, {format_usd(first.cost)} saved, 0 kept" in repr(keeper)
+    saved = format_usd(first.cost)
+    assert str(keeper) == f"replay: demo.replay.jsonl, auto: 1 replayed, saved {saved}, 0 asked for and kept"
+    assert repr(nbkit.replay(path)) == "<replay: demo.replay.jsonl, auto: 1 answer>"
+    nbkit.replay(mode="off")
     after = TOTAL.total()
     assert (after.usd, after.replayed - spent.replayed) == (spent.usd, 1)
     assert float(after.saved - spent.saved) == first.cost

@@ -11,6 +11,7 @@ from IPython.core.error import UsageError
 from shells import error_of, run, running_shell
 
 import nbkit
+from nbkit.billing.money import format_usd
 from nbkit.billing.total import TOTAL, Sum
 from nbkit.notebook import magics
 from nbkit.settings import override, settings
@@ -52,6 +53,31 @@ def test_keys_are_read_from_an_env_file_and_never_printed(shell, tmp_path, capsy
         assert printed.endswith("took GROQ_API_KEY; ignored HTTPS_PROXY\n")
         assert "canary" not in printed
     assert "load_env: no such file" in str(error_of(shell, "%nbkit env nowhere.env"))
+
+
+def test_answers_are_kept_and_replayed_by_a_line(shell, tmp_path, capsys):
+    path, again = tmp_path / "demo.replay.jsonl", "%%chat demo/swift --new -o chat\nHi"
+    with override(replay="off"):
+        run(shell, "%nbkit replay")
+        assert capsys.readouterr().out == "replay: off\n"
+        run(shell, f"%nbkit replay '{path}'")
+        assert capsys.readouterr().out == "replay: demo.replay.jsonl, auto: 0 answers\n"
+        run(shell, again)
+        cost = shell.user_ns["chat"].cost
+        run(shell, f"%nbkit replay '{path}' only")
+        assert capsys.readouterr().out.endswith("replay: demo.replay.jsonl, only: 1 answer\n")
+        run(shell, again)
+        assert f"cost replayed, $0, saved {format_usd(cost)}" in capsys.readouterr().out
+        assert shell.user_ns["chat"].cost == 0
+        run(shell, "%cost")
+        assert f"replayed, saved {format_usd(cost)})" in capsys.readouterr().out
+        for words in ("only refresh", "a.jsonl b.jsonl"):
+            with pytest.raises(UsageError, match="replay: expected one of auto, only, refresh, off, and a file"):
+                run(shell, f"%nbkit replay {words}")
+        with pytest.raises(UsageError, match=r"answers\.txt"):
+            run(shell, "%nbkit replay answers.txt")
+        run(shell, "%nbkit replay off")
+        assert capsys.readouterr().out == "replay: off\n"
 
 
 @pytest.mark.parametrize("option", ["--new", "--system 'Be brief'"])
