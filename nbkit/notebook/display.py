@@ -18,10 +18,11 @@ from nbkit.errors import ApiKeyNotFoundError, AuthenticationError, NbkitError
 from nbkit.judging.ballot import Ballot
 from nbkit.notebook import export
 from nbkit.notebook.attachments import Attachments
+from nbkit.notebook.cells import Bundle
 from nbkit.notebook.deltas import Board, LiveTurn
 from nbkit.notebook.facts import describe_context, describe_end, describe_key, describe_pane
 from nbkit.notebook.judged import append_votes, cast_vote, describe_votes
-from nbkit.notebook.outputs import Bundle, Screen
+from nbkit.notebook.outputs import Screen
 from nbkit.notebook.pane_requests import fulfill, read_text
 from nbkit.notebook.pictures import describe_prompt
 from nbkit.rendering.sanitize import visible

@@ -18,6 +18,7 @@ from nbkit.billing.entry import set_running_cell
 from nbkit.bulk import portal
 from nbkit.choose.frame import catalog
 from nbkit.modelsdev.records import CatalogWarning
+from nbkit.notebook.cells import forget_shell
 from nbkit.notebook.completion import find_keyed_providers, match_models
 from nbkit.notebook.magics import NbkitMagics, add_body, describe_catalog
 from nbkit.notebook.outputs import person_in_front
@@ -130,6 +131,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     shell.events.unregister("pre_run_cell", loaded.cells.begin)
     shell.events.unregister("pre_run_cell", loaded.renew)
     shell.events.unregister("post_run_cell", loaded.cells.end)
+    forget_shell(shell)
     set_running_cell(None)
     for (kind, name), before in loaded.replaced.items():
         known = shell.magics_manager.magics[kind]

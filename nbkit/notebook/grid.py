@@ -18,8 +18,9 @@ from nbkit.conversation.template import fill, list_names
 from nbkit.errors import ArgumentError, ConfigError
 from nbkit.judging.ballot import Ballot
 from nbkit.judging.cases import find_row
+from nbkit.notebook.cells import Bundle
 from nbkit.notebook.judged import cast_vote
-from nbkit.notebook.outputs import Bundle, Screen
+from nbkit.notebook.outputs import Screen
 from nbkit.notebook.sheet import Sheet, describe_start
 from nbkit.notebook.sheet_export import write_sheet
 

@@ -17,7 +17,7 @@ from nbkit.bulk.steering import ensure_adapter
 from nbkit.judging.ballot import HUMAN, NOBODY, Ballot
 from nbkit.judging.diff import Diff, diff_words, measure_agreement
 from nbkit.judging.judge import Judgement, judge_pairs
-from nbkit.notebook.outputs import Bundle
+from nbkit.notebook.cells import Bundle
 from nbkit.rendering.sanitize import plain_html, visible
 
 if TYPE_CHECKING:

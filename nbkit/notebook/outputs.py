@@ -1,27 +1,14 @@
-"""The outputs of a comparison in its cells: the static twin, and beside it the widget where a person is in front."""
+"""The outputs of a comparison in its cells: the widget where a person is in front, and what is there without one."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+from nbkit.notebook.cells import Bundle, Twin, find_shell, find_twin
 from nbkit.settings import settings
-
-Bundle = dict[str, str]
-
-# Front ends that show each output in a frame of its own, where the widget's style cannot hide the static twin.
-_APART = ("VSCODE_PID", "COLAB_RELEASE_TAG")
-# What JupyterLab shows below it when the notebook is reopened: "Error displaying widget: model not found".
-_HIDE_LOST_WIDGET = "<style>.jp-OutputArea:has(.nbk-static) .jupyter-widgets:not(:has(*)){display:none}</style>"
-
-
-def _shell() -> Any:
-    """The IPython shell that runs us, or None. Does not import IPython: where nobody has, there is none."""
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython else None
 
 
 def person_in_front() -> bool:
@@ -30,7 +17,7 @@ def person_in_front() -> bool:
     nbclient (so papermill, nbconvert and nbval) executes with `allow_stdin` false. So does Voila, for a person who can
     use widgets. The setting `live` decides first.
     """
-    kernel = getattr(_shell(), "kernel", None)
+    kernel = getattr(find_shell(), "kernel", None)
     if kernel is None:
         return False
     live = settings().live
@@ -46,66 +33,76 @@ class Screen:
     """
 
     def __init__(self, make_widget: Callable[[], Any]) -> None:
-        self._static_id, self._live_id = uuid4().hex, uuid4().hex
+        self._make_widget, self._live_id = make_widget, uuid4().hex
         self._shown_in: object = None
-        self._widget: Any = make_widget() if person_in_front() else None
+        self._twins: list[Twin] = []
+        self._live = person_in_front()
+        self._widget: Any = make_widget() if self._live else None
 
     @property
     def live(self) -> bool:
-        """Whether there is a widget."""
-        return self._widget is not None
+        """Whether there is a widget wherever this is shown."""
+        return self._live
 
     @property
     def shown_here(self) -> bool:
         """Whether the running cell shows this already."""
-        return self._shown_in is not None and self._shown_in == _cell()
+        return self._shown_in is not None and self._shown_in == _count_cells()
 
     def show(self, bundle: Bundle) -> None:
-        """Display both in the running cell. Without IPython nothing is displayed."""
-        if _shell() is None:
+        """Display the widget in the running cell, and the bundle in its twin. Without IPython nothing is displayed."""
+        if find_shell() is None:
             return
         from IPython.display import display
 
-        self._shown_in = _cell()
-        if not self.live:  # final: a later turn is shown in its own cell
+        self._shown_in = _count_cells()
+        if not self._live:  # final: a later turn is shown in its own cell
             display(bundle, raw=True)
             return
-        display(fold_twin(bundle), raw=True, display_id=self._static_id)
+        if self._widget is None:  # it was let go
+            self._widget = self._make_widget()
+        twin = find_twin()
+        self._twins.append(twin)
+        twin.show(self, bundle)
         display(self._widget, display_id=self._live_id)
 
     def update(self, bundle: Bundle, state: dict[str, Any]) -> None:
-        """Replace the static twin wherever it stands, and the widget's state, which views without a kernel show."""
-        if self.live:
-            from IPython.display import update_display
-
-            update_display(fold_twin(bundle), raw=True, display_id=self._static_id)
-            self._widget.keep(state)
+        """Replace what is left without a kernel wherever it stands: twins, and the widget's state."""
+        for twin in tuple(self._twins):
+            twin.put(self, bundle)
+        if widget := self._widget:
+            widget.keep(state)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to all views."""
-        if self.live:
-            self._widget.send(message)
+        if widget := self._widget:
+            widget.send(message)
+
+    def leave(self, twin: Twin) -> None:
+        """Be shown in a cell no more. Where it was the last one, the widget is closed, which lets go of the answers."""
+        self._twins.remove(twin)
+        if not self._twins:
+            self._close()
 
     def freeze(self, bundle: Bundle) -> None:
-        """Leave only the static twin. A closed widget alone would reopen as "model not found"."""
-        if self.live:
-            from IPython.display import update_display
+        """Show the bundle in the place of the widget. A closed widget alone would reopen as "model not found"."""
+        if not self._live:
+            return
+        from IPython.display import update_display
 
-            update_display(bundle, raw=True, display_id=self._static_id)
-            update_display({"text/html": "", "text/plain": ""}, raw=True, display_id=self._live_id)
-            self._widget.close()
-            self._widget = None
+        self._live = False
+        update_display(bundle, raw=True, display_id=self._live_id)
+        for twin in self._twins:
+            twin.remove(self)
+        self._twins.clear()
+        self._close()
+
+    def _close(self) -> None:
+        widget, self._widget = self._widget, None
+        if widget is not None:
+            widget.close()
 
 
-def fold_twin(bundle: Bundle) -> Bundle:
-    """Prepare a static twin to stand beside a widget: folded where it would stand open below it, without the Markdown,
-    which says what the plain text says."""
-    html = bundle["text/html"]
-    if any(name in os.environ for name in _APART):
-        html = f"<details><summary>static copy</summary>{html}</details>"
-    return {"text/html": html + _HIDE_LOST_WIDGET, "text/plain": bundle["text/plain"]}
-
-
-def _cell() -> object:
-    shell = _shell()
+def _count_cells() -> object:
+    shell = find_shell()
     return shell.execution_count if shell else None

@@ -78,20 +78,21 @@ def test_a_comparison_streams_answers_follow_ups_and_comes_back_after_a_reload(l
 def test_without_its_kernel_the_twin_stands_alone(lab):
     lab.open(
         "import nbkit; p = nbkit.pick(nbkit.demo_models(), value=['demo/sage']); p",
-        "nbkit.compare('Hi', ['demo/swift'])",
+        "for text in ('Hi', 'Hello'): nbkit.compare(text, ['demo/swift'])",
     )
     lab.run()
     lab.until(IDLE)
     lab.until("() => document.querySelector('.nbk-pick, [role=listbox]')")
-    lab.until_kept(1)
+    lab.until("() => document.querySelectorAll('.nbk-twin')[1]?.textContent.match(/ cost \\$/g)?.length === 2")
+    assert lab.page.locator(".nbk-twin:visible").count() == 0
     lab.save()
     lab.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     lab.page.reload()
-    lab.until("() => document.querySelectorAll('.nbk-static').length === 2")
+    lab.until("() => document.querySelectorAll('.nbk-static').length === 3")
     lab.until("() => document.body.textContent.includes('model not found')")
     shown = lab.page.locator(".jp-OutputArea").all_inner_texts()
     assert "Sage (simulated)" in shown[0]
-    assert "cost $0.0" in shown[1]
+    assert shown[1].count("cost $0.0") == 2  # both comparisons in one output
     assert "model not found" not in "".join(shown)
 
 

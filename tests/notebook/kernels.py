@@ -40,15 +40,18 @@ class Kernel:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
-    def run(self, code, *, person=True):
-        """Run a cell; its messages. `person`: whether the front end could ask somebody for input."""
+    def run(self, code, *, person=True, cell=None):
+        """Run a cell; its messages. `person`: whether the front end could ask somebody for input. `cell`: its id."""
         start = len(self.messages)
-        cell = self.begin(code, person=person)
+        cell = self.begin(code, person=person, cell=cell)
         self.until(lambda: any(is_end(message, cell) for message in self.messages[start:]))
         return self.messages[start:]
 
-    def begin(self, code, *, person=True):
-        return self.client.execute(code, allow_stdin=person)
+    def begin(self, code, *, person=True, cell=None):
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": person}
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell} if cell else {})
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
 
     def until(self, true):
         """Listen until something is true."""

@@ -33,8 +33,9 @@ from nbkit.choose.frame import catalog, demo_models, restore_dtypes
 from nbkit.errors import ArgumentError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.notebook.card import list_facts
+from nbkit.notebook.cells import fold_twin
 from nbkit.notebook.favorites import keep_favorites, read_favorites
-from nbkit.notebook.outputs import fold_twin, person_in_front
+from nbkit.notebook.outputs import person_in_front
 from nbkit.notebook.pick_index import make_index
 from nbkit.notebook.show import fetch_logos, pictures, table
 from nbkit.notebook.widgets.sources import pack_script, read_script, read_style
