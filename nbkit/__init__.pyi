@@ -9,6 +9,7 @@ from nbkit.adapters.factory import AdapterFactory as AdapterFactory
 from nbkit.adapters.factory import get_adapter as get_adapter
 from nbkit.billing.entry import tag as tag
 from nbkit.billing.tokens import count_tokens as count_tokens
+from nbkit.bookkeeping.budgets import budget as budget
 from nbkit.bookkeeping.ledger import ledger as ledger
 from nbkit.bookkeeping.replay import replay as replay
 from nbkit.choose.changes import changes as changes

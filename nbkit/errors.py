@@ -12,6 +12,7 @@ NbkitError
 ├── ProviderNotSupportedError        nbkit does not speak the provider's protocol; says what to do
 ├── ConversationError                a conversation of the wrong form (ValueError); names the turn
 ├── UnsupportedFeatureError          the model cannot do what the request needs; raised before it is sent
+├── BudgetExceededError              a call might cost more than a budget has left; it was not sent
 ├── AnswerFormatError                the answer does not have the requested form (ValueError)
 ├── ToolLoopError                    a run with tools reached its limit; holds the conversation and its cost
 └── AdapterError                     a call failed; carries provider, model, status, attempts ...
@@ -175,6 +176,32 @@ class UnsupportedFeatureError(NbkitError):
     def __init__(self, message: str, *, model: str = "", feature: str = "") -> None:
         super().__init__(message)
         self.model, self.feature = model, feature
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self), {**vars(self)})
+
+
+class BudgetExceededError(NbkitError):
+    """A call might cost more than a budget has left. Raised before it is sent.
+
+    `model`: the model id. `usd`: the budget in USD, `per`: what it is for ("block", "day" ...), `spent` and `reserved`:
+    USD of it that are gone. `most`: what the call may cost in USD; None where that is not known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        model: str = "",
+        usd: float = 0.0,
+        per: str = "",
+        spent: float = 0.0,
+        reserved: float = 0.0,
+        most: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.model, self.usd, self.per = model, usd, per
+        self.spent, self.reserved, self.most = spent, reserved, most
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), str(self), {**vars(self)})

@@ -126,7 +126,7 @@ class BaseAdapter:
                     client = async_client(call.endpoint.base_url, call.auth)
                     async with aclosing(call.begin(await client.send(call.request()))) as reply:
                         return call.read(await aread_limited(reply, call.exchange))
-                await asyncio.sleep(attempt.wait())
+                await asyncio.sleep(await attempt.await_turn())
 
     def stream(self, conversation: Any, **options: Any) -> Stream:
         """Ask, and get the answer in pieces: `with adapter.stream(...) as stream: for chunk in stream: ...`."""

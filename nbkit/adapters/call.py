@@ -17,11 +17,12 @@ from pydantic_core import to_json
 
 from nbkit.adapters.fit_tools import restore_chunk
 from nbkit.adapters.lifetime import Lifetime
+from nbkit.adapters.observers import doubt_attempt
 from nbkit.adapters.optional_fields import OptionalFields
 from nbkit.adapters.pace import make_whole_chunk, note_piece, split_answer
 from nbkit.adapters.prepare import Prepared, supply_media
 from nbkit.adapters.price import price_completion, price_partial
-from nbkit.adapters.retries import AttemptEnd, Retries, explain_failure, read_event_body
+from nbkit.adapters.retries import AttemptEnd, Retries, explain_failure, may_be_paid, read_event_body
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
 from nbkit.errors import AdapterError, NbkitError, ProviderError, StreamError
 from nbkit.http.addresses import join_path
@@ -210,6 +211,8 @@ class Call(Lifetime):
             seconds = self._retries.plan(failure, error, end, self.deadline - time.monotonic())
             if error.partial is not None:  # an answer without text, or an error that was billed
                 error.partial = price_partial(error.partial, self.prepared, self.endpoint, self._timing())
+        if self._facts is not None and may_be_paid(failure, end):
+            doubt_attempt(self._facts)
         del failure  # it holds the request, and with it the key
         if seconds is None:
             raise error.with_traceback(None)
@@ -266,7 +269,19 @@ class Attempt:
 
     def wait(self) -> float:
         """Return the seconds to sleep before the next attempt, or raise the error, with nothing behind it."""
-        return self._call.fail(self._take_failure())  # no local name: a traceback may print it
+        seconds = self._call.fail(self._take_failure())  # no local name: a traceback may print it
+        if self._call.is_doubtful:
+            self._call.repeat()
+        return seconds
+
+    async def await_turn(self) -> float:
+        """`wait`, for an event loop: a budget is asked in a thread."""
+        seconds = self._call.fail(self._take_failure())
+        if self._call.is_doubtful:
+            from asyncio import to_thread
+
+            await to_thread(self._call.repeat)
+        return seconds
 
     def _take_failure(self) -> AdapterError | Failure:
         failure, self._failure = self._failure, None

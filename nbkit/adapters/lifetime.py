@@ -10,10 +10,12 @@ import os
 import time
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from nbkit.adapters.observers import begin_call, end_call, has_to_wait
+from nbkit.adapters.demand import find_ceiling
+from nbkit.adapters.observers import begin_call, end_call, has_to_wait, is_doubtful, repeat_call
 from nbkit.adapters.prepare import Prepared
 from nbkit.billing.entry import CallFacts, Origin, find_origin
 from nbkit.bookkeeping.replay import claim_sample
@@ -106,6 +108,16 @@ class Lifetime(ABC):
         end_call(facts, completion, error)
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether the last attempt may have been paid without an answer, and a budget counts it."""
+        return self._facts is not None and is_doubtful(self._facts)
+
+    def repeat(self) -> None:
+        """Ask the budgets before an attempt that follows a doubtful one. Raises BudgetExceededError."""
+        if self._facts is not None:
+            repeat_call(self._facts)
+
+    @property
     def ended(self) -> bool:
         """Whether the call is over: answered, failed or left."""
         return self.entered and self._facts is None
@@ -136,4 +148,5 @@ def _collect_facts(endpoint: Endpoint, prepared: Prepared, origin: Origin) -> Ca
         url=join_path(endpoint.place or endpoint.base_url, prepared.request.path),
         body=body,
         conversation=prepared.conversation,
+        find_ceiling=partial(find_ceiling, prepared, endpoint),
     )

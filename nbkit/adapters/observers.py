@@ -6,14 +6,18 @@ import logging
 
 from nbkit.billing.entry import CallFacts, Observer
 from nbkit.billing.total import TOTAL
+from nbkit.bookkeeping.budgets import BUDGETS
 from nbkit.bookkeeping.ledger import LEDGER
 from nbkit.bookkeeping.replay import REPLAY
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import NbkitError
 
-OBSERVERS: tuple[Observer, ...] = (TOTAL, REPLAY, LEDGER)
-"""In this order they are asked before a call is sent: the first that raises or answers decides."""
+OBSERVERS: tuple[Observer, ...] = (TOTAL, REPLAY, BUDGETS, LEDGER)
+"""In this order they are asked before a call is sent: the first that raises or answers decides.
+A replayed answer needs no budget."""
 
+_WRITERS = (BUDGETS, LEDGER, REPLAY)
+"""In this order they write: what a budget keeps of a call counts before the ledger has its row."""
 _log = logging.getLogger("nbkit")
 
 
@@ -37,7 +41,22 @@ def end_call(call: CallFacts, completion: ChatCompletion | None, error: NbkitErr
 
 def has_to_wait(call: CallFacts) -> bool:
     """Tell whether an observer may wait for a disk before a call is sent: not in an event loop."""
-    return call.sample is not None
+    return call.sample is not None or BUDGETS.watches(call)
+
+
+def doubt_attempt(call: CallFacts) -> None:
+    """Tell the budgets that an attempt brought no answer, and may have been paid all the same."""
+    BUDGETS.doubt(call)
+
+
+def is_doubtful(call: CallFacts) -> bool:
+    """Tell whether the budgets must be asked before another attempt."""
+    return BUDGETS.is_doubtful(call)
+
+
+def repeat_call(call: CallFacts) -> None:
+    """Ask the budgets before another attempt. Raises BudgetExceededError; may wait for a disk."""
+    BUDGETS.repeat(call)
 
 
 class _Kept:
@@ -48,22 +67,22 @@ class _Kept:
         pass
 
     def __exit__(self, *_: object) -> None:
-        if LEDGER.pending or REPLAY.pending:
+        if any(one.pending for one in _WRITERS):
             _settle()
 
     async def __aenter__(self) -> None:
         pass
 
     async def __aexit__(self, *_: object) -> None:
-        if LEDGER.pending or REPLAY.pending:
+        if any(one.pending for one in _WRITERS):
             from asyncio import to_thread  # a process of synchronous calls does without
 
             await to_thread(_settle)
 
 
 def _settle() -> None:
-    LEDGER.settle()
-    REPLAY.settle()
+    for writer in _WRITERS:
+        writer.settle()
 
 
 KEPT = _Kept()

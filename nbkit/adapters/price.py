@@ -125,11 +125,17 @@ def _find_lane(answer: ChatCompletion, prepared: Prepared) -> Lane | None:
     """Find the lane that served the answer: the one that the provider names, else the one that was requested."""
     if answer.service_tier:
         return Lane(answer.service_tier)
+    requested = find_requested_lane(prepared.request.body)
+    return Lane(requested, requested=True) if requested is not None else None
+
+
+def find_requested_lane(body: Mapping[str, Any]) -> str | None:
+    """Find the lane that the body of a request asks for, in the provider's word."""
     for name in _LANE_FIELDS:
-        value = prepared.request.body.get(name)
+        value = body.get(name)
         lane = value.get("type") if isinstance(value, dict) else value  # Bedrock: {"type": "priority"}
         if isinstance(lane, str):
-            return Lane(lane, requested=True)
+            return lane
     return None
 
 

@@ -24,6 +24,7 @@ from nbkit.providers.resolve import suggest_listed
 from nbkit.settings import settings
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
+_SENT = (retry.Stage.CLOSED, retry.Stage.SILENCE, retry.Stage.BROKEN)
 _MAX_CODE = 100
 _MAX_REQUEST_ID = 200
 """Characters."""
@@ -191,6 +192,14 @@ def _may_repeat(failure: AdapterError | Failure, code: str | None, end: AttemptE
     if is_success(status) and end.in_events and _is_reported(failure):
         status = {RateLimitError: 429, ProviderError: 500}.get(type(failure), 400)
     return retry.is_retryable(status, reply.headers, code)
+
+
+def may_be_paid(failure: AdapterError | Failure, end: AttemptEnd) -> bool:
+    """Tell whether a failed attempt may be billed: it was sent whole, and no status rules an answer out."""
+    reply = end.reply
+    if isinstance(failure, Failure):
+        return find_stage(failure, received=end.exchange.received or reply is not None) in _SENT
+    return reply is not None and is_success(reply.status)
 
 
 def _is_reported(failure: AdapterError) -> bool:

@@ -73,7 +73,7 @@ async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
                     for chunk in call.end():
                         yield chunk
                     return
-            await asyncio.sleep(attempt.wait())
+            await asyncio.sleep(await attempt.await_turn())
 
 
 class _Streamed:

@@ -11,7 +11,7 @@ that follows from a rule is an estimate, for a provider may except a model from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -139,6 +139,21 @@ class Cost:
         every = [self.rates, *(rates for _, rates in self.tiers), *self.lanes.values()]
         known = [rate for rates in every for rate in rates.values()]
         return {"input", "output"} <= self.rates.keys() and not any(known) and not self.request
+
+    def find_highest_rate(
+        self, buckets: Iterable[str], prompt_tokens: int, lanes: Iterable[Lane | None] = (None,)
+    ) -> Decimal | None:
+        """Find the most USD that a token may cost in one of some buckets, for any prompt of up to so many tokens.
+
+        In any of some lanes, wherever the provider computes. None where one of the rates is not known.
+        """
+        sizes = [0, *(size + 1 for size, _ in self.tiers if size < prompt_tokens)]
+        cards = [
+            self._find_card(size, lane, region) for size in sizes for lane in lanes for region in ("", *self.regions)
+        ]
+        rates = [card.rates[bucket].usd for card in cards for bucket in buckets]
+        known = [rate for rate in rates if rate is not None]
+        return max(known) if len(known) == len(rates) else None
 
     def _find_card(self, prompt_tokens: int, lane: Lane | None, region: str) -> _Card:
         """Find the rates of a request; they are worked out once."""

@@ -7,12 +7,13 @@ it (`at_origin`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from nbkit.billing.ceiling import Ceiling
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ConfigError, NbkitError
@@ -63,6 +64,8 @@ class CallFacts:
     """What is asked, fitted to the model."""
     sample: Sample | None = field(default=None, repr=False)
     """None where no answers are kept."""
+    find_ceiling: Callable[[], Ceiling] | None = field(default=None, repr=False, compare=False)
+    """Works out the most that the call may cost."""
 
     @property
     def model_id(self) -> str:
@@ -98,6 +101,10 @@ class Origin:
     """What else the blocks around them say (`open_block`)."""
     watched: bool = False
     """Whether a person sees the pieces of their answers arrive."""
+
+    def join(self, blocks: tuple[object, ...]) -> Origin:
+        """Return it with further blocks around the calls."""
+        return replace(self, blocks=(*self.blocks, *(block for block in blocks if block not in self.blocks)))
 
 
 _running = ""  # the cell that the kernel runs now

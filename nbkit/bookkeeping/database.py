@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from nbkit.bookkeeping.rows import COLUMNS
+from nbkit.bookkeeping.rows import COLUMNS, RESERVATION, SPENT_INDEX
 from nbkit.errors import ConfigError
 
 Rows = list[tuple[Any, ...]]
@@ -37,11 +37,17 @@ _MARKS = ", ".join(["%s"] * len(_NAMES))
 _INSERT = f"INSERT INTO calls ({_LISTED}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 - our names
 _SELECT = f"SELECT {_LISTED} FROM calls"  # noqa: S608
 _SESSION = "SET search_path = nbkit; SET statement_timeout = '10s'"
-_KNOWN = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('nbkit.calls') AND NOT attisdropped"
+_TABLES = "(to_regclass('nbkit.calls'), to_regclass('nbkit.reservations'))"
+_KNOWN = f"SELECT attname FROM pg_attribute WHERE attrelid IN {_TABLES} AND NOT attisdropped"  # noqa: S608
+_NEEDED = {*_NAMES, *(name for name, _ in RESERVATION)}
 _CREATE = (
     "CREATE SCHEMA IF NOT EXISTS nbkit",
     'CREATE TABLE IF NOT EXISTS calls ("call" text PRIMARY KEY)',
     *(f'ALTER TABLE calls ADD COLUMN IF NOT EXISTS "{name}" {_TYPES[kind]}' for name, kind, _ in COLUMNS),
+    SPENT_INDEX,
+    "CREATE TABLE IF NOT EXISTS reservations ({}, PRIMARY KEY (call))".format(
+        ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in RESERVATION)
+    ),
 )
 
 
@@ -149,7 +155,7 @@ def _connect(where: dict[str, Any]) -> psycopg.Connection:
     try:
         connection.execute(_SESSION)
         known = {name for (name,) in connection.execute(_KNOWN)}
-        if not known.issuperset(_NAMES):
+        if not known.issuperset(_NEEDED):
             _begin(connection)  # another kernel may do the same at this moment
             for statement in _CREATE:
                 connection.execute(statement.encode())

@@ -14,7 +14,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -29,7 +30,7 @@ from nbkit.settings import Scoped, settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbkit.bookkeeping.store import Store
+    from nbkit.bookkeeping.store import Execute, Store
 
 MOST_WAITING = 10_000
 """Rows kept in memory while they cannot be written; then the oldest go."""
@@ -83,7 +84,8 @@ class _Book:
 
 
 _book: Scoped[_Book] = Scoped(_Book, "ledger")
-_SESSION = uuid4().hex[:12]
+SESSION = uuid4().hex[:12]
+"""This process, in the rows."""
 
 
 def _list_errors() -> tuple[type[Exception], ...]:
@@ -105,7 +107,7 @@ class Ledger:
         if now.ledger == "off":
             return
         ended = datetime.now(UTC).isoformat(timespec="microseconds")
-        entry = Entry(call, completion, error, ended, _find_notebook(), _SESSION, now.ledger_content)
+        entry = Entry(call, completion, error, ended, find_notebook(), SESSION, now.ledger_content)
         if entry.attempts or entry.is_replay:
             _book().waiting.append(entry)
 
@@ -123,6 +125,26 @@ class Ledger:
 LEDGER = Ledger()
 
 
+@contextmanager
+def transact() -> Iterator[Execute]:
+    """Begin a transaction that excludes all other kernels', with what this process has booked in the store.
+
+    Gives `execute(sql, values) -> rows`. Raises LedgerError where the store cannot be read or written.
+    """
+    import sqlite3
+
+    book, problem = _book(), ""
+    book.settle()
+    with book.lock:
+        try:
+            with book.open().transact() as execute:
+                yield execute
+        except (sqlite3.Error, OSError) as error:
+            problem = f"the ledger {book.store or '(NBKIT_LEDGER)'} cannot be written: {error}"
+    if problem:
+        raise LedgerError(problem)
+
+
 @atexit.register
 def _settle_at_exit() -> None:
     """Try a last time, and say what is lost."""
@@ -133,7 +155,7 @@ def _settle_at_exit() -> None:
             _log.warning("%s not in the ledger, which cannot be written", calls)
 
 
-def _find_notebook() -> str | None:
+def find_notebook() -> str | None:
     """Find the path of the notebook as Jupyter's server tells the kernel; None elsewhere."""
     return os.environ.get("JPY_SESSION_NAME") or None
 

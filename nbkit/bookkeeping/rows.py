@@ -21,6 +21,13 @@ from nbkit.errors import AdapterError, NbkitError
 _LARGEST = 2**63 - 1
 
 
+def count_attempts(completion: ChatCompletion | None, error: NbkitError | None) -> int:
+    """Count how often a request was sent; 0: never, so there is nothing to book."""
+    if completion is not None and completion.timing is not None:
+        return completion.timing.attempts
+    return error.attempts if isinstance(error, AdapterError) else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A call that has ended."""
@@ -43,11 +50,7 @@ class Entry:
     @property
     def attempts(self) -> int:
         """How often the request was sent; 0: never, so there is nothing to book but a replay."""
-        if self.is_replay:
-            return 0
-        if self.completion is not None and self.completion.timing is not None:
-            return self.completion.timing.attempts
-        return self.error.attempts if isinstance(self.error, AdapterError) else 0
+        return 0 if self.is_replay else count_attempts(self.completion, self.error)
 
     @property
     def status(self) -> str:
@@ -157,3 +160,17 @@ def _fit(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     return min(value, _LARGEST) if isinstance(value, int) else value
+
+
+RESERVATION: tuple[tuple[str, Literal["text", "real"]], ...] = (
+    ("call", "text"),
+    ("time", "text"),
+    ("notebook", "text"),
+    ("session", "text"),
+    ("amount", "real"),
+    ("expires", "text"),
+)
+"""The columns of the table `reservations`: what a call in flight may cost (USD), and until when that holds; without an
+end it is spent. The first is the key."""
+SPENT_INDEX = "CREATE INDEX IF NOT EXISTS calls_spent ON calls (time, notebook, session, cost)"
+"""What budgets add up."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nbkit.bookkeeping.database_file import open_database
-from nbkit.bookkeeping.rows import COLUMNS
+from nbkit.bookkeeping.rows import COLUMNS, RESERVATION, SPENT_INDEX
 from nbkit.errors import ConfigError
 from nbkit.installed import name_extra
 from nbkit.settings import Settings
@@ -19,6 +19,9 @@ _NAMES = [column.name for column in COLUMNS]
 _LISTED = ", ".join(f'"{name}"' for name in _NAMES)
 _CREATE = "CREATE TABLE IF NOT EXISTS calls ({})".format(
     ", ".join(f'"{c.name}" {_TYPES[c.kind]}' + (" PRIMARY KEY" if c.name == "call" else "") for c in COLUMNS)
+)
+_CREATE_RESERVATIONS = "CREATE TABLE IF NOT EXISTS reservations ({}, PRIMARY KEY (call))".format(
+    ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in RESERVATION)
 )
 _INSERT = f"INSERT OR IGNORE INTO calls ({_LISTED}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608 - our names
 _SELECT = f"SELECT {_LISTED} FROM calls"  # noqa: S608
@@ -98,7 +101,7 @@ class FileStore:
         """Read the rows that fulfil a condition, the oldest first; nothing before there is a file."""
         if not self._path.exists():
             return []
-        return self._connect().execute(f"{_SELECT} WHERE {where} ORDER BY time", values).fetchall()
+        return self._connect().execute(f"{_SELECT} WHERE {where} ORDER BY time, rowid", values).fetchall()
 
     def close(self) -> None:
         """Close the file."""
@@ -120,6 +123,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     for column in COLUMNS:
         if column.name not in known:
             _add_column(connection, column.name, _TYPES[column.kind])
+    connection.execute(_CREATE_RESERVATIONS)
+    connection.execute(SPENT_INDEX)
 
 
 def _add_column(connection: sqlite3.Connection, name: str, kind: str) -> None:

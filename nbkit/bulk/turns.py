@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.run import AsyncRun, Event
-from nbkit.billing.entry import Origin, at_origin
+from nbkit.billing.entry import Origin, at_origin, find_origin
 from nbkit.billing.total import RunningTotal
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane, Status, edit_prompt
@@ -212,7 +212,9 @@ class Turns:
         status: Status = "done"
         error: Exception | None = None
         try:
-            with at_origin(replace(self._origin, watched=self.watched)), joining_reads():
+            # of an older comparison, a question in a block belongs to that block as well: a budget caps it
+            origin = replace(self._origin.join(find_origin().blocks), watched=self.watched)
+            with at_origin(origin), joining_reads():
                 async with pane.adapter.arun(pane.conversation, **self.limits, **(self.options | pane.options)) as run:
                     async for event in run:
                         self._receive(pane, event)
