@@ -19,6 +19,7 @@ from nbkit.conversation.turns import Conversation, Turn
 from nbkit.errors import ConfigError
 from nbkit.judging.ballot import Ballot
 from nbkit.judging.cases import find_turn
+from nbkit.notebook.blind import BlindBallot, BlindDisplay, Rounds, list_prompts
 from nbkit.notebook.display import Display
 from nbkit.notebook.documents import write_json, write_page
 from nbkit.notebook.judged import Judged
@@ -43,6 +44,7 @@ def compare(
     system: str | None = None,
     template: str | None = None,
     values: Mapping[str, Any] | None = None,
+    blind: bool = False,
     **options: Any,
 ) -> Comparison:
     """Ask several models the same and show their answers side by side while they arrive.
@@ -52,6 +54,10 @@ def compare(
     twice. `system`: a system prompt. `template`, in the place of a prompt: a text whose `{{name}}`s are replaced once
     by `values`. `options`: the fields of `ExecuteOptions`, for all models; with Python functions among the `tools` also
     `max_turns` and `max_cost` of `BaseAdapter.run`, which limit how often the models call them.
+
+    `blind`: the answers stand in random order, without names, costs and speeds, until a vote says which is best. Then
+    `prompt` may be a list of texts or conversations, which are asked one after the other, each on its own; after the
+    last vote the ranking is shown. `seed` makes the order the same again, and is not sent to the models.
 
     In a notebook it returns at once and streams in the background. Without a person in front (nbconvert, nbval,
     papermill, `NBKIT_LIVE=0`, plain Python) it returns when all have answered.
@@ -65,6 +71,9 @@ def compare(
     elif values is not None:
         raise ConfigError("values fill the names of a template: pass template= too")
     start = Conversation(Turn(role="system", content=system) if system else ())
+    if blind:
+        prompts = [] if prompt is None else list_prompts(prompt)
+        return _BlindComparison(prompts, _read_picker(models), start, **options)
     return Comparison(None if prompt is None else start + prompt, _read_picker(models), start=start, **options)
 
 
@@ -251,3 +260,57 @@ class Comparison(Judged):
     def _ipython_display_(self) -> None:
         """Show it in this cell too, unless the call that began it has done so."""
         self._display.show_again()
+
+
+class _BlindComparison(Comparison):
+    """A comparison of answers without names, until they are voted on. Its turns are rounds: see `nbkit.notebook.blind`.
+
+    `vote()` takes the letter of an answer while it has no name, and is about the round that is shown.
+    """
+
+    def __init__(self, prompts: list[Any], models: Models, start: Conversation, **options: Any) -> None:
+        seed = options.pop("seed", None)
+        self._panel = Panel(models, **options)
+        if len(self._panel.panes) < 2:
+            raise ConfigError("a blind comparison needs two models")
+        self._rounds = Rounds(self._panel, start, seed)
+        for prompt in prompts:
+            self._rounds.add(prompt)
+        self._ballot = BlindBallot(self._rounds)
+        self._display: BlindDisplay = BlindDisplay(self._panel, self._rounds, self._ballot)
+        self._go_on()
+
+    def _ask(self, prompt: Conversation) -> None:
+        if self._display.live:
+            portal.call(self._display.add, prompt)
+            return
+        self._rounds.add(prompt)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask what is to be seen first; all, where no person is in front."""
+        if self._display.live:
+            portal.call(self._display.rest)
+            return
+        size = self._rounds.size
+        try:
+            for number in range(size, len(self._rounds.prompts)):
+                self._rounds.ask()
+                self._panel.wait()
+                self._rounds.settle()
+                self._rounds.current = number
+        finally:
+            self._display.show(since=size)
+
+    def add(self, model: ModelName | BaseAdapter) -> PaneActs:
+        """Raise ConfigError: who came later would be known by it."""
+        raise ConfigError("a blind comparison takes no more models: begin another one")
+
+    def edit(self, turn: int, prompt: Any) -> Self:
+        """Raise ConfigError: a prompt is voted on as it was asked."""
+        raise ConfigError("a prompt of a blind comparison is not edited: ask() it as a further one")
+
+    def stop(self) -> None:
+        """Stop the answers that are being written, and ask for no more until the next prompt is gone to."""
+        self._rounds.settle()
+        super().stop()

@@ -22,8 +22,12 @@ sends `resync`.
 `foot`: {"busy", "totals", "ahead", "spent", "closed", "context"}: whether answers stream; texts about money; why no
 more questions are taken (else ""); for a chat how full the context is, as (text, whether it is nearly full).
 
-A foot has `votes` (`judged.describe_votes`) once there are answers to vote on.
+A foot has `votes` (`judged.describe_votes`) once there are answers to vote on, and in a blind comparison `blind`:
+"hidden" or "named"; the view's message `next` goes on to the next prompt there.
 
+`slots`: {name: HTML}: places of the view that the kernel fills, where they have changed. The HTML is nbkit's; what a
+model or a provider wrote is escaped in it. A button with `data-send` posts that message, and `data-key` is the key that
+presses it; `data-focus` takes a focus that would be lost.
 
 `news` has the same form in both, so a view applies them alike; each item is about one turn of one pane:
 
@@ -200,12 +204,14 @@ class LiveTurn:
 class Board:
     """The panes of one comparison: `titles` are (name, model id) pairs."""
 
-    def __init__(self, titles: list[tuple[str, str]]) -> None:
+    def __init__(self, titles: list[tuple[str, str]], seq: int = 0) -> None:
         self._heads: list[Message] = []
         self._heads_are_new = False
         self._cuts: dict[int, int] = {}  # pane -> the first turn that the views must drop
         self._panes: list[list[LiveTurn]] = []
-        self._seq = 0
+        self._seq = seq
+        self._slots: dict[str, str] = {}
+        self._new_slots: dict[str, str] = {}
         self._foot: Message = {"busy": False, "totals": "", "ahead": "", "spent": "", "closed": "", "context": None}
         self._foot_is_new = False
         for pane, (name, model) in enumerate(titles):
@@ -241,6 +247,16 @@ class Board:
         self._foot_is_new |= changed != self._foot
         self._foot = changed
 
+    def set_slots(self, **slots: str) -> None:
+        """Fill places of the view with clean HTML: "results" above the answers, "tools" below them."""
+        self._new_slots |= {name: html for name, html in slots.items() if html != self._slots.get(name, "")}
+        self._slots |= slots
+
+    @property
+    def seq(self) -> int:
+        """The number of the last message."""
+        return self._seq
+
     @property
     def flush_seconds(self) -> float:
         """How long deltas are batched."""
@@ -252,7 +268,7 @@ class Board:
         news: list[Message] = [{"pane": pane, "turn": turn, "drop": True} for pane, turn in self._cuts.items()]
         news += [{"pane": pane, "turn": number} | new for pane, number, turn in self._turns() if (new := turn.delta())]
         self._cuts = {}
-        if not news and not self._foot_is_new and not self._heads_are_new:
+        if not (news or self._foot_is_new or self._heads_are_new or self._new_slots):
             return None
         self._seq += 1
         message: Message = {"type": "delta", "seq": self._seq, "news": news}
@@ -260,6 +276,8 @@ class Board:
             message["panes"], self._heads_are_new = list(self._heads), False
         if self._foot_is_new:
             message["foot"], self._foot_is_new = self._foot, False
+        if self._new_slots:
+            message["slots"], self._new_slots = self._new_slots, {}
         return message
 
     def _turns(self) -> Iterator[tuple[int, int, LiveTurn]]:
@@ -269,4 +287,11 @@ class Board:
     def snapshot(self) -> Message:
         """Write everything. Only right after `delta()`, or the next delta would repeat a part of it."""
         news = [{"pane": pane, "turn": number} | turn.snapshot() for pane, number, turn in self._turns()]
-        return {"type": "snapshot", "seq": self._seq, "panes": self._heads, "news": news, "foot": self._foot}
+        return {
+            "type": "snapshot",
+            "seq": self._seq,
+            "panes": self._heads,
+            "news": news,
+            "foot": self._foot,
+            "slots": self._slots,
+        }

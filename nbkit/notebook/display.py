@@ -121,7 +121,7 @@ class Display:
         else:
             turn = self._board.last(index)
             turn.reset()
-            _feed(turn, answer.steps)
+            feed_parts(turn, answer.steps)
         self._flush_in(0)  # when all panes have begun
 
     def receive(self, pane: Pane, event: Event) -> None:
@@ -172,7 +172,7 @@ class Display:
         for answer in pane.answers[since:]:
             turn = self._add(pane, answer)
             turn.feed("", answer.completion.reasoning or "" if answer.completion else "")
-            _feed(turn, answer.parts)
+            feed_parts(turn, answer.parts)
             self._finish(pane, answer)
 
     def rest(self) -> None:
@@ -194,7 +194,7 @@ class Display:
         self._board.set_foot(busy=busy, totals=self._totals(), ahead="" if busy else self._estimate(), spent=spent)
         self._board.set_foot(closed=self._notice, context=self._describe_context())
         if not busy and len(self._panel.panes) > 1:
-            self._board.set_foot(votes=describe_votes(self._panel, self._ballot))
+            self._board.set_foot(votes=describe_votes(self._ballot, [pane.label for pane in self._panel.panes]))
         if delta := self._board.delta():
             self._screen.send(delta)
 
@@ -233,7 +233,7 @@ class Display:
         self._screen.send(self._board.snapshot())
 
 
-def _feed(turn: LiveTurn, parts: Sequence[str | ToolResult]) -> None:
+def feed_parts(turn: LiveTurn, parts: Sequence[str | ToolResult]) -> None:
     """Show texts and tool outputs that are there already."""
     for part in parts:
         if isinstance(part, ToolResult):

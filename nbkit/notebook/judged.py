@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
-from math import isnan
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.arguments import ModelName, check_arguments
 from nbkit.billing.entry import at_origin, find_origin
-from nbkit.billing.money import format_usd
 from nbkit.bulk import portal
 from nbkit.bulk.panel import Panel
 from nbkit.bulk.steering import ensure_adapter
-from nbkit.judging.ballot import HUMAN, NOBODY, Ballot
+from nbkit.judging.ballot import NOBODY, Ballot
 from nbkit.judging.diff import Diff, diff_words, measure_agreement
 from nbkit.judging.judge import Judgement, judge_pairs
 from nbkit.notebook.cells import Bundle
-from nbkit.rendering.sanitize import plain_html, visible
+from nbkit.notebook.ranking import write_ranking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,20 +100,19 @@ class Judged:
         return judgement
 
 
-def describe_votes(panel: Panel, ballot: Ballot) -> dict[str, Any]:
-    """Say what the views show of the votes on the last turn.
+def describe_votes(ballot: Ballot, labels: Sequence[str], number: int = -1, named: bool = True) -> dict[str, Any]:
+    """Say what the views show of the votes on a turn, whose answers stand in the order of the `labels`.
 
     `ready`: whether there are two answers to choose between. `choice`: the pane that won, by its index, "tie", "bad",
-    or None. `tallies`: for each pane, its votes in words. `agreement`: how far the answers agree, in words.
+    or None. `tallies`: for each pane, its votes in words, once the models are named. `agreement`: how far the answers
+    agree, in words.
     """
-    answers = list(ballot.list_answers().values()) if not panel.busy else []
-    choice = ballot.find_choice()
-    labels = [pane.label for pane in panel.panes]
+    answers, choice = list(ballot.list_answers(number).values()), ballot.find_choice(number)
     share = measure_agreement(answers)
     return {
         "ready": len(answers) > 1,
         "choice": labels.index(choice) if choice in labels else choice,
-        "tallies": [_describe_tally(ballot, label) for label in labels],
+        "tallies": [_describe_tally(ballot, label) if named else "" for label in labels],
         "agreement": "" if share is None else f"{share:.0%} of the words agree",
     }
 
@@ -145,33 +141,9 @@ def append_votes(bundle: Bundle, ballot: Ballot) -> Bundle:
     """Append the votes to a static twin: who won against whom by whose vote, and the ranking by them."""
     if not len(ballot):
         return bundle
-    from nbkit.judging.ranking import rank
-
-    frame = ballot.to_frame()
-    heads = ("model", "won", "win rate", "strength, 95 % interval", "cost per win", "too few votes to tell from")
-    rows = [_write_rank(row) for row in rank(frame).reset_index().to_dict("records")]
-    people = int((frame["voter"] == HUMAN).sum())
-    title = f"votes on pairs: {people} by people, {len(frame) - people} by judge models"
-    text = visible("\n".join([title, *(" | ".join(row) for row in (heads, *rows))]))
-    head = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in heads)
-    cells = ("".join(f'<td style="text-align:left">{plain_html(cell)}</td>' for cell in row) for row in rows)
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    ranking = write_ranking(ballot.to_frame())
     return bundle | {
-        "text/html": f'{bundle["text/html"]}<div class="nbk-static"><p>{title}</p>{table}</div>',
-        "text/markdown": "{}\n\n```text\n{}\n```".format(bundle["text/markdown"], text.replace("`", "'")),
-        "text/plain": f"{bundle['text/plain']}\n\n{text}",
+        "text/html": f'{bundle["text/html"]}<div class="nbk-static">{ranking.html}</div>',
+        "text/markdown": "{}\n\n```text\n{}\n```".format(bundle["text/markdown"], ranking.text.replace("`", "'")),
+        "text/plain": f"{bundle['text/plain']}\n\n{ranking.text}",
     }
-
-
-def _write_rank(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    """Write a row of a ranking for people."""
-    cost = row["cost_per_win"]
-    return (
-        str(row["model"]),
-        f"{row['wins'] + row['ties'] / 2:g} of {row['votes']}",
-        f"{row['win_rate']:.0%}",
-        f"{row['strength']:.2f} ({row['low']:.2f} to {row['high']:.2f})",
-        format_usd(None if isnan(cost) else cost),
-        row["unclear"],
-    )

@@ -114,13 +114,20 @@ class NbkitMagics(Magics):
     @magic_arguments()
     @argument("model", nargs="+", help="model ids; {{name}} stands for a variable that holds one, or a list of them")
     @_add_options
+    @argument(
+        "--blind",
+        action="store_true",
+        help="hide names, costs and speeds until you vote; a cell of one {{name}} may hold a list of prompts",
+    )
     @cell_magic
     def compare(self, line: str, cell: str) -> Comparison:
         """Send the cell to several models and show their answers side by side."""
         arguments, prompt = self._read(self.compare, line, cell)
         with _errors_in_one_line():
             models, options = self._expand_models(arguments.model), _read_options(arguments)
-            comparison = compare(prompt, models, system=arguments.system, **options)
+            if arguments.blind and _BRACES.fullmatch(cell.strip()):
+                prompt = self._read_value(cell.strip())
+            comparison = compare(prompt, models, system=arguments.system, blind=arguments.blind, **options)
         self._assign(arguments.out, comparison)
         return comparison
 

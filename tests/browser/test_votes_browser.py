@@ -1,9 +1,15 @@
-"""Votes on answers by clicks and by keys, and the ranking that stays without the kernel."""
+"""Votes on answers by clicks and by keys, blind ones too, and the ranking that stays without the kernel."""
+
+import time
 
 MODELS = "['demo/swift', 'demo/sage', 'demo/tortoise']"
 READY = """turns => document.querySelectorAll('.nbk-strip').length === 3 * turns
     && !document.querySelector('.nbk-votes').hidden"""
 PRESSED = "name => document.querySelector('.nbk-vote[aria-pressed=true]')?.innerText.includes(name)"
+BLIND = """prompt => document.querySelector('.nbk-blind .nbk-asked')?.innerText === prompt
+    && !document.querySelector('.nbk-votes').hidden"""
+NAMED = "() => document.querySelector('.nbk-rounds:not(.nbk-blind)')"
+STAYS = "text => document.querySelector('.nbk-static')?.parentElement.innerText.includes(text)"
 
 
 def test_votes_by_click_and_key_lead_to_a_ranking_that_stays(lab):
@@ -40,7 +46,40 @@ def test_votes_by_click_and_key_lead_to_a_ranking_that_stays(lab):
     lab.save()
     lab.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     lab.page.reload()
-    lab.until(
-        "() => document.querySelector('.nbk-static')?.parentElement.innerText.includes('votes on pairs: 5 by people')"
-    )
+    lab.until(STAYS, "votes on pairs: 5 by people")
+    assert lab.errors == []
+
+
+def test_a_blind_vote_of_60_pairs_leads_to_a_ranking_with_intervals(lab):
+    prompts = [f"echo: prompt {number}" for number in range(25)]
+    fast = "import os; os.environ['NBKIT_DEMO_TOKENS_PER_SECOND'] = '0'; import nbkit"
+    lab.open(f"{fast}; c = nbkit.compare({prompts}, {MODELS}, blind=True, seed=1)", "print(c.votes['blind'].sum())")
+    lab.run(0)
+    lab.until(BLIND, prompts[0])
+    lab.page.locator(".nbk-scroll").first.focus()
+    begin, names = time.monotonic(), ("Swift", "Sage", "Tortoise")
+    for number, prompt in enumerate(prompts):
+        lab.until(BLIND, prompt)
+        shown = lab.page.locator(".nbk-live").inner_text()
+        assert not [name for name in (*names, "$") if name in shown]
+        if number % 5 == 0:
+            lab.page.locator(".nbk-vote", has_text="Answer B").click()
+        else:  # a winner is a vote on two pairs, a tie on all three
+            lab.page.keyboard.press("1" if number % 5 < 3 else "0")
+        lab.until(NAMED)
+        assert all(name in lab.page.locator(".nbk-score").inner_text() for name in names)
+        lab.page.keyboard.press("n")  # the focus is in the comparison, wherever it was
+    lab.until("() => document.querySelectorAll('.nbk-results tbody tr').length === 3")
+    print(f"60 pairs in {time.monotonic() - begin:.1f} s")
+    results = lab.page.locator(".nbk-results").inner_text()
+    assert "60 by people" in results
+    assert "95 % interval" in results
+    assert lab.page.evaluate("() => document.querySelector('.nbk-live').contains(document.activeElement)")
+    lab.run(1)
+    lab.until("() => [...document.querySelectorAll('pre')].some((out) => out.innerText.trim() === '60')")
+    lab.until("() => document.querySelector('.nbk-static')?.parentElement.textContent.includes('60 by people')")
+    lab.save()
+    lab.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    lab.page.reload()
+    lab.until(STAYS, "60 by people")
     assert lab.errors == []

@@ -5,7 +5,7 @@ class Page:
     """What a view shows: per (pane, turn) a dict of `html`, `think`, `status`, `end` ..."""
 
     def __init__(self):
-        self.seq, self.turns, self.foot, self.titles = -1, {}, None, []
+        self.seq, self.turns, self.foot, self.titles, self.slots = -1, {}, None, [], {}
         self.lost = False
 
     def receive(self, message):
@@ -25,6 +25,7 @@ class Page:
         for news in message["news"]:
             self._apply(news)
         self.foot = message.get("foot", self.foot)
+        self.slots |= message.get("slots", {})
         return True
 
     def _apply(self, news):

@@ -119,6 +119,12 @@ def test_compare_asks_all(shell):
     assert {answer.usage.completion_tokens for answer in answers.values()} == {9}
 
 
+def test_a_blind_comparison_takes_a_list_of_prompts(shell):
+    shell.push({"prompts": ["Hi", "Ho"]})
+    run(shell, "%%compare demo/swift demo/sage --blind -o answers\n{{prompts}}")
+    assert shell.user_ns["answers"].to_frame()["prompt"].tolist() == ["Hi", "Hi", "Ho", "Ho"]
+
+
 def test_compare_is_the_result_of_its_cell(shell):
     run(shell, "%%compare demo/swift\nHello")
     comparison = shell.run_cell_magic("compare", "demo/swift", "Hello")

@@ -107,13 +107,15 @@ class View {
     // Without this, JupyterLab would treat Enter, Escape and Shift+Enter as shortcuts of the notebook.
     this.root = make("div", "nbk-live", { role: "group", "data-lm-suppress-shortcuts": "true" });
     this.files = new Files(this);
+    this.slots = new Slots((message) => this.post(message));
     this.footer = make("div", "nbk-footer", {},
       this.keys.list,
       this.votes.node,
+      this.slots.tools,
       this.files.node,
       make("div", "nbk-ask", {}, this.files.button, this.input, this.send),
       make("div", "nbk-line", {}, this.totals, this.context, this.notice, this.ahead, this.keys.button));
-    this.root.append(this.bar, this.score.node, this.grid, this.footer);
+    this.root.append(this.bar, this.slots.results, this.score.node, this.grid, this.footer);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("input", () => this.fit());
     el.append(this.root);
@@ -184,6 +186,7 @@ class View {
   }
 
   draw(snapshot) {
+    const hadFocus = this.root.contains(document.activeElement);
     this.panes = snapshot.panes.map((pane, index) => new Pane(pane, (message) => this.post({ ...message, pane: index })));
     this.grid.replaceChildren(...this.panes.map((pane) => pane.node));
     this.grid.dataset.panes = this.panes.length;
@@ -193,7 +196,9 @@ class View {
     this.root.classList.toggle("nbk-many", many);
     this.root.setAttribute("aria-label", many ? `Comparison of ${this.panes.length} models` : "Chat");
     this.invitation = many ? `Ask all ${this.panes.length} models a follow-up` : "Ask a follow-up";
+    this.slots.clear();
     this.update(snapshot);
+    if (hadFocus && !this.root.contains(document.activeElement)) (this.slots.focused ?? this.bar).focus({ preventScroll: true });
   }
 
   drawNames() {
@@ -201,7 +206,8 @@ class View {
     this.votes.draw(this.panes);
   }
 
-  update({ panes, news, foot }) {
+  update({ panes, news, foot, slots }) {
+    this.slots.fill(slots ?? {});
     const renamed = panes?.filter((head, index) => this.panes[index].setHead(head)).length;
     if (renamed) this.drawNames();
     // First read, then write, then scroll: the browser lays the page out once.
@@ -227,6 +233,9 @@ class View {
     this.context.textContent = context;
     this.context.classList.toggle("nbk-full", full);
     this.root.classList.toggle("nbk-closed", Boolean(foot.closed));
+    this.root.classList.toggle("nbk-blind", foot.blind === "hidden");
+    this.root.classList.toggle("nbk-rounds", Boolean(foot.blind));
+    if (foot.blind) this.invitation = "Ask another prompt, blind";
     const invitation = this.panes.some((pane) => pane.last) ? this.invitation : this.invitation.replace("a follow-up", "something");
     this.input.placeholder = foot.closed || invitation;
     const hadFocus = document.activeElement === this.stop || document.activeElement === this.send;
@@ -273,6 +282,7 @@ class View {
     this.notify(RECORD);
     for (const pane of this.panes) if (pane.scroll.ariaBusy === "true") pane.setStatus("stopped");
     this.setFoot(this.foot);
+    this.slots.disable();
   }
 
   notify(text) {
@@ -301,7 +311,7 @@ class View {
   }
 
   onKey(event) {
-    if (this.keys.press(event)) {
+    if (this.slots.press(event) || this.keys.press(event)) {
       // done
     } else if (event.key === "Escape" && this.busy) {
       this.halt();

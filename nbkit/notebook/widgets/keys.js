@@ -11,6 +11,11 @@ const KEYS = [
 ];
 const OTHER_KEYS = [["Enter", "send the follow-up, in its box"], ["Shift+Enter", "a new line there"], ["Esc", "stop all answers"], ["1 to 9", "vote for an answer"], ["0 or x", "vote for a tie, or for none"]];
 
+// A key is for the text, not for the view.
+function isWriting(event) {
+  return event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [role=menu]");
+}
+
 class Keys {
   constructor(view) {
     this.view = view;
@@ -47,7 +52,7 @@ class Keys {
       this.toggle();
       return true;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return false;
+    if (isWriting(event)) return false;
     const row = KEYS.find(({ keys }) => keys.includes(event.key));
     row?.act(this.view);
     return Boolean(row);

@@ -124,7 +124,7 @@ class Pane {
     this.wideButton.setAttribute("aria-pressed", "false");
     this.title = make("span", "nbk-title", {}, make("bdi", "nbk-name"), make("bdi", "nbk-model"));
     this.branches = make("span", "nbk-branches", { role: "group", "aria-label": "Branches" });
-    this.actButton = button("nbk-quiet", "", "", () => this.act());
+    this.actButton = button("nbk-quiet nbk-act", "", "", () => this.act());
     this.actButton.hidden = true; // there is no answer yet
     const header = make("div", "nbk-header", {}, this.title, this.status, this.branches, this.actButton, this.copyButton, this.wideButton);
     this.scroll = make("div", "nbk-scroll", { tabindex: "0", role: "log" });

@@ -50,9 +50,9 @@ class Votes {
     this.panes?.forEach((pane, index) => { pane.tally.textContent = votes.tallies[index] ?? ""; });
   }
 
-  // A key counts while the focus is in the comparison, but not where one writes.
+  // A key counts while the focus is in the comparison.
   onKey(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, textarea, select, [role=menu]")) return false;
+    if (isWriting(event)) return false;
     const choice = this.node.hidden ? null : this.choices.find(({ key }) => key && key === event.key);
     if (choice) this.choose(choice.value);
     return Boolean(choice);
