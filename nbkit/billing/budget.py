@@ -50,7 +50,7 @@ class Budget:
     """
 
     def __init__(
-        self, usd: Decimal, per: Per, *, allows_unpriced: bool, name: str, look: Callable[[Budget], None] | None = None
+        self, usd: Decimal, per: Per, *, allows_unpriced: bool, name: str, look: Callable[[Budget], None]
     ) -> None:
         self.cap, self.per, self.allows_unpriced, self._name, self._look = usd, per, allows_unpriced, name, look
         self.holds = True
@@ -87,7 +87,7 @@ class Budget:
 
     def read(self, *, anew: bool = True) -> tuple[Decimal, Decimal]:
         """Read what is spent and what is reserved; `anew`: also from the ledger."""
-        if anew and self._look:
+        if anew and self.is_stored:
             self._look(self)
         with self._lock:
             open_now = list(self._calls.values())
@@ -152,6 +152,9 @@ class Budget:
             over = usd is not None and most is not None and usd > most
             if self.per == "block":
                 over = over and self._settled > self.cap
+            elif self.is_stored:  # until it is read again
+                self._settled += usd or _ZERO
+                self._reserved = max(self._reserved - (most or _ZERO), _ZERO)
         if usd is None:
             self.void(f"what {model} has cost is not known")
         elif over:
@@ -189,6 +192,14 @@ class Budget:
             return f"at most {_write_cap(self.cap)} for each call{doubt}"
         open_calls = f", {format_usd(reserved)} reserved" if reserved else ""
         return f"{format_usd(spent)} of {_write_cap(self.cap)} {WORDS[self.per][1]}{open_calls}{doubt}"
+
+    def describe_fit(self, usd: Decimal | None) -> str:
+        """Say whether calls that cost so much fit what is left, as last read; None: say only what is left."""
+        left = max(self.cap - sum(self.read(anew=False)), _ZERO)
+        amounts = f"{format_usd(left)} of {_write_cap(self.cap)} left {WORDS[self.per][1]}"
+        if usd is None:
+            return f"budget: {amounts}"
+        return f"{'within' if usd <= left else 'more than'} the budget ({amounts})"
 
     def __repr__(self) -> str:
         return f"<budget: {self}>"

@@ -62,11 +62,10 @@ def budget(usd: float, *, per: Per = "block", unpriced: Literal["refuse", "allow
 
 
 def _make_budget(usd: Decimal, per: Per, *, allows_unpriced: bool, name: str) -> Budget:
-    made = Budget(usd, per, allows_unpriced=allows_unpriced, name=name, look=None)
-    if made.is_stored:
-        if settings().ledger == "off":
-            raise ConfigError(f"a budget per {per} counts what the ledger has, and NBKIT_LEDGER is off")
-        return Budget(usd, per, allows_unpriced=allows_unpriced, name=name, look=lambda one: RESERVATIONS().look(one))
+    made = Budget(usd, per, allows_unpriced=allows_unpriced, name=name, look=lambda one: RESERVATIONS().look(one))
+    if made.is_stored and settings().ledger == "off":
+        raise ConfigError(f"a budget per {per} counts what the ledger has, and NBKIT_LEDGER is off")
+    made.read()
     return made
 
 
@@ -229,5 +228,19 @@ BUDGETS = Budgets()
 
 
 def describe_budgets() -> list[str]:
-    """Describe the budgets that hold here, as they are now: "$0.42 of $5.00 today, $0.03 reserved"."""
-    return [str(budget) for budget in list_budgets()]
+    """Describe the budgets that hold here, as they are now: "budget: $0.42 of $5.00 today, $0.03 reserved"."""
+    return [f"budget: {budget}" for budget in list_budgets()]
+
+
+def describe_fit(usd: Decimal | None, blocks: Sequence[object]) -> str:
+    """Say whether calls that cost so much (None: not known) fit the tightest budget that holds for them; "" for none.
+
+    By what was last read, for the disk is not waited for.
+    """
+    try:
+        budgets = [budget for budget in list_budgets(blocks) if budget.per != "call"]
+    except NbkitError as problem:
+        return str(problem)
+    if not budgets:
+        return ""
+    return min(budgets, key=lambda one: one.cap - sum(one.read(anew=False))).describe_fit(usd)

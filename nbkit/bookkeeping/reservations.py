@@ -47,12 +47,13 @@ class Reservations:
                 _write(execute, changes)
                 now = datetime.now(UTC)
                 _prune(execute, now)
+                usd = ceiling.usd or Decimal(0)
                 for budget in budgets:
                     spent, reserved = _add_up(execute, budget, now)
                     budget.note(spent, reserved)
                     budget.check(call.model_id, ceiling, spent, reserved, again=again)
-                values = (call.id, _write_time(now), find_notebook(), SESSION, float(ceiling.usd or 0), _find_end(now))
-                execute(_INSERT, values)
+                    budget.note(spent, reserved + usd)
+                execute(_INSERT, (call.id, _write_time(now), find_notebook(), SESSION, float(usd), _find_end(now)))
         except BaseException:
             self.waiting.extendleft(reversed(changes))
             raise

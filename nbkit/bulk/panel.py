@@ -111,6 +111,11 @@ class Panel(Steering):
     # Results
 
     @property
+    def blocks(self) -> tuple[object, ...]:
+        """The blocks that it began in: budgets, replays."""
+        return self._turns.blocks
+
+    @property
     def busy(self) -> bool:
         """Whether answers stream now."""
         return self._turns.busy

@@ -199,6 +199,11 @@ class Table:
     # Results
 
     @property
+    def blocks(self) -> tuple[object, ...]:
+        """The blocks that it began in: budgets, replays."""
+        return self._turns.blocks
+
+    @property
     def busy(self) -> bool:
         """Whether answers are asked for now."""
         return bool(self._pending)

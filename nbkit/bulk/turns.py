@@ -63,6 +63,11 @@ class Turns:
         self._fault: Exception | None = None
 
     @property
+    def blocks(self) -> tuple[object, ...]:
+        """The blocks that the panel began in: budgets, replays."""
+        return self._origin.blocks
+
+    @property
     def busy(self) -> bool:
         """Whether answers stream now."""
         return bool(self._running)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbkit.adapters.run import Event, ToolResult
 from nbkit.billing.cost import bill, estimate_tokens
 from nbkit.billing.total import TOTAL, Sum
+from nbkit.bookkeeping.budgets import describe_fit
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Answer, Pane
 from nbkit.bulk.panel import Panel
@@ -103,13 +104,14 @@ class Display:
     def _estimate(self) -> str:
         """Estimate what a follow-up costs before it is answered: each model reads its conversation again."""
         if not any(pane.answers for pane in self._panel.panes):
-            return ""
+            return describe_fit(None, self._panel.blocks)
         reading = Sum()
         for pane in (pane for pane in self._panel.panes if not pane.muted):
             usage = Usage(input=estimate_tokens(pane.conversation.text))
             usd = bill(usage, pane.adapter.endpoint.cost).total
             reading += Sum(1, unknown=1) if usd is None else Sum(1, Decimal(str(usd)))
-        return f"reading the conversation again costs about {reading}"
+        fit = describe_fit(reading.usd, self._panel.blocks)
+        return f"reading the conversation again costs about {reading}" + (f", {fit}" if fit else "")
 
     # Listener of the panel
 

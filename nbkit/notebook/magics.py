@@ -25,6 +25,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from nbkit.arguments import read_models
 from nbkit.billing.entry import running_cell
 from nbkit.billing.total import TOTAL, Sum
+from nbkit.bookkeeping.budgets import describe_budgets
 from nbkit.bookkeeping.ledger import ledger
 from nbkit.bookkeeping.replay import switch_replay
 from nbkit.bookkeeping.spending import name_kinds
@@ -156,6 +157,9 @@ class NbkitMagics(Magics):
         if settings().ledger != "off":
             with _errors_in_one_line():
                 print(describe_ledger())  # noqa: T201
+        with _errors_in_one_line():
+            for text in describe_budgets():
+                print(text)  # noqa: T201
 
     @no_var_expand
     @magic_arguments()
@@ -261,7 +265,8 @@ def describe_status() -> str:
         if ready
         else "none; nbkit.set_key('openai') asks for one, demo/ needs none"
     )
-    return f"catalog: {describe_catalog(frame)}{age}\nproviders with a key: {keys}\n{describe_total()}"
+    lines = [f"catalog: {describe_catalog(frame)}{age}", f"providers with a key: {keys}", describe_total()]
+    return "\n".join([*lines, *describe_budgets()])
 
 
 def describe_catalog(frame: pd.DataFrame) -> str:

@@ -29,6 +29,7 @@ from zlib import crc32
 
 from nbkit.adapters.run import ToolResult
 from nbkit.billing.total import TOTAL, Sum
+from nbkit.bookkeeping.budgets import describe_fit
 from nbkit.bulk.answers import Answer, Pane
 from nbkit.bulk.table import Table, get_status
 from nbkit.judging.ballot import Ballot
@@ -155,8 +156,10 @@ def describe_start(table: Table) -> str:
     cells = table.list_cells(["waiting", "stopped"])
     if not cells:
         return ""
-    cost = _describe_cost(len(cells), table.estimate(cells))
-    return f"{cost} if an answer takes {table.answer_tokens} tokens" if len(cells) == len(table.places) else cost
+    estimate = table.estimate(cells)
+    fit = describe_fit(estimate.usd, table.blocks)
+    length = f" if an answer takes {table.answer_tokens} tokens" if len(cells) == len(table.places) else ""
+    return _describe_cost(len(cells), estimate) + length + (f", {fit}" if fit else "")
 
 
 def describe_retry(table: Table) -> str:

@@ -264,7 +264,7 @@ def test_the_setting_holds_for_all_calls(path):
         with pytest.raises(BudgetExceededError, match=r"Raise it with NBKIT_BUDGET"):
             sage().execute("Hi", max_tokens=300)
         call, day, month = describe_budgets()
-        assert call == "at most $0.10 for each call"
+        assert call == "budget: at most $0.10 for each call"
         assert day.endswith(" of $0.0040 today")
         assert month.endswith(" of $50.00 this month")
         assert nbkit.budget(1, per="day").spent == pytest.approx(cost)
@@ -291,9 +291,7 @@ def test_what_cannot_be_kept_is_refused(tmp_path):
             sage().execute("Hi", max_tokens=9)
     folder = tmp_path / "folder"
     folder.mkdir()
-    with (
-        override(ledger=str(folder)),
-        nbkit.budget(1, per="day"),
-        pytest.raises(LedgerError, match="cannot be written"),
-    ):
+    with override(ledger=str(folder)), pytest.raises(LedgerError, match="cannot be written"):
+        nbkit.budget(1, per="day")
+    with override(ledger=str(folder), budget="1/day"), pytest.raises(LedgerError, match="cannot be written"):
         sage().execute("Hi", max_tokens=9)

@@ -299,3 +299,17 @@ def test_a_pane_is_muted_set_and_swapped_from_the_view_and_another_comes(kernel)
     kernel.run("c.add('demo/sage')")
     page = view.until(lambda page: len(page.titles) == 3 and statuses(page, 1)[2:] == ["done"] and idle(page))
     assert page.turns[2, 0]["prompt"] == "One"
+
+
+def test_a_call_that_a_budget_refuses_says_so_in_its_pane_and_what_is_left_stands_below(kernel):
+    kernel.run("""
+with nbkit.budget(usd=0.01):
+    c = compare('Hi', ['demo/swift', 'demo/sage'], max_tokens=1000)
+""")
+    page = View(kernel).until(lambda page: idle(page) and statuses(page) == ["done", "failed"])
+    message, advice = page.turns[1, 0]["end"]["problem"]
+    assert message.startswith("demo/sage: nothing was sent. It may cost up to $0.015 (")
+    assert "of the budget of $0.01 for this block, $0" in message
+    assert advice == "Raise the budget, or ask again when other calls have ended."
+    assert ", within the budget ($0.0100 of $0.01 left in this block)" in page.foot["ahead"]
+    assert kernel.value("c.spent.calls") == 1

@@ -201,3 +201,18 @@ def test_freeze_leaves_the_table_alone(kernel):
     last = displays(messages, "text/html", "update_display_data")
     assert last[-1]["text/html"] == ""
     assert "one" in last[-2]["text/html"]
+
+
+def test_a_grid_says_before_the_start_whether_it_fits_the_budget(kernel):
+    messages = kernel.run("""
+with nbkit.budget(usd=1):
+    g = nbkit.grid('Say {{text}}', ['p', 'q'], ['demo/sage'], max_tokens=90)
+""")
+    assert "within the budget ($1.00 of $1.00 left in this block)" in displays(messages, "text/html")[0]["text/html"]
+    messages = kernel.run(
+        "with nbkit.budget(usd=0.001):\n    g = nbkit.grid('Say {{text}}', ['p', 'q'], ['demo/sage'])"
+    )
+    assert (
+        "more than the budget ($0.0010 of $0.0010 left in this block)"
+        in displays(messages, "text/html")[0]["text/html"]
+    )

@@ -333,6 +333,12 @@ def test_cost_tells_today_and_this_month_from_the_ledger(shell, capsys, tmp_path
         assert printed(shell, capsys, "%cost").endswith(
             f"all notebooks: today {spent}, this month {spent}, not counting 2 simulated\n"
         )
+        with override(budget="5/day, 0.10/call"):
+            assert printed(shell, capsys, "%cost").splitlines()[-2:] == [
+                f"budget: {format_usd(float(nbkit.ledger().cost.sum()))} of $5.00 today",
+                "budget: at most $0.10 for each call",
+            ]
+            assert printed(shell, capsys, "%nbkit").endswith("budget: at most $0.10 for each call\n")
     with override(ledger=str(tmp_path)):  # a folder is not a ledger
         assert " cannot be read: " in printed(shell, capsys, "%cost")
     with override(ledger="off"):
