@@ -201,7 +201,7 @@ class Table:
     @property
     def blocks(self) -> tuple[object, ...]:
         """The blocks that it began in: budgets, replays."""
-        return self._turns.blocks
+        return self._turns.origin.blocks
 
     @property
     def busy(self) -> bool:

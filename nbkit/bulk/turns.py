@@ -50,7 +50,7 @@ class Turns:
     """Runs one turn after the other. `options` go to every call; `limits` are a run's `max_turns` and `max_cost`."""
 
     def __init__(self, panes: Sequence[Pane], options: dict[str, Any], limits: dict[str, Any], origin: Origin) -> None:
-        self.panes, self.options, self.limits, self._origin = tuple(panes), options, limits, origin
+        self.panes, self.options, self.limits, self.origin = tuple(panes), options, limits, origin
         self.listener: Listener | None = None
         self.running_total = RunningTotal()
         self.watched = False
@@ -61,11 +61,6 @@ class Turns:
         self._lock = asyncio.Lock()
         self._running: dict[asyncio.Task[None], Pane] = {}
         self._fault: Exception | None = None
-
-    @property
-    def blocks(self) -> tuple[object, ...]:
-        """The blocks that the panel began in: budgets, replays."""
-        return self._origin.blocks
 
     @property
     def busy(self) -> bool:
@@ -218,7 +213,7 @@ class Turns:
         error: Exception | None = None
         try:
             # of an older comparison, a question in a block belongs to that block as well: a budget caps it
-            origin = replace(self._origin.join(find_origin().blocks), watched=self.watched)
+            origin = replace(self.origin.join(find_origin().blocks), watched=self.watched)
             with at_origin(origin), joining_reads():
                 async with pane.adapter.arun(pane.conversation, **self.limits, **(self.options | pane.options)) as run:
                     async for event in run:
@@ -239,7 +234,7 @@ class Turns:
         self, pane: Pane, status: Status, completions: Sequence[ChatCompletion] = (), error: Exception | None = None
     ) -> None:
         for completion in completions:
-            self.running_total.add(pane.adapter.model_id, completion, self._origin.cell)
+            self.running_total.add(pane.adapter.model_id, completion, self.origin.cell)
         pane.end(status, completions, error)
         self._notify(lambda listener: listener.end(pane))
 

@@ -107,11 +107,10 @@ class Display:
             return describe_fit(None, self._panel.blocks)
         reading = Sum()
         for pane in (pane for pane in self._panel.panes if not pane.muted):
-            usage = Usage(input=estimate_tokens(pane.conversation.text))
-            usd = bill(usage, pane.adapter.endpoint.cost).total
+            usd = bill(Usage(input=estimate_tokens(pane.conversation.text)), pane.adapter.endpoint.cost).total
             reading += Sum(1, unknown=1) if usd is None else Sum(1, Decimal(str(usd)))
-        fit = describe_fit(reading.usd, self._panel.blocks)
-        return f"reading the conversation again costs about {reading}" + (f", {fit}" if fit else "")
+        costs = f"reading the conversation again costs about {reading}"
+        return ", ".join(filter(None, (costs, describe_fit(reading.usd, self._panel.blocks))))
 
     # Listener of the panel
 
