@@ -19,7 +19,7 @@ from nbkit.bookkeeping.replay import find_replay
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import ArgumentError, ConfigError
 from nbkit.http.bounded import aread_limited, read_limited
-from nbkit.http.clients import async_client, sync_client
+from nbkit.http.clients import Authorization, async_client, sync_client
 from nbkit.modelsdev.records import Record
 from nbkit.providers.credentials import authorize, read_key
 from nbkit.providers.endpoints import Endpoint
@@ -56,6 +56,7 @@ class BaseAdapter:
         self.name = name or endpoint.model
         self.max_retries = settings().max_retries if max_retries is None else max_retries
         self._api_key = api_key
+        self._auth: Authorization | None = None  # of the latest call
 
     @property
     def model_id(self) -> str:
@@ -87,11 +88,12 @@ class BaseAdapter:
         keeper = find_replay(find_origin())
         if keeper is None or not keeper.is_sealed:
             try:
-                auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, self._api_key)
+                auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, self._api_key, self._auth)
             except ConfigError as missing:
                 if keeper is None:
                     raise
                 refusal = missing  # an answer that was kept needs no key
+            self._auth = auth
         return Call(endpoint, prepared, auth, self.max_retries, refusal)
 
     def execute(self, conversation: Any, **options: Any) -> ChatCompletion:

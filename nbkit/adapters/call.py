@@ -59,8 +59,8 @@ class Call(Lifetime):
         self._retries = Retries(endpoint.base_url, endpoint.model, auth, max_retries)
         self._optional = OptionalFields(endpoint, prepared.options)
         self.reply: Reply | AsyncReply | None = None
+        self.exchange: Exchange  # of the latest attempt
         self._start_over()
-        self.exchange = _make_exchange(prepared, self.deadline)
 
     def _release(self) -> None:
         self._retries.close(answered=self.completion is not None)

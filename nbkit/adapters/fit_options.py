@@ -69,6 +69,8 @@ def _is_empty(turn: AnyTurn) -> bool:
 
 def list_losses(conversation: Conversation, options: ExecuteOptions, takes: Tolerance) -> frozenset[str]:
     """List the options of a call that a model does not take, and the media that it does not read."""
+    if not options.given and conversation.is_text:
+        return frozenset()
     can = takes.capabilities
     dropped = takes.drop | (set() if can.supports_user else {"user"})
     lost = set((dropped - {"strict"}) & options.given)

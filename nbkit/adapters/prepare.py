@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbkit.adapters.fit_context import fit_context
 from nbkit.adapters.fit_options import check_capabilities, fit_options, list_losses
@@ -30,6 +30,10 @@ _ALWAYS = frozenset({"function_calls", "whole_calls", "empty_lists"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header's name, RFC 9110
 _FRAMING = ("content-length", "transfer-encoding", "connection")
 _LOSSLESS = ("renamed",)
+_CHECKED = frozenset(
+    name for name in ExecuteOptions.model_fields if name not in ("tools", "response_format", "extra_body")
+)
+"""The options whose values are texts and numbers."""
 
 
 _NOTHING = WireRequest("", {})
@@ -61,34 +65,66 @@ def prepare(conversation: Any, options: dict[str, Any], endpoint: Endpoint, stre
     requested = ExecuteOptions.of(options)
     conversation = conversation if type(conversation) is Conversation else Conversation(conversation)
     conversation, requested, made_encodable = _make_encodable(conversation, requested)
-    old = [Change("renamed", name, f"deprecated: {new}") for name, new in DEPRECATED.items() if name in options]
-    check_outputs(conversation)
-    conversation, typed = fit_media(conversation)
-    endpoint, rerouted = _choose_endpoint(endpoint, conversation, requested)
-    takes = endpoint.tolerance
-    can = takes.capabilities
-    check_capabilities(conversation, requested, can, endpoint.id)
-    check_media(conversation, takes.media_types, endpoint.id)
-    conversation, foreign = fit_native(conversation, endpoint.protocol)
-    conversation, fitting, trimmed = fit_context(conversation, requested, takes)
-    conversation, fitting, changes = fit_options(conversation, fitting, takes)
-    conversation, transformed = fit_turns(conversation, _ALWAYS | can.list_missing())
+    if conversation.is_text and not requested.given:
+        fitted = _fit_text(conversation, requested, endpoint)
+    else:
+        fitted = _fit(conversation, requested, endpoint)
+    conversation, fitting, endpoint, changes, names, rerouted = fitted
     if not conversation.turns:
         raise UnsupportedFeatureError(f"{endpoint.id}: the conversation is empty", model=endpoint.id, feature="empty")
-    conversation, fitting, names, renamed = fit_tools(conversation, fitting, takes.tool_names, takes.schema_top_drop)
-    conversation, identified = fit_ids(conversation, takes.call_ids)
+    can = endpoint.tolerance.capabilities
     streams = can.supports_streaming and (can.supports_json_streaming or not fitting.response_format)
     if stream and not streams:
-        transformed += (Change("transformed", "stream", "the model does not stream this: it comes in one piece"),)
-    wanted = () if can.supports_image_urls else _list_addresses(conversation)
+        changes += (Change("transformed", "stream", "the model does not stream this: it comes in one piece"),)
+    wanted = () if can.supports_image_urls or conversation.is_text else _list_addresses(conversation)
     if wanted:
-        transformed += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
-    all_changes = (*old, *made_encodable, *typed, *foreign, *trimmed, *changes, *transformed, *renamed, *identified)
-    _refuse_losses(all_changes, fitting, endpoint)
+        changes += (Change("transformed", "images", "the model takes no addresses: fetched and sent as data"),)
+    changes = (*made_encodable, *changes)
+    if options:
+        old = [Change("renamed", name, f"deprecated: {new}") for name, new in DEPRECATED.items() if name in options]
+        changes = (*old, *changes)
+    _refuse_losses(changes, fitting, endpoint)
     stream = stream and streams
     request = _NOTHING if wanted else _encode(conversation, fitting, endpoint, stream)
-    all_changes = rerouted + all_changes + request.changes
-    return Prepared(conversation, fitting, stream, all_changes, endpoint, names, wanted, request)
+    changes = rerouted + changes + request.changes
+    return Prepared(conversation, fitting, stream, changes, endpoint, names, wanted, request)
+
+
+class _Fitted(NamedTuple):
+    conversation: Conversation
+    options: ExecuteOptions
+    endpoint: Endpoint
+    changes: tuple[Change, ...]
+    names: Mapping[str, str]
+    rerouted: tuple[Change, ...]
+    """That it goes to another endpoint, by which nothing is lost."""
+
+
+def _fit_text(conversation: Conversation, options: ExecuteOptions, endpoint: Endpoint) -> _Fitted:
+    """Do what `_fit` does, for plain text without options, which is what most calls are."""
+    takes = endpoint.tolerance
+    check_capabilities(conversation, options, takes.capabilities, endpoint.id)
+    conversation, foreign = fit_native(conversation, endpoint.protocol)
+    conversation, transformed = fit_turns(conversation, takes.lacks)
+    return _Fitted(conversation, options, endpoint, foreign + transformed, {}, ())
+
+
+def _fit(conversation: Conversation, options: ExecuteOptions, endpoint: Endpoint) -> _Fitted:
+    """Check what the model can do, and fit the conversation and the options to it."""
+    check_outputs(conversation)
+    conversation, typed = fit_media(conversation)
+    endpoint, rerouted = _choose_endpoint(endpoint, conversation, options)
+    takes = endpoint.tolerance
+    check_capabilities(conversation, options, takes.capabilities, endpoint.id)
+    check_media(conversation, takes.media_types, endpoint.id)
+    conversation, foreign = fit_native(conversation, endpoint.protocol)
+    conversation, options, trimmed = fit_context(conversation, options, takes)
+    conversation, options, changes = fit_options(conversation, options, takes)
+    conversation, transformed = fit_turns(conversation, _ALWAYS | takes.lacks)
+    conversation, options, names, renamed = fit_tools(conversation, options, takes.tool_names, takes.schema_top_drop)
+    conversation, identified = fit_ids(conversation, takes.call_ids)
+    all_changes = (*typed, *foreign, *trimmed, *changes, *transformed, *renamed, *identified)
+    return _Fitted(conversation, options, endpoint, all_changes, names, rerouted)
 
 
 def _make_encodable(
@@ -100,7 +136,7 @@ def _make_encodable(
         turns = make_encodable(conversation.turns)
         problem = ConfigError
         given = {name: getattr(options, name) for name in options.given if name != "timeout"}  # which may be infinite
-        fitting = make_encodable(given)
+        fitting = make_encodable(given) if given else given
     except ValueError as nested:
         what = str(nested)
     else:
@@ -150,7 +186,9 @@ def _encode(conversation: Conversation, options: ExecuteOptions, endpoint: Endpo
     body = dict(wire.body)
     for more in (endpoint.body, options.extra_body or {}):
         merge(body, more)
-    if not is_plain(body):
+    # What is read from a plain conversation was looked through by `_make_encodable`.
+    checked = conversation.is_text and options.given <= _CHECKED and not endpoint.body
+    if not (checked and all(turn.native is None for turn in conversation)) and not is_plain(body):
         if foreign := find_foreign(body):
             raise ConfigError(f"{endpoint.id}: the request is not JSON: {foreign}")
         body = make_encodable(body)

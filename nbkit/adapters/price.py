@@ -1,4 +1,7 @@
-"""A decoded answer with its bill, its timing, and the changes that were made for it."""
+"""A decoded answer with its bill, its timing, and the changes that were made for it.
+
+The decoder has just made it for this call alone, so it is filled in place.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from typing import Any
 from nbkit.adapters.fit_tools import restore_names
 from nbkit.adapters.prepare import Prepared
 from nbkit.billing.cost import Cost, Lane, bill, estimate_tokens
-from nbkit.conversation.completion import Change, ChatCompletion, Timing, Usage
+from nbkit.conversation.completion import Change, ChatCompletion, Timing, Usage, fill_completion
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.prices import find_listed_cost
 
 _LONG_PROMPT = 2000
 """Tokens from which on an estimate is good enough to see that a prompt was cut."""
-_LANE_FIELDS = ("service_tier", "serviceTier", "speed")
+_LANE_FIELDS = dict.fromkeys(("service_tier", "serviceTier", "speed")).keys()
 """The fields of a request that choose a lane: OpenAI and relatives, Google and Bedrock, Anthropic."""
 _MOST_MODELS = 100
 """Models of one provider whose rates an endpoint keeps; an answer may name any."""
@@ -80,11 +83,10 @@ def _complete(
     )
     answer = restore_names(answer, prepared.names)
     kind, changes = prepared.options.answer_type, prepared.changes + answer.changes
-    choices = tuple(replace(choice, answer_type=kind) for choice in answer.choices)
+    for choice in answer.choices:
+        fill_completion(choice, answer_type=kind)
     created = answer.created or _read_created(answer.raw) or int(time.time())
-    return replace(
-        answer, created=created, bill=priced, timing=timing, changes=changes, answer_type=kind, choices=choices
-    )
+    return fill_completion(answer, created=created, bill=priced, timing=timing, changes=changes, answer_type=kind)
 
 
 def _find_cost(answered: str, endpoint: Endpoint) -> tuple[Cost | None, str]:
@@ -115,8 +117,8 @@ def _list_uncounted(answer: ChatCompletion, prepared: Prepared, endpoint: Endpoi
     """List what the request asked for, what may be billed, and what the answer does not count."""
     body = prepared.request.body
     notes = ["guardrails: not in the price"] if "guardrailConfig" in body else []  # Bedrock
-    if endpoint.protocol == "openai-chat" and not answer.charges.tools:  # Groq, Z.ai ...
-        kinds = {tool.get("type") for tool in body.get("tools", ()) if isinstance(tool, dict)}
+    if "tools" in body and endpoint.protocol == "openai-chat" and not answer.charges.tools:  # Groq, Z.ai ...
+        kinds = {tool.get("type") for tool in body["tools"] if isinstance(tool, dict)}
         notes += [f"{kind}: not in the price" for kind in kinds if isinstance(kind, str) and kind not in _OWN_TOOLS]
     return notes
 
@@ -131,8 +133,8 @@ def _find_lane(answer: ChatCompletion, prepared: Prepared) -> Lane | None:
 
 def find_requested_lane(body: Mapping[str, Any]) -> str | None:
     """Find the lane that the body of a request asks for, in the provider's word."""
-    for name in _LANE_FIELDS:
-        value = body.get(name)
+    for name in _LANE_FIELDS & body.keys():
+        value = body[name]
         lane = value.get("type") if isinstance(value, dict) else value  # Bedrock: {"type": "priority"}
         if isinstance(lane, str):
             return lane

@@ -11,9 +11,10 @@ that follows from a rule is an estimate, for a provider may except a model from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
 from nbkit.conversation.completion import NO_CHARGES, Bill, BillLine, Charges, Usage
@@ -41,6 +42,7 @@ BUCKETS = (
     "output_audio",
     "output_image",
 )
+_read_buckets: Callable[[Usage], tuple[int, ...]] = attrgetter(*BUCKETS)
 MOST_TOKENS = 1_000_000_000
 """A larger count is not one."""
 
@@ -52,6 +54,7 @@ _ANY = "*"
 """The key of the factor for all regions that have none of their own."""
 _CACHED = {"cache_read": "input", "cache_write": "input", "cache_write_1h": "input", "cache_read_audio": "input_audio"}
 """Buckets of a prompt cache -> what the same tokens cost without one."""
+_read_cached: Callable[[Usage], tuple[int, ...]] = attrgetter(*_CACHED)
 _MOST_CARDS = 50
 """Kinds of requests of a model whose rates are kept; providers name few lanes and regions."""
 _MILLION = Decimal(1_000_000)
@@ -210,7 +213,7 @@ def bill(
     ours = sum(known, _ZERO)
     vague += [*charges.notes, *notes]
     facts = (tuple(lines), catalog_date, card.tier)
-    saved = _sum_saved(usage, card) if usage and cost else None
+    saved = (_sum_saved(usage, card) if any(_read_cached(usage)) else 0.0) if usage and cost else None
     if reported is not None:
         difference = float(Decimal(str(reported)) - ours) if explained else None
         return Bill(reported, "provider", *facts, lane=card.lane, model=model, saved=saved, difference=difference)
@@ -240,8 +243,7 @@ _Priced = tuple[BillLine, Decimal | None, str]
 
 def _price_usage(usage: Usage, card: _Card, model: str = "") -> Iterator[_Priced]:
     """Price each bucket that has tokens."""
-    for bucket in BUCKETS:
-        tokens = getattr(usage, bucket)
+    for bucket, tokens in zip(BUCKETS, _read_buckets(usage), strict=True):
         if tokens:
             rate, per_token, note = card.rates[bucket]
             absurd = type(tokens) is not int or not 0 <= tokens <= MOST_TOKENS

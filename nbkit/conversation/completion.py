@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -68,7 +69,11 @@ class Usage:
         return f"Usage({', '.join(shown)})"
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+        return Usage(*map(add, read_buckets(self), read_buckets(other)))
+
+
+read_buckets: Callable[[Usage], tuple[int, ...]] = attrgetter(*Usage.__slots__)
+"""Reads the counts of all buckets, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +316,13 @@ class ChatCompletion:
         from nbkit import _write_completion  # the root of the package knows the room that can
 
         return _write_completion(self)
+
+
+def fill_completion(completion: ChatCompletion, **fields: Any) -> ChatCompletion:
+    """Fill fields of a completion that nobody else has yet; `replace` would make another one from all its fields."""
+    for name, value in fields.items():
+        object.__setattr__(completion, name, value)
+    return completion
 
 
 @cache

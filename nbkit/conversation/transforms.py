@@ -36,14 +36,16 @@ Note = Callable[[str, str, str], None]
 
 def fit_turns(conversation: Conversation, lacks: Collection[str]) -> tuple[Conversation, tuple[Change, ...]]:
     """Fit a conversation to a model that `lacks` some of the keys of TRANSFORMS; return it with the changes."""
+    needed = (_OF_TEXT if conversation.is_text else _ALL).intersection(lacks)
+    if not needed:
+        return conversation, ()
     turns, changes = list(conversation.turns), []
-    is_text = conversation.is_text
 
     def note(kind: str, what: str, why: str) -> None:
         changes.append(Change(kind, what, why))
 
     for name, transform in TRANSFORMS.items():
-        if name in lacks and not (is_text and name in _NOT_FOR_TEXT):
+        if name in needed:
             turns = transform(turns, note)
     unchanged = turns == list(conversation.turns)
     return conversation if unchanged else Conversation(turns), tuple(dict.fromkeys(changes))
@@ -369,3 +371,5 @@ _NOT_FOR_TEXT = frozenset(
     )
 )
 """Transforms of calls, outputs and parts: where all turns are plain text, so are those that the others make of them."""
+_ALL = frozenset(TRANSFORMS)
+_OF_TEXT = _ALL - _NOT_FOR_TEXT

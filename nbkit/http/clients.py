@@ -91,6 +91,10 @@ class KeyAuth(Authorization):
         """The key as the only secret."""
         return (self.key,)
 
+    def carries(self, header: str, prefix: str, secret: SecretStr) -> bool:
+        """Tell whether it is the same key in the same header."""
+        return self._parts() == (header, prefix, secret.get_secret_value().strip())
+
     def _fits_header(self) -> bool:
         return bool(self.key) and self.key.isascii() and self.key.isprintable()
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
 
 from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
 from nbkit.http.environment import Proxy
-from nbkit.http.exchange import KEEP_ALIVE, Failure, Kind, Limits, Request, join_headers, split_url
+from nbkit.http.exchange import KEEP_ALIVE, Address, Failure, Kind, Limits, Request, join_headers, split_url
 from nbkit.http.sockets import AsyncBackend, Backend, Wait
 
 if TYPE_CHECKING:
@@ -117,8 +117,13 @@ def _make_request(request: Request) -> httpcore2.Request:
     }
     if request.server_name:
         extensions["sni_hostname"] = request.server_name.rpartition(":")[0] or request.server_name
-    url = httpcore2.URL(scheme=address.scheme, host=address.host, port=address.port, target=address.target)
+    url = _make_url(address)
     return httpcore2.Request(request.method, url, headers=headers, content=request.body, extensions=extensions)
+
+
+@lru_cache(256)
+def _make_url(address: Address) -> httpcore2.URL:
+    return httpcore2.URL(scheme=address.scheme, host=address.host, port=address.port, target=address.target)
 
 
 class _Head:

@@ -100,9 +100,15 @@ class Request:
 
 def check_headers(request: Request) -> None:
     """Raise Failure where a header cannot be sent: engines send some of these, and quote others in their exceptions."""
-    for name, value in request.headers.items():
-        if not (value.isascii() and value.isprintable() and value == value.strip() and _is_token(name)):
-            raise Failure(Kind.BAD_REQUEST)
+    values = "".join(f"{value}\n" for value in request.headers.values())
+    if not (all(map(_is_token, request.headers)) and _VALUES.fullmatch(values)) or values.count("\n") != len(
+        request.headers
+    ):
+        raise Failure(Kind.BAD_REQUEST)
+
+
+_VALUES = re.compile(r"(?:(?:[!-~](?:[ -~]*[!-~])?)?\n)*")
+"""Values of headers, a line each: printable ASCII without white space around it."""
 
 
 @lru_cache(256)

@@ -136,6 +136,8 @@ class Answer:
     def read_cost(self) -> float | None:
         """Read the price of the call in USD; None where the provider reports none."""
         dialect = self.dialect
+        if not (dialect.reported_cost or dialect.own_key):
+            return None
         cost = read_cost(self.rest, dialect.reported_cost, dialect.reported_cost_unit)
         if find_value(self.rest, dialect.own_key) is True:
             return sum_usd((cost, read_cost(self.rest, dialect.own_key_cost, dialect.reported_cost_unit)))

@@ -7,6 +7,7 @@ Relatives of an API mix words: `tool_use` and `STOP` come in chat completions, `
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _WORDS = {
     "stop": (
@@ -65,8 +66,11 @@ def read_finish(reason: object, calls: bool) -> str | None:
 
     `calls`: tools are called; several providers say `stop` then.
     """
-    if not reason or not isinstance(reason, str):
-        return None
+    return _read_word(reason, calls) if reason and isinstance(reason, str) else None
+
+
+@lru_cache(100)
+def _read_word(reason: str, calls: bool) -> str | None:
     letters = re.sub("[^a-z]", "", reason.rpartition(".")[2].lower()).removeprefix("finishreason")
     if letters in _NOTHING:
         return None

@@ -63,6 +63,13 @@ def encode(
         draft.body["stream"] = True
         if dialect.stream_usage:
             draft.body["stream_options"] = {"include_usage": True}
+    if options.given:
+        _put_options(draft, options)
+    return draft.request(PATH)
+
+
+def _put_options(draft: Draft, options: ExecuteOptions) -> None:
+    dialect = draft.dialect
     if dialect.max_tokens_field != "max_tokens" and options.max_tokens is not None:
         draft.change("renamed", "max_tokens", f"the provider calls it {dialect.max_tokens_field}")
     draft.put("max_tokens", options.max_tokens, dialect.max_tokens_field)
@@ -75,7 +82,6 @@ def encode(
     draft.put("response_format", _encode_format(options.response_format, dialect))
     _put_reasoning(draft, options)
     _put_tools(draft, options)
-    return draft.request(PATH)
 
 
 def _write_message(turn: AnyTurn) -> dict[str, Any]:
@@ -200,15 +206,9 @@ class Decoder(BaseDecoder):
         super().__init__(dialect)
         self._choices: dict[int, Choice] = {}
         self._first: int | None = None
-        self._tier = ""
-
-    @property
-    def _answer(self) -> Choice:
+        self._answer = Choice()
         """The answer whose pieces are the chunks: the first that has begun."""
-        first = self._first or 0
-        if first not in self._choices:
-            self._choices[first] = Choice()
-        return self._choices[first]
+        self._tier = ""
 
     def find_problem(self) -> str:
         """Say what is wrong with a stream that ends now."""
@@ -252,8 +252,8 @@ class Decoder(BaseDecoder):
             self._tier = string(body["service_tier"]) or self._tier
         choices = objects(body.get("choices"))
         if choices and self._first is None:
-            self._choices.clear()
             self._first = min(first_count(choice.get("index")) for choice in choices)
+            self._choices[self._first] = self._answer
         chunks = []
         for choice in choices:
             chunk = self._take_choice(choice)
@@ -288,10 +288,10 @@ class Decoder(BaseDecoder):
         """Take a whole answer."""
         if "choices" not in body:
             raise not_an_answer(body, self.ANSWER, "choices")
-        if not objects(body["choices"]):
+        whole = objects(body["choices"])
+        if not whole:
             raise ProviderError("the answer has no choices")
         # Perplexity's whole answers have an empty delta beside the message: the message counts.
-        whole = objects(body["choices"])
         if any(choice.get("message") and "delta" in choice for choice in whole):
             whole = [choice | {"delta": None} if choice.get("message") else choice for choice in whole]
             body = body | {"choices": whole}

@@ -16,6 +16,7 @@ from nbkit.protocols.reading import ThinkTags, mapping, objects, read_content, s
 
 _PLAIN = {"content", "role"}
 """Keys of a delta that is a piece of text and nothing else."""
+_REASONING = {"reasoning_content", "reasoning", "reasoning_text", "reasoning_details"}
 
 
 class Choice:
@@ -44,16 +45,18 @@ class Choice:
         if not isinstance(delta, dict):  # text completions, which a few servers send from this path too
             delta = {"content": choice.get("text") if delta is None else delta}
         text, reasoning = read_content(delta.get("content"))
-        text = text or string(mapping(delta.get("audio")).get("transcript"))
-        reasoning += self._take_reasoning(delta)
+        if "audio" in delta:
+            text = text or string(mapping(delta["audio"]).get("transcript"))
+        if not _REASONING.isdisjoint(delta):
+            reasoning += self._take_reasoning(delta)
         if self._tags.open and text:
             text, thought = self._tags.feed(text)
             reasoning += thought
         calls = self._take_calls(delta) if "tool_calls" in delta or "function_call" in delta else ()
-        if refusal := string(delta.get("refusal")):
-            self._refusal.append(refusal)
-        if annotations := objects(delta.get("annotations")):
-            self.annotations += annotations
+        if delta.get("refusal"):
+            self._refusal.append(string(delta["refusal"]))
+        if delta.get("annotations"):
+            self.annotations += objects(delta["annotations"])
         finish = read_finish(choice.get("finish_reason"), bool(self.calls)) if choice.get("finish_reason") else None
         if finish:
             rest, thought = self._tags.flush()

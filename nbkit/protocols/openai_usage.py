@@ -8,6 +8,7 @@ it is a part of is not a part of it, and is ignored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nbkit.conversation.completion import Usage
@@ -81,8 +82,10 @@ def _read_cache(usage: dict[str, Any], of_prompt: dict[str, Any]) -> tuple[int, 
     return read, written
 
 
-def _fit_parts(whole: int, *parts: int) -> list[int]:
+def _fit_parts(whole: int, *parts: int) -> Sequence[int]:
     """Return the parts as far as they fit into the whole; 0 for one that does not, for it is not a part of it."""
+    if sum(parts) <= whole:
+        return parts
     fitting = []
     for part in parts:
         fitting.append(part if part <= whole else 0)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import lru_cache
 from math import isfinite
+from string import whitespace
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -33,6 +34,8 @@ _TOOL_HOLDERS = (
 _TOOL = re.compile(r"search|interpreter|code_execution|image_generation|mcp|classification|num_sources_used|^images$")
 _TOOL_ENDINGS = ("_requests", "_calls", "_queries", "_used")
 _TOOL_NAMES = {"search_web": "web_search", "search": "web_search"}
+_BEFORE_TEXT = "<" + whitespace
+"""What a text that may begin with a tag begins with; rarer kinds of white space are looked at more closely."""
 _PART_TYPES = ("text", "output_text", "thinking", "reasoning")
 Path = tuple[str | int, ...]
 MAX_QUOTE = 80
@@ -228,6 +231,8 @@ def _is_number(value: Any) -> bool:
 def first_count(*values: Any) -> int:
     """Return the first of the values that is a token count, or 0."""
     for value in values:
+        if value is None:
+            continue
         tokens = count(value)
         if tokens is not None:
             return tokens
@@ -244,6 +249,8 @@ def read_cost(body: Any, path: str, unit: float) -> float | None:
 
 def count_tools(usage: dict[str, Any]) -> dict[str, int]:
     """Read how often a `usage` object says that the provider's own tools were used: {"web_search": 2}."""
+    if not _may_count_tools(frozenset(usage)):
+        return {}
     tools: dict[str, int] = {}
     for holder in (usage, *(usage[key] for key in _TOOL_HOLDERS if isinstance(usage.get(key), dict))):
         for key, value in holder.items():
@@ -255,6 +262,11 @@ def count_tools(usage: dict[str, Any]) -> dict[str, int]:
     if len(tools) > 1 and "server_side_tool_usage_details" in usage:
         tools.pop("sources", None)  # xAI: found by the searches that are counted beside them
     return tools
+
+
+@lru_cache(100)  # a provider's answers have the same keys
+def _may_count_tools(keys: frozenset[str]) -> bool:
+    return not keys.isdisjoint(_TOOL_HOLDERS) or any(map(_name_tool, keys))
 
 
 @lru_cache(1000)
@@ -291,6 +303,9 @@ class ThinkTags:
 
     def feed(self, piece: str) -> tuple[str, str]:
         """Return (text, reasoning) of one piece; what may be the beginning of a tag is held back."""
+        if self._stage == "before" and not self._held and piece and piece[0] not in _BEFORE_TEXT:
+            self.open = False
+            return piece, ""
         self._held += piece
         reasoning = ""
         if self._stage == "before":

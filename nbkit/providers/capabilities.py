@@ -135,6 +135,11 @@ class Tolerance:
     """Keywords of JSON schema that the model refuses at the top level of a tool's schema."""
     drop: frozenset[str] = frozenset()
     """Options that the model refuses or ignores; `strict` is that of a tool."""
+    lacks: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The capabilities that are missing: each call of the model asks for them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lacks", self.capabilities.list_missing())
 
 
 _READS = ("vision", "pdf", "audio")

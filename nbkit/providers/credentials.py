@@ -144,11 +144,16 @@ def _read_keys(variables: Iterable[str]) -> tuple[SecretStr, ...]:
 
 
 def authorize(
-    provider: str, variables: tuple[str, ...], scheme: str, api_key: SecretStr | tuple[SecretStr, ...] | None
+    provider: str,
+    variables: tuple[str, ...],
+    scheme: str,
+    api_key: SecretStr | tuple[SecretStr, ...] | None,
+    known: Authorization | None = None,
 ) -> Authorization | None:
     """Make what puts the key on requests: the given key, else the first variable that is set; None: no key is needed.
 
-    Of several keys it makes `Keys`. `scheme` is a key of `_SCHEMES` or `none`. Without a key, requests to AWS are
+    `known` is returned where it carries this key: caches have it. Of several keys it makes `Keys`. `scheme` is a key of
+    `_SCHEMES` or `none`. Without a key, requests to AWS are
     signed, and Google's carry a token. Raises ApiKeyNotFoundError, which names the variables, and ConfigError where
     the package that signs or gets tokens is not installed.
     """
@@ -170,6 +175,8 @@ def authorize(
     if not keys:
         raise ApiKeyNotFoundError(provider, variables)
     header, prefix = _SCHEMES["bearer" if scheme == "none" else scheme]
+    if len(keys) == 1 and isinstance(known, KeyAuth) and known.carries(header, prefix, keys[0]):
+        return known
     each = [KeyAuth(header, prefix, key.get_secret_value()) for key in keys]
     if len(each) > 1:
         each = list(dict.fromkeys(each))  # the same key twice is one
