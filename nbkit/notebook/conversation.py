@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nbkit.conversation.summary import list_extras, summarize_turn
 from nbkit.conversation.turns import AnyTurn, Conversation
+from nbkit.notebook.export import style_html
 from nbkit.notebook.pictures import write_pictures
 from nbkit.rendering.markdown import render_static, to_text
 from nbkit.rendering.sanitize import plain_html
@@ -32,8 +33,11 @@ def write_turn(turn: AnyTurn, longest: int | None = None) -> str:
     if turn.role in ("tool", "function"):
         line = plain_html(summarize_turn(turn))
         return f"<details><summary><code>{line}</code></summary><pre>{plain_html(text)}</pre></details>"
-    lines = plain_html(text).replace("\n", "<br>")
-    body = render_static(text) if turn.role == "assistant" else f'<blockquote dir="auto">{lines}</blockquote>'
-    body = (body if text else "") + write_pictures(turn)
-    extras = "".join(f"<p><code>{plain_html(extra)}</code></p>" for extra in list_extras(turn))
-    return f"<p><b>{turn.role}</b></p>\n{body}{extras}"
+    if turn.role == "assistant":
+        body = style_html(render_static(text))
+    else:
+        body = '<blockquote dir="auto">{}</blockquote>'.format(plain_html(text).replace("\n", "<br>"))
+    pictures = write_pictures(turn)
+    extras = [extra for extra in list_extras(turn) if not (pictures and extra == "[image]")]
+    lines = [f"<p><code>{plain_html(extra)}</code></p>" for extra in extras]
+    return "".join([f"<p><b>{turn.role}</b></p>\n", body if text else "", pictures, *lines])

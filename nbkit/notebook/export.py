@@ -50,7 +50,7 @@ def write_completion(completion: ChatCompletion) -> dict[str, str]:
     html = [
         f'<div class="nbk-static {_NO_MATHS}">',
         *_write_reasoning(completion),
-        _style(render_static(completion.text)),
+        style_html(render_static(completion.text)),
         *(f"<p><code>{_break_lines(call)}</code></p>" for call in calls),
         *(f"<p><i>{_break_lines(remark)}</i></p>" for remark in _list_remarks(answer)),
         f"<p><small>{escape(_join_facts(answer))}</small></p></div>",
@@ -148,6 +148,12 @@ def _write_prompt(answer: Answer) -> str:
     return f'<blockquote dir="auto">{"<br>".join(lines)}</blockquote>'
 
 
+def _join_prompt(answer: Answer) -> str:
+    """Write a prompt as text, and in a line of its own what goes with it."""
+    sent = ", ".join(list_unseen(answer, ""))
+    return f"{answer.prompt}\n[{sent}]".lstrip() if sent else answer.prompt
+
+
 def _write_system(panes: Sequence[Pane]) -> list[str]:
     """Write the system prompt, folded; none where there is none."""
     turns = panes[0].conversation if panes else ()
@@ -164,7 +170,7 @@ def _write_answer(pane: Pane, answer: Answer, first: Answer) -> str:
         parts.append(_write_prompt(answer))
     parts += _write_reasoning(answer.completion) if answer.completion else []
     for part in answer.parts:
-        parts.append(write_tool(part) if isinstance(part, ToolResult) else _style(render_static(part)))
+        parts.append(write_tool(part) if isinstance(part, ToolResult) else style_html(render_static(part)))
     if not answer.parts and not answer.error:
         parts.append(f"<p>{_UNANSWERED}</p>")
     parts += [f"<p><i>{_break_lines(remark)}</i></p>" for remark in _list_remarks(answer)]
@@ -173,9 +179,9 @@ def _write_answer(pane: Pane, answer: Answer, first: Answer) -> str:
     return "\n".join([*parts, "</div>"])
 
 
-def _style(html: str) -> str:
-    """Set what JupyterLab's style would do otherwise: code has no ground and breaks within words, cells stand right,
-    and right-to-left text stands left."""
+def style_html(html: str) -> str:
+    """Set in rendered Markdown what JupyterLab's style would do otherwise: code has no ground and breaks within words,
+    cells stand right, and right-to-left text stands left."""
     html = re.sub("<(t[hd])>", r'<\1 style="text-align:start">', html).replace("<pre>", f'<pre style="{_CODE}">')
     if _RIGHT_TO_LEFT.search(html):
         html = re.sub("<(p|li|h[56])>", r'<\1 style="text-align:start">', html)
@@ -198,7 +204,7 @@ def _write_markdown(panes: Sequence[Pane], turns: Sequence[int], totals: str) ->
     parts = []
     for turn in turns:
         answers = _pair_answers(panes, turn)
-        parts.append(write_fence(answers[0][1].prompt))
+        parts.append(write_fence(_join_prompt(answers[0][1])))
         for pane, answer in answers:
             own = [f"> {prompt}" for prompt in _list_own(answer, answers[0][1].prompt)]
             texts = [*own, *_list_texts(answer), *_list_remarks(answer), _join_facts(answer)]
@@ -215,7 +221,7 @@ def _write_plain(panes: Sequence[Pane], turns: Sequence[int], totals: str) -> st
     parts = []
     for turn in turns:
         answers = _pair_answers(panes, turn)
-        parts.append("\n".join(f"> {line}" for line in answers[0][1].prompt.splitlines()))
+        parts.append("\n".join(f"> {line}" for line in _join_prompt(answers[0][1]).splitlines()))
         for pane, answer in answers:
             own = [f"> {prompt}" for prompt in _list_own(answer, answers[0][1].prompt)]
             texts = [*own, *_list_texts(answer), *_list_remarks(answer), _join_facts(answer)]

@@ -79,9 +79,10 @@ def _make_picture(url: str) -> str:
             media_type, data = "image/jpeg", small
         elif len(data) > _LARGE_BYTES:
             return ""
-    lines = max(1, round(min(height, _SIZE[1] / 2, height * _SIZE[0] / 2 / width)))
+    # the width, since JupyterLab's style sets the height
+    shown = max(1, round(min(width, _SIZE[0] / 2, width * _SIZE[1] / 2 / height)))
     alt = f"image, {width} × {height} pixels"
-    return f'<img src="{data_url(media_type, data)}" alt="{alt}" height="{lines}">'
+    return f'<img src="{data_url(media_type, data)}" alt="{alt}" width="{shown}">'
 
 
 def _shrink(data: bytes) -> bytes:

@@ -96,7 +96,7 @@ def test_pictures_are_small_and_hold_nothing_but_an_image():
     assert max(map(len, urls)) < 40_000
     with Image.open(BytesIO(b64decode(urls[1].partition(",")[2]))) as small:
         assert small.size == (320, 137)
-    assert 'alt="image, 700 × 300 pixels" height="69"' in html
+    assert 'alt="image, 700 × 300 pixels" width="160"' in html
     again = write_pictures(prompt[0])
     assert again == html
 
@@ -159,4 +159,6 @@ def test_a_file_goes_from_the_view_through_the_kernel_to_the_model_and_the_twin(
     assert kernel.value("[e.type for e in c.wait().conversations['scripted/b'][1].entries]") == ["text", "image_url"]
     twin = displays(kernel.run("c.freeze()"), "text/markdown", "update_display_data")[-1]
     assert "What is this?<br><img src=" in twin["text/html"]
+    assert "> What is this?\n> [1 image]\n" in twin["text/plain"]
+    assert "```text\nWhat is this?\n[1 image]\n```" in twin["text/markdown"]
     assert '<summary>System prompt</summary><p dir="auto">Be &lt;brief&gt;</p>' in twin["text/html"]
