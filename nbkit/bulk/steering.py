@@ -36,6 +36,11 @@ class Steering:
         """Options of all calls."""
         return self._turns.options
 
+    @property
+    def limits(self) -> dict[str, Any]:
+        """`max_turns` and `max_cost` of each answer."""
+        return self._turns.limits
+
     def find_pane(self, label: str) -> Pane:
         """Find a pane by its label. Raises ArgumentError, which says what is near."""
         labels = {pane.label: pane for pane in self.panes}

@@ -10,7 +10,6 @@ from nbkit.adapters.adapter import BaseAdapter
 from nbkit.arguments import ModelName, check_arguments
 from nbkit.billing.total import Sum
 from nbkit.bulk import portal
-from nbkit.bulk.acts import PaneActs
 from nbkit.bulk.panel import Panel
 from nbkit.bulk.steering import Models, read_prompt
 from nbkit.conversation.completion import ChatCompletion
@@ -20,6 +19,7 @@ from nbkit.errors import ConfigError
 from nbkit.judging.ballot import Ballot
 from nbkit.judging.cases import find_turn
 from nbkit.notebook.blind import BlindBallot, BlindDisplay, Rounds, list_prompts
+from nbkit.notebook.compared import ComparedModel
 from nbkit.notebook.display import Display
 from nbkit.notebook.documents import write_json, write_page
 from nbkit.notebook.judged import Judged
@@ -147,11 +147,11 @@ class Comparison(Judged):
         self.wait()._panel.show_branch(branch)
         return self
 
-    def add(self, model: ModelName | BaseAdapter) -> PaneActs:
+    def add(self, model: ModelName | BaseAdapter) -> ComparedModel:
         """Add a model, which is asked all prompts so far, one after the other. Raises ModelNotFoundError."""
         pane = self._panel.add(model)
         self._show(since=0)
-        return PaneActs(self._panel, pane)
+        return ComparedModel(self._panel, pane)
 
     def fork(self) -> Comparison:
         """Copy the conversations and answers so far into a new comparison, to go on in another direction. Waits.
@@ -160,13 +160,13 @@ class Comparison(Judged):
         """
         return Comparison(None, self._panel.fork())
 
-    def __getitem__(self, label: str) -> PaneActs:
+    def __getitem__(self, label: str) -> ComparedModel:
         """Return one model to act on: `answers["demo/swift"].stop()`, `.retry()`, `.regenerate()`, `.swap(model)`,
-        `.edit(turn, prompt)`, `.mute()`, `.set_options(temperature=0)`.
+        `.edit(turn, prompt)`, `.mute()`, `.set_options(temperature=0)`, `.to_chat()`, `.to_markdown()`, `.to_code()`.
 
         Raises ArgumentError where no model has this label.
         """
-        return PaneActs(self._panel, self._panel.find_pane(label))
+        return ComparedModel(self._panel, self._panel.find_pane(label))
 
     def stop(self) -> None:
         """Stop the answers that stream, and drop the questions that wait for their turn. Returns at once."""
@@ -302,7 +302,7 @@ class _BlindComparison(Comparison):
         finally:
             self._display.show(since=size)
 
-    def add(self, model: ModelName | BaseAdapter) -> PaneActs:
+    def add(self, model: ModelName | BaseAdapter) -> ComparedModel:
         """Raise ConfigError: who came later would be known by it."""
         raise ConfigError("a blind comparison takes no more models: begin another one")
 

@@ -8,7 +8,9 @@ prompt as `text`, and whether it goes to `all` models), `branch` (`pane`, `branc
 `swap` (`pane`, and in `text` a model id), `options` (`pane`, `options`: name -> value, null to unset), `vote`
 (`choice`: a pane, "tie", "bad", or null to take it back), `attach` (with an `id` of its own, a file's `name`, and its
 bytes as a buffer) and `detach` (with `id`); `ask` sends the `files` with these ids. What cannot be done is answered
-with `problem` and a `text`; a file, to all views, when it has been checked:
+with a `notice` in `text`; `chat` (`pane`) likewise, with the name of the chat that goes on; `copy` (`pane`, `form`:
+"markdown" or "code", `view`: an id of its own) with `copy`, the `text` and the `view`; a file, to all views, when it
+has been checked:
 
     {"type": "attached", "id", "label", "note"}       note: which models do not read it, "" where all do
     {"type": "attached", "id", "problem"}             it is not taken

@@ -221,9 +221,11 @@ class Display:
             try:
                 if kind == "ask" and (prompt := self._files.join(read_text(content), content.get("files"))):
                     self._panel.ask(prompt)
-                fulfill(self._panel, content)
+                answer = fulfill(self._panel, content)
             except NbkitError as error:
-                portal.call(self._screen.send, {"type": "problem", "text": visible(str(error))})
+                answer = {"type": "notice", "text": visible(str(error))}
+            if answer:
+                portal.call(self._screen.send, answer)
 
     def _vote(self, choice: Any) -> None:
         if not self._panel.busy and cast_vote(self._ballot, [pane.label for pane in self._panel.panes], choice):

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from nbkit.bulk.answers import Pane
+from nbkit.bulk.copies import write_code, write_markdown
 from nbkit.bulk.panel import Panel
+from nbkit.notebook.compared import name_chat
 
 Message = dict[str, Any]
 
@@ -45,6 +47,18 @@ def _set_api_key(panel: Panel, pane: Pane, message: Message) -> None:
         panel.set_api_key(pane, text)
 
 
+def _copy(panel: Panel, pane: Pane, message: Message) -> Message:
+    text = write_code(pane, panel.options) if message.get("form") == "code" else write_markdown(pane)
+    return {"type": "copy", "view": message.get("view"), "text": text}
+
+
+def _continue(panel: Panel, pane: Pane, _: Message) -> Message | None:
+    if panel.busy:
+        return None
+    name = name_chat(panel, pane)
+    return {"type": "notice", "text": f'The variable {name} goes on with {pane.label}: {name}("...") in a cell.'}
+
+
 _REQUESTS: dict[str, Callable[[Panel, Pane, Message], object]] = {
     "stop_one": lambda panel, pane, _: panel.stop_one(pane),
     "retry": lambda panel, pane, _: panel.retry(pane),
@@ -55,14 +69,20 @@ _REQUESTS: dict[str, Callable[[Panel, Pane, Message], object]] = {
     "swap": _swap,
     "options": _set_options,
     "key": _set_api_key,
+    "copy": _copy,
+    "chat": _continue,
 }
 
 
-def fulfill(panel: Panel, message: Message) -> None:
+def fulfill(panel: Panel, message: Message) -> Message | None:
     """Do what a view asks for about the pane with the index `pane`; nothing where the message is not one of these.
+
+    Returns the answer for the views, where there is one.
 
     Raises NbkitError: a model, an option or a branch that there is not.
     """
     index, request = message.get("pane"), _REQUESTS.get(str(message.get("type")))
     if request and isinstance(index, int) and 0 <= index < len(panel.panes):
-        request(panel, panel.panes[index], message)
+        answer = request(panel, panel.panes[index], message)
+        return answer if isinstance(answer, dict) else None
+    return None

@@ -10,7 +10,7 @@ PIXEL = (
 SETUP = "import threading, nbkit; from scripted_models import Scripted; from nbkit.errors import RateLimitError; "
 IDLE = """() => {
     const panes = [...document.querySelectorAll(".nbk-live .nbk-pane")];
-    const ended = panes.filter((pane) => ["done", "stopped", "failed"].includes(pane.dataset.status));
+    const ended = panes.filter((pane) => ["done", "stopped", "failed", "skipped"].includes(pane.dataset.status));
     return panes.length && ended.length === panes.length && !document.querySelector(".nbk-live [aria-busy=true]");
 }"""
 SAME = """shown => {
@@ -115,22 +115,70 @@ def test_stop_works_by_button_and_by_key_and_keeps_the_partial_answer(lab):
     assert lab.errors == []
 
 
-def test_one_answer_is_cancelled_and_requested_again_while_the_other_streams(lab):
-    model = "Scripted('a', ['An answer that ', 'stands still', None], ['A better one'])"
-    lab.open(f"{SETUP} c = nbkit.compare('Hi', [{model}, 'demo/swift'])")
-    lab.run()
+def test_the_menu_of_a_pane_cancels_edits_sets_and_mutes_by_mouse_and_by_key(lab):
+    model = "Scripted('a', ['An answer that ', 'stands still', None], ['A better one'], ['Another'], ['More'])"
+    lab.open(f"{SETUP} c = nbkit.compare('Hi', [{model}, 'demo/swift'])", "d = c.fork(); d")
+    lab.run(0)
     lab.until("() => document.querySelector('.nbk-answer')?.innerText.length > 20")
     pane = lab.page.locator(".nbk-pane").first
-    pane.get_by_role("button", name="Cancel the answer").click()
+    more = pane.get_by_role("button", name="Menu of")
+
+    def choose(item):
+        lab.page.locator(".nbk-menu:popover-open [role=menuitem]", has_text=item).click()
+
+    more.click()
+    choose("Stop")
     lab.until(IDLE)
     assert [note.inner_text() for note in lab.page.locator(".nbk-note").all()] == ["stopped by you"]
-    again = pane.get_by_role("button", name="last answer goes")
-    again.focus()
-    again.press("Enter")
+    pane.locator(".nbk-scroll").press("m")
+    assert lab.page.evaluate("() => document.activeElement.textContent") == "Ask again"
+    lab.page.keyboard.press("End")
+    lab.page.keyboard.press("ArrowDown")
+    lab.page.keyboard.press("Enter")
     lab.until("() => document.querySelector('.nbk-answer').innerText.includes('A better one')")
     lab.until(IDLE)
-    assert again.evaluate("node => node === document.activeElement")
+    assert more.evaluate("node => node === document.activeElement")
     assert lab.page.locator(".nbk-turn").count() == 2
+
+    more.press("Enter")
+    lab.page.keyboard.press("ArrowDown")
+    lab.page.keyboard.press("Enter")
+    assert lab.page.locator(".nbk-menu textarea").input_value() == "Hi"
+    lab.page.keyboard.press("Escape")
+    assert more.evaluate("node => node === document.activeElement")
+    more.click()
+    choose("Edit a prompt")
+    lab.page.locator(".nbk-menu textarea").fill("Hello")
+    lab.page.get_by_label("Ask all 2 models").uncheck()
+    lab.page.get_by_role("button", name="Ask on a new branch").click()
+    lab.until("() => document.querySelector('.nbk-answer').innerText.includes('Another')")
+    lab.until(IDLE)
+    assert pane.locator(".nbk-branches").inner_text() == "‹2/2›"
+    assert pane.locator(".nbk-prompt").inner_text() == "Hello"
+    former = pane.get_by_role("button", name="Former branch")
+    former.press("Enter")
+    lab.until("() => document.querySelector('.nbk-answer').innerText.includes('A better one')")
+    assert former.evaluate("node => node === document.activeElement")
+
+    more.click()
+    choose("Settings")
+    lab.page.get_by_label("max tokens").fill("-1")
+    lab.page.keyboard.press("Enter")
+    lab.page.get_by_label("max tokens").fill("9")
+    lab.page.keyboard.press("Enter")
+    more.click()
+    choose("Leave out")
+    lab.until("() => document.querySelector('.nbk-status').innerText === 'muted'")
+    lab.page.get_by_label("Follow-up").fill("More")
+    lab.page.get_by_label("Follow-up").press("Enter")
+    lab.until("() => document.querySelectorAll('.nbk-turn').length === 4")
+    lab.until(IDLE)
+    assert pane.locator(".nbk-note").last.inner_text() == "not asked"
+
+    lab.run(1)
+    lab.until("() => document.querySelectorAll('.nbk-live').length === 2")
+    lab.until("() => document.querySelectorAll('.nbk-live')[1].querySelectorAll('.nbk-strip').length === 3")
+    assert lab.page.locator(".nbk-totals").last.inner_text().startswith("this comparison $0 ")
     assert lab.errors == []
 
 

@@ -313,3 +313,18 @@ with nbkit.budget(usd=0.01):
     assert advice == "Raise the budget, or ask again when other calls have ended."
     assert ", within the budget ($0.0100 of $0.01 left in this block)" in page.foot["ahead"]
     assert kernel.value("c.spent.calls") == 1
+
+
+def test_a_conversation_is_taken_along_by_the_view_that_wants_it(kernel):
+    kernel.run("chat = 'mine'; c = compare('One', ['demo/swift', 'demo/sage'])")
+    view = View(kernel)
+    view.until(lambda page: statuses(page) == ["done"] * 2 and idle(page))
+    view.send(type="copy", pane=0, form="markdown", view="v1")
+    kernel.until(lambda: kernel.sent(view.comm)[-1].get("view") == "v1")
+    assert kernel.sent(view.comm)[-1]["text"].startswith("> One\n\n**Swift (simulated)** (`demo/swift`)")
+    view.send(type="copy", pane=0, form="code", view="v2")
+    kernel.until(lambda: kernel.sent(view.comm)[-1].get("view") == "v2")
+    assert "get_adapter('demo/swift')" in kernel.sent(view.comm)[-1]["text"]
+    view.send(type="chat", pane=1)
+    kernel.until(lambda: "The variable chat_2 goes on with demo/sage" in kernel.sent(view.comm)[-1].get("text", ""))
+    assert kernel.value("[chat, [turn.text for turn in chat_2.conversation][:1]]") == ["mine", ["One"]]

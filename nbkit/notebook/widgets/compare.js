@@ -82,6 +82,7 @@ class Score {
 class View {
   constructor(model, el) {
     this.model = model;
+    this.id = Math.random().toString(36).slice(2);
     this.seq = -1; // no snapshot yet
     this.panes = [];
     this.busy = false;
@@ -115,7 +116,8 @@ class View {
       this.files.node,
       make("div", "nbk-ask", {}, this.files.button, this.input, this.send),
       make("div", "nbk-line", {}, this.totals, this.context, this.notice, this.ahead, this.keys.button));
-    this.root.append(this.bar, this.slots.results, this.score.node, this.grid, this.footer);
+    this.menu = new Menu(this);
+    this.root.append(this.bar, this.slots.results, this.score.node, this.grid, this.footer, this.menu.node);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("input", () => this.fit());
     el.append(this.root);
@@ -175,9 +177,10 @@ class View {
       }
       this.update(message);
     } else if (message.type === "attached") this.files.settle(message);
-    else if (message.type === "problem") {
+    else if (message.type === "notice" || message.type === "copy") {
       clearTimeout(this.timer);
-      this.notify(message.text);
+      if (message.type === "notice") this.notify(message.text);
+      else if (message.view === this.id) copy(message.text).then(() => this.notify("Copied"), () => this.notify("Not copied"));
       return;
     } else if (message.type !== "pong") return;
     clearTimeout(this.timer);
@@ -187,7 +190,8 @@ class View {
 
   draw(snapshot) {
     const hadFocus = this.root.contains(document.activeElement);
-    this.panes = snapshot.panes.map((pane, index) => new Pane(pane, (message) => this.post({ ...message, pane: index })));
+    const post = (index) => (message) => this.post({ ...message, pane: index });
+    this.panes = snapshot.panes.map((pane, index) => new Pane(pane, post(index), this.menu));
     this.grid.replaceChildren(...this.panes.map((pane) => pane.node));
     this.grid.dataset.panes = this.panes.length;
     if (this.panes.length === 1) this.panes[0].scroll.prepend(this.system);
@@ -213,6 +217,8 @@ class View {
     // First read, then write, then scroll: the browser lays the page out once.
     const followed = news.filter(({ pane, prompt }) => prompt !== undefined || this.panes[pane].atBottom);
     for (const item of news) this.panes[item.pane].apply(item);
+    const first = this.panes[0].turns[0]?.prompt.innerHTML; // the bar has it, unless there are further turns
+    for (const { node, turns: [turn] } of this.panes) node.classList.toggle("nbk-own", turn?.prompt.innerHTML !== first);
     for (const { pane } of followed) this.panes[pane].toBottom();
     for (const { pane, end, closed } of news) {
       if (end || closed) reachScrolling(this.panes[pane].scroll);

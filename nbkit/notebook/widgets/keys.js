@@ -7,6 +7,7 @@ const KEYS = [
   { keys: ["n"], does: "next answer", act: (view) => view.keys.goTo(1) },
   { keys: ["p"], does: "previous answer", act: (view) => view.keys.goTo(-1) },
   { keys: ["w"], does: "the answer in full width, or as before", act: (view) => view.keys.pane()?.widen() },
+  { keys: ["m"], does: "menu of the answer", act: (view) => view.keys.pane()?.menuButton.click() },
   { keys: ["c"], does: "copy the answer", act: (view) => view.keys.pane()?.copy() },
 ];
 const OTHER_KEYS = [["Enter", "send the follow-up, in its box"], ["Shift+Enter", "a new line there"], ["Esc", "stop all answers"], ["1 to 9", "vote for an answer"], ["0 or x", "vote for a tie, or for none"]];

@@ -114,19 +114,20 @@ const SCROLLING = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home",
 const STATUS = { waiting: "waiting", streaming: "streaming", done: "", skipped: "not asked", stopped: "stopped", failed: "failed" };
 
 class Pane {
-  constructor(head, post) {
+  constructor(head, post, menu) {
     this.post = post;
     this.turns = [];
     this.touched = false; // whether the reader has scrolled since the turn began
     this.status = make("span", "nbk-status");
-    this.copyButton = button("nbk-quiet", "Copy", "", () => this.copy());
+    this.menuButton = button("nbk-quiet nbk-more", "⋯", "", () => menu.open(this));
+    this.menuButton.addEventListener("pointerdown", () => menu.press(this));
+    this.menuButton.setAttribute("aria-haspopup", "menu");
+    this.menuButton.setAttribute("aria-expanded", "false");
     this.wideButton = button("nbk-quiet", "⤢", "", () => this.widen());
     this.wideButton.setAttribute("aria-pressed", "false");
     this.title = make("span", "nbk-title", {}, make("bdi", "nbk-name"), make("bdi", "nbk-model"));
     this.branches = make("span", "nbk-branches", { role: "group", "aria-label": "Branches" });
-    this.actButton = button("nbk-quiet nbk-act", "", "", () => this.act());
-    this.actButton.hidden = true; // there is no answer yet
-    const header = make("div", "nbk-header", {}, this.title, this.status, this.branches, this.actButton, this.copyButton, this.wideButton);
+    const header = make("div", "nbk-header", {}, this.title, this.status, this.branches, this.menuButton, this.wideButton);
     this.scroll = make("div", "nbk-scroll", { tabindex: "0", role: "log" });
     this.node = make("div", "nbk-pane", { role: "group" }, header, this.scroll);
     this.setHead(head);
@@ -146,12 +147,10 @@ class Pane {
     this.title.title = model;
     this.title.firstChild.textContent = name;
     this.title.lastChild.textContent = model;
-    nameControl(this.copyButton, `Copy the last answer of ${name}`);
+    nameControl(this.menuButton, `Menu of ${name} (m)`);
     nameControl(this.wideButton, `Show the answer of ${name} in full width`);
     this.scroll.setAttribute("aria-label", `Answers of ${model}`);
     this.node.setAttribute("aria-label", model);
-    this.node.classList.toggle("nbk-muted", Boolean(head.muted));
-    this.setAct();
     this.showStatus();
     this.setBranches(head.branch);
     return renamed;
@@ -234,22 +233,9 @@ class Pane {
     this.setStatus(this.last.status);
   }
 
-  // The one button for the last answer: stop it while it streams, ask for it again afterwards.
-  act() {
-    this.post({ type: this.running ? "stop_one" : "regenerate" });
-  }
-
-  setAct() {
-    this.actButton.hidden = !this.last;
-    this.actButton.textContent = this.running ? "■" : "↻";
-    const title = this.running ? `Cancel the answer of ${this.name} alone` : `Ask ${this.name} again: its last answer goes, its cost stays counted`;
-    nameControl(this.actButton, title);
-  }
-
   setStatus(status) {
     if (this.node.dataset.status === status) return;
     this.node.dataset.status = status;
-    this.setAct();
     this.showStatus();
     this.scroll.setAttribute("aria-busy", String(status === "waiting" || status === "streaming"));
   }
@@ -268,7 +254,7 @@ class Pane {
     } catch {
       label = "Not copied";
     }
-    this.copyButton.textContent = label;
-    setTimeout(() => { this.copyButton.textContent = "Copy"; }, 1500);
+    this.status.textContent = label;
+    setTimeout(() => this.showStatus(), 1500);
   }
 }
