@@ -41,6 +41,7 @@ class Lifetime(ABC):
         self.outcome: ChatCompletion | None = None
         self.attempts = 0
         self.entered = False
+        self._blocks = find_origin().blocks  # a stream that is begun in a block may be read after it
         self._facts: CallFacts | None = None  # from the begin of the call to its end
         self._start_clock()
 
@@ -70,6 +71,8 @@ class Lifetime(ABC):
         self.entered = True
         self._start_clock()
         origin = find_origin()
+        if self._blocks != origin.blocks:
+            origin = origin.join(self._blocks)
         self._facts = facts = claim_sample(_collect_facts(self.endpoint, self.prepared, origin), origin)
         return facts
 

@@ -106,9 +106,10 @@ class Budget:
         if ceiling.usd is None:
             if self.allows_unpriced:
                 return
+            allow = "unpriced=allow in NBKIT_BUDGET" if self._name == "NBKIT_BUDGET" else "unpriced='allow'"
             raise BudgetExceededError(
                 f"{model}: nothing was sent, because it may cost anything: {ceiling.why}. A budget of "
-                f"{_write_cap(self.cap)} {WORDS[self.per][0]} holds; unpriced='allow' lets such calls pass",
+                f"{_write_cap(self.cap)} {WORDS[self.per][0]} holds; give its price (cost=), or let it pass ({allow})",
                 model=model,
                 usd=self.usd,
                 per=self.per,

@@ -7,6 +7,7 @@ call and of a block live in this process; those of a notebook, a day and a month
 
 from __future__ import annotations
 
+import atexit
 import logging
 import re
 import threading
@@ -41,10 +42,10 @@ def budget(usd: float, *, per: Per = "block", unpriced: Literal["refuse", "allow
     smaller `max_tokens` lets more calls run at a time.
 
     `per`: "block" counts the calls of the block, "call" limits each of them; "notebook", "day" and "month" count what
-    the ledger has of this notebook (without its path: of this kernel), today and this month by this machine's clock,
-    in all kernels; simulated calls of the demo count as if they were paid. Blocks may be nested: each budget holds. The
-    tasks and threads that are started in the block belong to it, and so does a comparison that began or is asked in it.
-    `NBKIT_BUDGET="5/day"` holds for all calls.
+    the ledger has of this notebook (without its path: of this kernel), today and this month by this machine's clock, in
+    all kernels, in a team's ledger everyone's; simulated calls of the demo count as if they were paid. Blocks may be
+    nested: each budget holds. The tasks and threads that are started in the block belong to it, and so does a
+    comparison that began or is asked in it. `NBKIT_BUDGET="5/day"` holds for all calls.
 
     Free models, and those of this machine without a price, always pass. A model whose price is not known is refused,
     unless `unpriced="allow"`. After an answer whose cost is not known, `budget.holds` is False. `budget.spent`,
@@ -119,6 +120,8 @@ class Budgets:
     def __init__(self) -> None:
         self._held: dict[str, _Held] = {}
         self._lock = threading.Lock()
+        self.pending = False
+        """Whether something waits to be written."""
 
     def watches(self, call: CallFacts) -> bool:
         """Tell whether a call has a budget, so that `begin` may wait for a disk."""
@@ -139,8 +142,8 @@ class Budgets:
             self._held.pop(call.id, None)
             raise
         with self._lock:
-            held.is_ready = True
-        if held.has_ended:  # its caller was cancelled while this waited for the disk
+            held.is_ready, has_ended = True, held.has_ended
+        if has_ended:  # its caller was cancelled while this waited for the disk
             self._settle(call, held, None, None)
             self.settle()
 
@@ -183,6 +186,8 @@ class Budgets:
 
     def end(self, call: CallFacts, completion: ChatCompletion | None, error: NbkitError | None) -> None:
         """Settle what was reserved; `settle` writes it."""
+        if not self._held:
+            return
         with self._lock:
             held = self._held.pop(call.id, None)
             if held is None:
@@ -204,6 +209,7 @@ class Budgets:
             budget.settle(call.id, usd, most, call.model_id)
         if not held.stored:
             return
+        self.pending = True
         if usd is None:
             held.store.keep(call.id)
         elif completion is None and held.is_doubtful:  # the ledger has a row without a cost
@@ -211,20 +217,23 @@ class Budgets:
         elif not count_attempts(completion, error):  # the ledger has no row
             held.store.free(call.id)
 
-    @property
-    def pending(self) -> bool:
-        """Whether something waits to be written."""
-        return bool(RESERVATIONS().waiting)
-
     def settle(self) -> None:
         """Write what waits. A failure is logged, and the next settlement tries again."""
+        self.pending = False
         try:
             RESERVATIONS().settle()
         except LedgerError as problem:
+            self.pending = True
             _log.warning("a budget could not be settled, its reservation holds until it ends: %s", problem)
 
 
 BUDGETS = Budgets()
+
+
+@atexit.register
+def _settle_at_exit() -> None:
+    if BUDGETS.pending:
+        BUDGETS.settle()
 
 
 def describe_budgets() -> list[str]:

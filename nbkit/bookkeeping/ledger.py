@@ -127,14 +127,13 @@ LEDGER = Ledger()
 
 @contextmanager
 def transact() -> Iterator[Execute]:
-    """Begin a transaction that excludes all other kernels', with what this process has booked in the store.
+    """Begin a transaction in the store that excludes all other kernels'.
 
     Gives `execute(sql, values) -> rows`. Raises LedgerError where the store cannot be read or written.
     """
     import sqlite3
 
     book, problem = _book(), ""
-    book.settle()
     with book.lock:
         try:
             with book.open().transact() as execute:

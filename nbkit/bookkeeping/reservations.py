@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nbkit.billing.budget import Budget
 from nbkit.billing.ceiling import Ceiling
 from nbkit.billing.entry import CallFacts
-from nbkit.bookkeeping.ledger import SESSION, find_notebook, transact
+from nbkit.bookkeeping.ledger import LEDGER, SESSION, find_notebook, transact
 from nbkit.settings import Scoped, settings
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _RENEW = "UPDATE reservations SET expires = ? WHERE session = ? AND expires IS N
 _INSERT = "INSERT INTO reservations (call, time, notebook, session, amount, expires) VALUES (?, ?, ?, ?, ?, ?)"
 _FREE = "DELETE FROM reservations WHERE call = ?"
 _KEEP = "UPDATE reservations SET call = ?, expires = NULL WHERE call = ?"
+_RESERVED = "SELECT expires IS NULL, SUM(amount) FROM reservations WHERE {} GROUP BY expires IS NULL"
+_SPENT = "SELECT COALESCE(SUM(cost), 0) FROM calls WHERE {}"
 Statement = tuple[str, tuple[Any, ...]]
 
 
@@ -41,22 +43,16 @@ class Reservations:
 
     def reserve(self, call: CallFacts, ceiling: Ceiling, budgets: Iterable[Budget], *, again: bool) -> None:
         """Reserve for a call what it may cost. Raises BudgetExceededError where one of the budgets has less left."""
-        changes = self._take()
-        try:
-            with transact() as execute:
-                _write(execute, changes)
-                now = datetime.now(UTC)
-                _prune(execute, now)
-                usd = ceiling.usd or Decimal(0)
-                for budget in budgets:
-                    spent, reserved = _add_up(execute, budget, now)
-                    budget.note(spent, reserved)
-                    budget.check(call.model_id, ceiling, spent, reserved, again=again)
-                    budget.note(spent, reserved + usd)
-                execute(_INSERT, (call.id, _write_time(now), find_notebook(), SESSION, float(usd), _find_end(now)))
-        except BaseException:
-            self.waiting.extendleft(reversed(changes))
-            raise
+        self._settle_all()
+        now, usd = datetime.now(UTC), ceiling.usd or Decimal(0)
+        with transact() as execute:
+            _prune(execute, now)
+            for budget in budgets:
+                spent, reserved = _add_up(execute, budget, now)
+                budget.note(spent, reserved)
+                budget.check(call.model_id, ceiling, spent, reserved, again=again)
+                budget.note(spent, reserved + usd)
+            execute(_INSERT, (call.id, _write_time(now), find_notebook(), SESSION, float(usd), _find_end(now)))
 
     def free(self, call: str) -> None:
         """Note that nothing was sent for a call."""
@@ -68,34 +64,32 @@ class Reservations:
 
     def settle(self) -> None:
         """Write the changes that wait."""
-        changes = self._take()
+        changes = [self.waiting.popleft() for _ in range(len(self.waiting))]
         if not changes:
             return
         try:
             with transact() as execute:
-                _write(execute, changes)
+                for sql, values in changes:
+                    execute(sql, values)
         except BaseException:
             self.waiting.extendleft(reversed(changes))
             raise
 
     def look(self, budget: Budget) -> None:
         """Read what of a budget is spent and reserved."""
-        self.settle()
+        self._settle_all()
         with transact() as execute:
             now = datetime.now(UTC)
             _prune(execute, now)
             budget.note(*_add_up(execute, budget, now))
 
-    def _take(self) -> list[Statement]:
-        return [self.waiting.popleft() for _ in range(len(self.waiting))]
+    def _settle_all(self) -> None:
+        """Write the changes, and then this process's rows, which end reservations that the changes do not keep."""
+        self.settle()
+        LEDGER.settle()
 
 
 RESERVATIONS: Scoped[Reservations] = Scoped(Reservations, "ledger")
-
-
-def _write(execute: Execute, changes: Iterable[Statement]) -> None:
-    for sql, values in changes:
-        execute(sql, values)
 
 
 def _prune(execute: Execute, now: datetime) -> None:
@@ -110,11 +104,11 @@ def _add_up(execute: Execute, budget: Budget, now: datetime) -> tuple[Decimal, D
 
     The reservations come first: a row that another kernel books in between counts twice then, and never not at all.
     """
-    condition, values = _choose(budget, now)
-    where = f"WHERE {condition}"
-    rows = execute(f"SELECT expires IS NULL, SUM(amount) FROM reservations {where} GROUP BY expires IS NULL", values)  # noqa: S608
-    sums = {bool(is_spent): Decimal(repr(float(amount))) for is_spent, amount in rows}
-    ((booked,),) = execute(f"SELECT COALESCE(SUM(cost), 0) FROM calls {where}", values)  # noqa: S608
+    where, values = _choose(budget, now)
+    open_now = " OR expires IS NOT NULL" if where.startswith("time") else ""  # it ends, and is booked, in this period
+    rows = execute(_RESERVED.format(where + open_now), values)
+    sums = {bool(is_kept): Decimal(repr(float(amount))) for is_kept, amount in rows}
+    ((booked,),) = execute(_SPENT.format(where), values)
     return sums.get(True, Decimal(0)) + Decimal(repr(float(booked))), sums.get(False, Decimal(0))
 
 

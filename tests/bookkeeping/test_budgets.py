@@ -18,6 +18,7 @@ import pytest
 
 import nbkit
 from nbkit.bookkeeping.budgets import describe_budgets
+from nbkit.bookkeeping.ledger import transact
 from nbkit.bulk.panel import Panel
 from nbkit.errors import ArgumentError, BadRequestError, BudgetExceededError, ConfigError, LedgerError
 from nbkit.settings import override
@@ -179,6 +180,22 @@ def test_what_was_left_settles_at_its_part_and_what_failed_at_nothing(path):
     assert not read(path)
 
 
+def test_a_stream_belongs_to_the_block_that_it_was_made_in():
+    with nbkit.budget(0.001):
+        pieces = sage().stream("Hi", max_tokens=1000)
+    with pytest.raises(BudgetExceededError):
+        pieces.completion  # noqa: B018
+
+
+def test_a_call_in_flight_at_midnight_is_reserved_on_the_next_day_too(path):
+    end = "2999-01-01T00:00:00.000000+00:00"
+    with nbkit.budget(1, per="day") as day, transact() as execute:
+        for name, expires in (("in flight", end), ("lost", None)):
+            began = "2026-01-01T23:59:59.000000+00:00"
+            execute("INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?)", (name, began, None, "x", 0.5, expires))
+    assert (day.spent, day.reserved) == (0, 0.5)
+
+
 def test_a_call_that_is_cancelled_while_it_waits_for_the_disk_holds_nothing(path):
     async def main():
         sage().execute("Hi")
@@ -244,6 +261,33 @@ def test_what_a_killed_kernel_has_reserved_ends_with_the_deadline(path, environm
             connection.execute("UPDATE reservations SET expires = '2026-01-01T00:00:00.000000+00:00'")
         assert budget.reserved == 0
         assert budget.spent == 0
+
+
+def test_a_teams_ledger_counts_alike(database, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/me/a.ipynb")
+
+    def ask(_):
+        try:
+            return sage().execute("Hi", max_tokens=200).cost
+        except BudgetExceededError:
+            return None
+
+    with (
+        nbkit.budget(0.02, per="day") as day,
+        nbkit.budget(1, per="month"),
+        nbkit.budget(1, per="notebook") as notebook,
+    ):
+        with ThreadPoolExecutor(20) as pool:
+            costs = [cost for cost in pool.map(ask, range(40)) if cost is not None]
+        assert 0 < sum(costs) <= 0.02
+        assert day.spent == notebook.spent == pytest.approx(sum(costs))
+        assert day.reserved == 0
+        with transact() as execute:
+            other = "2999-01-01T00:00:00.000000+00:00"
+            execute("INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?)", ("x", other, None, "another", 0.02, other))
+        assert day.reserved == 0.02
+        assert notebook.reserved == 0
+        assert ask(0) is None
 
 
 def test_a_notebook_has_what_it_spent_before(path, monkeypatch):
