@@ -176,6 +176,31 @@ def test_a_disk_that_cannot_be_written_costs_no_answer_and_the_rows_wait(path, c
     assert len(read(path)) == 3
 
 
+FULL = """
+import logging, os, resource, sys
+import nbkit
+
+logging.basicConfig(format="%(message)s")
+adapter = nbkit.get_adapter("demo/swift")
+adapter.execute("Hi")
+largest = os.stat(os.environ["NBKIT_LEDGER"] + "-wal").st_size  # the system refuses to make any file larger
+resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+for _ in range(3):
+    print(len(adapter.execute("Hi").text) > 0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+adapter.execute("Hi")
+print(len(nbkit.ledger()))
+"""
+
+
+def test_a_full_disk_costs_no_answer_and_no_row(path, tmp_path):
+    environment = os.environ | {"NBKIT_LEDGER": str(path), "NBKIT_OFFLINE": "1", "NBKIT_CACHE_DIR": str(tmp_path)}
+    environment |= {"NBKIT_DEMO_TOKENS_PER_SECOND": "0"}
+    done = subprocess.run([sys.executable, "-c", FULL], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"] * 3 + ["5"]
+    assert done.stderr.count("cannot be written") == 1
+
+
 def test_off_is_off(path):
     with override(ledger="off"):
         swift().execute("Hi")
