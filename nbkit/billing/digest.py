@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+from hashlib import blake2b
 
 from pydantic_core import to_json
 
@@ -15,4 +15,4 @@ FORMAT = 1
 def digest_request(call: CallFacts) -> str:
     """Digest protocol, address and body of a request, never a header, so never a key. 64 hexadecimal digits."""
     head = f"{FORMAT} {call.protocol} {call.url}\n"
-    return sha256(head.encode() + to_json(call.body, fallback=str)).hexdigest()
+    return blake2b(head.encode() + to_json(call.body, fallback=str), digest_size=32).hexdigest()

@@ -107,6 +107,11 @@ def _write_body(entry: Entry) -> str:
     return to_json(entry.call.body, fallback=str).decode()
 
 
+def _read_request(entry: Entry) -> str:
+    """Read the digest of what was sent; where answers are kept for a replay, it is worked out before the call."""
+    return entry.call.sample.request if entry.call.sample else digest_request(entry.call)
+
+
 @cache
 def _find_user() -> str | None:
     """Find who runs this process: on a JupyterHub its user, whose account is often the same for all."""
@@ -136,7 +141,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("attempts", "integer", lambda entry: entry.attempts),
     Column("status", "text", lambda entry: entry.status),
     Column("error", "text", lambda entry: type(entry.error).__name__ if entry.error else None),
-    Column("request", "text", lambda entry: digest_request(entry.call)),
+    Column("request", "text", _read_request),
     Column("tags", "text", lambda entry: json.dumps(entry.call.tags) if entry.call.tags else "[]"),
     Column("prompt", "text", lambda entry: _write_body(entry) if entry.with_content else None),
     Column("answer", "text", lambda entry: entry.completion.text if entry.with_content and entry.completion else None),
@@ -151,7 +156,9 @@ def write_row(entry: Entry) -> tuple[Any, ...]:
     """Write an entry as the values of the columns."""
     row = tuple([read(entry) for read in _READERS])
     texts, numbers = "".join([one for one in row if type(one) is str]), [one for one in row if type(one) is int]
-    is_usual = texts.isprintable() and max(numbers) <= _LARGEST  # nearly every row: one look instead of thirty
+    is_usual = (
+        texts.isascii() and "\0" not in texts and max(numbers) <= _LARGEST
+    )  # nearly every row: one look instead of thirty
     return row if is_usual else tuple(map(_fit, row))
 
 
