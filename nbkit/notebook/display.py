@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from nbkit.adapters.run import Event, ToolResult
-from nbkit.billing.cost import bill, estimate_tokens
-from nbkit.billing.total import TOTAL, Sum
-from nbkit.bookkeeping.budgets import describe_fit
+from nbkit.billing.total import TOTAL
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Answer, Pane
 from nbkit.bulk.panel import Panel
-from nbkit.conversation.completion import Usage
 from nbkit.errors import ApiKeyNotFoundError, AuthenticationError, NbkitError
 from nbkit.judging.ballot import Ballot
 from nbkit.notebook import export
+from nbkit.notebook.ahead import describe_ahead
 from nbkit.notebook.attachments import Attachments
 from nbkit.notebook.cells import Bundle
 from nbkit.notebook.deltas import Board, LiveTurn
@@ -101,17 +98,6 @@ class Display:
         pane = self._panel.panes[0]
         return describe_context(pane.context_tokens, pane.adapter) if self._kind == "chat" else None
 
-    def _estimate(self) -> str:
-        """Estimate what a follow-up costs before it is answered: each model reads its conversation again."""
-        if not any(pane.answers for pane in self._panel.panes):
-            return describe_fit(None, self._panel.blocks)
-        reading = Sum()
-        for pane in (pane for pane in self._panel.panes if not pane.muted):
-            usd = bill(Usage(input=estimate_tokens(pane.conversation.text)), pane.adapter.endpoint.cost).total
-            reading += Sum(1, unknown=1) if usd is None else Sum(1, Decimal(str(usd)))
-        costs = f"reading the conversation again costs about {reading}"
-        return ", ".join(filter(None, (costs, describe_fit(reading.usd, self._panel.blocks))))
-
     # Listener of the panel
 
     def begin(self, pane: Pane, retry: bool) -> None:
@@ -192,7 +178,9 @@ class Display:
             self._timer = None
         busy = self._panel.busy
         spent = str(self._panel.running_total.total())
-        self._board.set_foot(busy=busy, totals=self._totals(), ahead="" if busy else self._estimate(), spent=spent)
+        self._board.set_foot(
+            busy=busy, totals=self._totals(), ahead="" if busy else describe_ahead(self._panel), spent=spent
+        )
         self._board.set_foot(closed=self._notice, context=self._describe_context())
         if not busy and len(self._panel.panes) > 1:
             self._board.set_foot(votes=describe_votes(self._ballot, [pane.label for pane in self._panel.panes]))

@@ -66,7 +66,7 @@ c = compare('Hi', [Scripted('a', [*['Hel', 'lo'] * 10, gate, *['Hel', 'lo'] * 10
     assert (page.titles[0]["name"], page.titles[0]["model"]) == ("A", "scripted/a")
     assert page.foot["totals"] == "this comparison $0.000061 · notebook $0.000061"
     assert (
-        page.foot["ahead"] == "reading the conversation again costs about $0.000029"
+        page.foot["ahead"] == "about $0.000029 for reading the conversation again"
     )  # 103 and 9 characters, four a token, $1 a million
     kernel.until(lambda: displays(kernel.messages, "text/html", "update_display_data"))
     kernel.run("1")
@@ -328,3 +328,16 @@ def test_a_conversation_is_taken_along_by_the_view_that_wants_it(kernel):
     view.send(type="chat", pane=1)
     kernel.until(lambda: "The variable chat_2 goes on with demo/sage" in kernel.sent(view.comm)[-1].get("text", ""))
     assert kernel.value("[chat, [turn.text for turn in chat_2.conversation][:1]]") == ["mine", ["One"]]
+
+
+def test_before_the_first_prompt_the_price_of_answers_is_estimated(kernel):
+    kernel.run("c = compare(models=[Scripted('a'), Scripted('b'), Scripted('c', price=None)])")
+    view = View(kernel)
+    page = view.until(lambda page: page.foot["ahead"])
+    assert page.foot["ahead"] == "about $0.00060 + 1 unknown for 3 answers of 300 tokens each"
+    view.send(type="mute", pane=1, muted=True)
+    view.until(lambda page: page.foot["ahead"] == "about $0.00030 + 1 unknown for 2 answers of 300 tokens each")
+    kernel.run("c = compare(models=Scripted('a'), max_tokens=50)")
+    View(kernel).until(lambda page: page.foot["ahead"] == "about $0.000050 for an answer of 50 tokens")
+    kernel.run("c = compare(models=Scripted('c', price=None))")
+    assert View(kernel).until(lambda page: page.foot).foot["ahead"] == ""
