@@ -41,14 +41,12 @@ class Attachments:
         self._entries: dict[str, Entry] = {}
 
     def receive(self, content: dict[str, Any], buffers: Sequence[Any]) -> None:
-        """Take the message `attach` of a view: check the file in a thread of its own, and tell the views."""
+        """Take a message of a view: `attach` a file, which is checked in a thread of its own, or `detach` it."""
         key, name = content.get("id"), content.get("name")
-        if isinstance(key, str) and isinstance(name, str) and buffers:
+        if content["type"] == "detach":
+            self._entries.pop(str(key), None)
+        elif isinstance(key, str) and isinstance(name, str) and buffers:
             portal.submit(self._answer(key, name, buffers[0]))
-
-    def drop(self, key: Any) -> None:
-        """Forget a file."""
-        self._entries.pop(str(key), None)
 
     def join(self, text: str, keys: Any) -> Any:
         """Make a prompt of a text and the files with these ids, which wait no longer; "" where there is nothing."""
@@ -71,7 +69,7 @@ class Attachments:
         prompt = Conversation([entry])
         write_pictures(prompt[0])  # they are kept, and take a while
         for old in list(self._entries)[: 1 - _MOST]:
-            self.drop(old)
+            self._entries.pop(old, None)
         self._entries[key] = entry
         return {"label": f"{shown} · {_write_size(len(data))}", "note": self._list_refusals(prompt, shown)}
 

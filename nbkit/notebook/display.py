@@ -199,10 +199,8 @@ class Display:
             self._panel.stop()
         elif self._notice:
             return
-        elif kind == "attach":
+        elif kind in ("attach", "detach"):
             self._files.receive(content, buffers)
-        elif kind == "detach":
-            self._files.drop(content.get("id"))
         elif kind == "vote":
             portal.call(self._vote, content.get("choice"))
         else:

@@ -49,6 +49,7 @@ def test_files_are_pasted_dropped_chosen_removed_and_sent(lab, tmp_path):
     assert give("drop", "a.svg", "image/svg+xml", b"<svg onload='window.pwned=1'/>")
     lab.until("() => document.querySelector('.nbk-files').innerText.includes('a.svg: an SVG drawing')")
     until_chips("image.png · 1 kB ×")
+    assert "Swift (simulated) does not read image.png" in lab.page.locator(".nbk-files").inner_text()
     (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7 report")
     with lab.page.expect_file_chooser() as chooser:
         lab.page.get_by_role("button", name="Attach").press("Enter")

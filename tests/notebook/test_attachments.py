@@ -1,5 +1,6 @@
 """Files of the box: what the kernel says about them, and what is sent."""
 
+import gc
 import struct
 import zlib
 from base64 import b64decode, b64encode
@@ -78,7 +79,7 @@ def test_a_file_says_its_size_and_who_does_not_read_it_and_is_sent_once(files):
     assert files.join("", ["1"]) == ""
     assert files.join("", "1") == ""
     files._check("4", "cat.png", png())
-    files.drop("4")
+    files.receive({"type": "detach", "id": "4"}, [])
     assert files.join("Hi", ["4"]) == "Hi"
 
 
@@ -99,6 +100,15 @@ def test_pictures_are_small_and_hold_nothing_but_an_image():
     assert 'alt="image, 700 × 300 pixels" width="160"' in html
     again = write_pictures(prompt[0])
     assert again == html
+
+
+def test_a_picture_is_kept_no_longer_than_its_image():
+    prompt = Conversation(["What?", noise(100, 80)])
+    write_pictures(prompt[0])
+    kept = len(pictures._written)
+    del prompt
+    gc.collect()
+    assert len(pictures._written) < kept
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class Files {
 
   // Says what is wrong with a file, or which models do not read which.
   tell(problem) {
-    this.note.textContent = problem ?? [...this.chips.values()].map((chip) => chip.note).filter(Boolean).join(" · ");
+    this.note.textContent = [problem, ...[...this.chips.values()].map((chip) => chip.note)].filter(Boolean).join(" · ");
   }
 
   get pending() {
