@@ -8,8 +8,8 @@ sends `resync` and gets a snapshot again. Its other messages: `ping` (gets a `po
     {"type": "delta", "seq", "cells", "votes", "foot"}
     {"type": "answers", "row", "prompt": HTML, "cells": [...]}      the answer to `open`; not numbered
 
-    cells   {"row", "column", "status"}; with an answer also its first words `text`, its `key`, which equal answers
-            share, and `figures`: cost, seconds, tokens as (number, text). A cell that is not listed waits
+    cells   {"row", "column", "status"}; with an answer also its first words as `html`, its `key`, which equal
+            answers share, and `figures`: cost, seconds, tokens as (number, text). A cell that is not listed waits
     votes   {"row", "choice"}
     foot    {"busy", "done", "failed", "total", "elapsed", "spent", "totals", "start", "retry", "columns"}: `start` and
             `retry` say what it would cost to ask for the rest, or again; "" where there is nothing to ask.
@@ -114,10 +114,9 @@ class Sheet:
         if answer.status in ("waiting", "streaming"):
             return message
         if problem := explain_error(answer):
-            message["text"] = visible(problem[0])[:_WORDS]
+            message["html"] = plain_html(problem[0][:_WORDS])
         elif answer.completion:
-            words = " ".join(answer.text[: 2 * _WORDS].split())
-            message |= {"text": visible(words[:_WORDS]), "key": compute_key(answer.text)}
+            message |= {"html": render(answer.text[:_WORDS]), "key": compute_key(answer.text)}
         figures = list_figures(answer)
         return message | {"figures": {name: figures[name] for name in _FIGURES if name in figures}}
 

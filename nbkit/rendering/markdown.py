@@ -31,6 +31,9 @@ _MAX_LENGTH = 300_000  # characters; a longer answer is shown as plain text
 _HOST = re.compile(r"(?:^|[\s(<\"'@]|//)((?:[\w-]+\.)+[^\W\d_][\w-]+)")
 """A host's name in a text, at the start of a word or of an address."""
 _LINK_DEFINITION = re.compile(r"\[[^\]]*\]:")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")
+_DIRECTED = {f"{block}_open" for block in ("paragraph", "heading", "list_item", "blockquote", "th", "td")}
+"""Blocks that have a direction of their own in a text of both; the widgets' style says it there."""
 _FLAT = re.compile("(?:[^<]|</?(?:math|mrow|mi|mn|mo)(?: [^>]*)?>)*")
 """MathML of a formula that stands in one line: it reads the same without its tags."""
 _SLOW_FLUSH = 0.01
@@ -154,9 +157,12 @@ def _render_all(text: str, *, static: bool) -> str:
         return _render_plain(text)
     env: dict[str, Any] = {"static": static}
     tokens = _PARSER.parse(visible(text), env)
+    two_ways = static and _RIGHT_TO_LEFT.search(text)
     for token in tokens:
         if static and token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 4)}"
+        if two_ways and token.type in _DIRECTED:
+            token.attrSet("dir", "auto")
     return _render_tokens(tokens, env)
 
 
@@ -245,7 +251,8 @@ def _cell_open(self: RendererHTML, tokens: Sequence[Token], index: int, options:
     token = tokens[index]
     style = str(token.attrs.get("style", ""))
     align = f' align="{style.removeprefix("text-align:")}"' if style else ""
-    return f"<{token.tag}{align}>"
+    direction = ' dir="auto"' if "dir" in token.attrs else ""
+    return f"<{token.tag}{align}{direction}>"
 
 
 _RULES = {

@@ -45,11 +45,15 @@ display displaystyle scriptlevel mathvariant accent stretchy fence form separato
 linethickness columnalign columnspacing rowspacing notation width height depth lspace rspace voffset
 """.split()  # noqa: SIM905 - one literal a word would fill a page
 _ALIGN = {"align": {"left", "center", "right"}}
+_DIRECTION = {"dir": {"auto"}}
 
 _CLEANER = nh3.Cleaner(
     tags={*_TAGS, *_MATHML_TAGS},
     attributes={"a": {"href", "title"}, "ol": {"start"}, **{tag: set(_MATHML_ATTRIBUTES) for tag in _MATHML_TAGS}},
-    tag_attribute_values={"th": _ALIGN, "td": _ALIGN},
+    tag_attribute_values={
+        **dict.fromkeys(("p", "li", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6"), _DIRECTION),
+        **dict.fromkeys(("th", "td"), _ALIGN | _DIRECTION),
+    },
     allowed_classes={
         "span": {PREFIX + short for short in STANDARD_TYPES.values() if short} | {f"{PREFIX}image"},
         "div": {f"{PREFIX}math"},

@@ -152,6 +152,17 @@ def test_markdown_of_answers():
     assert ("ol", {"start": "3"}) in Seen(html).tags
 
 
+def test_each_block_of_what_stays_has_its_own_direction_where_a_text_has_both():
+    html = render_static("# \u05db\n\nHello!\n\n- one\n\n| a |\n|--:|\n| \u05d0 |")
+    assert '<h5 dir="auto">\u05db' in html
+    assert '<p dir="auto">Hello!' in html
+    assert '<li dir="auto">' in html
+    assert '<td align="right" dir="auto">' in html
+    assert html.count("dir=") == 6
+    assert render_static("Hello!").count("dir=") == 1
+    assert "dir=" not in clean("<p dir=rtl>a</p><pre dir=auto>")
+
+
 @pytest.mark.parametrize("language", ["python", "Python title=x", "sql", "json", "unheard-of", "", "brainfuck"])
 def test_code_is_colored_without_changing_it(language):
     code = "\n\n  def f(x):\treturn \"<b>\" + '&amp;'  # $x$ \\(y\\)\n\n"

@@ -266,7 +266,7 @@ class View {
   }
 
   drawEmpty(row) {
-    const words = this.cells[row].map((cell, index) => this.makeAnswer(row, index, make("div", "", { dir: "auto" }, cell.text ?? "")));
+    const words = this.cells[row].map((cell, index) => this.makeAnswer(row, index, this.sheet.writeWords(cell)));
     const note = !this.kernel.alive ? [make("div", "nbk-label", {}, "Without the kernel, only the first words of each answer are here.")] : [];
     this.sheet.drawer.replaceChildren(...note, make("div", "nbk-g-answers", {}, ...words));
   }

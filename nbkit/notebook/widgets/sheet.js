@@ -151,7 +151,16 @@ class Sheet {
       line.append(star);
     }
     node.classList.toggle("nbk-won", choice === column);
-    node.replaceChildren(make("div", "nbk-g-text", { dir: "auto" }, cell.text ?? WAITING[cell.status] ?? "(no text)"), line);
+    node.replaceChildren(this.writeWords(cell), line);
+  }
+
+  // The first words of an answer. Its links are in the drawer: here they would stand in the way of the keys.
+  writeWords({ html, status }) {
+    const words = make("div", "nbk-g-text nbk-g-words", { dir: "auto" });
+    if (html) words.innerHTML = html;
+    else words.textContent = WAITING[status] ?? "(no text)";
+    for (const link of words.querySelectorAll("a")) link.replaceWith(...link.childNodes);
+    return words;
   }
 
   // The cell that takes the focus.
