@@ -10,8 +10,6 @@ changed on that thread only.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import suppress
 from typing import Any, Self
 
 from nbkit.adapters.adapter import MAX_TURNS
@@ -20,6 +18,7 @@ from nbkit.billing.entry import find_origin
 from nbkit.billing.total import RunningTotal, Sum
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Answer
+from nbkit.bulk.background import Background
 from nbkit.bulk.steering import Models, Steering, make_panes, read_prompt
 from nbkit.bulk.turns import Listener, Turns
 from nbkit.conversation.completion import ChatCompletion
@@ -27,10 +26,8 @@ from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ConfigError
 
-_CLOSE_SECONDS = 5.0  # at most, after an interrupt
 
-
-class Panel(Steering):
+class Panel(Steering, Background):
     """Models that answer the same prompts.
 
     `models`: ids or adapters; a model may take part twice. `options`: the fields of `ExecuteOptions`, for all models.
@@ -79,27 +76,6 @@ class Panel(Steering):
         """Stop the answers that stream, and drop the questions that wait for their turn. Returns at once."""
         self._turns.stop()
         self._work.submit(self._turns.rest())  # whoever waits afterwards finds the partial answers complete
-
-    @check_arguments
-    def wait(self, timeout: float | None = None) -> Self:
-        """Wait until all have answered, at most `timeout` seconds (then TimeoutError, and the streams go on).
-
-        An interrupt (KeyboardInterrupt) meanwhile stops the requests.
-        """
-        try:
-            self._work.wait(timeout)
-        except KeyboardInterrupt:
-            with suppress(TimeoutError):  # the partial answers are complete when the sockets are closed
-                portal.wait(portal.submit(self._turns.rest()), _CLOSE_SECONDS)
-            raise
-        return self
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self._join().__await__()
-
-    async def _join(self) -> Self:
-        await self._work.until()
-        return self
 
     def fork(self) -> Panel:
         """Copy the conversations and answers so far into a new panel, which has cost nothing yet. Waits."""

@@ -11,8 +11,7 @@ thread, where all that a table holds is changed. A stop leaves what was not sent
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Protocol, Self
 
@@ -25,6 +24,7 @@ from nbkit.billing.tokens import count_tokens
 from nbkit.billing.total import RunningTotal, Sum
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane, Status
+from nbkit.bulk.background import Background
 from nbkit.bulk.panel import Panel
 from nbkit.bulk.steering import Models, read_prompt
 from nbkit.bulk.turns import Turns
@@ -37,8 +37,6 @@ AT_ONCE = 8
 ANSWER_TOKENS = 300
 """Tokens that an answer is taken to have in an estimate, before there are answers."""
 
-_CLOSE_SECONDS = 5.0  # at most, after an interrupt
-
 
 class Follower(Protocol):
     """Follows a table. Both methods are called on the portal's thread, so they must return soon."""
@@ -50,7 +48,7 @@ class Follower(Protocol):
         """Take note that nothing is asked any more."""
 
 
-class Table:
+class Table(Background):
     """Prompts to models.
 
     `prompts`: strings or conversations that end with the user's turn. `models`: as a `Panel` takes them. `at_once`: how
@@ -114,27 +112,6 @@ class Table:
         """Stop the answers that stream, and ask for no more. Returns at once."""
         self._turns.stop()
         self._work.submit(self._turns.rest())
-
-    @check_arguments
-    def wait(self, timeout: float | None = None) -> Self:
-        """Wait for all that was asked for, at most `timeout` seconds (then TimeoutError, and the calls go on).
-
-        An interrupt (KeyboardInterrupt) meanwhile stops the requests.
-        """
-        try:
-            self._work.wait(timeout)
-        except KeyboardInterrupt:
-            with suppress(TimeoutError):
-                portal.wait(portal.submit(self._turns.rest()), _CLOSE_SECONDS)
-            raise
-        return self
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self._join().__await__()
-
-    async def _join(self) -> Self:
-        await self._work.until()
-        return self
 
     async def _ask(self, statuses: Sequence[Status], stops: int) -> None:
         cells = [cell for cell in self.list_cells(statuses) if cell not in self._pending]
