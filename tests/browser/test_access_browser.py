@@ -15,10 +15,10 @@ CELLS = (
     "nbkit.plots.workload(nbkit.estimate(b, input_tokens=1000, output_tokens=500))",
     "nbkit.plots.conversation(b)",
     "g = nbkit.grid('{{text}}', ['echo: **same**', 'echo: b'], ['demo/swift', 'demo/brittle'], start=True); g",
-    "chat = nbkit.Chat('demo/swift'); chat('Hi')",
+    "chat = nbkit.Chat('demo/swift'); chat('echo: \\u05e9\\u05dc\\u05d5\\u05dd (\\u05d0)!\\n\\nHello (you)!')",
 )
 DRAWN = """() => document.querySelectorAll('.nbk-pane').length === 4
-    && document.querySelectorAll('.js-plotly-plot .infolayer .gtitle').length === 5
+    && document.querySelectorAll('.js-plotly-plot .infolayer .gtitle').length >= 5
     && document.querySelector('.nbk-pick-sheet [role=row]')
     && document.querySelectorAll('.nbk-g-body .nbk-star').length === 4"""
 # What axe leaves out: texts of charts, which are SVG, and signs that are drawn before a text. Their contrast.
@@ -60,6 +60,16 @@ def test_axe_finds_nothing_in_any_output(shown, theme):
     assert texts > 80
     assert charts >= 4.5
     assert box >= 3
+
+
+def test_each_paragraph_has_its_own_direction(shown):
+    gaps = """() => [...document.querySelectorAll('[aria-label=Chat] .nbk-answer p')].slice(-2).map((paragraph) => {
+        const [text, box] = [document.createRange(), paragraph.getBoundingClientRect()];
+        text.selectNodeContents(paragraph);
+        const { left, right } = text.getBoundingClientRect();
+        return left - box.left < box.right - right ? 'left' : 'right';
+    })"""
+    assert shown.page.evaluate(gaps) == ["right", "left"]
 
 
 def test_code_that_scrolls_and_every_pane_is_reached_by_keys(shown):

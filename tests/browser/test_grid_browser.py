@@ -27,6 +27,7 @@ def test_a_grid_shows_its_cost_starts_opens_filters_and_takes_votes(lab):
     rows = lab.page.locator(".nbk-g-body .nbk-g-row")
     assert rows.count() < 30  # of 40: those in sight
     assert rows.first.locator("[role=gridcell]").all_inner_texts()[1].startswith("same")
+    assert rows.first.locator(".nbk-g-words strong").all_inner_texts() == ["same"]
     assert "1 failed" in lab.page.locator(".nbk-g-foot").inner_text()
 
     lab.page.get_by_role("button", name="only failed").click()
