@@ -1,4 +1,4 @@
-"""Waiting for what asks in the background."""
+"""Work in the background, and how its owner is waited for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CLOSE_SECONDS = 5.0  # at most, after an interrupt
 
 
 class Background:
-    """What asks in the background, and is waited for: a panel, a table."""
+    """Owner of work in the background, which can be waited for: a panel, a table."""
 
     _turns: Turns
     _work: portal.Backlog

@@ -157,11 +157,11 @@ def _render_all(text: str, *, static: bool) -> str:
         return _render_plain(text)
     env: dict[str, Any] = {"static": static}
     tokens = _PARSER.parse(visible(text), env)
-    two_ways = static and _RIGHT_TO_LEFT.search(text)
+    mixed = static and _RIGHT_TO_LEFT.search(text)
     for token in tokens:
         if static and token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 4)}"
-        if two_ways and token.type in _DIRECTED:
+        if mixed and token.type in _DIRECTED:
             token.attrSet("dir", "auto")
     return _render_tokens(tokens, env)
 
