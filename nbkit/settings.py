@@ -194,12 +194,12 @@ def settings() -> Settings:
     return _innermost().settings
 
 
-_sealed: list[object] = []  # who keeps this process off the network
+_sealed: list[object] = []  # a mark for each block of `sealed`
 
 
 @contextmanager
 def sealed() -> Iterator[None]:
-    """Keep models.dev from being asked in a block, in every thread, whatever the settings say."""
+    """Send nothing in a block, in every thread: no server is started, and models.dev is not asked."""
     mark = object()
     _sealed.append(mark)
     try:
@@ -208,9 +208,14 @@ def sealed() -> Iterator[None]:
         _sealed.remove(mark)
 
 
+def is_sealed() -> bool:
+    """Tell whether nothing can be sent."""
+    return bool(_sealed)
+
+
 def is_offline() -> bool:
-    """Tell whether models.dev is never asked: by the setting `offline`, or because the process is sealed."""
-    return settings().offline or bool(_sealed)
+    """Tell whether models.dev is never asked: by the setting `offline`, or because nothing can be sent."""
+    return settings().offline or is_sealed()
 
 
 def _innermost() -> _Block:

@@ -87,6 +87,7 @@ class BaseAdapter:
         auth, refusal = None, None
         keeper = find_replay(find_origin())
         if keeper is None or not keeper.is_sealed:
+            endpoint = endpoint.locate()
             try:
                 auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, self._api_key, self._auth)
             except ConfigError as missing:

@@ -148,7 +148,7 @@ def _collect_facts(endpoint: Endpoint, prepared: Prepared, origin: Origin) -> Ca
         cell=origin.cell,
         tags=origin.tags,
         blocks=origin.blocks,
-        url=join_path(endpoint.place or endpoint.base_url, prepared.request.path),
+        url=join_path(endpoint.place, prepared.request.path),
         body=body,
         conversation=prepared.conversation,
         find_ceiling=partial(find_ceiling, prepared, endpoint),

@@ -2,15 +2,15 @@
 
 It is told neither the models nor their costs. Each pair is judged in both orders, since judges prefer a place: where
 the two verdicts contradict each other, the pair is a tie and counts as a flip. The answers are data to the judge: they
-stand between marks that are random, so that an answer cannot close its own.
+stand between marks that no answer can hold, so that none can close its own, and that are the same in each run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -191,16 +191,25 @@ def _shorten(text: str, most: int) -> str:
 
 
 def write_material(pair: Pair, criterion: str, swap: bool) -> list[dict[str, str]]:
-    """Write the conversation that the judge gets. The mark stands in no text of it, so none can close another."""
+    """Write the conversation that the judge gets.
+
+    The mark is a digest of all texts: none of them can have been written with it, and a judgement that is run again
+    sends the same request.
+    """
     first, second = (pair.right_answer, pair.left_answer) if swap else (pair.left_answer, pair.right_answer)
-    mark = secrets.token_hex(8)
-    while any(mark in text for text in (pair.prompt, first, second, criterion)):
-        mark = secrets.token_hex(8)
+    texts = (pair.prompt, first, second, criterion)
+    mark = _digest(texts)
+    while any(mark in text for text in texts):
+        mark = _digest((mark, *texts))
     material = _MATERIAL.format(mark=mark, prompt=pair.prompt, first=first, second=second)
     return [
         {"role": "system", "content": INSTRUCTIONS.format(criterion=criterion, mark=mark)},
         {"role": "user", "content": material},
     ]
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 async def judge_pairs(

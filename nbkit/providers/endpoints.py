@@ -20,10 +20,14 @@ from nbkit.providers.prices import find_cost
 from nbkit.providers.routes import USUAL_PROTOCOL, Route, find_route
 from nbkit.providers.tables import collect_rows
 from nbkit.providers.trust import find_host, restrict_route
-from nbkit.settings import settings
+from nbkit.settings import is_sealed, settings
 
 _REPLAYED = ("reasoning_content", "reasoning_details")
 """The values of models.dev's `interleaved` that name the field which carries reasoning back to the model."""
+
+
+NOWHERE = "https://replay.invalid"
+"""The base URL of a server that is not started because nothing can be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,19 @@ class Endpoint:
     """Rates of models that answered instead, by their names: a cache."""
     others: tuple[Endpoint, ...] = ()
     """The same model by other protocols, for calls with options that this one does not have."""
-    place: str = ""
-    """What names the place where `base_url` changes from one run to the next: a server that was started for it."""
+    address: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    """Gives `base_url` where it changes from one run to the next: the address of a server that is started for it."""
+
+    @property
+    def place(self) -> str:
+        """The base URL, or what stands for it where it changes from one run to the next."""
+        return f"{self.provider}:" if self.address else self.base_url
+
+    def locate(self) -> Endpoint:
+        """Start the server, where that was put off because nothing could be sent. Raises ConfigError."""
+        if self.base_url != NOWHERE or self.address is None:
+            return self
+        return replace(self, base_url=_check_address(self.provider, self.address(), given=False))
 
     @property
     def id(self) -> str:
@@ -120,7 +135,7 @@ def resolve_endpoint(
         catalog_date=catalog_date if record else None,
         headers=_fill_headers(provider.id, route, record),
         body=route.body,
-        place=f"{provider.id}:" if callable(address) and not (base_url or settings().base_url_override) else "",
+        address=address if callable(address) and not (base_url or settings().base_url_override) else None,
     )
     others = _list_others(record, rows, spoken) if protocol is None else []
     if not others:
@@ -144,7 +159,7 @@ def _choose_base_url(
     provider: str, route: Route, given: str | None, address: str | Callable[[], str] | None, keyed: bool
 ) -> str:
     override = settings().base_url_override
-    chosen = read_base_url(override)[0] if override else given or (address() if callable(address) else address)
+    chosen = read_base_url(override)[0] if override else given or _find_address(address)
     if chosen is None:
         try:
             chosen = fill(route.address or "", provider)
@@ -152,11 +167,20 @@ def _choose_base_url(
             if not (keyed and route.keyed_address):  # Vertex: with a key alone, no project is needed
                 raise
             chosen = route.keyed_address
-    if not (_is_url(chosen) if given else find_host(chosen)):
+    return _check_address(provider, chosen, given=bool(given))
+
+
+def _check_address(provider: str, url: str, *, given: bool) -> str:
+    if not (_is_url(url) if given else find_host(url)):
         raise ConfigError(
-            f"{provider}: {chosen!r} is not an address that a key may be sent to: it must be https://host/..."
+            f"{provider}: {url!r} is not an address that a key may be sent to: it must be https://host/..."
         )
-    return chosen.rstrip("/")
+    return url.rstrip("/")
+
+
+def _find_address(address: str | Callable[[], str] | None) -> str | None:
+    """Find a registered address. A server is not started while nothing can be sent."""
+    return (NOWHERE if is_sealed() else address()) if callable(address) else address
 
 
 def _is_url(url: str) -> bool:

@@ -140,6 +140,27 @@ def test_equal_panes_of_a_panel_get_their_own_answers_again(path, sent_bodies):
     assert "16 replayed, saved $" in str(panel.spent)
 
 
+def test_what_a_person_watches_takes_its_time_and_the_rest_comes_at_once(path):
+    class Screen:
+        def __init__(self):
+            self.pieces = []
+
+        def receive(self, pane, event):
+            self.pieces.append(event)
+
+        begin = end = rest = lambda *_: None
+
+    with override(demo_tokens_per_second=1000), nbkit.replay(path):
+        Panel(["demo/swift"]).ask("Explain recursion").wait()
+    for watched in (True, False):
+        with nbkit.replay(path):
+            panel, screen = Panel(["demo/swift"]), Screen()
+        panel.listener, panel._turns.watched = screen, watched
+        panel.ask("Explain recursion").wait()
+        assert (len(screen.pieces) > 2) == watched
+        assert "".join(piece.text for piece in screen.pieces) == panel.panes[0].answers[0].text
+
+
 def test_other_requests_are_other_answers(path, sent_bodies):
     with nbkit.replay(path) as keeper:
         for options in ({}, {"temperature": 0.5}, {"max_tokens": 5}, {"system": "Be brief"}):
@@ -186,6 +207,19 @@ def test_a_published_notebook_runs_without_a_key_and_without_a_connection(path, 
     with nbkit.replay(path), pytest.raises(ApiKeyNotFoundError):  # what is not there needs a key
         nbkit.get_adapter("openai/gpt-5-mini", **options).execute("Ho")
     assert len(site.requests) == 1
+
+
+def test_the_simulated_provider_is_not_started_while_nothing_can_be_sent(path):
+    with nbkit.replay(path):
+        first = swift().execute("Hi")
+    server.stop()
+    with nbkit.replay(path, mode="only"):
+        adapter = swift()
+        assert adapter.execute("Hi").text == first.text
+        with pytest.raises(ReplayMissError):
+            adapter.execute("Ho")
+    assert not server._running
+    assert adapter.execute("Ho").cost > 0  # the same adapter, when it may send again
 
 
 def test_refresh_asks_again_and_off_does_neither(path, sent_bodies):

@@ -109,5 +109,7 @@ def test_an_answer_cannot_close_its_own_marks():
     assert user["content"].count(f"</answer-1 {mark}>") == 1
     assert user["content"].index(INJECTION) < user["content"].index(f"</answer-1 {mark}>")
     assert mark not in write_material(PAIR, "short", swap=False)[0]["content"]
+    again = write_material(PAIR._replace(left_answer=INJECTION), "short", swap=False)
+    assert again == [system, user]  # so that a judgement can be replayed
     html = judge(write_verdict("1", "<img src=x onerror=alert(1)>"))[1]._repr_html_()
     assert "<img" not in html
