@@ -44,7 +44,7 @@ _ADVICE: tuple[tuple[type[Exception], str, bool], ...] = (
     (TransportError, "Check the connection.", True),
     (ToolLoopError, "Ask again, with a higher limit.", False),
     (BudgetExceededError, "Raise the budget, or ask again when other calls have ended.", True),
-    (ReplayMissError, 'Ask for it once with nbkit.replay(mode="auto").', True),
+    (ReplayMissError, "Then ask again.", True),
     (UnsupportedFeatureError, "Take another model, or leave that out.", False),
     (NbkitError, "Nothing was sent.", False),
     (Exception, "This looks like a bug in nbkit; please report it.", True),
