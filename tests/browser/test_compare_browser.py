@@ -219,13 +219,17 @@ def test_a_hostile_answer_executes_nothing_live_or_saved(lab):
 
 
 def test_the_bar_stays_in_sight_and_answers_are_read_from_their_start(lab):
-    model = "Scripted({0!r}, [*['A line of its own.\\n\\n'] * 60, gate, ['The last one.']])"
+    model = "Scripted({0!r}, [*['A line of its own.\\n\\n'] * 60, gate, 'In the middle.\\n\\n', then, 'The last.'])"
     first, second = (model.format(name) for name in "ab")
-    lab.open(f"{SETUP} gate = threading.Event(); c = nbkit.compare('Count', [{first}, {second}] * 3)", "gate.set()")
+    begin = f"gate, then = threading.Event(), threading.Event(); c = nbkit.compare('Count', [{first}, {second}] * 3)"
+    lab.open(f"{SETUP} {begin}", "gate.set()", "then.set()")
     lab.run(0)
-    lab.until(
-        "() => [...document.querySelectorAll('.nbk-answer')].filter((a) => a.innerText.length > 1000).length === 6"
-    )
+    has = "([number, text]) => document.querySelectorAll('.nbk-answer')[number]?.innerText.includes(text)"
+    panes, answers = lab.page.locator(".nbk-pane"), lab.page.locator(".nbk-answer")
+    lab.until(has, [0, "A line"])
+    for number in range(6):  # each is drawn when it comes into sight
+        panes.nth(number).evaluate("pane => pane.scrollIntoView({ block: 'center' })")
+        lab.until(has, [number, "A line"])
     follows = "panes => panes.map((pane) => pane.scrollHeight - pane.scrollTop - pane.clientHeight < 30)"
     assert lab.page.locator(".nbk-scroll").evaluate_all(follows) == [True] * 6
     lab.page.evaluate("() => document.querySelector('.nbk-pane:last-child').scrollIntoView({ block: 'end' })")
@@ -240,7 +244,14 @@ def test_the_bar_stays_in_sight_and_answers_are_read_from_their_start(lab):
     lab.until("() => document.querySelectorAll('.nbk-scroll')[5].scrollTop === 0")
     reader.press("ArrowDown")
     lab.until("() => document.querySelectorAll('.nbk-scroll')[5].scrollTop >= 40")
+    lab.page.evaluate("() => document.querySelectorAll('.jp-Cell')[2].scrollIntoView({ block: 'end' })")
+    lab.until("() => document.querySelector('.nbk-pane').getBoundingClientRect().bottom < 0")
     lab.run(1)
+    lab.until(has, [5, "In the middle."])
+    assert "In the middle." not in answers.first.inner_text()
+    panes.first.evaluate("pane => pane.scrollIntoView({ block: 'center' })")
+    lab.until(has, [0, "In the middle."])
+    lab.run(2)
     lab.until(IDLE)
     tops = lab.page.locator(".nbk-scroll").evaluate_all("panes => panes.map((pane) => pane.scrollTop)")
     assert max(tops[:5]) < 20

@@ -122,6 +122,9 @@ class View {
     this.input.addEventListener("input", () => this.fit());
     el.append(this.root);
 
+    this.sight = new IntersectionObserver((seen) => {
+      for (const { target, isIntersecting } of seen) this.panes.find(({ node }) => node === target)?.setSight(isIntersecting);
+    });
     this.onMessage = (message) => this.receive(message);
     this.onState = () => { if (this.seq < 0) this.restore(); };
     model.on("msg:custom", this.onMessage);
@@ -137,6 +140,7 @@ class View {
   remove() {
     clearTimeout(this.timer);
     clearInterval(this.ticker);
+    this.sight.disconnect();
     this.model.off("msg:custom", this.onMessage);
     this.kernel.remove();
     this.model.off("change:state", this.onState);
@@ -193,6 +197,8 @@ class View {
     const post = (index) => (message) => this.post({ ...message, pane: index });
     this.panes = snapshot.panes.map((pane, index) => new Pane(pane, post(index), this.menu));
     this.grid.replaceChildren(...this.panes.map((pane) => pane.node));
+    this.sight.disconnect();
+    for (const pane of this.panes) this.sight.observe(pane.node);
     this.grid.dataset.panes = this.panes.length;
     if (this.panes.length === 1) this.panes[0].scroll.prepend(this.system);
     this.drawNames();

@@ -18,7 +18,7 @@ class Turn {
   }
 
   clear() {
-    this.tail = this.source = "";
+    this.tail = this.drawn = this.fresh = this.source = ""; // drawn: the tail in the page; fresh: blocks that are not in it yet
     this.status = "waiting";
     this.figures = {};
     this.began = performance.now();
@@ -42,19 +42,23 @@ class Turn {
       this.thought.insertAdjacentHTML("beforeend", news.think);
     }
     let open = this.tail;
-    if (news.tail !== undefined && !this.tail && this.closed.childNodes.length === 0) this.think.open = false;
+    if (news.tail !== undefined && !this.tail && !this.fresh && !this.closed.hasChildNodes()) this.think.open = false;
     if (news.tail !== undefined) open = open.slice(0, news.keep) + news.tail + open.slice(open.length - (news.cut ?? 0));
-    if (news.closed) this.closed.insertAdjacentHTML("beforeend", open.slice(0, news.closed));
-    this.setTail(open.slice(news.closed ?? 0));
+    this.fresh += open.slice(0, news.closed ?? 0);
+    this.tail = open.slice(news.closed ?? 0);
     if (news.final !== undefined) {
-      this.closed.innerHTML = news.final;
-      this.setTail("");
+      this.closed.replaceChildren();
+      this.fresh = news.final;
+      this.tail = "";
     }
+    if (this.pane.inSight || news.end) this.draw();
     if (news.end) this.finish(news.end);
   }
 
-  setTail(html) {
-    if (html !== this.tail) this.open.innerHTML = this.tail = html;
+  draw() {
+    if (this.fresh) this.closed.insertAdjacentHTML("beforeend", this.fresh);
+    this.fresh = "";
+    if (this.drawn !== this.tail) this.open.innerHTML = this.drawn = this.tail;
   }
 
   get running() {
@@ -118,6 +122,7 @@ class Pane {
     this.post = post;
     this.turns = [];
     this.touched = false; // whether the reader has scrolled since the turn began
+    this.inSight = true; // what streams out of sight is drawn when it comes into sight, or ends
     this.status = make("span", "nbk-status");
     this.menuButton = button("nbk-quiet nbk-more", "⋯", "", () => menu.open(this));
     this.menuButton.addEventListener("pointerdown", () => menu.press(this));
@@ -195,6 +200,15 @@ class Pane {
     const wide = this.node.classList.toggle("nbk-wide");
     this.wideButton.setAttribute("aria-pressed", String(wide));
     this.node.scrollIntoView({ block: "nearest" });
+    this.markCut();
+  }
+
+  setSight(inSight) {
+    this.inSight = inSight;
+    if (!inSight) return;
+    const follows = this.running && this.atBottom;
+    for (const turn of this.turns) turn.draw();
+    if (follows) this.toBottom();
     this.markCut();
   }
 
