@@ -22,11 +22,12 @@ _STYLES = {
 }
 _PLAIN = {"equal": "{}", "gone": "[-{}-]", "added": "{{+{}+}}"}
 
-Kind = Literal["equal", "added", "gone"]
+Kind = Literal["equal", "added", "gone", "folded"]
 
 
 class Segment(NamedTuple):
-    """Text that both answers have (`equal`), that only the other one has (`added`), or only the base (`gone`)."""
+    """Text that both answers have (`equal`; `folded`: whole paragraphs of it), only the other one (`added`), or only
+    the base (`gone`)."""
 
     kind: Kind
     text: str
@@ -75,6 +76,21 @@ def diff_words(base: str, other: str) -> tuple[Segment, ...]:
             kinds = (("equal", new[j1:j2]),)
         segments += [Segment(kind, "".join(tokens)) for kind, tokens in kinds if tokens]
     return tuple(segments)
+
+
+def fold_equal(segments: Sequence[Segment]) -> list[Segment]:
+    """Part whole paragraphs that are equal, as `folded`, from those in which something differs."""
+    folded: list[Segment] = []
+    for place, (kind, text) in enumerate(segments):
+        if kind != "equal":
+            folded.append(Segment(kind, text))
+            continue
+        pieces = re.split(r"(?<=\n\n)", text)
+        start, end = min(place, 1), len(pieces) - (place < len(segments) - 1)
+        parts = ("".join(pieces[:start]), "".join(pieces[start:end]), "".join(pieces[max(start, end) :]))
+        kinds: tuple[Kind, ...] = ("equal", "folded", "equal")
+        folded += [Segment(kind, part) for kind, part in zip(kinds, parts, strict=True) if part]
+    return folded
 
 
 def measure_agreement(texts: Sequence[str]) -> float | None:

@@ -22,6 +22,7 @@ from nbkit.judging.ballot import NOBODY, Ballot
 from nbkit.judging.cases import Case, find_turn
 from nbkit.notebook import export
 from nbkit.notebook.cells import Bundle
+from nbkit.notebook.controls import STYLE, write_button
 from nbkit.notebook.deltas import Board
 from nbkit.notebook.display import Display, feed_parts
 from nbkit.notebook.facts import describe_end
@@ -220,7 +221,7 @@ class BlindDisplay(Display):
 
     def _show_round(self) -> None:
         rounds, number = self._rounds, self._rounds.current
-        panes, complete, named = rounds.list_panes(number), rounds.is_complete(), number in rounds.named
+        panes, complete = rounds.list_panes(number), rounds.is_complete()
         self._board = Board([(pane.name, pane.label) for pane in panes], self._board.seq + 1)
         for index, pane in enumerate(panes):
             (answer,) = pane.answers
@@ -230,16 +231,37 @@ class BlindDisplay(Display):
                 feed_parts(turn, answer.parts)
                 source = self._find_source(pane, number, index)
                 turn.finish(answer.status, describe_end(answer) | {"source": source, "retry": False})
+        self._fill_board()
+        self._board.delta()
+        self._screen.send(self._board.snapshot())
+
+    def _list_shown(self) -> tuple[dict[str, str], dict[str, str]]:
+        rounds, number = self._rounds, self._rounds.current
+        panes = rounds.list_panes(number)
+        if not rounds.is_complete():
+            return {}, {pane.label: pane.name for pane in panes}
+        case = rounds.find_case(number)
+        texts = {label: answer.text for label, answer in case.answers.items()}
+        shown = dict(zip(case.labels, panes, strict=True))
+        names = {pane.label: pane.name for pane in panes}
+        return {shown[label].label: text for label, text in texts.items()}, names
+
+    def _fill_board(self) -> None:
+        rounds, number = self._rounds, self._rounds.current
+        complete, named = rounds.is_complete(), number in rounds.named
         spent = str(self._panel.running_total.total()) if named else ""
         busy = number < rounds.size and not complete
         self._board.set_foot(busy=busy, totals=self._totals(), spent=spent)
         self._board.set_foot(closed=self._notice, blind="named" if named else "hidden")
+        answers, names = self._list_shown()
         if complete:
-            labels = rounds.find_case(number).labels
-            votes = describe_votes(self._ballot, labels, number, named)
+            votes = describe_votes(self._ballot, answers, list(names), self._differences, number)
             self._board.set_foot(votes=votes | {"ready": votes["ready"] and not named})
-        self._board.set_slots(tools=self._write_tools(complete, named), results=self._write_results(complete, named))
-        self._screen.send(self._board.snapshot())
+        tools = self._write_tools(complete, named) + self._differences.write_tools(answers, names)
+        if results := self._write_results(complete, named):
+            self._board.set_slots(style=STYLE)
+        self._board.set_slots(results=results, tools=tools)
+        self._board.set_slots(**self._differences.write_slots(answers, names))
 
     def _find_source(self, pane: Pane, number: int, index: int) -> Any:
         """Find what "Copy" copies."""
@@ -259,19 +281,13 @@ class BlindDisplay(Display):
         text = f'<span class="nbk-label">{plain_html(" · ".join(parts))}</span>'
         if not complete or (rounds.is_last and named):
             return text
-        kind, word = ("nbk-primary", "Next") if named else ("", "Finish" if rounds.is_last else "Skip")
-        return (
-            f'{text}<button type="button" class="nbk-button nbk-vote {kind}" title="{word} (n)" '
-            f'data-send=\'{{"type":"next"}}\' data-key="n" data-focus><kbd class="nbk-kbd">n</kbd>{word}</button>'
-        )
+        word = "Next" if named else "Finish" if rounds.is_last else "Skip"
+        return text + write_button(word, {"type": "next"}, "n", primary=named, takes_focus=True)
 
     def _write_results(self, complete: bool, named: bool) -> str:
         """Write the ranking, once the last prompt is voted on."""
         is_over = complete and named and self._rounds.is_last and len(self._ballot)
         return write_ranking(self._ballot.to_frame()).html if is_over else ""
-
-    def _flush(self) -> None:
-        """Leave it: each round is sent as a whole."""
 
     # Messages of the views
 
@@ -290,6 +306,7 @@ class BlindDisplay(Display):
             "resync",
             "ping",
             "vote",
+            "differences",
             "attach",
             "detach",
         ):  # an act on one answer would tell its model

@@ -27,9 +27,11 @@ more questions are taken (else ""); for a chat how full the context is, as (text
 A foot has `votes` (`judged.describe_votes`) once there are answers to vote on, and in a blind comparison `blind`:
 "hidden" or "named"; the view's message `next` goes on to the next prompt there.
 
-`slots`: {name: HTML}: places of the view that the kernel fills, where they have changed. The HTML is nbkit's; what a
-model or a provider wrote is escaped in it. A button with `data-send` posts that message, and `data-key` is the key that
-presses it; `data-focus` takes a focus that would be lost.
+`slots`: {name: HTML}: places of the view that the kernel fills, where they have changed: `results` above the answers,
+`tools` below them, `differences0` and so on in the place of a pane's last answer, and the `style` of all that. The HTML
+is nbkit's; what a model or a provider wrote is escaped in it. A button with `data-send` posts that message, a form with
+the values of its fields; `data-key` is the key that presses a button, `data-focus` takes a focus that would be lost. So
+come `next`, and `differences` (with `on`, or with the place of the `base`, and `only` where equal text is folded).
 
 `news` has the same form in both, so a view applies them alike; each item is about one turn of one pane:
 

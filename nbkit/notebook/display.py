@@ -18,6 +18,7 @@ from nbkit.notebook.ahead import describe_ahead
 from nbkit.notebook.attachments import Attachments
 from nbkit.notebook.cells import Bundle
 from nbkit.notebook.deltas import Board, LiveTurn
+from nbkit.notebook.differences import Differences
 from nbkit.notebook.facts import describe_context, describe_end, describe_key, describe_pane
 from nbkit.notebook.judged import append_votes, cast_vote, describe_votes
 from nbkit.notebook.outputs import Screen
@@ -40,6 +41,7 @@ class Display:
             self._draw(pane)
         self._timer: asyncio.TimerHandle | None = None
         self._title = f"nbkit comparison of {len(panel.panes)} models" if len(panel.panes) > 1 else "nbkit chat"
+        self._differences = Differences()
         self._notice = ""  # why no more questions are taken
         self._screen = Screen(self._make_widget)
         self._files = Attachments(panel, self._screen.send)
@@ -94,15 +96,12 @@ class Display:
         so_far = " so far" if self._panel.busy else ""
         return f"this {self._kind} {self._panel.running_total.total()}{so_far} · notebook {TOTAL.total()}"
 
-    def _describe_context(self) -> tuple[str, bool] | None:
-        pane = self._panel.panes[0]
-        return describe_context(pane.context_tokens, pane.adapter) if self._kind == "chat" else None
-
     # Listener of the panel
 
     def begin(self, pane: Pane, retry: bool) -> None:
         """Show the prompt; at a retry, what the tools did before."""
         index, answer = self._find(pane), pane.answers[-1]
+        self._differences.on = False
         if not retry:
             self._add(pane, answer)
         else:
@@ -176,16 +175,31 @@ class Display:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._fill_board()
+        if delta := self._board.delta():
+            self._screen.send(delta)
+
+    def _fill_board(self) -> None:
+        """Set what stands around the answers."""
+        first = self._panel.panes[0]
+        context = describe_context(first.context_tokens, first.adapter) if self._kind == "chat" else None
         busy = self._panel.busy
         spent = str(self._panel.running_total.total())
         self._board.set_foot(
             busy=busy, totals=self._totals(), ahead="" if busy else describe_ahead(self._panel), spent=spent
         )
-        self._board.set_foot(closed=self._notice, context=self._describe_context())
-        if not busy and len(self._panel.panes) > 1:
-            self._board.set_foot(votes=describe_votes(self._ballot, [pane.label for pane in self._panel.panes]))
-        if delta := self._board.delta():
-            self._screen.send(delta)
+        self._board.set_foot(closed=self._notice, context=context)
+        if len(self._panel.panes) > 1:
+            answers, names = self._list_shown()
+            if not busy:
+                self._board.set_foot(votes=describe_votes(self._ballot, answers, list(names), self._differences))
+            self._board.set_slots(tools=self._differences.write_tools(answers, names))
+            self._board.set_slots(**self._differences.write_slots(answers, names))
+
+    def _list_shown(self) -> tuple[dict[str, str], dict[str, str]]:
+        """List the complete answers that are shown, and the names of all models, both by label."""
+        names = {pane.label: visible(pane.name) for pane in self._panel.panes}
+        return {} if self._panel.busy else self._ballot.list_answers(), names
 
     # Messages of the views. They come on the kernel's main thread or on a subshell's, so they are only handed on.
 
@@ -201,6 +215,8 @@ class Display:
             return
         elif kind in ("attach", "detach"):
             self._files.receive(content, buffers)
+        elif kind == "differences":
+            portal.submit(self._compare(content))
         elif kind == "vote":
             portal.call(self._vote, content.get("choice"))
         else:
@@ -212,6 +228,12 @@ class Display:
                 answer = {"type": "notice", "text": visible(str(error))}
             if answer:
                 portal.call(self._screen.send, answer)
+
+    async def _compare(self, content: dict[str, Any]) -> None:
+        answers, names = self._list_shown()
+        self._differences.set(content, list(names))
+        await asyncio.to_thread(self._differences.write_slots, answers, names)  # long texts take a while
+        self._flush()
 
     def _vote(self, choice: Any) -> None:
         if not self._panel.busy and cast_vote(self._ballot, [pane.label for pane in self._panel.panes], choice):
@@ -229,3 +251,15 @@ def feed_parts(turn: LiveTurn, parts: Sequence[str | ToolResult]) -> None:
             turn.insert(export.write_tool(part))
         else:
             turn.feed(part, "")
+
+
+def _estimate_reading(panes: Sequence[Pane]) -> str:
+    """Estimate what a follow-up costs before it is answered: each model reads its conversation again."""
+    if not any(pane.answers for pane in panes):
+        return ""
+    reading = Sum()
+    for pane in (pane for pane in panes if not pane.muted):
+        usage = Usage(input=estimate_tokens(pane.conversation.text))
+        usd = bill(usage, pane.adapter.endpoint.cost).total
+        reading += Sum(1, unknown=1) if usd is None else Sum(1, Decimal(str(usd)))
+    return f"reading the conversation again costs about {reading}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbkit.adapters.adapter import BaseAdapter
@@ -15,6 +15,7 @@ from nbkit.judging.ballot import NOBODY, Ballot
 from nbkit.judging.diff import Diff, diff_words, measure_agreement
 from nbkit.judging.judge import Judgement, judge_pairs
 from nbkit.notebook.cells import Bundle
+from nbkit.notebook.differences import Differences
 from nbkit.notebook.ranking import write_ranking
 
 if TYPE_CHECKING:
@@ -100,27 +101,31 @@ class Judged:
         return judgement
 
 
-def describe_votes(ballot: Ballot, labels: Sequence[str], number: int = -1, named: bool = True) -> dict[str, Any]:
-    """Say what the views show of the votes on a turn, whose answers stand in the order of the `labels`.
+def describe_votes(
+    ballot: Ballot, answers: Mapping[str, str], labels: Sequence[str], differences: Differences, number: int = -1
+) -> dict[str, Any]:
+    """Say what the views show of the votes on the answers of a turn, which stand in the order of the `labels`.
 
     `ready`: whether there are two answers to choose between. `choice`: the pane that won, by its index, "tie", "bad",
-    or None. `tallies`: for each pane, its votes in words, once the models are named. `agreement`: how far the answers
-    agree, in words.
+    or None. `figures`: for each pane the numbers of the score line, as (number, text): how far its answer `agrees` with
+    the base, and how many pairs it `won` by the votes of people, and by judges, its `score`. `agreement`: how far all
+    answers agree, in words.
     """
-    answers, choice = list(ballot.list_answers(number).values()), ballot.find_choice(number)
-    share = measure_agreement(answers)
+    choice, share = ballot.find_choice(number), measure_agreement(list(answers.values()))
+    shares = differences.list_shares(answers, labels)
+    columns = [{"agrees": shares[place]} | count_wins(ballot, label) for place, label in enumerate(labels)]
     return {
         "ready": len(answers) > 1,
         "choice": labels.index(choice) if choice in labels else choice,
-        "tallies": [_describe_tally(ballot, label) if named else "" for label in labels],
+        "figures": [{name: figure for name, figure in column.items() if figure} for column in columns],
         "agreement": "" if share is None else f"{share:.0%} of the words agree",
     }
 
 
-def _describe_tally(ballot: Ballot, label: str) -> str:
-    own, judged = ballot.tally(label), ballot.tally(label, None)
-    parts = [f"won {own}" if own.votes else "", f"judge: {judged}" if judged.votes else ""]
-    return " · ".join(filter(None, parts))
+def count_wins(ballot: Ballot, label: str) -> dict[str, tuple[float, str] | None]:
+    """Count the pairs that a model won by people (`won`) and by judge models (`score`), as (share, text)."""
+    tallies = {"won": ballot.tally(label), "score": ballot.tally(label, None)}
+    return {name: (one.wins / one.votes, str(one)) if one.votes else None for name, one in tallies.items()}
 
 
 def cast_vote(ballot: Ballot, labels: Sequence[str], choice: Any, number: int = -1, blind: bool = False) -> bool:

@@ -22,13 +22,31 @@ def test_votes_by_click_and_key_lead_to_a_ranking_that_stays(lab):
     assert "100% of the words agree" in votes.inner_text()
     votes.get_by_role("button", name="Sage").click()
     lab.until(PRESSED, "Sage")
-    assert lab.page.locator(".nbk-tally").all_inner_texts() == ["won 0 of 1", "won 2 of 2", "won 0 of 1"]
+    won = lab.page.locator(".nbk-score td:nth-child(8)")
+    assert won.all_inner_texts() == ["0 of 1", "2 of 2", "0 of 1"]
+    assert lab.page.locator(".nbk-score td:nth-child(7)").all_inner_texts() == ["base", "100%", "100%"]
     votes.get_by_role("button", name="Sage").press("1")
     lab.until(PRESSED, "Swift")
     lab.page.keyboard.press("1")
     lab.until("() => !document.querySelector('.nbk-vote[aria-pressed=true]')")
     lab.page.keyboard.press("2")
     lab.until(PRESSED, "Sage")
+    lab.page.keyboard.press("d")
+    lab.until("() => document.querySelectorAll('.nbk-diff').length === 2")
+    assert lab.page.locator(".nbk-answer").evaluate_all("all => all.map((one) => one.offsetHeight > 0)") == [
+        True,
+        False,
+        False,
+    ]
+    lab.page.get_by_label("only differences").press("Space")
+    lab.until(
+        "() => document.activeElement.name === 'only' && document.querySelectorAll('.nbk-diff details').length === 2"
+    )
+    lab.page.get_by_label("against").select_option("2")
+    lab.until("() => document.querySelectorAll('.nbk-compared')[2].hidden")
+    lab.page.get_by_role("button", name="Differences").press("d")
+    lab.until("() => !document.querySelector('.nbk-diff')")
+    assert lab.page.evaluate("() => document.activeElement.innerText.includes('Differences')")
     box.fill("2 or x?")
     box.press("0")
     assert box.input_value() == "2 or x?0"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbkit.judging.diff import Diff, diff_words, measure_agreement
+from nbkit.judging.diff import Diff, diff_words, fold_equal, measure_agreement
 
 
 def test_two_answers_are_compared_word_by_word():
@@ -53,3 +53,15 @@ def test_agreement_is_the_mean_share_of_common_words():
     assert measure_agreement(["a b", "a b", "a c"]) == pytest.approx((1 + 0.5 + 0.5) / 3)
     assert measure_agreement(["", "!"]) == 1
     assert measure_agreement(["alone"]) is None
+
+
+def test_paragraphs_that_are_equal_as_a_whole_are_folded():
+    def fold(base, other):
+        return [(kind, text) for kind, text in fold_equal(diff_words(base, other))]
+
+    text = "a b\n\nc d\n\ne f"
+    assert fold(text, text) == [("folded", text)]
+    assert fold(text, f"z {text}") == [("added", "z "), ("equal", "a b\n\n"), ("folded", "c d\n\ne f")]
+    middle = fold(f"x {text} y", f"X {text} Y")
+    assert [kind for kind, _ in middle] == ["gone", "added", "equal", "folded", "equal", "gone", "added"]
+    assert fold("one two", "one three") == [("equal", "one "), ("gone", "two"), ("added", "three")]

@@ -5,6 +5,7 @@ from scripted_models import Scripted
 
 import nbkit
 from nbkit.errors import ArgumentError
+from nbkit.notebook.differences import Differences
 from nbkit.notebook.judged import append_votes, cast_vote, describe_votes
 
 A, B = "scripted/a", "scripted/b"
@@ -62,17 +63,57 @@ def test_a_vote_of_a_view_that_is_not_one_changes_nothing(answers, choice):
     assert answers.votes.empty
 
 
+def describe(answers, labels=(A, B), differences=None):
+    texts = answers._ballot.list_answers()
+    return describe_votes(answers._ballot, texts, list(labels), differences or Differences())
+
+
 def test_the_views_get_the_choice_and_the_counts(answers):
     answers.wait()
     cast_vote(answers._ballot, [A, B], 1)
-    shown = describe_votes(answers._ballot, [A, B])
-    assert shown == {
+    assert describe(answers) == {
         "ready": True,
         "choice": 1,
-        "tallies": ["won 0 of 1", "won 1 of 1"],
+        "figures": [
+            {"agrees": (1.0, "base"), "won": (0.0, "0 of 1")},
+            {"agrees": (2 / 3, "67%"), "won": (1.0, "1 of 1")},
+        ],
         "agreement": "67% of the words agree",
     }
     cast_vote(answers._ballot, [A, B], "tie")
-    assert describe_votes(answers._ballot, [A, B])["choice"] == "tie"
+    assert describe(answers)["choice"] == "tie"
     cast_vote(answers._ballot, [A, B], None)
-    assert describe_votes(answers._ballot, [A, B])["choice"] is None
+    assert describe(answers)["choice"] is None
+    assert "won" not in describe(answers)["figures"][0]
+
+
+NAMES = {"m/a": "<b>A</b>", "m/b": "B", "m/c": "C"}
+
+
+def test_differences_are_escaped_and_stand_against_the_base():
+    texts = {"m/a": "one <img src=x> two", "m/b": "one <script> two"}
+    differences = Differences(on=True)
+    slots = differences.write_slots(texts, NAMES)
+    assert slots["differences0"] == slots["differences2"] == ""
+    assert "from &lt;b&gt;A&lt;/b&gt;" in slots["differences1"]
+    assert "<ins>script</ins>" in slots["differences1"]
+    assert "<del>img src=x</del>" in slots["differences1"]
+    assert "<img" not in slots["differences1"]
+    differences.set({"base": "1"}, list(NAMES))
+    assert differences.write_slots(texts, NAMES)["differences1"] == ""
+    assert [share and share[1] for share in differences.list_shares(texts, list(NAMES))] == ["50%", "base", None]
+    assert '<option value="1" selected>' in differences.write_tools(texts, NAMES)
+    assert "m/c" not in differences.write_tools(texts, NAMES)
+
+
+def test_equal_paragraphs_are_folded_and_what_a_view_sends_is_checked():
+    texts = {"m/a": "a b\n\nc d\n\ne f", "m/b": "a b\n\nc d\n\ne x"}
+    differences = Differences()
+    for odd in ({"base": "7"}, {"base": None}, {"base": "-1"}, {}):
+        differences.set(odd, list(NAMES))
+        assert differences.find_base(texts) == "m/a"
+    differences.set({"on": True}, list(NAMES))
+    differences.set({"base": "0", "only": "on"}, list(NAMES))
+    html = differences.write_slots(texts, NAMES)["differences1"]
+    assert "<details><summary>2 equal paragraphs</summary>a b\n\nc d</details>e <del>f</del><ins>x</ins>" in html
+    assert differences.write_tools({"m/a": "alone"}, NAMES) == ""

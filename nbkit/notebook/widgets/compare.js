@@ -10,6 +10,9 @@ const COLUMNS = [
   { key: "seconds", label: "seconds", title: "seconds of the whole call", best: Math.min, mark: "fastest" },
   { key: "speed", label: "tokens/s", title: "tokens of the answer per second of the whole call", best: Math.max, mark: "most tokens per second" },
   { key: "out", label: "out", title: "tokens of the answer, reasoning included" },
+  { key: "agrees", label: "agrees", title: "share of the words that this answer and the base have in common" },
+  { key: "won", label: "won", title: "pairs of answers won by your votes, of so many; a tie is half", best: Math.max, mark: "most wins" },
+  { key: "score", label: "score", title: "pairs of answers won by the judge model's verdicts", best: Math.max, mark: "the judge's best" },
 ];
 
 class Score {
@@ -45,7 +48,10 @@ class Score {
     COLUMNS.forEach(({ key, best, mark }, index) => {
       const values = this.rows.flatMap(({ pane }) => pane.last?.status === "done" ? pane.last.figures[key]?.[0] ?? [] : []);
       const top = best && ended > 1 && new Set(values).size > 1 ? best(...values) : null;
+      const empty = index > 4 && !this.rows.some(({ pane }) => pane.last?.figures[key]);
+      this.heads[index].hidden = empty;
       for (const { pane, cells } of this.rows) {
+        cells[index].hidden = empty;
         const [value, text] = pane.last?.figures[key] ?? [];
         const live = key === "seconds" && value === undefined && pane.running ? pane.clock() : "";
         cells[index].textContent = text ?? live;
@@ -108,7 +114,7 @@ class View {
     // Without this, JupyterLab would treat Enter, Escape and Shift+Enter as shortcuts of the notebook.
     this.root = make("div", "nbk-live", { role: "group", "data-lm-suppress-shortcuts": "true" });
     this.files = new Files(this);
-    this.slots = new Slots((message) => this.post(message));
+    this.slots = new Slots(this.root, (message) => this.post(message));
     this.footer = make("div", "nbk-footer", {},
       this.keys.list,
       this.votes.node,
@@ -117,7 +123,7 @@ class View {
       make("div", "nbk-ask", {}, this.files.button, this.input, this.send),
       make("div", "nbk-line", {}, this.totals, this.context, this.notice, this.ahead, this.keys.button));
     this.menu = new Menu(this);
-    this.root.append(this.bar, this.slots.results, this.score.node, this.grid, this.footer, this.menu.node);
+    this.root.append(makeSlot("style"), this.bar, this.slots.results, this.score.node, this.grid, this.footer, this.menu.node);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("input", () => this.fit());
     el.append(this.root);
@@ -196,6 +202,7 @@ class View {
     const hadFocus = this.root.contains(document.activeElement);
     const post = (index) => (message) => this.post({ ...message, pane: index });
     this.panes = snapshot.panes.map((pane, index) => new Pane(pane, post(index), this.menu));
+    this.panes.forEach((pane, index) => { pane.compared = makeSlot(`differences${index}`, "nbk-compared"); });
     this.grid.replaceChildren(...this.panes.map((pane) => pane.node));
     this.sight.disconnect();
     for (const pane of this.panes) this.sight.observe(pane.node);
@@ -217,7 +224,6 @@ class View {
   }
 
   update({ panes, news, foot, slots }) {
-    this.slots.fill(slots ?? {});
     const renamed = panes?.filter((head, index) => this.panes[index].setHead(head)).length;
     if (renamed) this.drawNames();
     // First read, then write, then scroll: the browser lays the page out once.
@@ -231,6 +237,8 @@ class View {
       if (end) this.panes[pane].toTop(); // an answer is read from its start
       this.panes[pane].markCut();
     }
+    for (const pane of this.panes) pane.last?.end.before(pane.compared);
+    this.slots.fill(slots ?? {});
     this.setFoot(foot ?? this.foot);
     this.score.update();
   }

@@ -1,44 +1,67 @@
 // Slots: places of a comparison that the kernel fills with HTML of its own, see nbkit/notebook/deltas.py.
 
+function makeSlot(name, className = "") {
+  const node = make("div", `nbk-slot ${className}`, { "data-slot": name });
+  node.hidden = true;
+  return node;
+}
+
 class Slots {
-  constructor(post) {
-    this.results = make("div", "nbk-slot nbk-results");
-    this.tools = make("div", "nbk-slot");
-    for (const node of [this.results, this.tools]) {
-      node.hidden = true;
-      node.addEventListener("click", (event) => {
-        const sender = event.target.closest("[data-send]");
-        if (sender) post(JSON.parse(sender.dataset.send));
+  constructor(root, post) {
+    this.root = root;
+    this.post = post;
+    this.results = makeSlot("results", "nbk-results");
+    this.tools = makeSlot("tools", "nbk-tools");
+    root.addEventListener("click", (event) => {
+      const sender = event.target.closest(".nbk-slot button[data-send]");
+      if (sender) this.send(sender);
+    });
+    for (const type of ["change", "submit"]) {
+      root.addEventListener(type, (event) => {
+        const form = event.target.closest(".nbk-slot form[data-send]");
+        if (type === "submit") event.preventDefault();
+        if (form) this.send(form, Object.fromEntries(new FormData(form)));
       });
     }
   }
 
+  send(sender, values = {}) {
+    this.post({ ...values, ...JSON.parse(sender.dataset.send) });
+  }
+
+  // A control that has the focus gives it to the one that comes in its place.
   fill(slots) {
     for (const [name, html] of Object.entries(slots)) {
-      this[name].innerHTML = html;
-      this[name].hidden = !html;
+      const node = this.root.querySelector(`[data-slot="${name}"]`);
+      if (!node) continue;
+      const held = node.contains(document.activeElement) ? document.activeElement : null;
+      node.innerHTML = html;
+      node.hidden = !html;
+      if (!held) continue;
+      const next = [...node.querySelectorAll("button, input, select, textarea")].find((one) => (held.name ? one.name === held.name : one.dataset.key === held.dataset.key));
+      (next ?? this.focused ?? this.tools.querySelector("button") ?? this.root.querySelector(".nbk-scroll")).focus({ preventScroll: true });
     }
   }
 
   clear() {
-    this.fill({ results: "", tools: "" });
-  }
-
-  find(selector) {
-    return this.tools.querySelector(selector) ?? this.results.querySelector(selector);
+    for (const node of this.root.querySelectorAll("[data-slot]")) {
+      node.hidden = true;
+      node.replaceChildren();
+    }
   }
 
   get focused() {
-    return this.find("[data-focus]");
+    return this.root.querySelector(".nbk-slot [data-focus]");
   }
 
   press(event) {
-    const sender = isWriting(event) || event.key.length > 1 ? null : this.find(`[data-key="${CSS.escape(event.key)}"]`);
+    if (isWriting(event) || event.key.length > 1) return false;
+    const sender = this.root.querySelector(`.nbk-slot [data-key="${CSS.escape(event.key)}"]`);
     sender?.click();
     return Boolean(sender);
   }
 
   disable() {
-    for (const node of [this.results, this.tools]) for (const one of node.querySelectorAll("button, input, select, textarea")) one.disabled = true;
+    for (const node of this.root.querySelectorAll(".nbk-slot :is(button, input, select, textarea)")) node.disabled = true;
   }
 }

@@ -16,11 +16,6 @@ class Votes {
       this.addChoice("tie", "0", "tie", "All answers are equally good"),
       this.addChoice("bad", "x", "none", "No answer is good"),
     ];
-    for (const pane of panes) {
-      pane.tally?.remove();
-      pane.tally = make("span", "nbk-label nbk-tally");
-      pane.status.before(pane.tally);
-    }
     this.node.replaceChildren(this.label, ...this.choices.map((choice) => choice.node), this.agreement);
     this.node.hidden = true;
   }
@@ -47,7 +42,9 @@ class Votes {
       node.disabled = disconnected;
     }
     this.agreement.textContent = votes.agreement;
-    this.panes?.forEach((pane, index) => { pane.tally.textContent = votes.tallies[index] ?? ""; });
+    this.panes.forEach((pane, index) => {
+      if (pane.last) Object.assign(pane.last.figures, { agrees: undefined, won: undefined, score: undefined }, votes.figures[index]);
+    });
   }
 
   // A key counts while the focus is in the comparison.
