@@ -57,10 +57,6 @@ class Display:
         return widget
 
     @property
-    def _kind(self) -> str:
-        return "comparison" if len(self._panel.panes) > 1 else "chat"
-
-    @property
     def live(self) -> bool:
         """Whether there is a widget, which shows the answers while they stream."""
         return self._screen.live
@@ -94,7 +90,8 @@ class Display:
 
     def _totals(self) -> str:
         so_far = " so far" if self._panel.busy else ""
-        return f"this {self._kind} {self._panel.running_total.total()}{so_far} · notebook {TOTAL.total()}"
+        kind = "comparison" if len(self._panel.panes) > 1 else "chat"
+        return f"this {kind} {self._panel.running_total.total()}{so_far} · notebook {TOTAL.total()}"
 
     # Listener of the panel
 
@@ -125,10 +122,7 @@ class Display:
         self._flush_in(self._board.flush_seconds)
 
     def _finish(self, pane: Pane, answer: Answer) -> None:
-        end = describe_end(answer)
-        if isinstance(answer.error, ApiKeyNotFoundError | AuthenticationError):
-            end["key"] = describe_key(pane.adapter.endpoint)
-        self._board.last(self._find(pane)).finish(answer.status, end)
+        self._board.last(self._find(pane)).finish(answer.status, _describe_finish(pane, answer))
 
     def _add(self, pane: Pane, answer: Answer) -> LiveTurn:
         index = self._find(pane)
@@ -181,17 +175,10 @@ class Display:
 
     def _fill_board(self) -> None:
         """Set what stands around the answers."""
-        first = self._panel.panes[0]
-        context = describe_context(first.context_tokens, first.adapter) if self._kind == "chat" else None
-        busy = self._panel.busy
-        spent = str(self._panel.running_total.total())
-        self._board.set_foot(
-            busy=busy, totals=self._totals(), ahead="" if busy else describe_ahead(self._panel), spent=spent
-        )
-        self._board.set_foot(closed=self._notice, context=context)
+        self._board.set_foot(**_describe_foot(self._panel), totals=self._totals(), closed=self._notice)
         if len(self._panel.panes) > 1:
             answers, names = self._list_shown()
-            if not busy:
+            if not self._panel.busy:
                 self._board.set_foot(votes=describe_votes(self._ballot, answers, list(names), self._differences))
             self._board.set_slots(tools=self._differences.write_tools(answers, names))
             self._board.set_slots(**self._differences.write_slots(answers, names))
@@ -253,13 +240,15 @@ def feed_parts(turn: LiveTurn, parts: Sequence[str | ToolResult]) -> None:
             turn.feed(part, "")
 
 
-def _estimate_reading(panes: Sequence[Pane]) -> str:
-    """Estimate what a follow-up costs before it is answered: each model reads its conversation again."""
-    if not any(pane.answers for pane in panes):
-        return ""
-    reading = Sum()
-    for pane in (pane for pane in panes if not pane.muted):
-        usage = Usage(input=estimate_tokens(pane.conversation.text))
-        usd = bill(usage, pane.adapter.endpoint.cost).total
-        reading += Sum(1, unknown=1) if usd is None else Sum(1, Decimal(str(usd)))
-    return f"reading the conversation again costs about {reading}"
+def _describe_foot(panel: Panel) -> dict[str, Any]:
+    """Say what the foot of a view shows of a panel."""
+    first, busy = panel.panes[0], panel.busy
+    context = describe_context(first.context_tokens, first.adapter) if len(panel.panes) == 1 else None
+    spent = str(panel.running_total.total())
+    return {"busy": busy, "ahead": "" if busy else describe_ahead(panel), "spent": spent, "context": context}
+
+
+def _describe_finish(pane: Pane, answer: Answer) -> dict[str, Any]:
+    """Say what stands under an answer, with the box for a key where one is missing."""
+    no_key = isinstance(answer.error, ApiKeyNotFoundError | AuthenticationError)
+    return describe_end(answer) | ({"key": describe_key(pane.adapter.endpoint)} if no_key else {})
