@@ -70,8 +70,8 @@ class Settings:
     ledger_content: bool = False
     """Whether the ledger keeps prompts and answers, too."""
     budget: str = ""
-    """What calls may cost at most, in USD: `5/day`, or several: `0.10/call, 5/day, 50/month`; also per `notebook`. With
-    `unpriced=allow` among them, models whose price is not known may be called."""
+    """What calls may cost at most, in USD: `5/day`, or several: `0.10/call, 5/day, 50/month`; also per `notebook`.
+    Simulated calls count as well. With `unpriced=allow` among them, models whose price is not known may be called."""
     replay: str = ""
     """Answers that are kept and given again for $0: a mode (`auto`, `only`, `refresh`), a file that ends with .jsonl,
     or both (`only:demo.replay.jsonl`); "" or `off`: none are."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from types import TracebackType
 from typing import Literal, Self
 
@@ -197,13 +197,18 @@ class Budget:
     def describe_fit(self, usd: Decimal | None) -> str:
         """Say whether calls that cost so much fit what is left, as last read; None: say only what is left."""
         left = max(self.cap - sum(self.read(anew=False)), _ZERO)
-        amounts = f"{format_usd(left)} of {_write_cap(self.cap)} left {WORDS[self.per][1]}"
+        amounts = f"{_write_cap(_round_down(left))} of {_write_cap(self.cap)} left {WORDS[self.per][1]}"
         if usd is None:
             return f"budget: {amounts}"
         return f"{'within' if usd <= left else 'more than'} the budget ({amounts})"
 
     def __repr__(self) -> str:
         return f"<budget: {self}>"
+
+
+def _round_down(usd: Decimal) -> Decimal:
+    """Round an amount down to cents, or to two digits that are not zero: no more is left than is said."""
+    return usd.quantize(Decimal("0.01"), ROUND_DOWN) if usd >= 1 else Context(2, ROUND_DOWN).plus(usd)
 
 
 def _write_cap(usd: Decimal) -> str:

@@ -43,7 +43,7 @@ _ADVICE: tuple[tuple[type[Exception], str, bool], ...] = (
     (ProviderError, "The error is on the provider's side.", True),
     (TransportError, "Check the connection.", True),
     (ToolLoopError, "Ask again, with a higher limit.", False),
-    (BudgetExceededError, "Raise the budget, or ask again when other calls have ended.", True),
+    (BudgetExceededError, "Ask again when other calls have ended, or raise the budget.", True),
     (ReplayMissError, "Then ask again.", True),
     (UnsupportedFeatureError, "Take another model, or leave that out.", False),
     (NbkitError, "Nothing was sent.", False),

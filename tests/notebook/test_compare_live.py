@@ -310,8 +310,8 @@ with nbkit.budget(usd=0.01):
     message, advice = page.turns[1, 0]["end"]["problem"]
     assert message.startswith("demo/sage: nothing was sent. It may cost up to $0.015 (")
     assert "of the budget of $0.01 for this block, $0" in message
-    assert advice == "Raise the budget, or ask again when other calls have ended."
-    assert ", within the budget ($0.0100 of $0.01 left in this block)" in page.foot["ahead"]
+    assert advice == "Ask again when other calls have ended, or raise the budget."
+    assert ", within the budget ($0.0099 of $0.01 left in this block)" in page.foot["ahead"]
     assert kernel.value("c.spent.calls") == 1
 
 
