@@ -39,7 +39,7 @@ _ADVICE: tuple[tuple[type[Exception], str, bool], ...] = (
     (ContentFilterError, "Rephrase the prompt.", False),
     (BadRequestError, "Check the model and the options.", False),
     (RateLimitError, "Wait a little.", True),
-    (StreamError, "The answer is not complete.", True),
+    (StreamError, "What arrived is kept; ask again for the whole answer.", True),
     (ProviderError, "The error is on the provider's side.", True),
     (TransportError, "Check the connection.", True),
     (ToolLoopError, "Ask again, with a higher limit.", False),
@@ -117,28 +117,35 @@ def list_notes(answer: Answer) -> list[str]:
 
 
 def explain_error(answer: Answer) -> tuple[str, str] | None:
-    """Say what went wrong, in one line, and what to do about it."""
+    """Say what went wrong, in one line, and what to do about it. How a stream broke off is left to `read_cause`."""
     error = answer.error
     if error is None:
         return None
     message = str(error) if isinstance(error, NbkitError) else f"{type(error).__name__}: {error}"
+    if read_cause(error):
+        message = "The answer broke off."
     advice = next(advice for kind, advice, _ in _ADVICE if isinstance(error, kind))
     if isinstance(error, RateLimitError) and error.attempts > 1:
         advice = f"It waited and asked {error.attempts} times; wait longer before the next try."
     return " ".join(message.split()), advice
 
 
+def read_cause(error: Exception | None) -> str:
+    """Read why a stream broke off; "" for every other error, and where the provider itself has said why."""
+    return str(error) if isinstance(error, StreamError) and not error.code and not error.body else ""
+
+
 def describe_end(answer: Answer) -> dict[str, Any]:
     """Say what the views show under an answer.
 
     `source` is the Markdown that "Copy" copies, deflated, in base64: most readers copy none. `retry` tells whether
-    asking again can help, `figures` are the numbers of the score line.
+    asking again can help, `cause` why a stream broke off, `figures` are the numbers of the score line.
     """
     facts, notes, problem = list_facts(answer), list_notes(answer), explain_error(answer)
     retry = next((useful for kind, _, useful in _ADVICE if isinstance(answer.error, kind)), False)
     source = b64encode(zlib.compress(answer.text.encode("utf-8", "replace"))).decode()
     end: dict[str, Any] = {"source": source, "strip": facts, "notes": notes, "problem": problem, "retry": retry}
-    return end | {"figures": list_figures(answer)}
+    return end | {"cause": read_cause(answer.error), "figures": list_figures(answer)}
 
 
 def describe_context(tokens: int | None, adapter: BaseAdapter) -> tuple[str, bool] | None:

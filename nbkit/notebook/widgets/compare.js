@@ -100,9 +100,10 @@ class View {
     this.system.addEventListener("toggle", () => reachScrolling(this.bar));
     this.state = make("span", "nbk-state", { role: "timer", "aria-live": "off" });
     this.progress = make("div", "nbk-progress", { "aria-hidden": "true" }, make("i", ""));
-    this.bar = make("div", "nbk-bar", {}, make("div", "nbk-line", {}, this.prompt, this.pictures, this.state, this.stop), this.system, this.progress);
-    this.score = new Score();
     this.grid = make("div", "nbk-panes");
+    this.together = new Together(this);
+    this.bar = make("div", "nbk-bar", {}, make("div", "nbk-line", {}, this.prompt, this.pictures, this.state, this.together.button, this.stop), this.system, this.progress);
+    this.score = new Score();
     this.input = make("textarea", "nbk-input", { rows: "1", dir: "auto", "aria-label": "Follow-up", enterkeyhint: "send" });
     this.send = button("nbk-primary nbk-send", "Send", "Send the follow-up (Enter)", () => this.ask());
     this.notice = make("span", "nbk-notice", { role: "status" });
@@ -211,6 +212,7 @@ class View {
     this.drawNames();
     const many = this.panes.length > 1;
     this.root.classList.toggle("nbk-many", many);
+    this.together.button.hidden = !many;
     this.root.setAttribute("aria-label", many ? `Comparison of ${this.panes.length} models` : "Chat");
     this.invitation = many ? `Ask all ${this.panes.length} models a follow-up` : "Ask a follow-up";
     this.slots.clear();

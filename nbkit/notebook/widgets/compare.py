@@ -15,7 +15,9 @@ from nbkit.notebook.widgets.sources import pack_script, read_style
 class CompareWidget(anywidget.AnyWidget):
     """Views of one comparison. `state` is its last snapshot as JSON, deflated: for views that no kernel answers."""
 
-    _esm = pack_script("shared.js", "keys.js", "panes.js", "menu.js", "votes.js", "slots.js", "files.js", "compare.js")
+    _esm = pack_script(
+        "shared.js", "keys.js", "panes.js", "menu.js", "together.js", "votes.js", "slots.js", "files.js", "compare.js"
+    )
     _css = read_style("shared.css", "markdown.css", "compare.css", "votes.css")
     state = traitlets.Bytes().tag(sync=True)
 

@@ -7,6 +7,7 @@ const KEYS = [
   { keys: ["n"], does: "next answer", act: (view) => view.keys.goTo(1) },
   { keys: ["p"], does: "previous answer", act: (view) => view.keys.goTo(-1) },
   { keys: ["w"], does: "the answer in full width, or as before", act: (view) => view.keys.pane()?.widen() },
+  { keys: ["s"], does: "scroll the answers together, or each alone", act: (view) => view.together.toggle() },
   { keys: ["m"], does: "menu of the answer", act: (view) => view.keys.pane()?.menuButton.click() },
   { keys: ["c"], does: "copy the answer", act: (view) => view.keys.pane()?.copy() },
 ];

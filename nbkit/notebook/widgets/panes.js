@@ -76,6 +76,7 @@ class Turn {
       if (end.key) todo.append(...this.askForKey(end.key));
       else todo.append(`${advice} `, ...(end.retry ? [button("nbk-retry", "Retry", "Ask this model again", () => this.retry())] : []));
       parts.push(make("div", "nbk-problem", { role: "alert" }, make("div", "", { dir: "auto" }, message), todo));
+      if (end.cause) parts.push(make("details", "nbk-note", {}, make("summary", "", {}, "Why it broke off"), make("bdi", "", {}, end.cause)));
     }
     const strip = end.strip.map(([label, value, title]) =>
       make("span", "nbk-fact", { title }, make("span", "nbk-label", {}, label), ` ${value}`));
