@@ -310,6 +310,10 @@ class _BlindComparison(Comparison):
         """Raise ConfigError: a prompt is voted on as it was asked."""
         raise ConfigError("a prompt of a blind comparison is not edited: ask() it as a further one")
 
+    def fork(self) -> Comparison:
+        """Raise ConfigError: each prompt is asked anew."""
+        raise ConfigError("a blind comparison has no conversation to fork: each of its prompts is asked anew")
+
     def stop(self) -> None:
         """Stop the answers that are being written, and ask for no more until the next prompt is gone to."""
         self._rounds.settle()

@@ -72,6 +72,13 @@ def test_each_prompt_continues_no_other():
     assert models[0].prompts == [[("system", "Be brief"), ("user", text)] for text in ("Hi", "Ho", "He")]
 
 
+def test_what_would_tell_a_model_or_has_no_conversation_is_refused():
+    answers = compare("One")
+    for act in (lambda: answers.add("demo/scholar"), lambda: answers.edit(0, "Uno"), answers.fork):
+        with pytest.raises(ConfigError, match="a blind comparison"):
+            act()
+
+
 def test_a_blind_comparison_needs_two_models():
     with pytest.raises(ConfigError, match="two models"):
         nbkit.compare("Hi", "demo/swift", blind=True)
