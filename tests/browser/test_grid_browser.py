@@ -2,6 +2,8 @@
 
 import json
 
+from hostile import HOSTILE as CORPUS
+
 SETUP = "import threading, nbkit; from scripted_models import Scripted; from nbkit.errors import RateLimitError; "
 DONE = """total => document.querySelector(".nbk-g-state")?.textContent.startsWith(total + " of " + total + " done")
     && document.querySelector(".nbk-stop").hidden"""
@@ -72,3 +74,25 @@ def test_a_grid_shows_its_cost_starts_opens_filters_and_takes_votes(lab):
     lab.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     lab.until("() => document.querySelector('.nbk-g-notice')?.textContent.startsWith('The kernel was restarted')")
     assert lab.abroad == []
+
+
+BAD = "script, img, svg, iframe, form, object, embed, base, [onerror], [onload], [onclick], [href^='javascript' i]"
+
+
+def test_hostile_text_stays_text_in_cells_prompts_names_and_votes(lab):
+    models = "[Scripted(texts[0], *[[text] for text in texts]), Scripted(texts[1])]"
+    lab.open(
+        f"{SETUP} texts = {CORPUS!a}; g = nbkit.grid('{{{{text}}}}', texts, {models}, start=True); g",
+        "c = nbkit.compare('Hi', [Scripted(text, [text]) for text in texts[:4]])",
+    )
+    lab.run()
+    lab.until(DONE, 2 * len(CORPUS))
+    lab.until("() => document.querySelectorAll('.nbk-strip').length === 4")
+    lab.page.locator(".nbk-vote").first.click()
+    lab.until("() => document.querySelector('.nbk-vote[aria-pressed=true]')")
+    lab.page.locator(".nbk-g-scroll").evaluate("table => { table.style.maxHeight = 'none'; }")  # all rows are in sight
+    lab.until("rows => document.querySelectorAll('.nbk-g-body .nbk-g-row').length === rows", len(CORPUS))
+    lab.page.locator(".nbk-g-body .nbk-g-cell").first.click()
+    lab.until("() => document.querySelectorAll('.nbk-g-answer .nbk-answer').length === 2")
+    found = lab.page.locator(f".nbk-live :is({BAD})").evaluate_all("nodes => nodes.map((node) => node.outerHTML)")
+    assert found == lab.errors == lab.abroad == []

