@@ -81,6 +81,11 @@ class Settings:
     """Pace of the simulated provider; 0 answers at once."""
 
     @property
+    def has_team_ledger(self) -> bool:
+        """Whether the ledger is a database that others write, too."""
+        return self.ledger.startswith(("postgresql://", "postgres://"))
+
+    @property
     def ledger_path(self) -> Path:
         """The file of the ledger."""
         if self.ledger:

@@ -167,12 +167,13 @@ def ledger(
     model: str | None = None,
     tag: str | None = None,
     notebook: str | None = None,
+    user: str | None = None,
 ) -> pd.DataFrame:
-    """Return the paid calls of this user, of all notebooks: one row a call, the oldest first.
+    """Return the paid calls of all notebooks: one row a call, the oldest first.
 
     `since`, `until`: a date, a datetime, or its ISO form ("2026-11-01"), from and before which the calls ended; without
     a time zone it is UTC. `model`: a model id. `tag`: a name given by `nbkit.tag`. `notebook`: the path of a notebook,
-    or its end ("costs.ipynb").
+    or its end ("costs.ipynb"). `user`: whose calls, where a team keeps one ledger.
 
     `cost` and `saved` are in USD, NaN where they are not known, `seconds` and `first_token` in seconds, `time` in UTC;
     the token counts are disjoint. `.attrs["unpriced"]` counts the calls without a known cost, which no sum of `cost`
@@ -188,6 +189,7 @@ def ledger(
         "time >= ?": _read_time("since", since),
         "time < ?": _read_time("until", until),
         "model = ?": model,
+        '"user" = ?': user,
         "tags LIKE ? ESCAPE '\\'": None if tag is None else f"%{_escape(json.dumps(tag))}%",
         "notebook LIKE ? ESCAPE '\\'": None if notebook is None else f"%{_escape(notebook)}",
     }

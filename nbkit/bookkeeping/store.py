@@ -56,7 +56,7 @@ class Store(Protocol):
 
 def open_store(settings: Settings) -> Store:
     """Return the store that the settings name; nothing is opened yet. Raises ConfigError without what it needs."""
-    if not settings.ledger.startswith(("postgresql://", "postgres://")):
+    if not settings.has_team_ledger:
         return FileStore(settings.ledger_path)
     try:
         from nbkit.bookkeeping.database import DatabaseStore

@@ -28,7 +28,7 @@ def _ledger(options: argparse.Namespace) -> bool:
     """
     if options.csv and options.json:
         raise ArgumentError("either --csv or --json")
-    choice = ("since", "until", "model", "tag", "notebook")
+    choice = ("since", "until", "model", "tag", "notebook", "user")
     frame = nbkit.ledger(**{name: getattr(options, name) for name in choice})
     if options.by == "call":
         rows = frame.assign(time=frame["time"].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), tags=frame["tags"].map(", ".join))
@@ -77,6 +77,7 @@ _CHOICES = {
     "--model": "one model: its id",
     "--tag": "calls with this tag",
     "--notebook": "one notebook: its path, or the end of it",
+    "--user": "whose calls, where a team keeps one ledger",
 }
 
 COMMANDS = (

@@ -303,8 +303,9 @@ def describe_ledger() -> str:
     simulated = name_kinds(month) == "simulated"
     paid = month[~simulated]
     of_today, of_month = (_add_costs(rows["cost"]) for rows in (paid[paid["time"] >= today], paid))
+    whose = "all notebooks of the team" if settings().has_team_ledger else "all notebooks"
     return (
-        f"all notebooks: today {of_today} for {_count_calls(of_today.calls)}, "
+        f"{whose}: today {of_today} for {_count_calls(of_today.calls)}, "
         f"this month {of_month} for {_count_calls(of_month.calls)}"
         + (f", not counting {simulated.sum():,} simulated" if simulated.any() else "")
     )

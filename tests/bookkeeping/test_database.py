@@ -20,7 +20,7 @@ from nbkit.bookkeeping.rows import COLUMNS, Entry, write_row
 from nbkit.bookkeeping.store import FileStore, open_store
 from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.errors import ConfigError, LedgerError, NbkitError
-from nbkit.notebook.magics import describe_settings
+from nbkit.notebook.magics import describe_ledger, describe_settings
 from nbkit.settings import override
 
 
@@ -49,7 +49,15 @@ def make_calls():
         nbkit.get_adapter("demo/brittle", max_retries=1).execute("please fail")
 
 
-CHOICES = {"model": "demo/swift"}, {"tag": "odd_%"}, {"tag": "ODD_%"}, {"tag": "Größe"}, {"since": "2100-01-01"}, {}
+CHOICES = (
+    {"model": "demo/swift"},
+    {"user": "nobody else"},
+    {"tag": "odd_%"},
+    {"tag": "ODD_%"},
+    {"tag": "Größe"},
+    {"since": "2100-01-01"},
+    {},
+)
 
 
 def test_two_ledgers_give_equal_frames_for_the_same_calls(database, tmp_path, monkeypatch):
@@ -62,9 +70,11 @@ def test_two_ledgers_give_equal_frames_for_the_same_calls(database, tmp_path, mo
     with override(ledger=str(path)):
         for choice, frame in zip(CHOICES, frames, strict=True):
             pd.testing.assert_frame_equal(nbkit.ledger(**choice), frame)
-    assert [len(frame) for frame in frames] == [2, 1, 0, 1, 0, 5]
+    assert [len(frame) for frame in frames] == [2, 0, 1, 0, 1, 0, 5]
     assert frames[-1]["status"].tolist() == ["done", "done", "partial", "done", "failed"]
     assert frames[-1].attrs["unpriced"] == 1
+    assert len(nbkit.ledger(user=frames[-1]["user"][0])) == 5
+    assert describe_ledger().startswith("all notebooks of the team: today unknown for 1 call, ")
 
 
 @pytest.fixture(params=["file", "database"])
