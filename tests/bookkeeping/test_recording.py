@@ -7,7 +7,7 @@ import pytest
 from vector_files import load
 
 from nbkit.billing.entry import CallFacts, Sample
-from nbkit.bookkeeping.recording import make_recording, mark_replayed, quote_prompt, read_recording
+from nbkit.bookkeeping.recording import is_worth_keeping, make_recording, mark_replayed, quote_prompt, read_recording
 from nbkit.bookkeeping.recordings import Database, Lines, write_copy
 from nbkit.conversation.completion import Bill, BillLine, Change, ChatCompletion, Timing, Usage
 from nbkit.conversation.turns import Conversation
@@ -56,6 +56,31 @@ def test_bill_times_changes_and_pieces_are_kept_and_the_bill_is_that_of_a_replay
         completion.usage,
     )
     assert list(json.loads(line)) == sorted(json.loads(line))
+
+
+@pytest.mark.parametrize(
+    ("completion", "worth"),
+    [
+        (ChatCompletion("Hi", finish_reason="stop"), True),
+        (ChatCompletion("Hi", finish_reason="length"), True),
+        (ChatCompletion("", finish_reason="tool_calls"), True),
+        (ChatCompletion("Hi"), True),  # whole, and the server does not say how it ended
+        (ChatCompletion("Hi", finish_reason="content_filter"), False),
+        (ChatCompletion("Hi", finish_reason="error"), False),
+        (ChatCompletion("Hi", finish_reason="stop", bill=Bill(0.1, "partial")), False),
+        (ChatCompletion("Hi", finish_reason="stop", bill=Bill(0.0, "replay")), False),
+        (
+            ChatCompletion(
+                "Hi",
+                finish_reason="stop",
+                choices=tuple(ChatCompletion("", finish_reason=one) for one in ("stop", "x")),
+            ),
+            False,
+        ),
+    ],
+)
+def test_only_whole_answers_are_worth_keeping(completion, worth):
+    assert is_worth_keeping(completion) == worth
 
 
 def test_a_line_shows_the_beginning_of_the_prompt():
