@@ -107,6 +107,7 @@ class Origin:
         return replace(self, blocks=(*self.blocks, *(block for block in blocks if block not in self.blocks)))
 
 
+_UNKNOWN = Origin()
 _running = ""  # the cell that the kernel runs now
 _inherited: ContextVar[Origin | None] = ContextVar("nbkit_origin", default=None)
 _open: list[Origin] = []  # of the blocks of `open_block`, for threads that are started in them: they inherit no context
@@ -120,7 +121,7 @@ def set_running_cell(cell: str | None) -> None:
 
 def find_origin() -> Origin:
     """Find where a call made here comes from: that of `at_origin`, else the running cell and the open blocks."""
-    origin = _inherited.get() or (_open[-1] if _open else Origin())
+    origin = _inherited.get() or (_open[-1] if _open else _UNKNOWN)
     return origin if origin.cell or not _running else replace(origin, cell=_running)
 
 
@@ -146,7 +147,7 @@ def open_block(*blocks: object, tags: tuple[str, ...] = ()) -> Iterator[None]:
     The tasks and the threads that are started in the block belong to it, and so do the follow-ups of a comparison that
     began in it.
     """
-    around = _inherited.get() or (_open[-1] if _open else Origin())
+    around = _inherited.get() or (_open[-1] if _open else _UNKNOWN)
     all_tags = tuple(dict.fromkeys((*around.tags, *tags)))
     origin = replace(around, tags=all_tags, blocks=(*around.blocks, *blocks))
     _open.append(origin)

@@ -249,7 +249,8 @@ def switch_replay(*words: str) -> Keeper:
 
 def find_replay(origin: Origin) -> Keeper | None:
     """Find who answers the calls that come from there; None: nobody."""
-    keeper = next((block for block in reversed(origin.blocks) if isinstance(block, Keeper)), None) or _state().keeper
+    inner = next((one for one in reversed(origin.blocks) if isinstance(one, Keeper)), None) if origin.blocks else None
+    keeper = inner or _state().keeper
     return None if keeper.mode == "off" else keeper
 
 
