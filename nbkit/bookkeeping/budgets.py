@@ -56,9 +56,9 @@ def budget(usd: float, *, per: Per = "block", unpriced: Literal["refuse", "allow
     """
     if not 0 <= usd < float("inf"):
         raise ArgumentError(f"budget(): usd: expected 0 or more, got {usd!r}")
-    if per not in WORDS or unpriced not in ("refuse", "allow"):
-        expected = f"per: {', '.join(WORDS)}" if per not in WORDS else "unpriced: refuse or allow"
-        raise ArgumentError(f"budget(): {expected} were expected, got {per if per not in WORDS else unpriced!r}")
+    for name, value, known in (("per", per, tuple(WORDS)), ("unpriced", unpriced, ("refuse", "allow"))):
+        if value not in known:
+            raise ArgumentError(f"budget(): {name}: expected one of {', '.join(known)}, got {value!r}")
     return _make_budget(Decimal(str(usd)), per, allows_unpriced=unpriced == "allow", name="nbkit.budget(usd=...)")
 
 

@@ -324,8 +324,10 @@ def test_what_cannot_be_kept_is_refused(tmp_path):
     for wrong in (-1, float("nan"), float("inf")):
         with pytest.raises(ArgumentError):
             nbkit.budget(wrong)
-    with pytest.raises(ArgumentError):
+    with pytest.raises(ArgumentError, match=r"budget\(\): per: expected one of call, block, .*, got 'week'"):
         nbkit.budget(1, per="week")
+    with pytest.raises(ArgumentError, match="unpriced: expected one of refuse, allow, got 'no'"):
+        nbkit.budget(1, unpriced="no")
     with override(ledger="off"):
         with pytest.raises(ConfigError, match="a budget per day counts what the ledger has, and NBKIT_LEDGER is off"):
             nbkit.budget(1, per="day")
