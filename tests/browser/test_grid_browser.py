@@ -94,5 +94,5 @@ def test_hostile_text_stays_text_in_cells_prompts_names_and_votes(lab):
     lab.until("rows => document.querySelectorAll('.nbk-g-body .nbk-g-row').length === rows", len(CORPUS))
     lab.page.locator(".nbk-g-body .nbk-g-cell").first.click()
     lab.until("() => document.querySelectorAll('.nbk-g-answer .nbk-answer').length === 2")
-    found = lab.page.locator(f".nbk-live :is({BAD})").evaluate_all("nodes => nodes.map((node) => node.outerHTML)")
-    assert found == lab.errors == lab.abroad == []
+    dangerous = lab.page.locator(f".nbk-live :is({BAD})").evaluate_all("nodes => nodes.map((node) => node.outerHTML)")
+    assert dangerous == lab.errors == lab.abroad == []
