@@ -22,6 +22,7 @@ _test_mode = ExitStack()
 def pytest_configure() -> None:
     """Begin test mode before the test files are imported."""
     os.environ["NBKIT_LEDGER"] = "off"  # for the kernels and other processes that tests start
+    os.environ.pop("NBKIT_REPLAY", None)
     directory = Path(_test_mode.enter_context(TemporaryDirectory(prefix="nbkit-tests-")))
     _test_mode.enter_context(
         override(

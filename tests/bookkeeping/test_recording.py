@@ -2,6 +2,10 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from vector_files import load
@@ -153,6 +157,29 @@ def test_what_another_kernel_appends_is_not_lost_when_a_line_is_replaced(tmp_pat
     other.keep([record(ChatCompletion("two"), "b" * 64)])
     one.keep([record(ChatCompletion("three"))])
     assert [recording.completion["text"] for recording in Lines(one.path).list_all()] == ["three", "two"]
+
+
+KERNEL = """
+import sys
+from pathlib import Path
+from nbkit.bookkeeping.recordings import open_recordings
+from test_recording import record
+from nbkit.conversation.completion import ChatCompletion
+store = open_recordings(Path(sys.argv[1]))
+for number in range(100):
+    store.keep([record(ChatCompletion(sys.argv[2] * 500), sys.argv[2] * 64, number)])
+"""
+
+
+def test_many_kernels_keep_their_answers_in_one_place(store):
+    folders = os.pathsep.join(str(Path(__file__).parents[1] / one) for one in ("bookkeeping", "protocols"))
+    environment = os.environ | {"PYTHONPATH": folders}
+    kernels = [
+        subprocess.Popen([sys.executable, "-c", KERNEL, str(store.path), name], env=environment) for name in "ab"
+    ]
+    assert [kernel.wait() for kernel in kernels] == [0, 0]
+    keys = {one.key for one in store.list_all()}
+    assert keys == {(name * 64, number) for name in "ab" for number in range(100)}
 
 
 def test_the_oldest_go_when_it_grows_too_large(store):
