@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from nbkit.adapters.adapter import BaseAdapter
+from nbkit.billing.cost import bill, estimate_tokens
 from nbkit.billing.total import RunningTotal, Sum
-from nbkit.conversation.completion import ChatCompletion
+from nbkit.conversation.completion import ChatCompletion, Usage
 from nbkit.errors import NbkitError
 from nbkit.rendering.sanitize import plain_html
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8
 """Calls of a judge that run at the same time."""
+_REASON_TOKENS = 80
+"""Tokens that a verdict with its reason is taken to have in an estimate."""
 INSTRUCTIONS = """\
 You compare two answers to the same prompt. Judge them only by this criterion:
 
@@ -163,14 +167,13 @@ class Judgement:
 
     def _repr_html_(self) -> str:
         rows = [_write_row(verdict) for verdict in self.verdicts]
-        shown = f"{self.instructions}\n\n{self.prompt}"
         return "\n".join(
             [
                 f"<p>{plain_html(str(self))}</p>",
                 "<table><thead><tr><th>prompt</th><th>better</th><th>than</th><th>why</th></tr></thead><tbody>",
                 *rows,
                 "</tbody></table>",
-                f"<details><summary>The judge's prompt</summary><pre>{plain_html(shown)}</pre></details>",
+                fold_prompt(self.criterion),
             ]
         )
 
@@ -188,6 +191,28 @@ def _write_row(verdict: PairVerdict) -> str:
 
 def _shorten(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most].rstrip()} …"
+
+
+def write_prompt(criterion: str) -> str:
+    """Write what a judge reads, as an example: instructions, and the material with names in the place of texts."""
+    material = _MATERIAL.format(mark="MARK", prompt="PROMPT", first="FIRST ANSWER", second="SECOND ANSWER")
+    return f"{INSTRUCTIONS.format(criterion=criterion, mark='MARK')}\n\n{material}"
+
+
+def fold_prompt(criterion: str) -> str:
+    """Write the judge's prompt as HTML, folded."""
+    return f"<details><summary>The judge's prompt</summary><pre>{plain_html(write_prompt(criterion))}</pre></details>"
+
+
+def estimate_judging(adapter: BaseAdapter, criterion: str, pairs: Iterable[Pair], both_orders: bool) -> Sum:
+    """Estimate what judging costs: the calls, and USD where the price of the model is known."""
+    total = Sum()
+    for pair in pairs:
+        tokens = sum(estimate_tokens(turn["content"]) for turn in write_material(pair, criterion, swap=False))
+        usd = bill(Usage(input=tokens, output=_REASON_TOKENS), adapter.endpoint.cost).total
+        one = Sum(1, unknown=1) if usd is None else Sum(1, Decimal(str(usd)))
+        total += one + one if both_orders else one
+    return total
 
 
 def write_material(pair: Pair, criterion: str, swap: bool) -> list[dict[str, str]]:

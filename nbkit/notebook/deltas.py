@@ -31,7 +31,8 @@ A foot has `votes` (`judged.describe_votes`) once there are answers to vote on, 
 `tools` below them, `differences0` and so on in the place of a pane's last answer, and the `style` of all that. The HTML
 is nbkit's; what a model or a provider wrote is escaped in it. A button with `data-send` posts that message, a form with
 the values of its fields; `data-key` is the key that presses a button, `data-focus` takes a focus that would be lost. So
-come `next`, and `differences` (with `on`, or with the place of the `base`, and `only` where equal text is folded).
+come `next`, `differences` (with `on`, or with the place of the `base`, and `only` where equal text is folded),
+and what `judge_form.JudgeForm` takes.
 
 `news` has the same form in both, so a view applies them alike; each item is about one turn of one pane:
 

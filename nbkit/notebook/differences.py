@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,11 @@ class Differences:
         if place.isdecimal() and int(place) < len(labels):
             self.base = labels[int(place)]
         self.only = "only" in message
+
+    async def change(self, message: Mapping[str, Any], answers: Mapping[str, str], names: Mapping[str, str]) -> None:
+        """Take what a view sends, and compare the texts beside the portal's thread: long ones take a while."""
+        self.set(message, list(names))
+        await asyncio.to_thread(self.write_slots, answers, names)
 
     def find_base(self, answers: Mapping[str, str]) -> str:
         """Find the label of the base among answers by label."""

@@ -20,6 +20,7 @@ from nbkit.notebook.cells import Bundle
 from nbkit.notebook.deltas import Board, LiveTurn
 from nbkit.notebook.differences import Differences
 from nbkit.notebook.facts import describe_context, describe_end, describe_key, describe_pane
+from nbkit.notebook.judge_form import JUDGE_MESSAGES, JudgeForm
 from nbkit.notebook.judged import append_votes, cast_vote, describe_votes
 from nbkit.notebook.outputs import Screen
 from nbkit.notebook.pane_requests import fulfill, read_text
@@ -41,7 +42,7 @@ class Display:
             self._draw(pane)
         self._timer: asyncio.TimerHandle | None = None
         self._title = f"nbkit comparison of {len(panel.panes)} models" if len(panel.panes) > 1 else "nbkit chat"
-        self._differences = Differences()
+        self._differences, self._judge = Differences(), JudgeForm(panel, ballot, self.rest)
         self._notice = ""  # why no more questions are taken
         self._screen = Screen(self._make_widget)
         self._files = Attachments(panel, self._screen.send)
@@ -99,6 +100,7 @@ class Display:
         """Show the prompt; at a retry, what the tools did before."""
         index, answer = self._find(pane), pane.answers[-1]
         self._differences.on = False
+        self._judge.clear()
         if not retry:
             self._add(pane, answer)
         else:
@@ -180,7 +182,7 @@ class Display:
             answers, names = self._list_shown()
             if not self._panel.busy:
                 self._board.set_foot(votes=describe_votes(self._ballot, answers, list(names), self._differences))
-            self._board.set_slots(tools=self._differences.write_tools(answers, names))
+            self._board.set_slots(**self._judge.write_slots(self._differences.write_tools(answers, names)))
             self._board.set_slots(**self._differences.write_slots(answers, names))
 
     def _list_shown(self) -> tuple[dict[str, str], dict[str, str]]:
@@ -204,6 +206,8 @@ class Display:
             self._files.receive(content, buffers)
         elif kind == "differences":
             portal.submit(self._compare(content))
+        elif kind in JUDGE_MESSAGES:
+            self._judge.receive(content)
         elif kind == "vote":
             portal.call(self._vote, content.get("choice"))
         else:
@@ -217,9 +221,7 @@ class Display:
                 portal.call(self._screen.send, answer)
 
     async def _compare(self, content: dict[str, Any]) -> None:
-        answers, names = self._list_shown()
-        self._differences.set(content, list(names))
-        await asyncio.to_thread(self._differences.write_slots, answers, names)  # long texts take a while
+        await self._differences.change(content, *self._list_shown())
         self._flush()
 
     def _vote(self, choice: Any) -> None:

@@ -16,6 +16,7 @@ from nbkit.judging.diff import Diff, diff_words, measure_agreement
 from nbkit.judging.judge import Judgement, judge_pairs
 from nbkit.notebook.cells import Bundle
 from nbkit.notebook.differences import Differences
+from nbkit.notebook.judge_form import add_votes
 from nbkit.notebook.ranking import write_ranking
 
 if TYPE_CHECKING:
@@ -93,10 +94,7 @@ class Judged:
         with at_origin(find_origin()):
             work = judge_pairs(adapter, criterion, pairs, both_orders, **options)
             judgement = portal.wait(portal.submit(work))
-        for verdict in judgement.verdicts:
-            if verdict.winner:
-                pair, why = verdict.pair, " / ".join(verdict.reasons)
-                self._ballot.add(pair.left, pair.right, verdict.winner, pair.turn, judgement.model, why)
+        add_votes(self._ballot, judgement)
         self._renew()
         return judgement
 

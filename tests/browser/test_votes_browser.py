@@ -9,6 +9,7 @@ PRESSED = "name => document.querySelector('.nbk-vote[aria-pressed=true]')?.inner
 BLIND = """prompt => document.querySelector('.nbk-blind .nbk-asked')?.innerText === prompt
     && !document.querySelector('.nbk-votes').hidden"""
 NAMED = "() => document.querySelector('.nbk-rounds:not(.nbk-blind)')"
+KEPT = "text => document.querySelector('.nbk-static')?.parentElement.textContent.includes(text)"
 STAYS = "text => document.querySelector('.nbk-static')?.parentElement.innerText.includes(text)"
 
 
@@ -47,6 +48,16 @@ def test_votes_by_click_and_key_lead_to_a_ranking_that_stays(lab):
     lab.page.get_by_role("button", name="Differences").press("d")
     lab.until("() => !document.querySelector('.nbk-diff')")
     assert lab.page.evaluate("() => document.activeElement.innerText.includes('Differences')")
+    lab.page.keyboard.press("j")
+    lab.until("() => document.activeElement.name === 'criterion'")
+    lab.page.get_by_label("judge model").fill("demo/sage")
+    lab.page.get_by_label("read each pair").press("Space")
+    lab.until("() => document.querySelector('[data-slot=ahead]').innerText.startsWith('3 calls, about $')")
+    lab.page.get_by_role("button", name="Judge", exact=True).press("Enter")
+    lab.until("() => document.querySelectorAll('.nbk-results tbody tr').length === 3")
+    assert lab.page.locator(".nbk-score td:nth-child(9)").all_inner_texts() == ["1 of 2"] * 3
+    lab.page.locator(".nbk-scroll").first.press("j")
+    lab.until("() => !document.querySelector('[name=criterion]')")
     box.fill("2 or x?")
     box.press("0")
     assert box.input_value() == "2 or x?0"
@@ -58,13 +69,11 @@ def test_votes_by_click_and_key_lead_to_a_ranking_that_stays(lab):
     lab.until(PRESSED, "none")
     lab.run(1)
     lab.until("() => [...document.querySelectorAll('pre')].some((out) => out.innerText.includes('unclear'))")
-    lab.until(
-        "() => document.querySelector('.nbk-static')?.parentElement.textContent.includes('votes on pairs: 5 by people')"
-    )
+    lab.until(KEPT, "votes on pairs: 5 by people, 3 by judge models")
     lab.save()
     lab.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     lab.page.reload()
-    lab.until(STAYS, "votes on pairs: 5 by people")
+    lab.until(STAYS, "votes on pairs: 5 by people, 3 by judge models")
     assert lab.errors == []
 
 
@@ -95,7 +104,7 @@ def test_a_blind_vote_of_60_pairs_leads_to_a_ranking_with_intervals(lab):
     assert lab.page.evaluate("() => document.querySelector('.nbk-live').contains(document.activeElement)")
     lab.run(1)
     lab.until("() => [...document.querySelectorAll('pre')].some((out) => out.innerText.trim() === '60')")
-    lab.until("() => document.querySelector('.nbk-static')?.parentElement.textContent.includes('60 by people')")
+    lab.until(KEPT, "60 by people")
     lab.save()
     lab.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     lab.page.reload()

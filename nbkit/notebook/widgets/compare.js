@@ -124,7 +124,7 @@ class View {
       make("div", "nbk-ask", {}, this.files.button, this.input, this.send),
       make("div", "nbk-line", {}, this.totals, this.context, this.notice, this.ahead, this.keys.button));
     this.menu = new Menu(this);
-    this.root.append(makeSlot("style"), this.bar, this.slots.results, this.score.node, this.grid, this.footer, this.menu.node);
+    this.root.append(makeSlot("style"), this.bar, this.slots.judge, this.slots.results, this.score.node, this.grid, this.footer, this.menu.node);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("input", () => this.fit());
     el.append(this.root);

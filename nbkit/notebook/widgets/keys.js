@@ -11,7 +11,7 @@ const KEYS = [
   { keys: ["m"], does: "menu of the answer", act: (view) => view.keys.pane()?.menuButton.click() },
   { keys: ["c"], does: "copy the answer", act: (view) => view.keys.pane()?.copy() },
 ];
-const OTHER_KEYS = [["Enter", "send the follow-up, in its box"], ["Shift+Enter", "a new line there"], ["Esc", "stop all answers"], ["1 to 9", "vote for an answer"], ["0 or x", "vote for a tie, or for none"], ["d", "differences between the answers"]];
+const OTHER_KEYS = [["Enter", "send the follow-up, in its box"], ["Shift+Enter", "a new line there"], ["Esc", "stop all answers"], ["1 to 9", "vote for an answer"], ["0 or x", "vote for a tie, or for none"], ["d", "differences between the answers"], ["j", "let a model judge"]];
 
 // A key is for the text, not for the view.
 function isWriting(event) {

@@ -12,9 +12,10 @@ class Slots {
     this.post = post;
     this.results = makeSlot("results", "nbk-results");
     this.tools = makeSlot("tools", "nbk-tools");
+    this.judge = make("div", "", {}, makeSlot("judge", "nbk-judge"), makeSlot("ahead", "nbk-label"));
     root.addEventListener("click", (event) => {
       const sender = event.target.closest(".nbk-slot button[data-send]");
-      if (sender) this.send(sender);
+      if (sender) this.send(sender, sender.form ? Object.fromEntries(new FormData(sender.form)) : {});
     });
     for (const type of ["change", "submit"]) {
       root.addEventListener(type, (event) => {
@@ -35,8 +36,10 @@ class Slots {
       const node = this.root.querySelector(`[data-slot="${name}"]`);
       if (!node) continue;
       const held = node.contains(document.activeElement) ? document.activeElement : null;
+      const opens = node.hidden && this.root.contains(document.activeElement);
       node.innerHTML = html;
       node.hidden = !html;
+      if (opens) node.querySelector("[autofocus]")?.focus();
       if (!held) continue;
       const next = [...node.querySelectorAll("button, input, select, textarea")].find((one) => (held.name ? one.name === held.name : one.dataset.key === held.dataset.key));
       (next ?? this.focused ?? this.tools.querySelector("button") ?? this.root.querySelector(".nbk-scroll")).focus({ preventScroll: true });
