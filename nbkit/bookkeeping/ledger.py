@@ -57,11 +57,12 @@ class _Book:
             self.store, self.process = open_store(self.settings), os.getpid()
         return self.store
 
-    def settle(self) -> None:
+    def settle(self, *, in_pause: bool = False) -> None:
         """Write the rows that wait. A failure is said once, and the rows wait on."""
         with self.lock:
             rows = [write_row(one) if isinstance(one, Entry) else one for one in list(self.waiting)]
-            if not rows:
+            # Calls that waited here for another's attempt do not try a server again that has just failed.
+            if not rows or (not in_pause and time.monotonic() < self.pause_end):
                 return
             try:
                 self.open().write(rows)
@@ -148,7 +149,7 @@ def transact() -> Iterator[Execute]:
 def _settle_at_exit() -> None:
     """Try a last time, and say what is lost."""
     if _book().waiting:
-        _book().settle()
+        _book().settle(in_pause=True)
         if lost := len(_book().waiting):
             calls = "1 call was paid and is" if lost == 1 else f"{lost} calls were paid and are"
             _log.warning("%s not in the ledger, which cannot be written", calls)
@@ -199,7 +200,7 @@ def ledger(
 
 def _read_rows(where: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     book = _book()
-    book.settle()
+    book.settle(in_pause=True)
     with book.lock:
         store = book.open()
         try:

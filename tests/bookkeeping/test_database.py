@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pandas as pd
+import psycopg
 import pytest
 
 import nbkit
@@ -19,7 +20,7 @@ from nbkit.bookkeeping.ledger import LEDGER
 from nbkit.bookkeeping.rows import COLUMNS, Entry, write_row
 from nbkit.bookkeeping.store import FileStore, open_store
 from nbkit.conversation.completion import ChatCompletion, Usage
-from nbkit.errors import ConfigError, LedgerError, NbkitError
+from nbkit.errors import ConfigError, LedgerError, NbkitError, StreamError
 from nbkit.notebook.magics import describe_ledger, describe_settings
 from nbkit.settings import override
 
@@ -34,6 +35,10 @@ def make_rows(count):
     row = {column.name: values[column.kind] for column in COLUMNS} | {"tags": "[]"}
     for number in range(count):
         yield tuple((row | {"call": f"call-{number}", "time": f"2026-01-01T00:00:{number:02}+00:00"}).values())
+
+
+def make_facts(model="swift"):
+    return CallFacts("id-1", "demo", model, "openai-chat", stream=False)
 
 
 def make_calls():
@@ -139,7 +144,7 @@ def test_columns_of_newer_and_older_versions_do_no_harm(stores):
 
 
 def test_texts_and_numbers_that_a_database_refuses_are_mended(stores):
-    facts = CallFacts("id-1", "demo", "nul\0half\ud800", "openai-chat", stream=False)
+    facts = make_facts("nul\0half\ud800")
     answer = ChatCompletion([], usage=Usage(input=10**30))
     entry = Entry(facts, answer, None, "2026-01-01T00:00:00+00:00", None, "session", with_content=False)
     stores().write([write_row(entry)])
@@ -177,6 +182,25 @@ def test_after_a_failure_calls_leave_the_server_alone_for_a_while(caplog):
             swift().execute("Hi")
         assert not LEDGER.pending
     assert caplog.text.count("cannot be written") == 1
+
+
+def test_calls_that_end_together_wait_for_one_attempt_only(monkeypatch):
+    attempts = []
+
+    def connect(where):
+        attempts.append(where)
+        together.wait()  # all others are behind this one by now, or come after it
+        raise psycopg.OperationalError("timed out")
+
+    together, settle = Barrier(2, timeout=120), LEDGER.settle
+    monkeypatch.setattr("nbkit.bookkeeping.database._connect", connect)
+    with override(ledger="postgresql://127.0.0.1/team"), ThreadPoolExecutor(5) as pool:
+        LEDGER.end(make_facts(), ChatCompletion([]), StreamError("broken", attempts=1))
+        others = [pool.submit(settle) for _ in range(5)]
+        together.wait()
+        for other in others:
+            other.result()
+    assert len(attempts) == 1
 
 
 WRONG = "postgresql://me:canary/x@host/team", "postgresql://me:12/canary@host/team", "postgres://me:c@canary@host/team"
