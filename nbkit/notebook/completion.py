@@ -1,4 +1,4 @@
-"""Completion of model ids after %%chat and %%compare, by the engine of `nbkit.search`.
+"""Completion after %%chat and %%compare: model ids, by the engine of `nbkit.search`, and options.
 
 A matcher sees the whole line: IPython's own hooks split it at the slash and complete `openai` but not `openai/gpt`.
 Measured over 8,342 ids (CPU): 2-4 ms a key press, 0.1 s the first.
@@ -7,7 +7,9 @@ Measured over 8,342 ids (CPU): 2-4 ms a key press, 0.1 s the first.
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from IPython import get_ipython
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from nbkit.providers import keyed
@@ -17,23 +19,33 @@ from nbkit.providers.registered import list_registered
 
 _LINE = re.compile(r"\s*%%?(?:chat|compare)\s(?:.*\s)?(?P<word>\S*)$")
 _VALUE = re.compile(r"(?:-o|--\S+)\s+\S*$")  # the word is an option's, or its value
+_OPTION = re.compile(r"\s*%%?(?P<magic>chat|compare)\s(?:.*\s)?(?P<word>-\S*)$")
 _LIMIT = 200
 
 
 @context_matcher()
 def match_models(context: CompletionContext) -> SimpleMatcherResult:
-    """Complete the word at the cursor where the magics take a model."""
+    """Complete the word at the cursor where the magics take a model or an option."""
     line = context.text_until_cursor
+    if match := _OPTION.match(line):
+        options = [option for option in list_options(match["magic"]) if option.startswith(match["word"])]
+        return _offer(options, match["word"], "option")
     match = _LINE.match(line)
     if not match or _VALUE.search(line):
         return SimpleMatcherResult(completions=[])
-    word = match["word"]
-    return SimpleMatcherResult(
-        completions=[SimpleCompletion(text=model, type="model") for model in complete(word)],
-        matched_fragment=word,
-        suppress=True,
-        ordered=True,
-    )
+    return _offer(complete(match["word"]), match["word"], "model")
+
+
+def _offer(texts: list[str], word: str, kind: str) -> SimpleMatcherResult:
+    completions = [SimpleCompletion(text=text, type=kind) for text in texts]
+    return SimpleMatcherResult(completions=completions, matched_fragment=word, suppress=True, ordered=True)
+
+
+def list_options(magic: str) -> list[str]:
+    """List the options of a cell magic, in the order of its help."""
+    shell: Any = get_ipython()
+    actions = shell.find_cell_magic(magic).parser._actions
+    return [name for action in reversed(actions) for name in action.option_strings if name.startswith("--")]
 
 
 def complete(word: str) -> list[str]:

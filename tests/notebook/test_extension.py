@@ -166,6 +166,8 @@ def completions(shell, text, cursor=None):
         ("%%compare demo/swift demo/sch", "demo/scholar"),
         ("%%compare -o answers --temperature 0 demo/sch", "demo/scholar"),
         ("%%compare ", "demo/swift"),
+        ("%%compare demo/swift --te", "--temperature"),
+        ("%%chat --new --s", "--system"),
     ],
 )
 def test_model_ids_are_completed(shell, text, first):
