@@ -185,5 +185,5 @@ models[0].requested.acquire()
     view.until(lambda page: not page.foot["busy"])
     assert kernel.value("models[0].requests.__len__()") == 1
     view.send(type="next")
-    view.until(lambda page: page.foot.get("votes", {}).get("ready"))
+    view.until(lambda page: page.turns[0, 0]["prompt"] == "Ho" and page.foot.get("votes", {}).get("ready"))
     assert kernel.value("models[0].requests.__len__()") == 2
