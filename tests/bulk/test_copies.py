@@ -47,4 +47,4 @@ def test_a_chat_goes_on_where_the_comparison_is():
     chat("Two")
     assert [turn.text for turn in chat.conversation][::2] == ["One", "Two"]
     assert chat.completion.usage.output <= 5
-    assert chat.usage.output < answers.spent.usage.output
+    assert chat.usage.completion_tokens < answers.spent.usage.completion_tokens
