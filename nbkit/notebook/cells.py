@@ -121,7 +121,8 @@ def find_twin() -> Twin:
     shell = find_shell()
     if let_go not in shell.events.callbacks["pre_run_cell"]:
         shell.events.register("pre_run_cell", let_go)
-    cell = shell.get_parent().get("metadata", {}).get("cellId") or f"[{shell.execution_count}]"  # consoles send no id
+    parent = shell.get_parent()
+    cell = parent["metadata"].get("cellId") or parent["header"]["msg_id"]  # consoles send no id
     twins = _shown.setdefault(cell, [])
     if not twins or twins[-1].full:
         twins.append(Twin())
