@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+from nbkit.bulk import portal
 from nbkit.notebook.cells import Bundle, Twin, find_shell, find_twin
 from nbkit.settings import settings
+
+_GRACE = 60.0  # seconds; a cell that is moved loses its view and gets another one
 
 
 def person_in_front() -> bool:
@@ -36,8 +40,25 @@ class Screen:
         self._make_widget, self._live_id = make_widget, uuid4().hex
         self._shown_in: object = None
         self._twins: list[Twin] = []
+        self._views = 0
         self._live = person_in_front()
-        self._widget: Any = make_widget() if self._live else None
+        self._widget: Any = self._make() if self._live else None
+
+    def _make(self) -> Any:
+        widget = self._make_widget()
+        widget.on_msg(lambda _widget, content, _buffers: self._count(content.get("type")))
+        return widget
+
+    def _count(self, kind: object) -> None:
+        """Count the views. When the last one was cleared with its cell, and no other comes, this is let go."""
+        self._views += {"ready": 1, "left": -1}.get(str(kind), 0)
+        if kind == "left" and self._views < 1:
+            portal.call(lambda: asyncio.get_running_loop().call_later(_GRACE, self._let_go))
+
+    def _let_go(self) -> None:
+        for twin in tuple(self._twins if self._views < 1 else ()):
+            twin.remove(self)
+            self.leave(twin)
 
     @property
     def live(self) -> bool:
@@ -60,7 +81,7 @@ class Screen:
             display(bundle, raw=True)
             return
         if self._widget is None:  # it was let go
-            self._widget = self._make_widget()
+            self._widget = self._make()
         twin = find_twin()
         self._twins.append(twin)
         twin.show(self, bundle)

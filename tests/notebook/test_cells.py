@@ -34,6 +34,11 @@ def twins(messages):
     return list(shown.values())
 
 
+def closed(kernel):
+    """The comms of the widgets that were closed."""
+    return [message["content"]["comm_id"] for message in kernel.messages if message["msg_type"] == "comm_close"]
+
+
 def test_the_comparisons_of_a_cell_have_one_twin(kernel):
     start = len(kernel.messages)
     kernel.run("for number in range(12): compare('Hi', [Scripted('a', [f'line {number}.'])])", cell="loop")
@@ -70,3 +75,18 @@ def test_who_holds_a_comparison_can_show_it_again(kernel):
     kernel.send(comm, {"type": "ready"})
     kernel.until(lambda: any(message["type"] == "snapshot" for message in kernel.sent(comm)))
     assert "Hello you" in str(kernel.sent(comm))
+
+
+def test_what_is_cleared_is_let_go_unless_another_view_comes(kernel):
+    kernel.run("from nbkit.notebook import outputs; outputs._GRACE = 0.1; seen.clear()")
+    comms = []
+    for cell in ("moved", "cleared"):
+        kernel.run("show('Hello'); None", cell=cell)
+        comms.append(kernel.widget())
+        for kind in ("ready", "ready", "left") if cell == "moved" else ("ready", "left"):
+            kernel.send(comms[-1], {"type": kind})
+    kernel.until(lambda: closed(kernel)[-1:] == comms[1:])
+    assert kernel.value("count_alive()") == [3, 0]
+    kernel.send(comms[0], {"type": "left"})
+    kernel.until(lambda: closed(kernel)[-1:] == comms[:1])
+    assert kernel.value("count_alive()") == [0, 0]

@@ -145,6 +145,7 @@ class View {
   }
 
   remove() {
+    if (this.home?.isConnected) this.kernel.send({ type: "left" }); // cleared, or moved; not closed with its notebook
     clearTimeout(this.timer);
     clearInterval(this.ticker);
     this.sight.disconnect();
@@ -169,6 +170,7 @@ class View {
   }
 
   receive(message) {
+    this.home ??= this.root.closest(".jp-Notebook");
     if (message.type === "snapshot") {
       if (message.seq !== this.seq || this.lost) this.draw(message);
       this.seq = message.seq;
