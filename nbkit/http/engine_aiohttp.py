@@ -298,13 +298,20 @@ def _explain(error: Exception, lost: str, late: Kind | None = None) -> Failure:
     return Failure(Kind.LOST, reason or lost)
 
 
-_closing: set[asyncio.Task[None]] = set()
-"""Tasks that close connections; an event loop keeps no task alive by itself."""
+_closing: dict[asyncio.Task[None], aiohttp.ClientSession] = {}
+"""Tasks that close sessions; an event loop keeps no task alive by itself, and a task that has not begun no session."""
 
 
 def _close_later(session: aiohttp.ClientSession) -> None:
-    if session.connector is None:  # closed meanwhile
+    if session.closed:  # meanwhile
         return
-    task = asyncio.ensure_future(session.connector.close())  # closed at once: the task, which waits, may be cancelled
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
+    task = asyncio.ensure_future(session.close())
+    _closing[task] = session
+    task.add_done_callback(_leave)
+
+
+def _leave(task: asyncio.Task[None]) -> None:
+    session = _closing.pop(task)
+    if not session.closed:  # the task was cancelled before its first step, which closes all that there is
+        with suppress(StopIteration):
+            session.close().send(None)
