@@ -65,12 +65,12 @@ class JudgeForm:
     def _write_form(self) -> str:
         labels = dict.fromkeys(pane.adapter.model_id for pane in self._panel.panes)
         options = "".join(f'<option value="{plain_html(label)}">' for label in labels)
-        first = plain_html(next(iter(labels)))
+        first, known = plain_html(next(iter(labels))), f"nbk-judges-{id(self)}"
         fields = (
             '<label class="nbk-wide">Which answer is better, by this criterion:'
             f'<textarea class="nbk-input" name="criterion" rows="1" autofocus>{_CRITERION}</textarea></label>'
-            f'<label>judge model <input class="nbk-input" name="model" list="nbk-judges" value="{first}" size="28">'
-            f'</label><datalist id="nbk-judges">{options}</datalist>'
+            f'<label>judge <input class="nbk-input" name="model" list="{known}" value="{first}" size="28"></label>'
+            f'<datalist id="{known}">{options}</datalist>'
             '<label><input type="checkbox" name="both" checked> read each pair in both orders</label>'
             '<button type="button" class="nbk-button nbk-primary" data-send="{&quot;type&quot;:&quot;judge&quot;}">'
             "Judge</button>"

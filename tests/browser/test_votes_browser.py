@@ -2,6 +2,8 @@
 
 import time
 
+from axe_playwright_python.sync_playwright import Axe
+
 MODELS = "['demo/swift', 'demo/sage', 'demo/tortoise']"
 READY = """turns => document.querySelectorAll('.nbk-strip').length === 3 * turns
     && !document.querySelector('.nbk-votes').hidden"""
@@ -50,13 +52,17 @@ def test_votes_by_click_and_key_lead_to_a_ranking_that_stays(lab):
     assert lab.page.evaluate("() => document.activeElement.innerText.includes('Differences')")
     lab.page.keyboard.press("j")
     lab.until("() => document.activeElement.name === 'criterion'")
-    lab.page.get_by_label("judge model").fill("demo/sage")
+    lab.page.get_by_label("judge", exact=True).fill("demo/sage")
     lab.page.get_by_label("read each pair").press("Space")
     lab.until("() => document.querySelector('[data-slot=ahead]').innerText.startsWith('3 calls, about $')")
     lab.page.get_by_role("button", name="Judge", exact=True).press("Enter")
     lab.until("() => document.querySelectorAll('.nbk-results tbody tr').length === 3")
     assert lab.page.locator(".nbk-score td:nth-child(9)").all_inner_texts() == ["1 of 2"] * 3
-    lab.page.locator(".nbk-scroll").first.press("j")
+    lab.page.locator(".nbk-scroll").first.press("d")
+    lab.until("() => document.querySelector('.nbk-diff')")
+    assert Axe().run(lab.page, {"include": [[".nbk-live"]]}, options={}).response["violations"] == []
+    lab.page.keyboard.press("d")
+    lab.page.keyboard.press("j")
     lab.until("() => !document.querySelector('[name=criterion]')")
     box.fill("2 or x?")
     box.press("0")
