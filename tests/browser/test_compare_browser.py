@@ -282,7 +282,7 @@ def test_the_score_line_compares_sorts_and_leads_to_the_answers(lab):
     rows = lab.page.locator(".nbk-score tbody tr")
     assert rows.evaluate_all(names) == ["A", "B", "C"]
     assert rows.nth(1).locator("[title=cheapest]").count() == 1
-    assert rows.nth(2).locator("td").all_inner_texts() == [""] * 5
+    assert set(rows.nth(2).locator("td").all_inner_texts()) == {""}
     cost = lab.page.get_by_title("Sort by cost")
     cost.press("Enter")
     assert rows.evaluate_all(names) == ["B", "A", "C"]
