@@ -299,7 +299,7 @@ def _explain(error: Exception, lost: str, late: Kind | None = None) -> Failure:
 
 
 _closing: dict[asyncio.Task[None], aiohttp.ClientSession] = {}
-"""Tasks that close sessions; an event loop keeps no task alive by itself, and before its first step a task keeps no session."""
+"""Tasks that close sessions: an event loop keeps no task alive by itself, nor a task its session before it begins."""
 
 
 def _close_later(session: aiohttp.ClientSession) -> None:
