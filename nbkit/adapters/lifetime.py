@@ -14,9 +14,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from nbkit.adapters.demand import find_ceiling
 from nbkit.adapters.observers import begin_call, end_call, has_to_wait, is_doubtful, repeat_call
 from nbkit.adapters.prepare import Prepared
+from nbkit.billing.ceiling import Ceiling
 from nbkit.billing.entry import CallFacts, Origin, find_origin
 from nbkit.bookkeeping.replay import claim_sample
 from nbkit.conversation.completion import ChatCompletion
@@ -151,5 +151,11 @@ def _collect_facts(endpoint: Endpoint, prepared: Prepared, origin: Origin) -> Ca
         url=join_path(endpoint.place, prepared.request.path),
         body=body,
         conversation=prepared.conversation,
-        find_ceiling=partial(find_ceiling, prepared, endpoint),
+        find_ceiling=partial(_find_ceiling, prepared, endpoint),
     )
+
+
+def _find_ceiling(prepared: Prepared, endpoint: Endpoint) -> Ceiling:
+    from nbkit.adapters.demand import find_ceiling  # which counts tokens, where there is a budget
+
+    return find_ceiling(prepared, endpoint)

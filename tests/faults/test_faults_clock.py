@@ -109,10 +109,10 @@ def test_silence_after_the_request_is_paid_for_once(server, where, call):
 @four
 def test_each_kind_of_answer_has_its_own_patience(server, call):
     """F14: an answer that is not streamed is made before its first byte."""
-    with server.adapter()._call("Hi", {}, stream=call in STREAMED) as prepared:
+    with server.adapter()._call("Hi", {}, stream=call in STREAMED) as prepared, prepared.attempt():
         waits = prepared.request().exchange
     assert (waits.read, waits.write, waits.pool, waits.connect) == (60 if call in STREAMED else 600, 60, 60, 5)
-    with server.adapter()._call("Hi", {"timeout": 7}, stream=call in STREAMED) as prepared:
+    with server.adapter()._call("Hi", {"timeout": 7}, stream=call in STREAMED) as prepared, prepared.attempt():
         assert prepared.request().exchange.read == 7
 
 

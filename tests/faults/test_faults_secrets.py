@@ -95,6 +95,7 @@ def test_no_repr_of_a_client_shows_the_key(server, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", f"http://me:{WORD}@127.0.0.1:{server.port}")
     adapter = server.adapter()
     call = adapter._call("Hi", {}, stream=False)
+    call.attempt()
     server.says(*[(respond(ANSWER, connection="keep-alive"), "keep")] * 2)
 
     async def main():
