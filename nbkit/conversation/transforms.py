@@ -7,6 +7,7 @@ text is as short as possible.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
@@ -44,11 +45,16 @@ def fit_turns(conversation: Conversation, lacks: Collection[str]) -> tuple[Conve
     def note(kind: str, what: str, why: str) -> None:
         changes.append(Change(kind, what, why))
 
-    for name, transform in TRANSFORMS.items():
-        if name in needed:
-            turns = transform(turns, note)
+    for transform in _choose(needed):
+        turns = transform(turns, note)
     unchanged = turns == list(conversation.turns)
     return conversation if unchanged else Conversation(turns), tuple(dict.fromkeys(changes))
+
+
+@lru_cache(1000)
+def _choose(names: frozenset[str]) -> tuple[Callable[[Turns, Note], Turns], ...]:
+    """Choose transforms by their names; they keep their order."""
+    return tuple(transform for name, transform in TRANSFORMS.items() if name in names)
 
 
 def _convert_function_calls(turns: Turns, note: Note) -> Turns:

@@ -53,6 +53,12 @@ def encode(
     encode_turns(draft, conversation)
     if stream:
         draft.body["stream"] = True
+    if options.given:
+        _put_options(draft, options)
+    return draft.request(PATH, HEADERS)
+
+
+def _put_options(draft: Draft, options: ExecuteOptions) -> None:
     thinks = _put_thinking(draft, options)
     _put_sampling(draft, options, thinks)
     _put_tools(draft, options, thinks)
@@ -61,7 +67,6 @@ def encode(
         draft.put("response_format", {"type": "json_schema", "schema": schema}, "output_config.format")
     if options.prompt_cache:
         _mark_cache(draft.body)
-    return draft.request(PATH, HEADERS)
 
 
 def _put_thinking(draft: Draft, options: ExecuteOptions) -> bool:

@@ -57,6 +57,12 @@ def encode(
     """Write a request. Nothing is lost without being listed in its `changes`."""
     draft = Draft(dialect, {"model": model, "stream": stream})
     draft.body["messages"] = [_encode_turn(draft, turn) for turn in conversation]
+    if options.given:
+        _put_options(draft, options)
+    return draft.request(PATH)
+
+
+def _put_options(draft: Draft, options: ExecuteOptions) -> None:
     draft.put("max_tokens", options.max_tokens)
     draft.put("temperature", options.temperature)
     draft.put("seed", options.seed)
@@ -71,7 +77,6 @@ def encode(
     _put_thinking(draft, options)
     _put_tools(draft, options)
     _put_format(draft, options)
-    return draft.request(PATH)
 
 
 def _encode_turn(draft: Draft, turn: AnyTurn) -> dict[str, Any]:

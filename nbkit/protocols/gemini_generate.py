@@ -54,6 +54,14 @@ def encode(
     """Write a request. Nothing is lost without being listed in its `changes`."""
     draft = Draft(dialect, {})
     encode_turns(draft, conversation)
+    if options.given:
+        _put_options(draft, options)
+    resource = model if "/" in model else f"models/{model}"  # tunedModels/... names the kind already
+    action = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    return draft.request(f"/{quote(resource, safe='/@:')}:{action}")
+
+
+def _put_options(draft: Draft, options: ExecuteOptions) -> None:
     for name, key in _CONFIG.items():
         draft.put(name, getattr(options, name), f"generationConfig.{key}")
     draft.put("stop", list(options.stop) if options.stop else None, "generationConfig.stopSequences")
@@ -64,9 +72,6 @@ def encode(
     _put_format(draft, options)
     _put_thinking(draft, options)
     _put_tools(draft, options)
-    resource = model if "/" in model else f"models/{model}"  # tunedModels/... names the kind already
-    action = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    return draft.request(f"/{quote(resource, safe='/@:')}:{action}")
 
 
 def _put_format(draft: Draft, options: ExecuteOptions) -> None:

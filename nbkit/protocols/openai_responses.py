@@ -49,6 +49,12 @@ def encode(
         draft.body["include"] = ["reasoning.encrypted_content"]
     if stream:
         draft.body["stream"] = True
+    if options.given:
+        _put_options(draft, options)
+    return draft.request(PATH)
+
+
+def _put_options(draft: Draft, options: ExecuteOptions) -> None:
     limit = options.max_tokens
     if limit is not None and limit < LEAST_OUTPUT:
         draft.change("clamped", "max_tokens", f"the API takes {LEAST_OUTPUT} or more")
@@ -65,8 +71,8 @@ def encode(
         draft.body["include"] = [*draft.body.get("include", ()), "message.output_text.logprobs"]
     if options.response_format:
         draft.put("response_format", _encode_format(options.response_format), "text.format")
-    if options.reasoning_effort == "none" and dialect.reasoning_off:
-        merge(draft.body, dialect.reasoning_off)
+    if options.reasoning_effort == "none" and draft.dialect.reasoning_off:
+        merge(draft.body, draft.dialect.reasoning_off)
     else:
         draft.put("reasoning_effort", options.reasoning_effort, "reasoning.effort")
     if options.tools:
@@ -75,7 +81,6 @@ def encode(
         named = options.tool_choice not in ("auto", "none", "required", None)
         choice = {"type": "function", "name": options.tool_choice} if named else options.tool_choice
         draft.put("tool_choice", choice)
-    return draft.request(PATH)
 
 
 def _encode_format(response_format: dict[str, Any]) -> dict[str, Any]:
