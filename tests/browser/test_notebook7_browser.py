@@ -1,0 +1,31 @@
+"""The widgets in Jupyter Notebook 7, which the server of JupyterLab serves too."""
+
+import pytest
+from conftest import Lab
+
+KNOWN = "schema"
+"""A word of the one error that Notebook itself writes to the console."""
+
+
+@pytest.fixture
+def notebook(browser, server):
+    url, directory = server
+    notebook = Lab(browser, (url.replace("lab/workspaces/{0}/tree/", "notebooks/"), directory))
+    yield notebook
+    notebook.close()
+
+
+def test_a_comparison_is_answered_asked_again_and_voted_on_in_notebook_7(notebook):
+    notebook.open(
+        "import nbkit\nanswers = nbkit.compare('Explain recursion', ['demo/swift', 'demo/sage'])",
+        "nbkit.pick()",
+    )
+    notebook.run()
+    notebook.until_kept(2)
+    box = notebook.page.get_by_placeholder("Ask all 2 models a follow-up")
+    box.fill("echo: in one line")
+    box.press("Enter")
+    notebook.until_kept(4)
+    notebook.page.locator(".nbk-pick").get_by_text("models", exact=False).first.wait_for()
+    assert not notebook.abroad
+    assert [text for text in notebook.errors if KNOWN not in text] == []
