@@ -15,7 +15,7 @@ def notebook(browser, server):
     notebook.close()
 
 
-def test_a_comparison_is_answered_asked_again_and_voted_on_in_notebook_7(notebook):
+def test_a_comparison_and_a_follow_up_are_answered_in_notebook_7(notebook):
     notebook.open(
         "import nbkit\nanswers = nbkit.compare('Explain recursion', ['demo/swift', 'demo/sage'])",
         "nbkit.pick()",
