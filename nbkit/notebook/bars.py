@@ -17,6 +17,7 @@ _STEPS = {
 }
 """How long a bar may be: pandas' name of it, and seconds."""
 _MOST_BARS = 60
+_FEWEST_BARS = 12
 _TABLE_ROWS = 10
 
 
@@ -32,6 +33,15 @@ def _count_bars(times: pd.Series, step: str) -> int:
     return int((bars.max() - bars.min()).n) + 1 if len(bars) else 0
 
 
+def find_span(rows: pd.DataFrame, step: str) -> list[str] | None:
+    """Find the ends of the time that is shown: room for a dozen bars, so that a single one is not a wall."""
+    if rows.empty:
+        return None
+    first, last, length = rows["bar"].min(), rows["bar"].max(), pd.Timedelta(seconds=_STEPS[step][1])
+    spare = max((_FEWEST_BARS * length - (last - first)) / 2, length)
+    return [(first - spare).isoformat(), (last + spare).isoformat()]
+
+
 def draw_bars(rows: pd.DataFrame, sums: pd.DataFrame, step: str) -> list[go.Bar]:
     """Draw the bars of the dearest groups, and those of all others as one."""
     named = list(sums.index[: len(COLORS)])
@@ -45,7 +55,7 @@ def draw_bars(rows: pd.DataFrame, sums: pd.DataFrame, step: str) -> list[go.Bar]
             go.Bar(
                 x=costs.index.strftime("%Y-%m-%d %H:%M").tolist(),
                 y=[float(f"{usd:.6g}") for usd in costs],
-                width=_STEPS[step][1] * 850_000,  # milliseconds; plotly draws a single bar hardly visible
+                width=_STEPS[step][1] * 850,  # milliseconds; plotly draws a single bar hardly visible
                 name=ink(shorten(name, 32)),
                 marker={"color": color},
                 hovertemplate=f"%{{y:$,.3~r}}<br>%{{x|%Y-%m-%d %H:%M}}<extra>{shorten(name, 32)}</extra>",

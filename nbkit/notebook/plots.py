@@ -23,7 +23,7 @@ from nbkit.choose.abilities import ABILITIES
 from nbkit.choose.estimate import estimate
 from nbkit.choose.frame import restore_dtypes
 from nbkit.errors import ArgumentError
-from nbkit.notebook.bars import add_bars, draw_bars, tabulate_sums
+from nbkit.notebook.bars import add_bars, draw_bars, find_span, tabulate_sums
 from nbkit.notebook.charts import (
     COLORS,
     GREY,
@@ -283,7 +283,7 @@ def spend(frame: pd.DataFrame | None = None, title: str | None = None, *, by: st
         height=300,
         barmode="stack",
         bargap=0.15,
-        xaxis=axis(f"{step} (UTC)", type="date"),
+        xaxis=axis(f"{step} (UTC)", type="date", range=find_span(rows, step)),
         yaxis=money_axis("cost (USD)", paid["cost"], log=False),
         showlegend=True,
         legend=legend(escape_text(by)),

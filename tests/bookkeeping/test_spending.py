@@ -169,6 +169,8 @@ def test_a_bar_is_as_long_as_the_time_needs(frame, days, step):
     figure = plots.spend(rows).figure
     (bars,) = figure.data
     assert len(bars.x) == 4
+    begin, end = (pd.Timestamp(moment) for moment in figure.layout.xaxis.range)
+    assert bars.width < pd.Timedelta(days=days).total_seconds() * 1000 <= (end - begin).total_seconds() * 1000 / 12
     assert f">{step} (UTC)<" in figure.layout.xaxis.title.text
 
 
