@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Context, Decimal
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from nbkit.billing.ceiling import Ceiling
 from nbkit.billing.entry import open_block
@@ -103,6 +103,13 @@ class Budget:
 
     def check(self, model: str, ceiling: Ceiling, spent: Decimal, reserved: Decimal, *, again: bool = False) -> None:
         """Raise BudgetExceededError where one call more may cost too much, `again`: one attempt more."""
+        facts: dict[str, Any] = {
+            "model": model,
+            "usd": self.usd,
+            "per": self.per,
+            "spent": float(spent),
+            "reserved": float(reserved),
+        }
         if ceiling.usd is None:
             if self.allows_unpriced:
                 return
@@ -110,11 +117,7 @@ class Budget:
             raise BudgetExceededError(
                 f"{model}: nothing was sent, because it may cost anything: {ceiling.why}. A budget of "
                 f"{_write_cap(self.cap)} {WORDS[self.per][0]} holds; give its price (cost=), or let it pass ({allow})",
-                model=model,
-                usd=self.usd,
-                per=self.per,
-                spent=float(spent),
-                reserved=float(reserved),
+                **facts,
             )
         if spent + reserved + ceiling.usd <= self.cap + _SMALLEST:
             return
@@ -123,11 +126,7 @@ class Budget:
             f"{model}: {sent}. It may cost up to {format_usd(ceiling.usd)} ({ceiling}); of the budget of "
             f"{_write_cap(self.cap)} {WORDS[self.per][0]}, {format_usd(spent)} is spent and {format_usd(reserved)} "
             f"reserved. Raise it with {self._name}; a smaller max_tokens= needs less",
-            model=model,
-            usd=self.usd,
-            per=self.per,
-            spent=float(spent),
-            reserved=float(reserved),
+            **facts,
             most=float(ceiling.usd),
         )
 
