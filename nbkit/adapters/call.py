@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from nbkit.adapters.fit_tools import restore_chunk
 from nbkit.adapters.lifetime import Lifetime
-from nbkit.adapters.observers import doubt_attempt
+from nbkit.adapters.observers import doubt_attempt, tell_retry
 from nbkit.adapters.optional_fields import OptionalFields
 from nbkit.adapters.pace import make_whole_chunk, note_piece, split_answer
 from nbkit.adapters.prepare import Prepared, supply_media
@@ -216,6 +216,8 @@ class Call(Lifetime):
         del failure  # it holds the request, and with it the key
         if seconds is None:
             raise error.with_traceback(None)
+        if self._facts is not None:
+            tell_retry(self._facts, error, seconds)
         return seconds
 
 

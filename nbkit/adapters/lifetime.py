@@ -73,7 +73,7 @@ class Lifetime(ABC):
         origin = find_origin()
         if self._blocks != origin.blocks:
             origin = origin.join(self._blocks)
-        self._facts = facts = claim_sample(_collect_facts(self.endpoint, self.prepared, origin), origin)
+        self._facts = facts = claim_sample(_collect_facts(self.endpoint, self.prepared, origin, self.started), origin)
         return facts
 
     def _ask_observers(self, facts: CallFacts) -> None:
@@ -134,7 +134,7 @@ class Lifetime(ABC):
         """Give back what the call has held."""
 
 
-def _collect_facts(endpoint: Endpoint, prepared: Prepared, origin: Origin) -> CallFacts:
+def _collect_facts(endpoint: Endpoint, prepared: Prepared, origin: Origin, started: float) -> CallFacts:
     body = prepared.request.body
     if prepared.wanted:  # the request is written when the images are here, whose addresses stand for them
         options = prepared.options.model_dump(mode="json", exclude=_UNSENT)
@@ -151,6 +151,7 @@ def _collect_facts(endpoint: Endpoint, prepared: Prepared, origin: Origin) -> Ca
         url=join_path(endpoint.place, prepared.request.path),
         body=body,
         conversation=prepared.conversation,
+        started=started,
         find_ceiling=partial(_find_ceiling, prepared, endpoint),
     )
 

@@ -10,11 +10,17 @@ from nbkit.bookkeeping.budgets import BUDGETS
 from nbkit.bookkeeping.ledger import LEDGER
 from nbkit.bookkeeping.replay import REPLAY
 from nbkit.conversation.completion import ChatCompletion
-from nbkit.errors import NbkitError
+from nbkit.errors import AdapterError, NbkitError
+from nbkit.providers.credentials import list_secrets
+from nbkit.telemetry.content import add_secrets
+from nbkit.telemetry.listeners import LISTENERS
+from nbkit.telemetry.logs import LOG
 
-OBSERVERS: tuple[Observer, ...] = (TOTAL, REPLAY, BUDGETS, LEDGER)
+OBSERVERS: tuple[Observer, ...] = (LOG, LISTENERS, TOTAL, REPLAY, BUDGETS, LEDGER)
 """In this order they are asked before a call is sent: the first that raises or answers decides.
-A replayed answer needs no budget."""
+A replayed answer needs no budget; who is told of calls is told of those, too, that are refused or replayed."""
+
+add_secrets(list_secrets)
 
 _WRITERS = (BUDGETS, LEDGER, REPLAY)
 """In this order they write: what a budget keeps of a call counts before the ledger has its row."""
@@ -47,6 +53,11 @@ def has_to_wait(call: CallFacts) -> bool:
 def doubt_attempt(call: CallFacts) -> None:
     """Tell the budgets that an attempt brought no answer, and may have been paid all the same."""
     BUDGETS.doubt(call)
+
+
+def tell_retry(call: CallFacts, error: AdapterError, seconds: float) -> None:
+    """Tell that an attempt failed, and that another one follows in so many seconds."""
+    LOG.retry(call, error, seconds)
 
 
 def is_doubtful(call: CallFacts) -> bool:

@@ -83,6 +83,12 @@ def read_variable(name: str) -> str:
     return value if wins else os.environ.get(name, "") or value
 
 
+def list_secrets() -> list[str]:
+    """List the keys and passwords at hand: of the environment, of `load_env` and of `set_key`."""
+    names = {name for name in (*os.environ, *_loaded(), *_typed()) if SECRET.search(name)}
+    return [part.strip() for name in names for part in read_variable(name).split(",")]
+
+
 def remember_variables(values: Mapping[str, str], *, override: bool) -> None:
     """Keep variables of a file for this process; with `override` they win over the environment's."""
     _loaded().update({name: (value, override) for name, value in values.items()})

@@ -1,0 +1,69 @@
+"""Text of calls for logs and spans: never a key, and prompts, answers and providers' words only where asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic_core import to_json
+
+from nbkit.conversation.completion import ChatCompletion
+from nbkit.conversation.turns import Conversation
+from nbkit.errors import AdapterError, BudgetExceededError, ConfigError, NbkitError
+
+_SHORTEST_SECRET = 8
+_BASE64 = re.compile(r"[A-Za-z0-9+/_=-]{512,}")
+# OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI, AWS, GitHub, NVIDIA, Perplexity, Replicate
+_KEY = re.compile(r"\b(sk-|AIza|gsk_|hf_|xai-|AKIA|gh[pousr]_|github_pat_|nvapi-|pplx-|r8_)(?=[\w-]*\d)[\w-]{12,}")
+_sources: list[Callable[[], Iterable[str]]] = []
+
+
+def add_secrets(source: Callable[[], Iterable[str]]) -> None:
+    """Say who knows the keys that are in use; asked whenever a text may have one."""
+    _sources.append(source)
+
+
+def hide_keys(text: str) -> str:
+    """Replace the keys that are known, and what looks like one."""
+    secrets = {secret for source in _sources for secret in source() if len(secret) >= _SHORTEST_SECRET}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "[key]")
+    return _KEY.sub("[key]", text)
+
+
+def write_prompt(conversation: Conversation | None) -> str:
+    """Write a conversation as JSON in OpenAI's format, without keys; images and files are cut."""
+    return _write([turn.model_dump() for turn in conversation.turns] if conversation else [])
+
+
+def write_answer(completion: ChatCompletion) -> str:
+    """Write an answer as JSON in OpenAI's format, without keys."""
+    return _write(completion.turn.model_dump())
+
+
+def _write(value: Any) -> str:
+    text = to_json(value, fallback=str).decode()
+    return hide_keys(_BASE64.sub(lambda long: f"[{len(long[0])} characters]", text))
+
+
+def strip_url(url: str) -> str:
+    """Return an address without query and user, which may hold keys."""
+    address = urlsplit(url)
+    return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def describe_error(error: NbkitError, *, whole: bool) -> str:
+    """Say what went wrong: the kind of error, what is known of it, and its message.
+
+    A provider's own words may repeat the prompt, as may the message of an answer that was not kept: they are there
+    with `whole` only.
+    """
+    own, message, facts = isinstance(error, BudgetExceededError | ConfigError), str(error), [type(error).__name__]
+    if isinstance(error, AdapterError):
+        own, message = error.body is None, error.message
+        facts += [f"HTTP {error.status}"] if error.status else []
+        facts += [f"code {error.code}"] if error.code else []
+        facts += [f"request {error.request_id}"] if error.request_id else []
+    return ", ".join(facts) + (f": {hide_keys(message)}" if own or whole else "")

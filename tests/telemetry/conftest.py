@@ -1,0 +1,9 @@
+import pytest
+from scripted_provider import Provider
+
+
+@pytest.fixture
+def provider():
+    one = Provider()
+    yield one
+    one.close()
