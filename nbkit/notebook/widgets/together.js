@@ -1,4 +1,7 @@
-// Scrolling together: the answer under the pointer, or with the focus, leads the others, by the part of it that is above.
+// Scrolling together: the answer that the reader last touched, or has the focus in, leads the others, by the part of it
+// that is above. One at a time: two leaders would stop each other's smooth scrolling half-way.
+
+const TOUCHES = ["wheel", "pointerdown", "keydown", "focusin"];
 
 class Together {
   constructor(view) {
@@ -7,26 +10,25 @@ class Together {
     this.button = button("nbk-quiet nbk-together", "⇅", "", () => this.toggle());
     nameControl(this.button, "Scroll the answers together (s)");
     this.button.setAttribute("aria-pressed", "false");
-    this.grid.addEventListener("scroll", (event) => this.follow(event.target), { capture: true, passive: true });
+    const options = { capture: true, passive: true };
+    for (const touch of TOUCHES) this.grid.addEventListener(touch, ({ target }) => this.choose(target), options);
+    this.grid.addEventListener("scroll", ({ target }) => this.on && target === this.leader && this.lead(), options);
+  }
+
+  choose(target) {
+    this.leader = target.closest(".nbk-scroll") ?? this.leader;
   }
 
   toggle() {
     this.on = !this.on;
     this.button.setAttribute("aria-pressed", String(this.on));
-    const leader = this.grid.querySelector(".nbk-scroll:focus-within") ?? this.grid.querySelector(".nbk-scroll");
-    if (this.on) this.lead(leader);
+    if (!this.leader?.isConnected) this.leader = this.grid.querySelector(".nbk-scroll");
+    if (this.on) this.lead();
   }
 
-  follow(leader) {
-    if (this.on && leader.matches(".nbk-scroll:is(:hover, :focus-within)")) this.lead(leader);
-  }
-
-  lead(leader) {
+  lead() {
     const range = ({ scrollHeight, clientHeight }) => scrollHeight - clientHeight;
-    const part = leader.scrollTop / Math.max(range(leader), 1);
-    for (const node of this.grid.querySelectorAll(".nbk-scroll")) {
-      const top = part * range(node);
-      if (node !== leader && Math.abs(node.scrollTop - top) > 1) node.scrollTop = top;
-    }
+    const part = this.leader.scrollTop / Math.max(range(this.leader), 1);
+    for (const node of this.grid.querySelectorAll(".nbk-scroll")) if (node !== this.leader) node.scrollTop = part * range(node);
   }
 }
