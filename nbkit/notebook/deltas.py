@@ -5,12 +5,14 @@ by one; a view that sees a gap sends `resync` and gets a snapshot again. A view 
 sends `ping` and gets a `pong`; one that is cleared, while its notebook stays, sends `left`. Its other messages: `stop`,
 `ask` (with `text`), `stop_one`, `retry` and `regenerate` (with `pane`), `key` (with `pane`, and in `text` an API key
 for its provider), `edit` (`pane`, `turn` from 0, the new prompt as `text`, and whether it goes to `all` models),
-`branch` (`pane`, `branch` from 0), `mute` (`pane`, `muted`), `swap` (`pane`, and in `text` a model id), `options`
-(`pane`, `options`: name -> value, null to unset), `vote` (`choice`: a pane, "tie", "bad", or null to take it back),
+`branch` (`pane`, `branch` from 0), `mute` (`pane`, `muted`), `swap` and `add` (`pane`, and in `text` a model id),
+`options` (`pane`, `options`: name -> value, null to unset), `vote` (`choice`: a pane, "tie", "bad", or null to take it
+back),
 `attach` (with an `id` of its own, a file's `name`, and its bytes as a buffer) and `detach` (with `id`); `ask` sends the
 `files` with these ids. What cannot be done is answered with a `notice` in `text`; `chat` (`pane`) likewise, with the
 name of the chat that goes on; `copy` (`pane`, `form`: "markdown" or "code", `view`: an id of its own) with `copy`, the
-`text` and the `view`; a file, to all views, when it has been checked:
+`text` and the `view`; `suggest` (`pane`, `text`: words about a model, `view`) with `suggestions`, the `view` and the
+`models` ([id, label]); a file, to all views, when it has been checked:
 
     {"type": "attached", "id", "label", "note"}       note: which models do not read it, "" where all do
     {"type": "attached", "id", "problem"}             it is not taken

@@ -8,9 +8,15 @@ from typing import Any
 from nbkit.bulk.answers import Pane
 from nbkit.bulk.copies import write_code, write_markdown
 from nbkit.bulk.panel import Panel
+from nbkit.choose.frame import catalog
+from nbkit.choose.kinds import can_chat
+from nbkit.choose.search import Searcher
 from nbkit.notebook.compared import name_chat
+from nbkit.rendering.sanitize import visible
 
 Message = dict[str, Any]
+_FOUND = 40  # by the search, best first
+_SUGGESTIONS = 8
 
 
 def read_text(message: Message) -> str:
@@ -35,6 +41,24 @@ def _show_branch(panel: Panel, pane: Pane, message: Message) -> None:
 def _swap(panel: Panel, pane: Pane, message: Message) -> None:
     if text := read_text(message):
         panel.regenerate(pane, text.strip())
+
+
+def _add(panel: Panel, pane: Pane, message: Message) -> None:
+    if text := read_text(message):
+        panel.add(text.strip())
+
+
+def _suggest(panel: Panel, pane: Pane, message: Message) -> Message:
+    """Find models by what is typed, those with a key first; a browser shows only those whose id or label holds it."""
+    text, rows = read_text(message).strip(), catalog()
+    found = rows.iloc[Searcher(rows).search(text, can_chat(rows)).places[:_FOUND]] if text else rows.iloc[:0]
+    found = found.sort_values("has_key", ascending=False, kind="stable").iloc[:_SUGGESTIONS]
+    names = zip(found.index.tolist(), found["name"].tolist(), strict=True)
+    models = [
+        [visible(model_id), visible(name if text.lower() in f"{model_id}\n{name}".lower() else f"{text} → {name}")]
+        for model_id, name in names
+    ]
+    return {"type": "suggestions", "view": message.get("view"), "models": models}
 
 
 def _set_options(panel: Panel, pane: Pane, message: Message) -> None:
@@ -67,6 +91,8 @@ _REQUESTS: dict[str, Callable[[Panel, Pane, Message], object]] = {
     "branch": _show_branch,
     "mute": lambda panel, pane, message: panel.mute(pane, bool(message.get("muted"))),
     "swap": _swap,
+    "add": _add,
+    "suggest": _suggest,
     "options": _set_options,
     "key": _set_api_key,
     "copy": _copy,

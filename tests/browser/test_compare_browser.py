@@ -182,6 +182,14 @@ def test_the_menu_of_a_pane_cancels_edits_sets_and_mutes_by_mouse_and_by_key(lab
     lab.until("() => document.querySelectorAll('.nbk-live').length === 2")
     lab.until("() => document.querySelectorAll('.nbk-live')[1].querySelectorAll('.nbk-strip').length === 3")
     assert lab.page.locator(".nbk-totals").last.inner_text().startswith("this comparison $0 ")
+    more.click()
+    choose("Add a model")
+    lab.page.get_by_label("Model id").press_sequentially("sonet 5.5")
+    lab.until("() => document.querySelector('.nbk-menu option')?.label.startsWith('sonet 5.5 → ')")
+    lab.page.get_by_label("Model id").fill("demo/sage")
+    lab.page.keyboard.press("Enter")
+    lab.until("() => document.querySelectorAll('.nbk-pane').length === 5")
+    lab.until(IDLE)
     assert lab.errors == []
 
 

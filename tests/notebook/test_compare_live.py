@@ -296,7 +296,13 @@ def test_a_pane_is_muted_set_and_swapped_from_the_view_and_another_comes(kernel)
     assert kernel.value("c.completions['demo/sage'].usage.output") <= 5
     view.send(type="swap", pane=1, text="demo/scholar")
     page = view.until(lambda page: page.titles[1]["model"] == "demo/scholar" and idle(page))
-    kernel.run("c.add('demo/sage')")
+    view.send(type="suggest", pane=0, text="anthropic sonet 5.5", view="v1")
+    kernel.until(lambda: kernel.sent(view.comm)[-1].get("type") == "suggestions")
+    best = ["anthropic/claude-sonnet-5-5", "anthropic sonet 5.5 → Claude Sonnet 5.5"]
+    assert kernel.sent(view.comm)[-1]["models"][0] == best
+    view.send(type="suggest", pane=0, text=" ", view="v1")
+    kernel.until(lambda: kernel.sent(view.comm)[-1].get("models") == [])
+    view.send(type="add", pane=0, text="demo/sage")
     page = view.until(lambda page: len(page.titles) == 3 and statuses(page, 1)[2:] == ["done"] and idle(page))
     assert page.turns[2, 0]["prompt"] == "One"
 

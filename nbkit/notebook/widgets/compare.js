@@ -190,6 +190,7 @@ class View {
       }
       this.update(message);
     } else if (message.type === "attached") this.files.settle(message);
+    else if (message.type === "suggestions") message.view === this.id && this.menu.suggest(message.models);
     else if (message.type === "notice" || message.type === "copy") {
       clearTimeout(this.timer);
       if (message.type === "notice") this.notify(message.text);

@@ -7,7 +7,8 @@ const ACTS = [
   { label: "Edit a prompt ...", can: (pane, view) => pane.last && !view.busy, act: (pane, menu) => menu.editPrompt(pane) },
   { label: "Leave out of the next prompts", can: (pane, view) => view.panes.length > 1 && !pane.head.muted, act: (pane) => pane.post({ type: "mute", muted: true }) },
   { label: "Ask the next prompts again", can: (pane) => pane.head.muted, act: (pane) => pane.post({ type: "mute", muted: false }) },
-  { label: "Swap the model ...", can: (pane, view) => view.panes.length > 1, act: (pane, menu) => menu.swap(pane) },
+  { label: "Swap the model ...", can: (pane, view) => view.panes.length > 1, act: (pane, menu) => menu.askModel(pane, "Swap the model", "Ask it the last prompt", "swap") },
+  { label: "Add a model ...", can: (pane, view) => view.panes.length > 1, act: (pane, menu) => menu.askModel(pane, "Add a model", "Ask it all prompts so far", "add") },
   { label: "Settings ...", can: (pane) => Object.keys(pane.head.settings ?? {}).length, act: (pane, menu) => menu.set(pane) },
   { label: "Copy the answer", record: true, can: (pane) => pane.last, act: (pane) => pane.copy() },
   { label: "Copy as Markdown", can: (pane) => pane.last, act: (pane, menu) => menu.copy(pane, "markdown") },
@@ -124,9 +125,22 @@ class Menu {
     text.focus();
   }
 
-  swap(pane) {
-    const id = make("input", "nbk-input", { placeholder: "provider/model", spellcheck: "false" });
-    this.ask(pane, "Swap the model", "Ask it the last prompt", [["Model id", id]], () => id.value.trim() && { type: "swap", text: id.value });
+  // Models are suggested while their names, or words about them, are typed.
+  askModel(pane, title, submit, type) {
+    const name = `nbk-models-${this.view.id}`;
+    const id = make("input", "nbk-input", { placeholder: "provider/model", spellcheck: "false", autocomplete: "off", list: name });
+    this.models = make("datalist", "", { id: name });
+    id.addEventListener("input", () => {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => pane.post({ type: "suggest", text: id.value, view: this.view.id }), 150);
+    });
+    this.ask(pane, title, submit, [["Model id", id]], () => id.value.trim() && { type, text: id.value });
+    this.node.append(this.models);
+  }
+
+  // `models`: [id, the words that found it, and its name].
+  suggest(models) {
+    this.models?.replaceChildren(...models.map(([id, label]) => make("option", "", { value: id }, label)));
   }
 
   set(pane) {
