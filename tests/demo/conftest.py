@@ -19,13 +19,13 @@ def faces():
             face.add_face(protocol, face.import_face(protocol, "faces"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address():
     yield provider.base_url()
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(address):
     with httpx2.Client(base_url=address, timeout=120) as client:
         yield client
