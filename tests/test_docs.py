@@ -9,6 +9,7 @@ import tomllib
 from importlib import import_module
 from pathlib import Path
 
+import pages
 import pytest
 import tables  # docs/tables.py
 
@@ -18,7 +19,8 @@ from nbkit.conversation.options import ExecuteOptions
 from nbkit.providers import overrides
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+CODE = [page for page in PAGES if pages.list_blocks(page)]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
 
@@ -60,6 +62,25 @@ print("\\n", json.dumps([lengths, len(shell.user_ns["cheap"])]))
     assert list(lengths) == ["demo/swift", "demo/sage", "demo/scholar", "demo/tortoise"]
     assert min(lengths.values()) > 100
     assert cheap > 100
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """What the code of each page has printed, and how its process ended; all keys of the catalog are set."""
+    folder = tmp_path_factory.mktemp("pages")
+    with pages.serve_any_model() as address:
+        environment = os.environ | pages.make_environment(address, folder)
+        command = [sys.executable, ROOT / "tests" / "pages.py", folder, *CODE]
+        ends = json.loads(subprocess.check_output(command, text=True, env=environment))
+    texts = [(folder / f"{number}.txt").read_text("utf-8") for number in range(len(CODE))]
+    return dict(zip(CODE, zip(ends, texts, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("page", CODE, ids=lambda path: path.name)
+def test_the_code_of_a_page_runs_and_shows_no_key(page, outputs):
+    end, text = outputs[page]
+    assert end == 0, text
+    assert pages.CANARY not in text
 
 
 @each_page

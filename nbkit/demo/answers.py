@@ -67,7 +67,8 @@ def answer(request: DemoRequest) -> DemoAnswer:
     if failure in ("server_error", "rate_limit"):
         return DemoAnswer(failure=failure)
     if request.turns[-1].role == "tool":
-        return DemoAnswer(_quote_outputs(request.turns), failure=failure)
+        text = _fill(request.schema, request.turns[-1].text) if request.schema else _quote_outputs(request.turns)
+        return DemoAnswer(text, failure=failure)
     if pair := JUDGED.search(prompts[-1]):
         system = next((turn.text for turn in request.turns if turn.role == "system"), "")
         return DemoAnswer(_judge(request.model, system, pair[2], pair[3]), failure=failure)
@@ -75,6 +76,8 @@ def answer(request: DemoRequest) -> DemoAnswer:
         return DemoAnswer(echo[1], failure=failure)
     if calls := _call_tools(request.tools, request.tool_choice, prompts[-1]):
         return DemoAnswer(calls=calls, failure=failure)
+    if request.schema:
+        return DemoAnswer(_fill(request.schema, prompts[-1]), failure=failure)
     text, reasoning = _find_script(request.model, prompts) or _admit_simulation(request, prompts)
     thinks = request.thinks and request.model in THINKERS
     return DemoAnswer(text, reasoning if thinks else "", failure=failure)
@@ -146,6 +149,11 @@ def _call_tools(tools: Sequence[DemoTool], choice: str, prompt: str) -> tuple[De
 def _mentions(prompt: str, name: str) -> bool:
     words = [word for word in re.findall(r"[a-z]+", re.sub(r"([A-Z])", r" \1", name).lower()) if len(word) > 3]
     return any(word in prompt.lower() for word in [name.lower(), *words])
+
+
+def _fill(schema: dict[str, Any], text: str) -> str:
+    """Answer in the form of a schema, with names and numbers of the text."""
+    return json.dumps(make_arguments(schema, text))
 
 
 def _quote_outputs(turns: Sequence[DemoTurn]) -> str:

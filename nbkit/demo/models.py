@@ -21,7 +21,7 @@ def _describe(name: str, description: str, released: str, **facts: Any) -> dict[
         "attachment": False,
         "reasoning": False,
         "tool_call": True,
-        "structured_output": False,
+        "structured_output": True,
         "temperature": True,
         "release_date": released,
         "last_updated": released,

@@ -41,6 +41,8 @@ class DemoRequest:
     stop: tuple[str, ...] = ()
     thinks: bool = True
     """False where the caller switched reasoning off."""
+    schema: dict[str, Any] | None = None
+    """JSON schema that the answer must have."""
 
 
 def get_field(body: dict[str, Any], name: str, kinds: type | tuple[type, ...], default: Any = None) -> Any:
@@ -70,6 +72,13 @@ def get_count(body: dict[str, Any], name: str) -> int | None:
     if value is not None and value < 1:
         raise ValueError(f"{name}: must be at least 1")
     return value
+
+
+def read_schema(form: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the JSON schema of a `response_format`, or of what other protocols have in its place."""
+    named = get_field(form, "json_schema", dict, form)  # Cohere's is the schema itself
+    schema: dict[str, Any] | None = get_field(named, "schema", dict, None if named is form else named)
+    return schema
 
 
 def check_objects(values: list[Any], name: str) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from nbkit.providers.capabilities import tolerance_of
 from nbkit.providers.tables import protocol_defaults
 
 WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+CITY = {"type": "object", "properties": {"name": {"type": "string"}, "people": {"type": "integer"}}}
 PNG = "data:image/png;base64,iVBORw0KGgo="
 CASES = {  # what a protocol needs for it -> model, conversation, options
     "prose": ("", "swift", "Explain recursion", {}),
@@ -27,6 +28,7 @@ CASES = {  # what a protocol needs for it -> model, conversation, options
         {},
     ),
     "tools": ("tools", "swift", "The weather in Oslo?", {"tools": [WEATHER]}),
+    "a form": ("json_schema", "swift", "The largest city of Norway?", {"response_format": CITY}),
 }
 TESTS_OWN = {path.stem for path in (Path(__file__).parent / "faces").glob("*.py")}
 FACED = [name for name, row in PROTOCOLS.items() if name in FACES or row.module in TESTS_OWN]
@@ -67,6 +69,7 @@ def test_a_model_answers_the_same_in_every_protocol(name, case):
     assert essence(completion) == essence(adapter(model, "openai-chat").execute(conversation, **options))
     assert completion.usage.completion_tokens > 0
     assert completion.cost > 0
+    assert case != "a form" or json.loads(completion.text) == {"name": "Norway", "people": 1}
 
 
 @cases

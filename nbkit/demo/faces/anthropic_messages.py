@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbkit.demo.reply import SSE, DemoPart, DemoReply, write_json
-from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn, check_objects, get_count, get_field, require_field
+from nbkit.demo.request import (
+    DemoRequest,
+    DemoTool,
+    DemoTurn,
+    check_objects,
+    get_count,
+    get_field,
+    read_schema,
+    require_field,
+)
 
 PATH = "/v1/messages"
 STREAM_TYPE = SSE
@@ -43,6 +52,7 @@ def parse(body: dict[str, Any]) -> DemoRequest:
         max_tokens=max_tokens,
         stop=tuple(map(str, get_field(body, "stop_sequences", list, []))),
         thinks=get_field(body, "thinking", dict, {}).get("type") != "disabled",
+        schema=read_schema(get_field(get_field(body, "output_config", dict, {}), "format", dict, {})),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from nbkit.demo.faces.openai_chat import read_turns
 from nbkit.demo.reply import SSE, DemoPart, DemoReply, write_json
-from nbkit.demo.request import DemoRequest, DemoTool, check_objects, get_count, get_field, require_field
+from nbkit.demo.request import DemoRequest, DemoTool, check_objects, get_count, get_field, read_schema, require_field
 
 PATH = r"/v[12]/chat"  # nbkit calls it below the base URL that all faces share
 STREAM_TYPE = SSE
@@ -37,6 +37,7 @@ def parse(body: dict[str, Any]) -> DemoRequest:
         max_tokens=get_count(body, "max_tokens"),
         stop=tuple(map(str, get_field(body, "stop_sequences", list, []))),
         thinks=get_field(body, "thinking", dict, {}).get("type") != "disabled",
+        schema=read_schema(get_field(body, "response_format", dict, {})),
     )
 
 

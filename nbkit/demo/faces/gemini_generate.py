@@ -53,6 +53,7 @@ def parse(body: dict[str, Any], model: str, action: str) -> DemoRequest:
         max_tokens=get_count(config, "maxOutputTokens"),
         stop=tuple(map(str, get_field(config, "stopSequences", list, []))),
         thinks=get_field(thinking, "includeThoughts", bool, True) and get_field(thinking, "thinkingBudget", int) != 0,
+        schema=get_field(config, "responseJsonSchema", dict),
     )
 
 

@@ -11,7 +11,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbkit.demo.reply import SSE, UNKNOWN_PATH, DemoReply, write_json
-from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn, Role, check_objects, get_count, get_field, require_field
+from nbkit.demo.request import (
+    DemoRequest,
+    DemoTool,
+    DemoTurn,
+    Role,
+    check_objects,
+    get_count,
+    get_field,
+    read_schema,
+    require_field,
+)
 
 PATH = "/v1/chat/completions"
 STREAM_TYPE = SSE
@@ -48,6 +58,7 @@ def parse(body: dict[str, Any]) -> DemoRequest:
         max_tokens=get_count(body, "max_completion_tokens") or get_count(body, "max_tokens"),
         stop=(stop,) if isinstance(stop, str) else tuple(map(str, stop)),
         thinks=body.get("reasoning_effort") != "none",
+        schema=read_schema(get_field(body, "response_format", dict, {})),
     )
 
 

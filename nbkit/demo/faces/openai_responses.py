@@ -13,7 +13,17 @@ from typing import Any
 
 from nbkit.demo.faces import openai_chat
 from nbkit.demo.reply import SSE, DemoPart, DemoReply, write_json
-from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn, Role, check_objects, get_count, get_field, require_field
+from nbkit.demo.request import (
+    DemoRequest,
+    DemoTool,
+    DemoTurn,
+    Role,
+    check_objects,
+    get_count,
+    get_field,
+    read_schema,
+    require_field,
+)
 
 PATH = "/v1/responses"
 STREAM_TYPE = SSE
@@ -40,6 +50,7 @@ def parse(body: dict[str, Any]) -> DemoRequest:
         stream=get_field(body, "stream", bool, False),
         max_tokens=get_count(body, "max_output_tokens"),
         thinks=get_field(body, "reasoning", dict, {}).get("effort") != "none",
+        schema=read_schema(get_field(get_field(body, "text", dict, {}), "format", dict, {})),
     )
 
 

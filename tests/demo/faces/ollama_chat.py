@@ -36,6 +36,7 @@ def parse(body: dict[str, Any]) -> DemoRequest:
         max_tokens=get_count(options, "num_predict"),
         stop=tuple(map(str, get_field(options, "stop", list, []))),
         thinks=get_field(body, "think", (bool, str)) is not False,
+        schema=get_field(body, "format", dict),
     )
 
 
