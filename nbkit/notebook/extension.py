@@ -20,6 +20,7 @@ from nbkit.choose.frame import catalog
 from nbkit.modelsdev.records import CatalogWarning
 from nbkit.notebook.cells import forget_shell
 from nbkit.notebook.completion import find_keyed_providers, match_models
+from nbkit.notebook.guard import describe_keys, find_keys_here, guard_cell
 from nbkit.notebook.magics import NbkitMagics, add_body, describe_catalog
 from nbkit.notebook.outputs import person_in_front
 from nbkit.notebook.widgets import compare as _  # noqa: F401 - 0.1 s that the first comparison is spared
@@ -105,7 +106,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
             loaded.replaced |= {(kind, name): known.get(name) for name in names}
         shell.register_magics(magics)
         shell.Completer.custom_matchers.append(match_models)
-        shell.input_transformers_cleanup.append(add_body)
+        shell.input_transformers_cleanup.extend([guard_cell, add_body])
         shell.events.register("pre_run_cell", loaded.cells.begin)
         shell.events.register("pre_run_cell", loaded.renew)
         shell.events.register("post_run_cell", loaded.cells.end)
@@ -121,6 +122,9 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     ask = person_in_front() and not find_keyed_providers()
     hint = '. No key yet? nbkit.set_key("openai")' if ask else ""
     print(f"nbkit: {describe_catalog(frame)}. {name}, %%chat, %%compare, nbkit.pick(){hint}")  # noqa: T201  # the one line
+    running = shell.displayhook.exec_result  # this very cell was not looked at before it ran
+    if running and (keys := find_keys_here(running.info.raw_cell)):
+        print(f"nbkit: look at this cell: {describe_keys(keys)}")  # noqa: T201
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
@@ -141,6 +145,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
             known[name] = before
     shell.magics_manager.registry.pop(NbkitMagics.__name__, None)
     shell.Completer.custom_matchers.remove(match_models)
+    shell.input_transformers_cleanup.remove(guard_cell)
     shell.input_transformers_cleanup.remove(add_body)
     shell.drop_by_id({"catalog": loaded.catalog})
     portal.stop()

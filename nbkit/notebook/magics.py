@@ -38,6 +38,7 @@ from nbkit.installed import name_extra
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import find_keyed_providers
+from nbkit.notebook.guard import describe_keys, find_keys_here, switch_guard
 from nbkit.providers.env_file import load_env
 from nbkit.settings import Settings, settings
 
@@ -45,8 +46,6 @@ _BRACES = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _LONE = re.compile(r"%%(chat|compare)(\s|$)")
 _HIDDEN = re.compile(r"(?<=://).*@|\?.*")
 """What is secret in a URL."""
-# Keys of OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI. A digit tells them from words.
-_KEY = re.compile(r"\b(sk-|AIza|gsk_|hf_|xai-)(?=[\w-]*\d)[\w-]{20,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +170,7 @@ class NbkitMagics(Magics):
         %nbkit total       what it has spent, with a line for each model
         %nbkit settings    the settings in force, and the variables that change them
         %nbkit env [FILE]  read your API keys from a file, by default .env
+        %nbkit keys allow  run cells that hold an API key, which are refused otherwise (%nbkit keys refuse)
         %nbkit replay [MODE] [FILE.jsonl]
                            keep answers, and give them again for $0: auto, only (nothing is sent), refresh, off;
                            without a word it tells what is replayed
@@ -192,11 +192,8 @@ class NbkitMagics(Magics):
 
     def _read(self, magic: Any, line: str, cell: str) -> tuple[Namespace, Any]:
         """The arguments and the prompt of a cell, with its images. Raises UsageError before anything is sent."""
-        if key := _KEY.search(f"{line}\n{cell}"):
-            raise UsageError(
-                f"nothing was sent, because the cell contains what looks like an API key ({key[1]}...). The notebook's "
-                "history holds it now: revoke that key, and set a new one as an environment variable"
-            )
+        if keys := find_keys_here(f"{line}\n{cell}"):
+            raise UsageError(f"nothing was sent: {describe_keys(keys)}")
         arguments = _parse(magic, _BRACES.sub(r"{{\1}}", line))  # without spaces it is one argument
         arguments.system = arguments.system and self._expand(arguments.system)
         prompt = self._expand(cell).strip()
@@ -350,7 +347,11 @@ _REPORTS: dict[str, Callable[[], str]] = {
 }
 
 
-_ACTS: dict[str, tuple[Callable[..., object], int]] = {"env": (load_env, 1), "replay": (switch_replay, 2)}
+_ACTS: dict[str, tuple[Callable[..., object], int]] = {
+    "env": (load_env, 1),
+    "keys": (switch_guard, 1),
+    "replay": (switch_replay, 2),
+}
 """What further words may follow, and how many at most."""
 
 
