@@ -15,7 +15,7 @@ from nbkit.notebook.compared import name_chat
 from nbkit.rendering.sanitize import visible
 
 Message = dict[str, Any]
-_FOUND = 40  # by the search, best first
+_BEST = 40  # by the search, best first
 _SUGGESTIONS = 8
 
 
@@ -51,9 +51,9 @@ def _add(panel: Panel, pane: Pane, message: Message) -> None:
 def _suggest(panel: Panel, pane: Pane, message: Message) -> Message:
     """Find models by what is typed, those with a key first; a browser shows only those whose id or label holds it."""
     text, rows = read_text(message).strip(), catalog()
-    found = rows.iloc[Searcher(rows).search(text, can_chat(rows)).places[:_FOUND]] if text else rows.iloc[:0]
-    found = found.sort_values("has_key", ascending=False, kind="stable").iloc[:_SUGGESTIONS]
-    names = zip(found.index.tolist(), found["name"].tolist(), strict=True)
+    fit = rows.iloc[Searcher(rows).search(text, can_chat(rows)).places[:_BEST]] if text else rows.iloc[:0]
+    fit = fit.sort_values("has_key", ascending=False, kind="stable").iloc[:_SUGGESTIONS]
+    names = zip(fit.index.tolist(), fit["name"].tolist(), strict=True)
     models = [
         [visible(model_id), visible(name if text.lower() in f"{model_id}\n{name}".lower() else f"{text} → {name}")]
         for model_id, name in names
