@@ -18,6 +18,7 @@ from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reas
 from nbkit.http.environment import Proxy
 from nbkit.http.exchange import KEEP_ALIVE, Address, Failure, Kind, Limits, Request, join_headers, split_url
 from nbkit.http.sockets import AsyncBackend, Backend, Wait
+from nbkit.quiet import QUIET
 
 if TYPE_CHECKING:
     import asyncio  # a process of synchronous calls does without
@@ -46,7 +47,8 @@ class Client:
     def send(self, request: Request) -> SyncReply:
         """Send a request and wait for the head of its reply. Raises Failure."""
         try:
-            return SyncReply(self._pool.handle_request(_make_request(request)))
+            with QUIET:
+                return SyncReply(self._pool.handle_request(_make_request(request)))
         except _ERRORS as error:
             failure = _explain(error)
         raise failure
@@ -73,7 +75,8 @@ class AsyncClient:
     async def send(self, request: Request) -> AsyncReply:
         """Send a request and await the head of its reply. Raises Failure."""
         try:
-            return AsyncReply(await self._pool.handle_async_request(_make_request(request)))
+            with QUIET:
+                return AsyncReply(await self._pool.handle_async_request(_make_request(request)))
         except _ERRORS as error:
             failure = _explain(error)
         raise failure

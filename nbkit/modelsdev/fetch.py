@@ -263,6 +263,8 @@ def _get(
 
     import httpx2
 
+    from nbkit.quiet import QUIET
+
     def only_https(request: httpx2.Request) -> None:
         if url.startswith("https:") and request.url.scheme != "https":
             raise CatalogError(f"{url}: redirected to {request.url.scheme}")
@@ -270,6 +272,7 @@ def _get(
     headers = {"accept-encoding": "gzip"} | ({"if-none-match": etag} if etag else {})
     try:
         with (
+            QUIET,
             httpx2.Client(
                 timeout=seconds,
                 follow_redirects=True,

@@ -38,6 +38,8 @@ HAPPENS = {
     "the answer is cut": respond(ANSWER)[:-9],
     "what comes is not HTTP": b"SSH\r\n\r\n",
     "the key is refused": respond({"error": {"message": "no"}}, 401),
+    "the key comes back in a header": respond(ANSWER, set_cookie=f"who={KEY}"),
+    "the key comes back in a broken header": f"HTTP/1.1 200 OK\r\nbroken {KEY}\r\n\r\n".encode(),
     "the key is sent back": respond({"error": {"message": f"wrong: {KEY}"}}, 400),
     "the stream stops": hang(CHUNKED + chunk(sse(piece("Hel")))),
 }
