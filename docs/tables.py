@@ -1,4 +1,4 @@
-"""Prints the tables of the documentation: docs/{columns,providers,settings,benchmarks}.md, and those of the README.
+"""Prints the tables of the documentation: docs/{columns,providers,quirks,settings,benchmarks}.md, and the README's.
 
 `python docs/tables.py` writes them again; the tests compare what it would write with what is there.
 """
@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+from quirks import render_quirks  # beside this file
 
 from benchmarks.libraries import LIBRARIES
 from benchmarks.tables import load, render_markdown
@@ -86,6 +88,7 @@ def render_documents() -> dict[Path, str]:
     return {
         ROOT / "docs" / "columns.md": _render_columns(),
         ROOT / "docs" / "providers.md": _render_providers(snapshot),
+        ROOT / "docs" / "quirks.md": render_quirks(),
         ROOT / "docs" / "settings.md": _render_settings(),
         ROOT / "docs" / "benchmarks.md": _render_benchmarks(),
         ROOT / "README.md": _put(readme, "benchmarks", _render_headlines()),

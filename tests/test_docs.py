@@ -42,6 +42,12 @@ def test_the_documents_are_printed_from_the_data():
     assert printed[ROOT / "README.md"].count("| `openai-chat` |") == 1
 
 
+def test_every_quirk_has_a_source():
+    rows = re.findall(r"^\| (`.+) \| (.+) \| (.*) \|$", read("docs/quirks.md"), re.MULTILINE)
+    assert len(rows) > 100
+    assert [name for name, done, source in rows if not source and not done.startswith("as `")] == []
+
+
 def test_the_readmes_first_cell_has_five_lines_and_runs_without_a_key(tmp_path):
     cell = re.search(r"```python\n(.*?)```", read("README.md"), re.DOTALL)[1]
     assert cell.count("\n") <= 5
