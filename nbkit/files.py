@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
+
+_LEFT_SECONDS = 3600.0
+"""Age of a temporary file whose writer was killed."""
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write a file, whole or not at all; its directory is made, for this user only, if need be. Raises OSError."""
     import tempfile  # most processes only read
 
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    _make_directory(path.parent)
+    prefix = f".{path.name[:40]}."
+    _remove_leftovers(path.parent, prefix)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -36,9 +42,27 @@ def check_owner(about: os.stat_result, *, closed: bool = False) -> None:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory for this user only. Raises PermissionError where it is another user's, and other OSErrors."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a directory for this user only. Raises PermissionError where it is another user's, or one that everybody can
+    write to, and other OSErrors. That its group can write is no reason: Kubernetes lets it on every volume."""
+    _make_directory(path)
+    about = path.stat()
     try:
-        check_owner(path.stat())
+        check_owner(about)
     except PermissionError as foreign:
         raise PermissionError(f"{path}: {foreign}") from None
+    if hasattr(os, "getuid") and about.st_mode & stat.S_IWOTH:
+        raise PermissionError(f"{path}: everybody can write to it")
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory and those above it, for this user only, whatever the umask."""
+    if not path.parent.exists():
+        _make_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _remove_leftovers(directory: Path, prefix: str) -> None:
+    """Remove the temporary files of writers that were killed."""
+    for entry in os.scandir(directory):
+        if entry.name.startswith(prefix) and time.time() - entry.stat(follow_symlinks=False).st_mtime > _LEFT_SECONDS:
+            Path(entry.path).unlink(missing_ok=True)

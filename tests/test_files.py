@@ -1,7 +1,11 @@
 """Files that are written whole or not at all, and never another user's."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -81,6 +85,54 @@ def test_another_users_directory_is_refused_also_behind_a_link(tmp_path):
 
 
 def test_a_private_directory_is_made_with_its_parents(tmp_path):
-    make_private_directory(tmp_path / "a" / "b")
-    make_private_directory(tmp_path / "a" / "b")
-    assert mode(tmp_path / "a" / "b") == 0o700
+    for _ in range(2):
+        make_private_directory(tmp_path / "a" / "b" / "c")
+    assert [mode(tmp_path / place) for place in ("a", "a/b", "a/b/c")] == [0o700] * 3
+    (tmp_path / "link").symlink_to(tmp_path / "a")  # a cache that its user keeps elsewhere
+    make_private_directory(tmp_path / "link")
+    write_atomically(tmp_path / "link" / "file", b"1")
+    assert (tmp_path / "a" / "file").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize(("bits", "refused"), [(0o777, True), (0o1777, True), (0o702, True), (0o2770, False)])
+def test_a_directory_that_everybody_can_write_to_is_refused(tmp_path, bits, refused):
+    tmp_path.chmod(bits)
+    if refused:
+        with pytest.raises(PermissionError, match="everybody can write to it"):
+            make_private_directory(tmp_path)
+    else:  # a volume of Kubernetes
+        make_private_directory(tmp_path)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from nbkit.files import write_atomically
+
+path = Path(sys.argv[1])
+while True:
+    for letter in b"ab":
+        write_atomically(path, bytes([letter]) * 3_000_000)
+        print(flush=True)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path):
+    path = tmp_path / "file"
+    for writes in range(1, 9):
+        with subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE) as writer:
+            for _ in range(writes):
+                writer.stdout.readline()
+            writer.send_signal(signal.SIGKILL)
+        assert path.read_bytes() in (b"a" * 3_000_000, b"b" * 3_000_000)
+    left = [one for one in tmp_path.iterdir() if one != path]
+    assert {mode(one) for one in left} <= {0o600}
+
+    (tmp_path / ".file.0123abcd").touch()
+    (tmp_path / ".other.0123abcd").touch()
+    long_ago = time.time() - 7200
+    for one in tmp_path.iterdir():
+        os.utime(one, (long_ago, long_ago))
+    (tmp_path / ".file.new").touch()  # of a writer that is at work
+    write_atomically(path, b"c")
+    assert {one.name for one in tmp_path.iterdir()} == {"file", ".file.new", ".other.0123abcd"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -86,7 +87,7 @@ class DatabaseStore:
         with _as_os_errors():
             connection = self._run(_begin)
             try:
-                yield lambda sql, values=(): _execute(connection, sql, values)
+                yield _as_os_errors()(partial(_execute, connection))
                 connection.execute("COMMIT")
             except BaseException:
                 with suppress(Exception):  # the connection may be what failed; the server takes back what it began

@@ -26,7 +26,8 @@ Prepare = Callable[[sqlite3.Connection], None]
 def open_database(path: Path, prepare: Prepare, what: str) -> sqlite3.Connection:
     """Open a file, or make it; `prepare` makes the tables that are missing. One that is broken is put aside.
 
-    `what`: what the file is, for the warning then. Raises sqlite3.Error and OSError.
+    In a place that is read-only it can be read. `what`: what the file is, for the warning then. Raises sqlite3.Error
+    and OSError.
     """
     try:
         return _open(path, prepare)
@@ -38,6 +39,8 @@ def open_database(path: Path, prepare: Prepare, what: str) -> sqlite3.Connection
 
 
 def _open(path: Path, prepare: Prepare) -> sqlite3.Connection:
+    if _is_left_as_it_is(path):
+        return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
     make_private_directory(path.parent)
     path.touch(mode=0o600)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -53,14 +56,19 @@ def _open(path: Path, prepare: Prepare) -> sqlite3.Connection:
     return connection
 
 
+def _is_left_as_it_is(path: Path) -> bool:
+    """Tell whether a file is whole and in a place that is read-only: SQLite can read it only if it is told so."""
+    return path.exists() and not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+
+
 def _begin_wal(connection: sqlite3.Connection) -> None:
     """Change to a write-ahead log, which readers and a writer share. SQLite does not wait for other kernels here."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > end:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:  # a full disk stays full
                 raise
             time.sleep(0.01)
         else:

@@ -132,17 +132,32 @@ def transact() -> Iterator[Execute]:
 
     Gives `execute(sql, values) -> rows`. Raises LedgerError where the store cannot be read or written.
     """
-    import sqlite3
-
-    book, problem = _book(), ""
+    book, failed = _book(), None
     with book.lock:
         try:
             with book.open().transact() as execute:
-                yield execute
-        except (sqlite3.Error, OSError) as error:
-            problem = f"the ledger {book.store or '(NBKIT_LEDGER)'} cannot be written: {error}"
-    if problem:
-        raise LedgerError(problem)
+                yield _let_fail_plainly(execute, book)
+        except _list_errors() as error:
+            failed = _make_error(book, error)
+    if failed:
+        raise failed
+
+
+def _let_fail_plainly(execute: Execute, book: _Book) -> Execute:
+    """Raise LedgerError for what a statement raises: here, because nothing stands behind it then as its context."""
+
+    def run(sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return execute(sql, values)
+        except _list_errors() as error:
+            failed = _make_error(book, error)
+        raise failed
+
+    return run
+
+
+def _make_error(book: _Book, error: Exception) -> LedgerError:
+    return LedgerError(f"the ledger {book.store or '(NBKIT_LEDGER)'} cannot be written: {error}")
 
 
 @atexit.register

@@ -17,6 +17,7 @@ from nbkit.bookkeeping.recording import Recording, read_recording
 from nbkit.files import write_atomically
 from nbkit.settings import settings
 
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 _log = logging.getLogger("nbkit")
 
 
@@ -69,13 +70,14 @@ class Lines:
         """Keep answers: they are appended, unless one is replaced."""
         lines = self._read()
         fresh = {recording.key: recording.write() for recording in recordings}
-        if fresh.keys() & lines.keys() or self._measure(lines) + self._measure(fresh) > _get_limit():
+        full = self._measure(lines) + self._measure(fresh) > _get_limit()
+        # A link, which may have come with somebody else's notebook, is replaced: nothing is written to where it leads.
+        if fresh.keys() & lines.keys() or full or self.path.is_symlink():
             self._lines = self._load() | fresh
             self._write()
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.touch(mode=0o600)
-        with self.path.open("a+b", buffering=0) as file:
+        with os.fdopen(os.open(self.path, _APPEND, 0o600), "a+b", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             whole = not end or (file.seek(end - 1), file.read(1))[1] == b"\n"  # else its last writer was killed
             file.write((b"" if whole else b"\n") + b"".join(line + b"\n" for line in fresh.values()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 60
 """How long a reservation outlives the deadline of its call."""
 _BOOKED = "DELETE FROM reservations WHERE call IN (SELECT call FROM calls WHERE cost IS NOT NULL)"
-_EXPIRED = "DELETE FROM reservations WHERE expires < ?"
+_EXPIRED = "DELETE FROM reservations WHERE expires < ? OR (expires IS NOT NULL AND time > ?)"
 _RENEW = "UPDATE reservations SET expires = ? WHERE session = ? AND expires IS NOT NULL"
 _INSERT = "INSERT INTO reservations (call, time, notebook, session, amount, expires) VALUES (?, ?, ?, ?, ?, ?)"
 _FREE = "DELETE FROM reservations WHERE call = ?"
@@ -95,7 +95,8 @@ RESERVATIONS: Scoped[Reservations] = Scoped(Reservations, "ledger")
 def _prune(execute: Execute, now: datetime) -> None:
     """Remove what ended. A live kernel's reservations do not end: a stream may be read slowly, or wait for its user."""
     execute(_RENEW, (_find_end(now), SESSION))
-    execute(_EXPIRED, (_write_time(now),))
+    # What was reserved tomorrow was so before the clock was set back: else it would hold until then.
+    execute(_EXPIRED, (_write_time(now), _write_time(now + timedelta(days=1))))
     execute(_BOOKED)
 
 
@@ -117,9 +118,13 @@ def _choose(budget: Budget, now: datetime) -> tuple[str, tuple[Any, ...]]:
     if budget.per == "notebook":
         notebook = find_notebook()
         return ("notebook = ?", (notebook,)) if notebook else ("session = ?", (SESSION,))
-    day = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    begin = day if budget.per == "day" else datetime(day.year, day.month, 1).astimezone()
-    return "time >= ?", (_write_time(begin),)
+    day = now.astimezone().date()
+    begin = day if budget.per == "day" else day.replace(day=1)
+    end = day + timedelta(days=1) if budget.per == "day" else (begin + timedelta(days=31)).replace(day=1)
+    # not what was paid while the clock was ahead: it would count until then
+    return "time >= ? AND time < ?", tuple(
+        _write_time(datetime.combine(one, time()).astimezone()) for one in (begin, end)
+    )
 
 
 def _find_end(now: datetime) -> str:

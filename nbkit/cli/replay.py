@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nbkit.bookkeeping.recording import Recording
+    from nbkit.bookkeeping.recordings import Recordings
 
 
 def _replay(options: argparse.Namespace) -> bool:
@@ -24,6 +25,8 @@ def _replay(options: argparse.Namespace) -> bool:
     `stats` counts them by model: bytes, and what they cost (USD). `prune` removes those that are older than --days, or
     all of a --model. `export` copies them into a new file of lines, to be published beside a notebook.
     """
+    import sqlite3
+
     from nbkit.bookkeeping.recordings import open_recordings
 
     source = Path(options.file) if options.file else None
@@ -32,6 +35,14 @@ def _replay(options: argparse.Namespace) -> bool:
     if bool(options.to) != (options.action == "export"):
         raise ArgumentError("--to FILE.jsonl says where `export` writes, and only there")
     store = open_recordings(source)
+    try:
+        return _look_after(options, store)
+    except sqlite3.Error as error:
+        problem = f"{store}: {error}"
+    raise OSError(problem)
+
+
+def _look_after(options: argparse.Namespace, store: Recordings) -> bool:
     chosen = [one for one in store.list_all() if options.model in (None, one.model)]
     if options.days is not None:
         end = datetime.now(UTC) - timedelta(days=options.days)

@@ -95,7 +95,8 @@ def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Read the seconds to wait from the headers; None without a usable value. `now` is Unix time.
 
     `retry-after-ms` comes from OpenAI and Azure. `retry-after` (RFC 9110) holds seconds or an HTTP date; several
-    providers send fractions of a second.
+    providers send fractions of a second. A date is compared with the server's own `date`, if it sends one: the clock of
+    this machine may be wrong.
     """
     milliseconds = _read_number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
@@ -104,11 +105,16 @@ def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     seconds = _read_number(value)
     if seconds is not None:
         return seconds
+    until, sent = _read_date(value), _read_date(headers.get("date", ""))
+    return None if until is None else _check_seconds(until - (now if sent is None else sent))
+
+
+def _read_date(text: str) -> float | None:
     try:
-        date = parsedate_to_datetime(value)
+        date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    return _check_seconds(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
+    return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
 
 
 def _read_number(text: str) -> float | None:

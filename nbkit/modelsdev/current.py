@@ -30,8 +30,11 @@ def current_snapshot(
     if current.snapshot is not None and not refresh:
         return current.snapshot
     with current.loading:
-        if refresh or current.snapshot is None:
-            loaded = fetch.load(refresh, accept=accept, progress=progress)
-            if current.snapshot is None or loaded.meta.date >= current.snapshot.meta.date:
-                current.snapshot = loaded
-        return current.snapshot
+        kept = current.snapshot
+        if kept is not None and not refresh:  # another thread has loaded it
+            return kept
+        loaded = fetch.load(refresh, accept=accept, progress=progress)
+        # what was fetched is taken whatever its date: a clock that was ahead has dated the one before it in the future
+        if kept is None or loaded.meta.source == "fetched" or loaded.meta.date >= kept.meta.date:
+            current.snapshot = kept = loaded
+        return kept

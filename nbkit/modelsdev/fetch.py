@@ -47,6 +47,8 @@ Progress = Callable[[int, int | None], None]
 
 _stale_reasons: Scoped[list[str]] = Scoped(list, "cache_dir", "catalog_url", "offline")
 """Not empty once a warning has said that the catalog is old, and why: it is given once."""
+_unkept_reasons: Scoped[list[str]] = Scoped(list, "cache_dir")
+"""The same for one that cannot be kept on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ def load(refresh: bool = False, *, accept: bool = False, progress: Progress | No
     longer than a second; unless given, a line in a terminal or a notebook shows it.
 
     Warns (CatalogWarning) where a refresh that the caller wants failed, where an answer was not taken because too many
-    models are gone, and once where models.dev cannot be reached and the catalog is more than 14 days old. Raises
-    CatalogError only where the bundled file is broken.
+    models are gone, and once each where models.dev cannot be reached and the catalog is more than 14 days old, and
+    where what was fetched cannot be kept. Raises CatalogError only where the bundled file is broken.
     """
     config, refused = settings(), False
     cache, marker = config.cache_dir / CACHED, config.cache_dir / "models.dev.failed"
@@ -163,7 +165,11 @@ def _renew(
         make_private_directory(cache.parent)
         write(cache, fresh)
     except OSError as full:
-        return with_source(fresh, "fetched", f"not kept: {full}")
+        reason = f"not kept: {_ERRNO.sub('', str(full))}"
+        if not _unkept_reasons():
+            _unkept_reasons().append(reason)
+            _warn(f"the catalog was fetched, but every kernel will fetch it again; {reason}")
+        return with_source(fresh, "fetched", reason)
     return with_source(fresh, "fetched", None)
 
 
@@ -324,8 +330,12 @@ def _look_up(url: str) -> None:
 
 
 def file_age(path: Path) -> float | None:
-    """Return the seconds since a file was written or touched; None where it is missing."""
+    """Return the seconds since a file was written or touched; None where it is missing.
+
+    One from the future was written before the clock was set back, and is as old as it is ahead: else it would be fresh
+    until then.
+    """
     try:
-        return max(0.0, time.time() - path.stat().st_mtime)
+        return abs(time.time() - path.stat().st_mtime)
     except OSError:
         return None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from nbkit.files import write_atomically
+from nbkit.files import make_private_directory, write_atomically
 from nbkit.settings import settings
 
 _MOST = 12  # picked last
@@ -25,9 +25,10 @@ def keep_favorites(starred: Sequence[str], recent: Sequence[str]) -> str:
     """Keep both lists. Returns why it cannot, for people; "" where it can."""
     lists = {"starred": list(dict.fromkeys(starred)), "recent": list(dict.fromkeys(recent))[:_MOST]}
     try:
+        make_private_directory(_path().parent)
         write_atomically(_path(), json.dumps(lists).encode())
     except OSError as problem:
-        return f"favorites are not kept: {_path()}: {problem.strerror}"
+        return f"favorites are not kept: {_path()}: {problem.strerror or problem}"
     return ""
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from nbkit.arguments import check_arguments
 from nbkit.errors import ConfigError, UntrustedEndpointError
-from nbkit.files import check_owner, write_atomically
+from nbkit.files import check_owner, make_private_directory, write_atomically
 from nbkit.http.exchange import split_url
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Provider, Record
@@ -53,8 +53,7 @@ def trust(provider: str, *, forget: bool = False) -> Trusted:
 
     Kept for this user in `trust.json`, beside the overrides file, until `forget`. When the catalog names another host
     or another variable, it must be trusted anew. Returns what is trusted from now on, beside what came with nbkit.
-    Raises ConfigError where the catalog has no such provider or the file cannot be read, OSError where it cannot be
-    written.
+    Raises ConfigError where the catalog has no such provider, or the file cannot be read or written.
     """
     trusted = Trusted(provider)
     if not forget:
@@ -276,4 +275,11 @@ def _words(value: Any) -> tuple[str, ...]:
 
 def _write_file(trusted: dict[str, Trusted]) -> None:
     data = {name: {"hosts": entry.hosts, "variables": entry.variables} for name, entry in sorted(trusted.items())}
-    write_atomically(_path(), json.dumps(data, indent=2).encode())
+    try:
+        make_private_directory(_path().parent)
+        write_atomically(_path(), json.dumps(data, indent=2).encode())
+    except OSError as failed:
+        problem = f"{_path()} cannot be written ({failed}); pass base_url= and api_key= instead"
+    else:
+        return
+    raise ConfigError(problem)

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -265,6 +265,23 @@ def test_what_a_killed_kernel_has_reserved_ends_with_the_deadline(path, environm
         assert budget.spent == 0
 
 
+def test_what_was_reserved_or_paid_while_the_clock_was_ahead_holds_no_budget(path):
+    sage().execute("Hi", max_tokens=200)  # makes the file
+    with nbkit.budget(1, per="day") as day, nbkit.budget(1, per="month") as month:
+        spent = day.spent
+        with transact() as execute:
+            for name, days in (("tomorrow", 2), ("next year", 365), ("in a minute", 0)):
+                moments = [datetime.now(UTC) + timedelta(days=days, seconds=more) for more in (1, 700)]
+                times = [one.isoformat(timespec="microseconds") for one in moments]
+                execute(
+                    "INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?)", (name, times[0], None, "x", 0.25, times[1])
+                )
+            execute("UPDATE calls SET call = 'a', time = ?", ("2999-01-01T00:00:00.000000+00:00",))
+        assert (day.reserved, month.reserved) == (0.25, 0.25)
+        assert (day.spent, month.spent) == (0, 0)
+        assert spent > 0
+
+
 def test_a_teams_ledger_counts_alike(database, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "/home/me/a.ipynb")
 
@@ -285,8 +302,8 @@ def test_a_teams_ledger_counts_alike(database, monkeypatch):
         assert day.spent == notebook.spent == pytest.approx(sum(costs))
         assert day.reserved == 0
         with transact() as execute:
-            other = "2999-01-01T00:00:00.000000+00:00"
-            execute("INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?)", ("x", other, None, "another", 0.02, other))
+            now, end = datetime.now(UTC).isoformat(timespec="microseconds"), "2999-01-01T00:00:00.000000+00:00"
+            execute("INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?)", ("x", now, None, "another", 0.02, end))
         assert day.reserved == 0.02
         assert notebook.reserved == 0
         assert ask(0) is None

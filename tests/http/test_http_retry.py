@@ -53,6 +53,11 @@ def test_the_hint_of_the_provider_and_its_code(status, hint, code, expected):
         ({"retry-after": "Wed, 21 Oct 2015 09:28:00 +0200"}, 10.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 -0000"}, 10.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:27:00 GMT"}, None),
+        # this machine's clock is years behind, or ahead, of the server's
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT", "date": "Wed, 21 Oct 2026 07:27:57 GMT"}, 3.0),
+        ({"retry-after": "Wed, 21 Oct 2009 07:28:00 GMT", "date": "Wed, 21 Oct 2009 07:27:57 GMT"}, 3.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT", "date": "yesterday"}, 10.0),
+        ({"retry-after": "4", "date": "Wed, 21 Oct 2026 07:27:57 GMT"}, 4.0),
         *(
             ({"retry-after": odd}, None)
             for odd in ("nan", "inf", "-inf", "-5", "", "soon", "1, 2", "1e999", "Wed, 21 Oct 99999 07:28:00 GMT")
