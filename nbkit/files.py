@@ -43,7 +43,7 @@ def check_owner(about: os.stat_result, *, closed: bool = False) -> None:
 
 def make_private_directory(path: Path) -> None:
     """Make a directory for this user only. Raises PermissionError where it is another user's, or one that everybody can
-    write to, and other OSErrors. That its group can write is no reason: Kubernetes lets it on every volume."""
+    write to, and other OSErrors. Its group may: on volumes of Kubernetes it always can."""
     _make_directory(path)
     about = path.stat()
     try:
