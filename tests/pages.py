@@ -33,6 +33,8 @@ CANARY = "canary"
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 READERS_OWN = """
 import asyncio, getpass, os
+import keyring
+from keyring.backend import KeyringBackend
 from pathlib import Path
 import matplotlib, pandas, pydantic
 matplotlib.use("agg")
@@ -45,6 +47,15 @@ figure.savefig("cat.png")
 Path("paper.pdf").write_bytes(b"%PDF-1.4\\n%%EOF")
 Path(".env").touch(mode=0o600)
 getpass.getpass = lambda prompt: "sk-typed-canary"
+class Ring(KeyringBackend):
+    priority, kept = 9, {}
+    def get_password(self, service, name):
+        return self.kept.get(name)
+    def set_password(self, service, name, key):
+        self.kept[name] = key
+    def delete_password(self, service, name):
+        del self.kept[name]
+keyring.set_keyring(Ring())
 def weather(city: str) -> str:
     return "4 degrees"
 look_up = weather

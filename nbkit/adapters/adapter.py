@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from nbkit.adapters.call import Call
 from nbkit.adapters.observers import KEPT
 from nbkit.adapters.prepare import prepare
@@ -23,6 +21,7 @@ from nbkit.http.clients import Authorization, async_client, sync_client
 from nbkit.modelsdev.records import Record
 from nbkit.providers.credentials import authorize, read_key
 from nbkit.providers.endpoints import Endpoint
+from nbkit.secret import Secret
 from nbkit.settings import settings
 
 if TYPE_CHECKING:  # what a plain call does without is loaded where it is used
@@ -46,7 +45,7 @@ class BaseAdapter:
         endpoint: Endpoint,
         *,
         name: str = "",
-        api_key: SecretStr | tuple[SecretStr, ...] | None = None,
+        api_key: Secret | tuple[Secret, ...] | None = None,
         max_retries: int | None = None,
         record: Record | None = None,
     ) -> None:

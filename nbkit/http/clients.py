@@ -19,12 +19,11 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
-from pydantic import SecretStr
-
 from nbkit.errors import ConfigError
 from nbkit.http.environment import Proxy, find_proxy, read_environment, ssl_context
 from nbkit.http.exchange import AsyncReply, Failure, Kind, Limits, Reply, Request, check_headers, split_url
 from nbkit.http.recent import Recent
+from nbkit.secret import Secret
 from nbkit.settings import settings
 
 if TYPE_CHECKING:
@@ -64,14 +63,14 @@ class Authorization(ABC):
 class KeyAuth(Authorization):
     """An API key in a header of each request: `KeyAuth("authorization", "Bearer ", key)`.
 
-    Two are equal when all three arguments are. No repr, traceback or `vars()` shows the key; pickling raises TypeError.
+    Two are equal when all three arguments are. No repr or traceback shows the key; pickling raises TypeError.
     Raises ConfigError when the key cannot be sent in a header.
     """
 
     __slots__ = ("_hash", "_header", "_prefix", "_secret")
 
     def __init__(self, header: str, prefix: str, key: str) -> None:
-        self._header, self._prefix, self._secret = header, prefix, SecretStr(key.strip())
+        self._header, self._prefix, self._secret = header, prefix, Secret(key.strip())
         del key  # a traceback may print the locals of the frame that raises
         self._hash = hash(self._parts())  # two caches are asked for each call
         if not self._fits_header():
@@ -84,16 +83,16 @@ class KeyAuth(Authorization):
     @property
     def key(self) -> str:
         """The key itself, in plain text."""
-        return self._secret.get_secret_value()
+        return self._secret.reveal()
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The key as the only secret."""
         return (self.key,)
 
-    def carries(self, header: str, prefix: str, secret: SecretStr) -> bool:
+    def carries(self, header: str, prefix: str, secret: Secret) -> bool:
         """Tell whether it is the same key in the same header."""
-        return self._parts() == (header, prefix, secret.get_secret_value().strip())
+        return self._parts() == (header, prefix, secret.reveal().strip())
 
     def _fits_header(self) -> bool:
         return bool(self.key) and self.key.isascii() and self.key.isprintable()
@@ -108,7 +107,7 @@ class KeyAuth(Authorization):
         return self._header, self._prefix, self.key
 
     def __repr__(self) -> str:
-        return f"KeyAuth({self._header!r}, '...{self.key[-4:] if len(self.key) >= 20 else ''}')"
+        return f"KeyAuth({self._header!r}, {str(self._secret)!r})"
 
 
 class Engine(Protocol):

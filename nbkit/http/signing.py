@@ -12,12 +12,11 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from nbkit.errors import ConfigError
 from nbkit.http.clients import Authorization
 from nbkit.http.exchange import Request, split_url
 from nbkit.installed import name_extra
+from nbkit.secret import Secret
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
@@ -39,12 +38,12 @@ class AwsAuth(Authorization):
         self._service = service
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
-        self._used: tuple[SecretStr, ...] = ()
+        self._used: tuple[Secret, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The credentials used last: AWS's error messages quote the signed request."""
-        return tuple(secret.get_secret_value() for secret in self._used)
+        return tuple(secret.reveal() for secret in self._used)
 
     def authorize(self, request: Request) -> None:
         """Sign the request. The chain reads files and may use the network."""
@@ -61,7 +60,7 @@ class AwsAuth(Authorization):
         signed = AWSRequest(request.method, request.url, headers, request.body)
         try:
             credentials = self._load_credentials()
-            self._used = tuple(SecretStr(secret) for secret in credentials[:3] if secret)
+            self._used = tuple(Secret(secret) for secret in credentials[:3] if secret)
             SigV4Auth(credentials, self._service, region).add_auth(signed)
         except BotoCoreError as failed:
             reason = str(failed)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from nbkit.errors import ApiKeyNotFoundError, ArgumentError, ConfigError, name_plural
 from nbkit.modelsdev.records import Provider
+from nbkit.providers.keyring_keys import find_stored, list_read_keys, read_stored
 from nbkit.providers.tables import table
+from nbkit.secret import Secret
 from nbkit.settings import Scoped
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from nbkit.http.clients import Authorization
 
 # models.dev lists hosts, account ids and regions beside the keys.
@@ -64,8 +64,15 @@ def is_set(variables: Iterable[str]) -> bool:
 
 
 def find_key_variable(variables: Iterable[str]) -> str | None:
-    """Find the first of the key variables that is set: it, or its plural, which holds several keys."""
-    return next((name for one in variables for name in (one, name_plural(one)) if read_variable(name)), None)
+    """Find the first of the key variables that is set: it, or its plural, which holds several keys.
+
+    Where none is, that of a key in the keyring: `OPENAI_API_KEY (keyring)`.
+    """
+    names = tuple(variables)
+    if name := next((name for one in names for name in (one, name_plural(one)) if read_variable(name)), None):
+        return name
+    stored = find_stored(names)
+    return stored and f"{stored} (keyring)"
 
 
 def list_plurals(env: Iterable[str]) -> tuple[str, ...]:
@@ -84,9 +91,10 @@ def read_variable(name: str) -> str:
 
 
 def list_secrets() -> list[str]:
-    """List the keys and passwords at hand: of the environment, of `load_env` and of `set_key`."""
+    """List the keys and passwords at hand: of the environment, `load_env`, `set_key` and the keyring."""
     names = {name for name in (*os.environ, *_loaded(), *_typed()) if SECRET.search(name)}
-    return [part.strip() for name in names for part in read_variable(name).split(",")]
+    texts = [*map(read_variable, names), *list_read_keys()]
+    return [part.strip() for text in texts for part in text.split(",")]
 
 
 def remember_variables(values: Mapping[str, str], *, override: bool) -> None:
@@ -113,20 +121,18 @@ def forget_key(variables: Iterable[str]) -> None:
             _typed().pop(name, None)
 
 
-def read_key(api_key: Any, name: str) -> tuple[SecretStr, ...] | None:
+def read_key(api_key: Any, name: str) -> tuple[Secret, ...] | None:
     """Read the keys that a caller passes, hidden from tracebacks: one text, several with commas, or a list of texts.
 
     Raises ArgumentError for anything else.
     """
-    from pydantic import SecretStr
-
     if api_key is None:
         return None
     kind = type(api_key).__name__
     texts = [api_key] if isinstance(api_key, str) else list(api_key) if isinstance(api_key, list | tuple) else []
     secrets = None
     if texts and all(isinstance(text, str) for text in texts):
-        secrets = tuple(SecretStr(key) for text in texts for key in _split_keys(text))
+        secrets = tuple(Secret(key) for text in texts for key in _split_keys(text))
     del api_key, texts  # a traceback may print the locals of the frames that raise
     if secrets is None:
         raise ArgumentError(f"{name}: expected text or a list of texts, got a value of type {kind}")
@@ -138,22 +144,24 @@ def _split_keys(text: str) -> list[str]:
     return [key for part in text.split(",") if (key := part.strip())] if "," in text else [text]
 
 
-def _read_keys(variables: Iterable[str]) -> tuple[SecretStr, ...]:
-    """Read the keys of the first variable that is set, and with it, or instead of it, those of its plural."""
-    from pydantic import SecretStr
+def _read_keys(variables: Iterable[str]) -> tuple[Secret, ...]:
+    """Read the keys of the first variable that is set, and with it, or instead of it, those of its plural.
 
+    Where none is set, those in the keyring. Raises ConfigError where it cannot be read.
+    """
     for name in variables:
         single, several = read_variable(name), read_variable(name_plural(name))
         if single or several:
-            return tuple(SecretStr(key) for key in (single, *_split_keys(several)) if key)
-    return ()
+            return tuple(Secret(key) for key in (single, *_split_keys(several)) if key)
+    stored = next(filter(None, map(read_stored, variables)), "")
+    return tuple(map(Secret, _split_keys(stored))) if stored else ()
 
 
 def authorize(
     provider: str,
     variables: tuple[str, ...],
     scheme: str,
-    api_key: SecretStr | tuple[SecretStr, ...] | None,
+    api_key: Secret | tuple[Secret, ...] | None,
     known: Authorization | None = None,
 ) -> Authorization | None:
     """Make what puts the key on requests: the given key, else the first variable that is set; None: no key is needed.
@@ -183,7 +191,7 @@ def authorize(
     header, prefix = _SCHEMES["bearer" if scheme == "none" else scheme]
     if len(keys) == 1 and isinstance(known, KeyAuth) and known.carries(header, prefix, keys[0]):
         return known
-    each = [KeyAuth(header, prefix, key.get_secret_value()) for key in keys]
+    each = [KeyAuth(header, prefix, key.reveal()) for key in keys]
     if len(each) > 1:
         each = list(dict.fromkeys(each))  # the same key twice is one
     if len(each) == 1:

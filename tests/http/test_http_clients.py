@@ -184,7 +184,7 @@ def test_a_key_is_not_shown(serve, response, call, caplog):
     client = sync_client(server.url, auth)
     shown = [repr(auth), str(auth), f"{vars(auth)}", repr(client), repr(vars(client)), caplog.text]
     assert not [text for text in shown if KEY in text]
-    assert repr(auth) == "KeyAuth('Authorization', '...cdef')"
+    assert repr(auth) == "KeyAuth('Authorization', 'sk-...cdef')"
     assert repr(bearer("short-key")) == "KeyAuth('Authorization', '...')"
 
 

@@ -87,6 +87,12 @@ def test_a_wrong_provider_is_explained_at_once(name, message):
         nbkit.set_key(name)
 
 
+def test_a_key_in_the_place_of_the_provider_is_not_repeated():
+    with pytest.raises(ConfigError, match="takes the id of a provider, and asks for the key itself") as refused:
+        nbkit.set_key("sk-proj-q7Zt2mVx9LwK4nBc8RyP1hGd")
+    assert "q7Zt" not in str(refused.value)
+
+
 @pytest.mark.parametrize("text", ["", "  ", "my key", "sk-\u2026", "sk-\x07"])
 def test_what_is_not_a_key_changes_nothing_and_is_not_repeated(typed, text):
     typed += [CANARY, text]
