@@ -111,6 +111,7 @@ _DIALECT: dict[str, str] = {  # a field of the dialect -> what it does
     "reasoning_off": "switches reasoning off by {}",
     "reasoning_excludes": "while it reasons, leaves out {}",
     "reasoning_format": "signed reasoning goes back, {}",
+    "cost_header": "the price that a header {} names is the bill",
     "cuts_prompts": "says where the server has cut a prompt",
 }
 _NOTHING: dict[str, str] = {  # the same, where its value is empty

@@ -21,7 +21,7 @@ from nbkit.adapters.observers import doubt_attempt, tell_retry
 from nbkit.adapters.optional_fields import OptionalFields
 from nbkit.adapters.pace import make_whole_chunk, note_piece, split_answer
 from nbkit.adapters.prepare import Prepared, supply_media
-from nbkit.adapters.price import price_completion, price_partial
+from nbkit.adapters.price import price_completion, price_partial, read_reported_cost
 from nbkit.adapters.retries import AttemptEnd, Retries, explain_failure, may_be_paid, read_event_body
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
 from nbkit.errors import AdapterError, NbkitError, ProviderError, StreamError
@@ -109,7 +109,10 @@ class Call(Lifetime):
         """Take the body of a whole answer. Raises an AdapterError where it is not one."""
         if self.reply is None or not is_success(self.reply.status):
             raise self.refusal(body)
-        self.completion = self._price(self._decode(body))
+        answer = self._decode(body)
+        if header := self.endpoint.dialect.cost_header:
+            answer = read_reported_cost(answer, self.reply.headers.get(header, ""))
+        self.completion = self._price(answer)
         return self.completion
 
     def refusal(self, body: bytes) -> AdapterError:

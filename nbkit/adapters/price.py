@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from math import inf
 from typing import Any
 
 from nbkit.adapters.fit_tools import restore_names
@@ -56,6 +57,15 @@ def price_partial(so_far: ChatCompletion, prepared: Prepared, endpoint: Endpoint
         usage = replace(prompt, output=estimate_tokens(so_far.text), reasoning=estimate_tokens(so_far.reasoning))
         notes.append("token counts are estimated: the provider had not counted them yet")
     return _complete(replace(so_far, usage=usage), prepared, endpoint, timing, partial=True, notes=notes)
+
+
+def read_reported_cost(answer: ChatCompletion, header: str) -> ChatCompletion:
+    """Take the price in USD that a header names, where the answer has none; a gateway may mean "unknown" by 0."""
+    try:
+        usd = float(header)
+    except ValueError:
+        return answer
+    return fill_completion(answer, reported_cost=usd) if answer.reported_cost is None and 0 < usd < inf else answer
 
 
 def _complete(

@@ -72,6 +72,8 @@ _FILTER = re.compile(
     r"|(was|were|been) flagged|data_?inspection_?failed",
     re.IGNORECASE,
 )
+# LiteLLM's proxy without a database, of any key but its master key: there is nowhere to look it up.
+_NO_DATABASE = re.compile(r"no connected db", re.IGNORECASE)
 # Which error it is where it has no HTTP status of its own, by words in its code.
 _BY_CODE = (
     (re.compile(r"auth|api.?key|permission|forbidden", re.IGNORECASE), AuthenticationError),
@@ -91,6 +93,8 @@ def read_failure(answer: Any, status: int | None = None) -> AdapterError:
     message, code = _find_message(answer), _find_code(answer)
     if not message:
         message = code or (f"HTTP {status}, without a message" if status else "the provider failed without a message")
+    if status == 400 and _NO_DATABASE.search(message):
+        message += " LiteLLM without a database takes its master key only, and this is another key"
     kind = _choose_kind(status, code, f"{code} {message}")
     return kind(message[:MAX_MESSAGE], code=code or None, body=body)
 
@@ -175,6 +179,8 @@ def _choose_kind(status: int | None, code: str, text: str) -> type[AdapterError]
     if status is None and code.isdecimal() and 400 <= int(code) < 600:
         status = int(code)  # a router that answers 200 and puts the status into the error
     if status is None or status in (400, 403, 413, 422, 451):  # what providers send for a filter or a long prompt
+        if status == 400 and _NO_DATABASE.search(text):
+            return AuthenticationError
         if _FILTER.search(text):
             return ContentFilterError
         if status != 403 and _CONTEXT.search(text):

@@ -53,6 +53,8 @@ class Dialect:
     """Dotted path in the body of the price of the call, as the provider reports it."""
     reported_cost_unit: float = 1.0
     """USD per unit of `reported_cost`."""
+    cost_header: str = ""
+    """Header of a whole answer with the price of the call in USD; a gateway that knows no price leaves it out."""
     own_key_cost: str = ""
     """Dotted path of what a call costs at the provider behind a gateway, where `own_key` says that it was made with the
     caller's own key there: it is paid on top of `reported_cost`, the gateway's fee."""

@@ -272,6 +272,14 @@ def test_r7_an_unknown_server_gets_no_null(provider):
         assert provider.requests[0][2]["messages"][1]["content"] == content
 
 
+def test_an_unknown_server_may_be_a_gateway_that_names_the_price_in_a_header(provider):
+    for name, header, cost in (("lab/m1", "0.00125", 0.00125), ("lab/m1", "0.0", None), ("lab/m1", "x", None)):
+        provider.says(whole(x_litellm_response_cost=header))
+        assert provider.adapter(name).execute("Go.").cost == cost
+    provider.says(whole(x_litellm_response_cost="0.5"))
+    assert provider.adapter("groq/llama-3.3-70b-versatile").execute("Go.").bill.source == "catalog"
+
+
 def test_r5_an_unknown_server_gets_the_schema_in_the_prompt(provider, unregistered):
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}}
     provider.says(whole())

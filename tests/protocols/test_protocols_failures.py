@@ -56,6 +56,14 @@ SHAPES = [  # status, body, error, message, code
         "Wrong API Key",
         "wrong_api_key",
     ),
+    (
+        "LiteLLM without a database",
+        400,
+        b'{"error": {"message": "No connected db.", "type": "no_db_connection", "param": null, "code": "400"}}',
+        AuthenticationError,
+        "No connected db. LiteLLM without a database takes its master key only, and this is another key",
+        "400",
+    ),
     ("message only", 429, b'{"message": "trial key limit"}', RateLimitError, "trial key limit", None),
     (
         "Google, in a list",
