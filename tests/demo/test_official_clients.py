@@ -37,7 +37,7 @@ def at_once():
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def root(address):
     return address.removesuffix("/v1")
 
