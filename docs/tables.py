@@ -40,7 +40,9 @@ _PROVIDERS = """# Providers
 
 The {providers} providers that models.dev listed on {date}, and how nbkit calls them. It can call
 {callable:,} of their {models:,} models ({share:.1%}). `${{NAME}}` stands for an environment variable.
-`nbkit.provider_table()` is the same as a DataFrame, of the catalog in force.
+`nbkit.provider_table()` is the same as a DataFrame, of the catalog in force; [quirks.md](quirks.md) says what differs.
+
+Lines that work, and what is special: {pages}.
 
 """
 
@@ -155,7 +157,12 @@ def _render_providers(snapshot: Snapshot) -> str:
     rows = list_reach(snapshot)
     can, models = sum(row.callable for row in rows), sum(row.models for row in rows)
     head = _PROVIDERS.format(
-        providers=len(rows), date=snapshot.meta.date, callable=can, models=models, share=can / models
+        providers=len(rows),
+        date=snapshot.meta.date,
+        callable=can,
+        models=models,
+        share=can / models,
+        pages=_list_pages(),
     )
     lines = [
         [row.provider.id, ", ".join(row.protocols), _code(row.hosts), _code_names(row.credentials), _count(row)]
@@ -168,6 +175,13 @@ def _render_providers(snapshot: Snapshot) -> str:
     ]
     table = _table(["provider", "protocol", "host", "credentials", "models"], lines)
     return head + table + "\n## Not callable\n\n" + "\n".join(reasons) + "\n"
+
+
+def _list_pages() -> str:
+    """List the pages about one provider each, by their titles."""
+    pages = sorted((ROOT / "docs" / "providers").glob("*.md"))
+    titles = (page.read_text("utf-8").partition("\n")[0].removeprefix("# ") for page in pages)
+    return ", ".join(f"[{title}](providers/{page.name})" for title, page in zip(titles, pages, strict=True))
 
 
 def _render_protocols(snapshot: Snapshot) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -113,10 +114,11 @@ def _admit_simulation(request: DemoRequest, prompts: Sequence[str]) -> tuple[str
     """Answer a prompt that no script has: the model is simulated, and these are the topics that it has."""
     words = prompts[-1].split()
     start = " ".join(words[:8]) + (" …" if len(words) > 8 else "")
-    images = request.turns[-1].images
+    media = Counter(request.turns[-1].media)
     text = f"I am a simulated model, `demo/{request.model}`: I answer from a script."
-    if images:
-        text += f" I received {images} image{'s' if images > 1 else ''}, but I cannot see."
+    if media:
+        received = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in media.items())
+        text += f" I received {received}, but I cannot see."
     text += f" Your prompt, “{start}”, is not in it." if words else " Your prompt was empty."
     if len(prompts) > 1:
         text += f" (This was turn {len(prompts)} of our conversation.)"

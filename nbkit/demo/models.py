@@ -9,7 +9,7 @@ CHAT, RESPONSES, ANTHROPIC = "@ai-sdk/openai-compatible", "@ai-sdk/openai", "@ai
 GEMINI, COHERE = "@ai-sdk/google", "@ai-sdk/cohere"
 
 _TEXT = {"input": ["text"], "output": ["text"]}
-_VISION = {"input": ["text", "image"], "output": ["text"]}
+_VISION = {"input": ["text", "image", "pdf"], "output": ["text"]}
 
 
 def _describe(name: str, description: str, released: str, **facts: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ _MODELS = (
     ),
     _describe(
         "Sage",
-        "thinks before it answers, and takes images",
+        "thinks before it answers, and takes images and PDFs",
         "2026-09-15",
         provider={"npm": ANTHROPIC},
         attachment=True,

@@ -95,7 +95,7 @@ def reply(request: DemoRequest) -> DemoReply:
 
 
 def _count(turns: Sequence[DemoTurn]) -> int:
-    return sum(len(split_tokens(turn.text)) + IMAGE_TOKENS * turn.images for turn in turns)
+    return sum(len(split_tokens(turn.text)) + IMAGE_TOKENS * len(turn.media) for turn in turns)
 
 
 def _stop(text: str, sequences: Sequence[str]) -> tuple[str, str | None]:

@@ -14,7 +14,8 @@ class DemoTurn:
 
     role: Role
     text: str
-    images: int = 0
+    media: tuple[str, ...] = ()
+    """What there is beside text: `image` or `document`, in their order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,8 @@ def test_an_unknown_prompt_is_answered_honestly():
     assert "“Compose a sonnet on the tea that nobody …”" in text
     assert "empty" in answer(make_request("swift", "")).text
     assert "turn 2" in answer(make_request("swift", "Hello", "Why?")).text
-    seen = DemoRequest("sage", (DemoTurn("user", "What is this?", images=2),))
-    assert "2 images" in answer(seen).text
+    seen = DemoRequest("sage", (DemoTurn("user", "What is this?", media=("image", "document", "image")),))
+    assert "2 images and 1 document," in answer(seen).text
 
 
 def test_only_the_thinkers_reason_and_only_when_they_may():

@@ -105,20 +105,20 @@ def _read_assistant(content: str | list[Any], called: set[str]) -> str:
     return text
 
 
-def _read_content(content: str | list[Any]) -> tuple[str, int]:
+def _read_content(content: str | list[Any]) -> tuple[str, tuple[str, ...]]:
     if isinstance(content, str):
-        return content, 0
-    text, images = "", 0
+        return content, ()
+    text, media = "", []
     for block in check_objects(content, "content"):
         match block.get("type"):
             case "text":
                 text += require_field(block, "text", str)
-            case "image":
+            case "image" | "document" as kind:
                 require_field(require_field(block, "source", dict), "type", str)
-                images += 1
+                media.append(kind)
             case kind:
-                raise ValueError(f"content: the type {kind!r} is not one of text, image")
-    return text, images
+                raise ValueError(f"content: the type {kind!r} is not one of text, image, document")
+    return text, tuple(media)
 
 
 def _read_tool(tool: dict[str, Any]) -> DemoTool:

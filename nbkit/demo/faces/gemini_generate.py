@@ -96,12 +96,12 @@ def _read_output(output: dict[str, Any]) -> DemoTurn:
     response = require_field(output, "response", dict)
     plain = isinstance(response.get("output"), str)
     text = response["output"] if plain else json.dumps(response, ensure_ascii=False)
-    return DemoTurn("tool", text, len(get_field(output, "parts", list, [])))
+    return DemoTurn("tool", text, ("image",) * len(get_field(output, "parts", list, [])))
 
 
-def _read_content(parts: list[dict[str, Any]]) -> tuple[str, int]:
-    """Read the text that counts as input, and the number of images. Earlier thoughts do not count."""
-    text, images = "", 0
+def _read_content(parts: list[dict[str, Any]]) -> tuple[str, tuple[str, ...]]:
+    """Read the text that counts as input, and the media. Earlier thoughts do not count."""
+    text, media = "", []
     for part in parts:
         match part:
             case {"thought": True}:
@@ -110,11 +110,13 @@ def _read_content(parts: list[dict[str, Any]]) -> tuple[str, int]:
                 text += piece
             case {"functionCall": {"name": str(name)} as call}:
                 text += name + json.dumps(get_field(call, "args", dict, {}))
-            case {"inlineData": {"mimeType": str(), "data": str()}} | {"fileData": {"fileUri": str()}}:
-                images += 1
+            case {"inlineData": {"mimeType": str(kind), "data": str()}}:
+                media.append("image" if kind.startswith("image/") else "document")
+            case {"fileData": {"fileUri": str()}}:
+                media.append("image")
             case _:
                 raise ValueError("parts: a part is one of text, inlineData, fileData, functionCall, functionResponse")
-    return text, images
+    return text, tuple(media)
 
 
 def _read_tool(function: dict[str, Any]) -> DemoTool:

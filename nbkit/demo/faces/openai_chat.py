@@ -74,32 +74,35 @@ def read_turns(messages: list[dict[str, Any]]) -> tuple[DemoTurn, ...]:
             raise ValueError(f"messages.{index}.role: {message['role']!r} is not one of {', '.join(ROLES)}")
         if role == "tool" and message.get("tool_call_id") not in called:
             raise ValueError(f"messages.{index}: a tool's message must answer one of the tool_calls before it")
-        text, images = _read_content(get_field(message, "content", (str, list), ""))
+        text, media = _read_content(get_field(message, "content", (str, list), ""))
         for call in check_objects(get_field(message, "tool_calls", list, []), "tool_calls"):
             called.add(require_field(call, "id", str))
             function = require_field(call, "function", dict)
             text += require_field(function, "name", str) + require_field(function, "arguments", str)
-        turns.append(DemoTurn(role, text, images))
+        turns.append(DemoTurn(role, text, media))
     return tuple(turns)
 
 
-def _read_content(content: str | list[Any]) -> tuple[str, int]:
-    """Read text and the number of images. Earlier thinking, as Mistral and Cohere have it here, does not count."""
+def _read_content(content: str | list[Any]) -> tuple[str, tuple[str, ...]]:
+    """Read text and media. Earlier thinking, as Mistral and Cohere have it here, does not count."""
     if isinstance(content, str):
-        return content, 0
-    text, images = "", 0
+        return content, ()
+    text, media = "", []
     for part in check_objects(content, "content"):
         match part.get("type"):
             case "text":
                 text += require_field(part, "text", str)
             case "image_url":
                 require_field(require_field(part, "image_url", dict), "url", str)
-                images += 1
+                media.append("image")
+            case "file":
+                require_field(part, "file", dict)
+                media.append("document")
             case "thinking":
                 pass
             case kind:
-                raise ValueError(f"content: the type {kind!r} is not one of text, image_url, thinking")
-    return text, images
+                raise ValueError(f"content: the type {kind!r} is not one of text, image_url, file, thinking")
+    return text, tuple(media)
 
 
 def _read_tool(tool: dict[str, Any]) -> DemoTool:

@@ -42,10 +42,11 @@ def parse(body: dict[str, Any]) -> DemoRequest:
     items = [{"role": "user", "content": given}] if isinstance(given, str) else check_objects(given, "input")
     if not items:
         raise ValueError("input: must not be empty")
+    tools = check_objects(get_field(body, "tools", list, []), "tools")
     return DemoRequest(
         model=require_field(body, "model", str),
         turns=(*((DemoTurn("system", instructions),) if instructions else ()), *_read_turns(items)),
-        tools=tuple(_read_tool(tool) for tool in check_objects(get_field(body, "tools", list, []), "tools")),
+        tools=tuple(_read_tool(tool) for tool in tools if tool.get("type") == "function"),  # it searches no web
         tool_choice=_read_choice(get_field(body, "tool_choice", (str, dict), "auto")),
         stream=get_field(body, "stream", bool, False),
         max_tokens=get_count(body, "max_output_tokens"),
@@ -78,20 +79,23 @@ def _read_turns(items: list[dict[str, Any]]) -> Iterator[DemoTurn]:
                 raise ValueError(f"input.{index}.type: {kind!r} is not one that the simulated models take")
 
 
-def _read_content(content: str | list[Any]) -> tuple[str, int]:
+def _read_content(content: str | list[Any]) -> tuple[str, tuple[str, ...]]:
     if isinstance(content, str):
-        return content, 0
-    text, images = "", 0
+        return content, ()
+    text, media = "", []
     for part in check_objects(content, "content"):
         match part.get("type"):
             case "input_text" | "output_text":
                 text += require_field(part, "text", str)
             case "input_image":
                 require_field(part, "image_url", str)
-                images += 1
+                media.append("image")
+            case "input_file":
+                media.append("document")
             case kind:
-                raise ValueError(f"content: the type {kind!r} is not one of input_text, input_image, output_text")
-    return text, images
+                types = "input_text, input_image, input_file, output_text"
+                raise ValueError(f"content: the type {kind!r} is not one of {types}")
+    return text, tuple(media)
 
 
 def _read_tool(tool: dict[str, Any]) -> DemoTool:

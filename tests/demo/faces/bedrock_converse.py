@@ -105,22 +105,22 @@ def _read_assistant(blocks: list[dict[str, Any]], called: set[str]) -> str:
     return text
 
 
-def _read_content(blocks: list[Any]) -> tuple[str, int]:
-    text, images = "", 0
+def _read_content(blocks: list[Any]) -> tuple[str, tuple[str, ...]]:
+    text, media = "", []
     for block in check_objects(blocks, "content"):
         match next(iter(block), ""):
             case "text":
                 text += require_field(block, "text", str)
                 if not block["text"].strip():
                     raise ValueError("The text field in the ContentBlock object is blank.")
-            case "image":
-                require_field(require_field(block, "image", dict), "source", dict)
-                images += 1
+            case "image" | "document" as kind:
+                require_field(require_field(block, kind, dict), "source", dict)
+                media.append(kind)
             case "cachePoint":
                 pass
             case kind:
-                raise ValueError(f"content: {kind!r} is not one of text, image, cachePoint")
-    return text, images
+                raise ValueError(f"content: {kind!r} is not one of text, image, document, cachePoint")
+    return text, tuple(media)
 
 
 def _write_metadata(reply: DemoReply) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _read_turns(messages: list[dict[str, Any]]) -> tuple[DemoTurn, ...]:
             function = require_field(call, "function", dict)
             text += require_field(function, "name", str) + json.dumps(require_field(function, "arguments", dict))
         images = [b64decode(image, validate=True) for image in get_field(message, "images", list, [])]
-        turns.append(DemoTurn(role, text, len(images)))
+        turns.append(DemoTurn(role, text, ("image",) * len(images)))
     return tuple(turns)
 
 
