@@ -46,6 +46,7 @@ from nbkit.providers.models import get_model as get_model
 from nbkit.providers.session_keys import set_key as set_key
 from nbkit.providers.trust import trust as trust
 from nbkit.telemetry.hooks import on as on
+from nbkit.telemetry.listeners import trace as trace
 
 __version__: str
 

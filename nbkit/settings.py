@@ -77,6 +77,8 @@ class Settings:
     or both (`only:demo.replay.jsonl`); "" or `off`: none are."""
     replay_megabytes: int = 200
     """Size that kept answers may have in one place; then the oldest go."""
+    trace: bool = False
+    """Whether every call is a span of OpenTelemetry, as with `nbkit.trace()`; needs the extra `otel`."""
     log_content: bool = False
     """Whether the log has prompts and answers, at DEBUG and without keys, and the words in which providers refuse."""
     demo_tokens_per_second: float = 60.0

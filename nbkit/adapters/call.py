@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from nbkit.adapters.fit_tools import restore_chunk
 from nbkit.adapters.lifetime import Lifetime
-from nbkit.adapters.observers import doubt_attempt, tell_retry
+from nbkit.adapters.observers import begin_answer, doubt_attempt, tell_retry
 from nbkit.adapters.optional_fields import OptionalFields
 from nbkit.adapters.pace import make_whole_chunk, note_piece, split_answer
 from nbkit.adapters.prepare import Prepared, supply_media
@@ -182,6 +182,8 @@ class Call(Lifetime):
         if chunks and not self.delivered:
             self.delivered = True
             self._first_token = time.monotonic() - self.started
+            if self._facts is not None:
+                begin_answer(self._facts)
         if self._facts is not None and self._facts.sample is not None:
             note_piece(self._facts.sample.pieces, chunks, self.started)
         names = self.prepared.names

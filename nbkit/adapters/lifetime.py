@@ -20,6 +20,7 @@ from nbkit.billing.ceiling import Ceiling
 from nbkit.billing.entry import CallFacts, Origin, find_origin
 from nbkit.bookkeeping.replay import claim_sample
 from nbkit.conversation.completion import ChatCompletion
+from nbkit.conversation.options import ExecuteOptions
 from nbkit.errors import NbkitError
 from nbkit.http.addresses import join_path
 from nbkit.providers.endpoints import Endpoint
@@ -151,9 +152,14 @@ def _collect_facts(endpoint: Endpoint, prepared: Prepared, origin: Origin, start
         url=join_path(endpoint.place, prepared.request.path),
         body=body,
         conversation=prepared.conversation,
+        list_options=partial(_list_options, prepared.options),
         started=started,
         find_ceiling=partial(_find_ceiling, prepared, endpoint),
     )
+
+
+def _list_options(options: ExecuteOptions) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in options.given - _UNSENT}
 
 
 def _find_ceiling(prepared: Prepared, endpoint: Endpoint) -> Ceiling:

@@ -10,9 +10,11 @@ from nbkit.bookkeeping.budgets import BUDGETS
 from nbkit.bookkeeping.ledger import LEDGER
 from nbkit.bookkeeping.replay import REPLAY
 from nbkit.conversation.completion import ChatCompletion
+from nbkit.conversation.tools import ToolCall
 from nbkit.errors import AdapterError, NbkitError
 from nbkit.providers.credentials import list_secrets
 from nbkit.telemetry.content import add_secrets
+from nbkit.telemetry.listener import EndTool
 from nbkit.telemetry.listeners import LISTENERS
 from nbkit.telemetry.logs import LOG
 
@@ -53,6 +55,16 @@ def has_to_wait(call: CallFacts) -> bool:
 def doubt_attempt(call: CallFacts) -> None:
     """Tell the budgets that an attempt brought no answer, and may have been paid all the same."""
     BUDGETS.doubt(call)
+
+
+def begin_answer(call: CallFacts) -> None:
+    """Tell that the first piece of a streamed answer has come."""
+    LISTENERS.begin_answer(call)
+
+
+def begin_tool(call: ToolCall) -> EndTool:
+    """Tell of a tool's function that is about to be called, in its thread; return what must be told of its end."""
+    return LISTENERS.begin_tool(call)
 
 
 def tell_retry(call: CallFacts, error: AdapterError, seconds: float) -> None:

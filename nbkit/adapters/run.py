@@ -20,6 +20,7 @@ from inspect import isawaitable, iscoroutinefunction
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from nbkit.adapters.observers import begin_tool
 from nbkit.adapters.stream import AsyncStream, Stream
 from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Usage
@@ -183,27 +184,44 @@ class _Loop:
 
     def _call_tool(self, call: ToolCall) -> ToolResult:
         """Call one tool, in this thread."""
-        try:
-            value = self._find_tool(call).bind(call.arguments)()
-            if isawaitable(value):
-                value = asyncio.run(_await(value))
-            return ToolResult(call, to_content(value))
-        except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
-            return _fail(call, error)
+        with _watch(call) as watched:
+            try:
+                value = self._find_tool(call).bind(call.arguments)()
+                if isawaitable(value):
+                    value = asyncio.run(_await(value))
+                result = ToolResult(call, to_content(value))
+            except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
+                result = _fail(call, error)
+            watched.append(result)
+        return result
 
     async def _acall_tool(self, call: ToolCall, pool: ThreadPoolExecutor) -> ToolResult:
         """Call one tool: an async function here, a sync one in a thread."""
-        try:
-            tool = self._find_tool(call)
-            bound = tool.bind(call.arguments)
-            if iscoroutinefunction(tool.function):
-                value = await bound()
-            else:
-                value = await asyncio.get_running_loop().run_in_executor(pool, copy_context().run, bound)
-                value = await value if isawaitable(value) else value
-            return ToolResult(call, to_content(value))
-        except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
-            return _fail(call, error)
+        with _watch(call) as watched:
+            try:
+                tool = self._find_tool(call)
+                bound = tool.bind(call.arguments)
+                if iscoroutinefunction(tool.function):
+                    value = await bound()
+                else:
+                    value = await asyncio.get_running_loop().run_in_executor(pool, copy_context().run, bound)
+                    value = await value if isawaitable(value) else value
+                result = ToolResult(call, to_content(value))
+            except Exception as error:  # noqa: BLE001 - whatever a user's function raises is told to the model
+                result = _fail(call, error)
+            watched.append(result)
+        return result
+
+
+@contextmanager
+def _watch(call: ToolCall) -> Iterator[list[ToolResult]]:
+    """Tell who listens of a tool's function and of the result that is put into the list, also where there is none."""
+    end, results = begin_tool(call), list[ToolResult]()
+    try:
+        yield results
+    finally:
+        result = results[0] if results else ToolResult(call, "")
+        end(result.content, result.error)
 
 
 async def _await(value: Any) -> Any:

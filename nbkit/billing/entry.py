@@ -64,6 +64,8 @@ class CallFacts:
     """What is asked, fitted to the model."""
     sample: Sample | None = field(default=None, repr=False)
     """None where no answers are kept."""
+    list_options: Callable[[], dict[str, Any]] | None = field(default=None, repr=False, compare=False)
+    """Lists the options that were given and are in the body, by their names in `ExecuteOptions`."""
     started: float = 0.0
     """When it began, by `time.monotonic`."""
     find_ceiling: Callable[[], Ceiling] | None = field(default=None, repr=False, compare=False)

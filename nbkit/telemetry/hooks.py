@@ -10,7 +10,8 @@ from nbkit.arguments import describe
 from nbkit.billing.entry import CallFacts
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import ArgumentError, NbkitError
-from nbkit.telemetry.listeners import Listener, Subscription
+from nbkit.telemetry.listener import Listener
+from nbkit.telemetry.listeners import Subscription
 
 Event = Literal["begin", "completion", "error"]
 _EVENTS = get_args(Event)

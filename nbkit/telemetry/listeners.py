@@ -8,37 +8,30 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Iterable
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from nbkit.billing.entry import CallFacts
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.tools import ToolCall
-from nbkit.errors import NbkitError
-from nbkit.settings import Scoped
+from nbkit.errors import ConfigError, NbkitError
+from nbkit.installed import name_extra
+from nbkit.settings import Scoped, settings
+from nbkit.telemetry.listener import EndTool, Listener
 
-EndTool = Callable[[Any, Exception | None], None]
-"""Is told what a tool gave to the model, and what its function raised."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from nbkit.telemetry.tracer import Tracer
+
 _log = logging.getLogger("nbkit")
 _lock = threading.Lock()
-
-
-class Listener:
-    """Base of those who listen. `subscribed`: calls that begin are told; `pending`: one of these is under way."""
-
-    subscribed = True
-    pending = False
-
-    def begin(self, call: CallFacts) -> None:
-        """Take note of a call that is about to be sent."""
-
-    def end(self, call: CallFacts, completion: ChatCompletion | None, error: NbkitError | None) -> None:
-        """Take note of what came of a call, as an observer does."""
-
-    def begin_tool(self, call: ToolCall) -> EndTool | None:
-        """Take note of a tool's function that is about to be called, in its thread; return what is told of its end."""
-        return None
 
 
 class Subscription:
@@ -63,12 +56,64 @@ class Subscription:
         self()
 
 
-_listeners: Scoped[list[Listener]] = Scoped(list, copy=list)
-
-
 def _drop_ended(listeners: list[Listener]) -> None:
     with _lock:
         listeners[:] = [one for one in listeners if one.subscribed or one.pending]
+
+
+def _list_first(around: Iterable[Listener] = ()) -> list[Listener]:
+    """List who listens at the begin of a block of settings: those from around it, and the trace of a setting."""
+    listeners = [one for one in around if not one.automatic]
+    if settings().trace:
+        tracer = next((one for one in around if one.automatic), None)
+        try:
+            tracer = tracer or _make_tracer()
+        except ConfigError as missing:
+            _log.warning("NBKIT_TRACE has no effect: %s", missing)
+        else:
+            tracer.automatic = True
+            listeners.append(tracer)
+    return listeners
+
+
+_listeners: Scoped[list[Listener]] = Scoped(_list_first, copy=_list_first)
+
+
+def _make_tracer(**providers: Any) -> Tracer:
+    """Make what writes spans. Raises ConfigError where OpenTelemetry is not installed."""
+    try:
+        from nbkit.telemetry.tracer import Tracer  # which loads OpenTelemetry
+    except ImportError as missing:
+        problem = f"traces need OpenTelemetry ({missing}): {name_extra('otel')}"
+    else:
+        return Tracer(**providers)
+    raise ConfigError(problem)
+
+
+def trace(
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
+) -> Subscription:
+    """Write an OpenTelemetry span and metrics for every call of this process from here on; needs the extra `otel`.
+
+    A call's span is named `chat <model>`, that of a function which a run calls `execute_tool <name>`; the span that is
+    current where a call begins is the parent. Attributes and metrics are those of OpenTelemetry's conventions for
+    generative AI (docs/telemetry.md lists them), `operation.cost` is in USD. Prompts and answers are there only where
+    the variable OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT allows it when this is called; keys never.
+
+    The providers are OpenTelemetry's global ones unless they are given. Another `trace()` takes the place of this one.
+    Returns the subscription: call it to end it, or use it in a `with` block. The setting NBKIT_TRACE=1 does the same
+    from the first call on. Raises ConfigError where OpenTelemetry is not installed.
+    """
+    tracer = _make_tracer(
+        tracer_provider=tracer_provider, meter_provider=meter_provider, logger_provider=logger_provider
+    )
+    for one in tuple(_listeners()):
+        if isinstance(one, type(tracer)):
+            one.subscribed = False
+    return Subscription(tracer)
 
 
 class Listeners:
@@ -78,40 +123,47 @@ class Listeners:
         """Tell of a call that is about to be sent."""
         for one in tuple(_listeners()):
             if one.subscribed:
-                try:
+                with _keep_going(one, "before the call of", call.model_id):
                     one.begin(call)
-                except Exception:  # noqa: BLE001 - whoever listens must not cost the call
-                    _log.exception("%s failed before the call of %s", type(one).__name__, call.model_id)
+
+    def begin_answer(self, call: CallFacts) -> None:
+        """Tell that the first piece of a streamed answer has come."""
+        for one in tuple(_listeners()):
+            with _keep_going(one, "in the call of", call.model_id):
+                one.begin_answer(call)
 
     def end(self, call: CallFacts, completion: ChatCompletion | None, error: NbkitError | None) -> None:
         """Tell what came of a call; one that ended its subscription meanwhile gets the end of what had begun."""
         for one in tuple(_listeners()):
-            try:
+            with _keep_going(one, "after the call of", call.model_id):
                 one.end(call, completion, error)
-            except Exception:  # noqa: BLE001 - nor its answer
-                _log.exception("%s failed after the call of %s", type(one).__name__, call.model_id)
             if not one.subscribed:
                 _drop_ended(_listeners())
 
     def begin_tool(self, call: ToolCall) -> EndTool:
         """Tell of a tool's function that is about to be called; return what must be told of its end."""
-        ends: list[EndTool] = []
+        ends: list[tuple[Listener, EndTool]] = []
         for one in tuple(_listeners()):
-            try:
-                end = one.begin_tool(call) if one.subscribed else None
-            except Exception:  # noqa: BLE001
-                _log.exception("%s failed before the tool %s", type(one).__name__, call.name)
-            else:
-                ends += [end] if end else []
-        return lambda content, error: _end_tool(ends, call, content, error)
+            if one.subscribed:
+                with _keep_going(one, "before the tool", call.name):
+                    end = one.begin_tool(call)
+                    ends += [(one, end)] if end else []
+
+        def end_all(content: Any, error: Exception | None) -> None:
+            for one, end in reversed(ends):
+                with _keep_going(one, "after the tool", call.name):
+                    end(content, error)
+
+        return end_all
 
 
-def _end_tool(ends: list[EndTool], call: ToolCall, content: Any, error: Exception | None) -> None:
-    for end in reversed(ends):
-        try:
-            end(content, error)
-        except Exception:  # noqa: BLE001
-            _log.exception("a listener failed after the tool %s", call.name)
+@contextmanager
+def _keep_going(one: Listener, when: str, name: str) -> Iterator[None]:
+    """Log what a listener raises."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - whoever listens must cost neither the call nor its answer
+        _log.exception("%s failed %s %s", type(one).__name__, when, name)
 
 
 LISTENERS = Listeners()
