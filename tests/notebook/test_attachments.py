@@ -70,7 +70,7 @@ def test_a_file_says_its_size_and_who_does_not_read_it_and_is_sent_once(files):
     answer = files._check("2", f"{'r' * 60}.pdf", PDF.ljust(2 * 2**20))
     assert answer == {
         "label": f"{'r' * 20}…{'r' * 16}.pdf · 2.0 MB",
-        "note": f"Swift (simulated), Sage (simulated) do not read {'r' * 20}…{'r' * 16}.pdf",
+        "note": f"Swift (simulated) does not read {'r' * 20}…{'r' * 16}.pdf",
     }
     text, image, document = files.join("What is this?", ["1", "2", "3", None])
     assert text == "What is this?"
