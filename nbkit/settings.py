@@ -46,6 +46,11 @@ class Settings:
     """Attempts after the first one."""
     retry_wait: float = 0.5
     """Seconds before the first retry; doubled for each further one, up to 8. 0 (tests) never sleeps."""
+    throttle: bool = True
+    """Whether calls wait for their turn where a server limits them (429, its rate-limit headers) or `limits` does."""
+    limits: str = ""
+    """Limits of providers, or of hosts, for each key: requests and tokens a minute, and calls at once, as in
+    `openai=20rpm,40000tpm,4; localhost:11434=1`; `nbkit.limit()` changes them."""
     base_url_override: str | None = None
     """A base URL that every call goes to, whatever its provider (recording proxies, tests)."""
     offline: bool = False

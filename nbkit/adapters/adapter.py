@@ -107,6 +107,8 @@ class BaseAdapter:
                 call.supply([fetch_media(url) for url in call.prepared.wanted])
             while True:
                 with call.attempt() as attempt:
+                    if call.place.waits:
+                        call.wait_in_line()
                     client = sync_client(call.endpoint.base_url, call.auth)
                     with closing(call.begin(client.send(call.request()))) as reply:
                         return call.read(read_limited(reply, call.exchange))
@@ -125,6 +127,8 @@ class BaseAdapter:
                 call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
             while True:
                 with call.attempt() as attempt:
+                    if call.place.waits:
+                        await call.await_in_line()
                     client = async_client(call.endpoint.base_url, call.auth)
                     async with aclosing(call.begin(await client.send(call.request()))) as reply:
                         return call.read(await aread_limited(reply, call.exchange))

@@ -20,6 +20,7 @@ from nbkit.adapters.lifetime import Lifetime
 from nbkit.adapters.observers import begin_answer, doubt_attempt, tell_retry
 from nbkit.adapters.optional_fields import OptionalFields
 from nbkit.adapters.pace import make_whole_chunk, note_piece, split_answer
+from nbkit.adapters.place import Place
 from nbkit.adapters.prepare import Prepared, supply_media
 from nbkit.adapters.price import price_completion, price_partial, read_reported_cost
 from nbkit.adapters.retries import AttemptEnd, Retries, explain_failure, may_be_paid, read_event_body
@@ -31,6 +32,7 @@ from nbkit.http.clients import Authorization
 from nbkit.http.exchange import AsyncReply, Exchange, Failure, Reply, Request
 from nbkit.http.failures import redirect_error
 from nbkit.http.framing import FRAMINGS
+from nbkit.http.throttle import Result
 from nbkit.protocols import protocol
 from nbkit.protocols.failures import read_failure
 from nbkit.protocols.reading import parse
@@ -56,6 +58,7 @@ class Call(Lifetime):
         self.delivered = False
         self._first_token: float | None = None
         self._protocol = protocol(endpoint.protocol)
+        self.place = Place(endpoint.model, prepared)
         self._retries = Retries(endpoint.base_url, endpoint.model, auth, max_retries)
         self._optional = OptionalFields(endpoint, prepared.options)
         self.reply: Reply | AsyncReply | None = None
@@ -63,6 +66,7 @@ class Call(Lifetime):
         self._start_over()
 
     def _release(self) -> None:
+        self.place.leave(Result.UNKNOWN)
         self._retries.close(answered=self.completion is not None)
         if self.completion or self.delivered:
             self._optional.remember()
@@ -81,6 +85,7 @@ class Call(Lifetime):
     def begin(self, reply: R) -> R:
         """Take the head of the reply to this attempt; its body comes through `read`, `feed` or `refusal`."""
         self.reply = reply
+        self.place.note_reply(reply)
         return reply
 
     def supply(self, media: list[str]) -> None:
@@ -88,13 +93,25 @@ class Call(Lifetime):
         self.prepared = supply_media(self.prepared, self.endpoint, dict(zip(self.prepared.wanted, media, strict=True)))
 
     def attempt(self) -> Attempt:
-        """Begin the next attempt, which carries `auth`."""
-        self.attempts += 1
+        """Begin the next attempt, which carries `auth`. Where its `place` waits, the shell waits before it sends."""
         self.auth = self._retries.begin()
-        if self.attempts > 1:
+        if self.attempts:
             self._start_over()
         self.exchange = _make_exchange(self.prepared, self.deadline)
+        if settings().throttle:
+            self._retries.enter(self.place, self.endpoint, again=self.attempts > 0)
+        self.attempts += not self.place.waits
         return Attempt(self)
+
+    def wait_in_line(self) -> None:
+        """Wait until the request may be sent. Raises RateLimitError where the deadline comes first."""
+        self.place.wait(self.deadline)
+        self.attempts += 1
+
+    async def await_in_line(self) -> None:
+        """Do what `wait_in_line` does, in an event loop."""
+        await self.place.await_slot(self.deadline)
+        self.attempts += 1
 
     def _start_over(self) -> None:
         self._seen = False
@@ -200,7 +217,7 @@ class Call(Lifetime):
         return price_completion(answer, self.prepared, self.endpoint, self._timing())
 
     def _timing(self) -> Timing:
-        return Timing(self._first_token, time.monotonic() - self.started, self.attempts)
+        return Timing(self._first_token, time.monotonic() - self.started, self.attempts, self.place.waited)
 
     # What went wrong
 
@@ -213,9 +230,10 @@ class Call(Lifetime):
         if not self.delivered and self._optional.refuse(error, self.prepared.request.body):
             seconds = 0.0  # once more without a field that nobody has asked for
         elif not self.delivered:  # nothing is repeated after the first text
-            seconds = self._retries.plan(failure, error, end, self.deadline - time.monotonic())
+            seconds = self._retries.plan(failure, error, end, self.deadline - time.monotonic(), self.place)
             if error.partial is not None:  # an answer without text, or an error that was billed
                 error.partial = price_partial(error.partial, self.prepared, self.endpoint, self._timing())
+        self.place.fail(error)
         if self._facts is not None and may_be_paid(failure, end):
             doubt_attempt(self._facts)
         del failure  # it holds the request, and with it the key
@@ -270,8 +288,9 @@ class Attempt:
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if isinstance(failure, AdapterError | Failure):
-            self._failure = failure
+            self._failure = failure  # what it says of the server's limits comes before the place is left
             return True
+        self._call.place.leave(Result.UNKNOWN if kind else Result.ANSWERED, self._call.completion)
         return False
 
     def wait(self) -> float:

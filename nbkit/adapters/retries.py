@@ -9,6 +9,8 @@ from random import random
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from nbkit.adapters.limits import find_line
+from nbkit.adapters.place import Place
 from nbkit.adapters.rotation import REFUSED_REST, Rotation, Verdict, judge_key
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import AdapterError, ProviderError, RateLimitError, StreamError
@@ -18,6 +20,7 @@ from nbkit.http.clients import Authorization
 from nbkit.http.events import EventDecoder
 from nbkit.http.exchange import AsyncReply, Exchange, Failure, Reply
 from nbkit.http.failures import find_stage, scrub, transport_error
+from nbkit.http.rate_headers import read_rest
 from nbkit.protocols.reading import mapping, parse
 from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.resolve import suggest_listed
@@ -115,20 +118,33 @@ class Retries:
         self._keys.take(time.monotonic())
         return self._keys.auth
 
+    def enter(self, place: Place, endpoint: Endpoint, *, again: bool) -> None:
+        """Take a slot in the line of the key in use, or see that it must be waited for."""
+        place.enter(find_line(self._keys.state, endpoint.provider, endpoint.base_url), again=again)
+
     def plan(
-        self, failure: AdapterError | Failure, error: AdapterError, end: AttemptEnd, remaining: float
+        self, failure: AdapterError | Failure, error: AdapterError, end: AttemptEnd, remaining: float, place: Place
     ) -> float | None:
-        """Decide about another attempt, with so many seconds to the deadline: seconds to wait before it, or None."""
-        keys = self._keys
-        keys.failures[keys.auth] = keys.attempts + 1
+        """Decide about another attempt, with so many seconds to the deadline: seconds to wait before it, or None.
+
+        After a refusal (429) the line of the key is paused, and that is the wait. An attempt that was one too many at
+        once is not counted.
+        """
+        keys, verdict = self._keys, judge_key(error)
+        is_paused, one_too_many = place.has_slot and verdict is Verdict.LIMITED, False
+        if is_paused:
+            rest = read_rest(end.reply.headers, time.time()) if end.reply else None
+            one_too_many = place.refuse(error.retry_after or rest) and self._most > 0
+        keys.failures[keys.auth] = keys.attempts + (not one_too_many)
         again = keys.attempts <= self._most and _may_repeat(failure, error.code, end)
-        verdict = judge_key(error) if keys.several else None
+        verdict = verdict if keys.several else None
         seconds = None
         if verdict:
             seconds = self._change_key(verdict, error, again=again, remaining=remaining)
         elif again:
             seconds = self._compute_wait(error.retry_after, remaining)
-            seconds = self._pay(seconds, throttled=error.status == 429)
+            seconds = seconds if one_too_many else self._pay(seconds, throttled=error.status == 429)
+            seconds = 0.0 if is_paused and seconds else seconds
         if seconds is None and (verdict or len(keys.failures) > 1):
             error.message += keys.describe()
         return seconds

@@ -24,6 +24,7 @@ from nbkit.errors import AdapterError, AuthenticationError, ContentFilterError, 
 from nbkit.http.clients import Authorization
 from nbkit.http.recent import Recent
 from nbkit.http.retry import RetryBudget, is_unpaid
+from nbkit.http.throttle import Line
 from nbkit.providers.keys import Keys
 from nbkit.settings import Scoped
 
@@ -64,12 +65,14 @@ def judge_key(error: AdapterError) -> Verdict | None:
 class KeyState:
     """State of one key at one server, shared by all calls with it. Times are readings of `time.monotonic()`."""
 
-    __slots__ = ("_limited", "_refused", "answered", "budget", "busy")
+    __slots__ = ("_limited", "_refused", "answered", "budget", "busy", "line")
 
     def __init__(self) -> None:
         self.budget = RetryBudget()
         self.busy = 0
         """Attempts under way."""
+        self.line: Line | None = None
+        """The line of its calls, since the first of them."""
         self.answered = self._refused = -inf
         self._limited: dict[str, float] = {}
 
@@ -82,7 +85,8 @@ class KeyState:
 
     def ready_at(self, model: str) -> float:
         """Return the time from which on the key may be used for a model."""
-        return max(self._refused, self._limited.get(model, -inf))
+        paused_until = self.line.find_moment(model, -inf) if self.line else -inf
+        return max(self._refused, self._limited.get(model, -inf), paused_until)
 
     def is_refused(self, now: float) -> bool:
         """Tell whether the key was refused a short while ago."""
@@ -92,6 +96,11 @@ class KeyState:
 _States = Recent[tuple[str, Authorization | None], KeyState]
 _states: Scoped[_States] = Scoped(lambda: Recent(1024))  # by base URL and key
 _lock = threading.Lock()
+
+
+def list_key_states() -> list[KeyState]:
+    """List the states of the keys that were used last."""
+    return _states().list_all()
 
 
 class Rotation:

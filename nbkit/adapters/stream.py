@@ -36,6 +36,8 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
             call.supply([fetch_media(url) for url in call.prepared.wanted])
         while True:
             with call.attempt() as attempt:
+                if call.place.waits:
+                    call.wait_in_line()
                 client = sync_client(call.endpoint.base_url, call.auth)
                 with closing(call.begin(client.send(call.request()))) as reply:
                     if not is_success(reply.status):
@@ -62,6 +64,8 @@ async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
             call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
         while True:
             with call.attempt() as attempt:
+                if call.place.waits:
+                    await call.await_in_line()
                 client = async_client(call.endpoint.base_url, call.auth)
                 async with aclosing(call.begin(await client.send(call.request()))) as reply:
                     if not is_success(reply.status):

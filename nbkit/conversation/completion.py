@@ -161,11 +161,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds since the call began: until the first chunk of the answer, and until its end."""
+    """Seconds since the call began: until the first chunk of the answer, and until its end.
+
+    `waited`: seconds of them in line, because of a rate limit.
+    """
 
     first_token: float | None
     total: float
     attempts: int = 1
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ class Recent(Generic[K, V]):
         del dropped  # after the lock is released: closing connections takes time
         return value
 
+    def list_all(self) -> list[V]:
+        """List all values."""
+        with self._lock:
+            return list(self._values.values())
+
     def take_all(self) -> list[V]:
         """Return all values, and forget them."""
         with self._lock:

@@ -64,7 +64,14 @@ _ROW = {  # key -> what its value must be
 }
 KEYS = {
     "models": _ROW | {"same_as": "text"},
-    "providers": _ROW | {"base_url": "text", "auth": "text", "env": "a list of variables", "health": "text"},
+    "providers": _ROW
+    | {
+        "base_url": "text",
+        "auth": "text",
+        "env": "a list of variables",
+        "health": "text",
+        "limits": "a table of numbers",
+    },
 }
 _SECRETS = {"api_key", "key", "token", "authorization", "x-api-key", "api-key", "x-goog-api-key"}
 _KINDS: dict[str, type | tuple[type, ...]] = {

@@ -114,7 +114,7 @@ def test_retry_after_is_waited_for_or_reported(provider):
     provider.says(whole({}, 429, retry_after_ms="120"), whole())
     call = provider.adapter()._call("Hi", {}, stream=False)
     client = sync_client(call.endpoint.base_url, None)
-    with call:
+    with override(throttle=False), call:  # test_limits.py has the wait in line
         with call.attempt() as attempt, contextlib.closing(call.begin(client.send(call.request()))) as reply:
             call.read(read_limited(reply, call.exchange))
         assert attempt.wait() == 0.12
