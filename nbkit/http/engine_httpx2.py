@@ -18,12 +18,13 @@ from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reas
 from nbkit.http.environment import Proxy
 from nbkit.http.exchange import KEEP_ALIVE, Address, Failure, Kind, Limits, Request, join_headers, split_url
 from nbkit.http.sockets import AsyncBackend, Backend, Wait
-from nbkit.quiet import QUIET
+from nbkit.quiet import quiet_logs
 
 if TYPE_CHECKING:
     import asyncio  # a process of synchronous calls does without
     import ssl
 
+quiet_logs()
 _ERRORS = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError, OSError)
 _KINDS: tuple[tuple[type[Exception], Kind], ...] = (  # the first match counts
     (httpcore2.PoolTimeout, Kind.POOL_TIMEOUT),
@@ -47,8 +48,7 @@ class Client:
     def send(self, request: Request) -> SyncReply:
         """Send a request and wait for the head of its reply. Raises Failure."""
         try:
-            with QUIET:
-                return SyncReply(self._pool.handle_request(_make_request(request)))
+            return SyncReply(self._pool.handle_request(_make_request(request)))
         except _ERRORS as error:
             failure = _explain(error)
         raise failure
@@ -75,8 +75,7 @@ class AsyncClient:
     async def send(self, request: Request) -> AsyncReply:
         """Send a request and await the head of its reply. Raises Failure."""
         try:
-            with QUIET:
-                return AsyncReply(await self._pool.handle_async_request(_make_request(request)))
+            return AsyncReply(await self._pool.handle_async_request(_make_request(request)))
         except _ERRORS as error:
             failure = _explain(error)
         raise failure

@@ -269,7 +269,9 @@ def _get(
 
     import httpx2
 
-    from nbkit.quiet import QUIET
+    from nbkit.quiet import quiet_logs
+
+    quiet_logs()
 
     def only_https(request: httpx2.Request) -> None:
         if url.startswith("https:") and request.url.scheme != "https":
@@ -278,7 +280,6 @@ def _get(
     headers = {"accept-encoding": "gzip"} | ({"if-none-match": etag} if etag else {})
     try:
         with (
-            QUIET,
             httpx2.Client(
                 timeout=seconds,
                 follow_redirects=True,

@@ -76,6 +76,10 @@ def fetch(providers: Sequence[str], config: Settings) -> None:
         return
     import httpx2
 
+    from nbkit.quiet import quiet_logs
+
+    quiet_logs()
+
     seconds = min(config.catalog_timeout, MAX_SECONDS)
 
     def work(part: Sequence[str]) -> None:
@@ -114,11 +118,9 @@ def _download(client: httpx2.Client, url: str, seconds: float) -> bytes:
     """GET a file; b"" where there is none, or one too large. Raises CatalogError where the answer does not tell."""
     import httpx2
 
-    from nbkit.quiet import QUIET
-
     deadline = time.monotonic() + seconds
     try:
-        with QUIET, client.stream("GET", url) as response:
+        with client.stream("GET", url) as response:
             if response.status_code == 429 or response.status_code >= 500:
                 raise CatalogError(f"{url}: HTTP {response.status_code}")
             body = bytearray()
