@@ -38,7 +38,9 @@ class Subscription:
     """Ends what was subscribed when it is called, and at the end of its `with` block."""
 
     def __init__(self, listener: Listener) -> None:
+        global _used  # noqa: PLW0603 - it stays so
         self._listener, self._all = listener, _listeners()
+        _used = True
         with _lock:
             self._all.append(listener)
 
@@ -77,6 +79,12 @@ def _list_first(around: Iterable[Listener] = ()) -> list[Listener]:
 
 
 _listeners: Scoped[list[Listener]] = Scoped(_list_first, copy=_list_first)
+_used = False
+"""Whether anyone has ever listened: most processes have no listener, and each call would look for some."""
+
+
+def _list_current() -> tuple[Listener, ...]:
+    return tuple(_listeners()) if _used or settings().trace else ()
 
 
 def _make_tracer(**providers: Any) -> Tracer:
@@ -121,20 +129,20 @@ class Listeners:
 
     def begin(self, call: CallFacts) -> None:
         """Tell of a call that is about to be sent."""
-        for one in tuple(_listeners()):
+        for one in _list_current():
             if one.subscribed:
                 with _keep_going(one, "before the call of", call.model_id):
                     one.begin(call)
 
     def begin_answer(self, call: CallFacts) -> None:
         """Tell that the first piece of a streamed answer has come."""
-        for one in tuple(_listeners()):
+        for one in _list_current():
             with _keep_going(one, "in the call of", call.model_id):
                 one.begin_answer(call)
 
     def end(self, call: CallFacts, completion: ChatCompletion | None, error: NbkitError | None) -> None:
         """Tell what came of a call; one that ended its subscription meanwhile gets the end of what had begun."""
-        for one in tuple(_listeners()):
+        for one in _list_current():
             with _keep_going(one, "after the call of", call.model_id):
                 one.end(call, completion, error)
             if not one.subscribed:
@@ -143,7 +151,7 @@ class Listeners:
     def begin_tool(self, call: ToolCall) -> EndTool:
         """Tell of a tool's function that is about to be called; return what must be told of its end."""
         ends: list[tuple[Listener, EndTool]] = []
-        for one in tuple(_listeners()):
+        for one in _list_current():
             if one.subscribed:
                 with _keep_going(one, "before the tool", call.name):
                     end = one.begin_tool(call)
