@@ -10,7 +10,6 @@ is checked in the same way. No authentication, cookie or proxy is used: each req
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -24,6 +23,7 @@ from nbkit.http.engine_httpx2 import Client
 from nbkit.http.environment import ssl_context
 from nbkit.http.exchange import DEADLINE_PASSED, Address, Exchange, Failure, Limits, Reply, Request, split_url
 from nbkit.http.failures import scrub, transport_error
+from nbkit.http.names import look_up
 
 MAX_REDIRECTS = 5
 MAX_SECONDS = 30.0
@@ -39,6 +39,7 @@ _REFUSED = tuple(
         "168.63.129.16",  # Azure's WireServer, on the host of each virtual machine
         "192.0.0.0/24",  # special purposes, such as Oracle Cloud's 192.0.0.192
         "192.88.99.0/24",  # 6to4 relays
+        "3fff::/20",  # documentation (RFC 9637), which ipaddress knows only since Python 3.13
         "2001::/32",  # Teredo: contains an IPv4 address
         "2002::/16",  # 6to4: contains one too
     )
@@ -63,7 +64,7 @@ def fetch_media(url: str, *, seconds: float = MAX_SECONDS, allowed: Callable[[IP
     deadline = time.monotonic() + seconds
     target = _parse_url(url)
     for _ in range(MAX_REDIRECTS + 1):
-        result = _get(target, _resolve(target, allowed), deadline)
+        result = _get(target, _resolve(target, allowed, deadline - time.monotonic()), deadline)
         if isinstance(result, bytes):
             media_type = inspect(result, _name(target))
             if not media_type.startswith("image/"):
@@ -95,13 +96,12 @@ def _name(address: Address) -> str:
     return f"the image at {scrub(address.host, limit=100)}"
 
 
-def _resolve(address: Address, allowed: Callable[[IPAddress], bool]) -> IPAddress:
+def _resolve(address: Address, allowed: Callable[[IPAddress], bool], seconds: float) -> IPAddress:
     """Look up the host and return its first allowed IP address."""
     try:
-        entries = socket.getaddrinfo(address.host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        entries = []
-    addresses = [ip_address(entry[4][0]) for entry in entries]
+        addresses = [ip_address(found) for found in look_up(address.host, 0, max(seconds, 0.0))]
+    except (OSError, UnicodeError):  # TimeoutError is an OSError
+        addresses = []
     if not addresses:
         raise TransportError(f"{_name(address)}: unknown host")
     for ip in addresses:

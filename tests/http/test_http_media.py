@@ -51,6 +51,7 @@ def test_the_open_internet(address):
         *("169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"),  # metadata
         *("224.0.0.1", "239.255.255.250", "ff02::1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "2001:db8::1"),
         *("::", "::1", "fe80::1", "fe80::1%lo", "fc00::1", "fec0::1"),
+        *("3fff::1", "2001:10::1", "2001:20::1", "5f00::1", "100::1", "::ffff:0:7f00:1", "2002:7f00:1::"),
         *("::ffff:8.8.8.8", "::8.8.8.8", "64:ff9b::8.8.8.8", "64:ff9b:1::1", "2002:808:808::1", "2001:0:4136::1"),
         "192.88.99.1",
     ],
@@ -64,6 +65,18 @@ def test_addresses_around_this_machine(address):
     [
         *("127.0.0.1", "localhost", "2130706433", "0x7f000001", "127.1", "0", "[::1]", "[::]"),
         *("169.254.169.254", "[::ffff:127.0.0.1]", "[::ffff:8.8.8.8]", "[64:ff9b::7f00:1]"),
+        *(
+            "LOCALHOST",
+            "127\u30020\u30020\u30021",
+            "017700000001",
+            "0x7f.0x0.0x0.0x1",
+            "0x7f.1",
+            "127.0.1",
+            "00",
+            "0x0",
+        ),
+        *("2852039166", "0xa9fea9fe", "169.254.43518", "[0000::0001]", "[::ffff:a9fe:a9fe]", "[::127.0.0.1]"),
+        *("[0:0:0:0:0:ffff:127.0.0.1]", "[fe80::1%lo]", "[2002:7f00:1::]", "[2001:0:7f00:1::1]", "[3fff::1]"),
     ],
 )
 def test_no_spelling_reaches_this_machine(host):
@@ -81,6 +94,12 @@ def test_no_spelling_reaches_this_machine(host):
         "http:///a",
         "http://x:port/",
         "http://0177.0.0.1/",
+        "http://0251.0376.0251.0376/",
+        "http://127.000.000.001/",
+        "http://\uff11\uff12\uff17.0.0.1/",
+        "http://\u2460\u2461\u2466.\u24ea.\u24ea.\u2460/",
+        "http://local\nhost/",
+        "http://localhost\t/",
         "cat.png",
         "",
     ],
@@ -88,6 +107,15 @@ def test_no_spelling_reaches_this_machine(host):
 def test_what_is_not_a_url(url):
     with pytest.raises(ConversationError, match="must begin with http:// or https:// and name a host"):
         fetch_media(url)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["8.8.8.8@127.0.0.1", "127.0.0.1\\@8.8.8.8", "127.0.0.1#@8.8.8.8", "127.0.0.1?@8.8.8.8", "x@127.0.0.1:80@8.8.8.8"],
+)
+def test_a_host_behind_a_user_name_is_refused(host):
+    with pytest.raises(ConversationError, match="a URL with a user name or password is not downloaded"):
+        fetch_media(f"http://{host}/")
 
 
 @pytest.mark.parametrize("get", [fetch, afetch])
@@ -121,7 +149,8 @@ def test_a_name_is_resolved_once_and_its_address_connected_to(serve, response):
     sys.addaudithook(note)
     fetch(f"http://localhost:{server.server_address[1]}/")
     on.clear()  # a hook cannot be removed
-    assert lookups == [("getaddrinfo", "localhost"), ("getaddrinfo", "127.0.0.1"), ("connect", "127.0.0.1")]
+    addresses = [(what, name) for what, name in lookups if name != "127.0.0.1" or what == "connect"]
+    assert addresses == [("getaddrinfo", "localhost"), ("connect", "127.0.0.1")]
 
 
 def test_tls_names_the_host_and_checks_its_certificate(serve):
