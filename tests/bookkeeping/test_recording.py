@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from vector_files import load
 
+import nbkit
 from nbkit.billing.entry import CallFacts, Sample
 from nbkit.bookkeeping.recording import is_worth_keeping, make_recording, mark_replayed, quote_prompt, read_recording
 from nbkit.bookkeeping.recordings import Database, Lines, write_copy
@@ -211,3 +212,21 @@ def test_a_copy_is_a_file_of_lines(store, tmp_path):
     assert list(Lines(target).list_all()) == list(store.list_all())
     with pytest.raises(FileExistsError):
         write_copy(store.list_all(), target)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links are for administrators")
+def test_a_link_beside_a_notebook_is_not_followed(tmp_path):
+    """A link may have come with somebody else's notebook: nothing is written to where it leads."""
+    mine, link = tmp_path / "mine", tmp_path / "demo.replay.jsonl"
+    for content in (b"", b"not an answer\n", None):
+        mine.unlink(missing_ok=True)
+        if content is not None:
+            mine.write_bytes(content)
+        link.unlink(missing_ok=True)
+        link.symlink_to(mine)
+        with nbkit.replay(link):
+            nbkit.get_adapter("demo/swift").execute("Hi")
+        assert (mine.read_bytes() if mine.exists() else None) == content
+        assert not link.is_symlink()
+        with nbkit.replay(link, mode="only"):
+            assert nbkit.get_adapter("demo/swift").execute("Hi").bill.source == "replay"
