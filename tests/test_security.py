@@ -120,7 +120,7 @@ print("\\n" + json.dumps([asked[:before], asked[before:], problem]))
 """
 
 
-def test_only_the_catalog_is_asked_for_and_no_env_file_is_read(models_dev, whole_api, tmp_path):
+def test_a_session_without_a_call_asks_for_the_catalog_only_and_reads_no_env_file(models_dev, whole_api, tmp_path):
     """A session without a call sends one request, with no id; a .env file beside the notebook is not looked at."""
     for theirs, openais in (
         (b"acme", b"openai"),

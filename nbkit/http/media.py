@@ -99,7 +99,7 @@ def _name(address: Address) -> str:
 def _resolve(address: Address, allowed: Callable[[IPAddress], bool], seconds: float) -> IPAddress:
     """Look up the host and return its first allowed IP address."""
     try:
-        addresses = [ip_address(found) for found in look_up(address.host, 0, max(seconds, 0.0))]
+        addresses = [ip_address(text) for text in look_up(address.host, 0, max(seconds, 0.0))]
     except (OSError, UnicodeError):  # TimeoutError is an OSError
         addresses = []
     if not addresses:
