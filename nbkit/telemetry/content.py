@@ -11,12 +11,14 @@ from pydantic_core import to_json
 
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.turns import Conversation
-from nbkit.errors import AdapterError, BudgetExceededError, ConfigError, NbkitError
+from nbkit.errors import AdapterError, BudgetExceededError, ConfigError, NbkitError, TransportError
 
 _SHORTEST_SECRET = 8
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=-]{512,}")
 # OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI, AWS, GitHub, NVIDIA, Perplexity, Replicate
 _KEY = re.compile(r"\b(sk-|AIza|gsk_|hf_|xai-|AKIA|gh[pousr]_|github_pat_|nvapi-|pplx-|r8_)(?=[\w-]*\d)[\w-]{12,}")
+_QUOTED = re.compile(r"[:,]?(?: got)? ?['\"{\[].*", re.DOTALL)
+"""The part of an answer that stands in an error about it, to the end of the message."""
 _sources: list[Callable[[], Iterable[str]]] = []
 
 
@@ -57,12 +59,14 @@ def strip_url(url: str) -> str:
 def describe_error(error: NbkitError, *, whole: bool) -> str:
     """Say what went wrong: the kind of error, what is known of it, and its message.
 
-    A provider's own words may repeat the prompt, as may the message of an answer that was not kept: they are there
-    with `whole` only.
+    A provider's own words may repeat the prompt, as may the message of an answer that was not kept, and what cannot be
+    read is quoted: all that is there with `whole` only.
     """
     own, message, facts = isinstance(error, BudgetExceededError | ConfigError), str(error), [type(error).__name__]
     if isinstance(error, AdapterError):
         own, message = error.body is None, error.message
+        if not (whole or isinstance(error, TransportError)):
+            message = _QUOTED.sub("", message)
         facts += [f"HTTP {error.status}"] if error.status else []
         facts += [f"code {error.code}"] if error.code else []
         facts += [f"request {error.request_id}"] if error.request_id else []

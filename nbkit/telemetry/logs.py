@@ -77,6 +77,7 @@ def _list_facts(completion: ChatCompletion) -> list[str]:
         facts.append(f"saved {format_usd(bill.saved)}")
     if timing is not None:
         facts.append(_count_attempts(timing.attempts))
+        facts += [f"waited {timing.waited:.2f} s"] if timing.waited else []
     if completion.id:
         facts.append(f"id {completion.id}")
     return facts

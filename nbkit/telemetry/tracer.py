@@ -134,6 +134,8 @@ class Tracer(Listener):
             return
         if completion.timing is not None:
             invocation.attributes["nbkit.attempts"] = completion.timing.attempts
+            if completion.timing.waited:
+                invocation.attributes["nbkit.waited"] = completion.timing.waited
         if usage is not None:
             invocation.input_tokens, invocation.output_tokens = usage.prompt_tokens, usage.completion_tokens
             invocation.cache_read_input_tokens = usage.cached_tokens

@@ -50,6 +50,7 @@ TABLE = {  # semantic-conventions-genai, span of an inference and of a tool's ex
     "operation.cost": float,  # pydantic-ai's
     "nbkit.call": str,
     "nbkit.attempts": int,
+    "nbkit.waited": float,
     "nbkit.replayed": bool,
     "nbkit.tags": tuple,
 }

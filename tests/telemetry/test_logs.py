@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from scripted_provider import WHOLE, piece, sse, streamed, whole
+from scripted_provider import WHOLE, Answer, piece, sse, streamed, whole
 from test_calls import KEY, PRICED, four
 
 import nbkit
-from nbkit.errors import BadRequestError, BudgetExceededError, ReplayMissError, StreamError
+from nbkit.errors import AdapterError, BadRequestError, BudgetExceededError, ReplayMissError, StreamError
 from nbkit.settings import override
 from nbkit.telemetry.content import hide_keys, strip_url
 
@@ -76,6 +76,17 @@ def test_the_words_of_nbkit_itself_are_there(provider, info):
     assert "S s, StreamError, HTTP 200: the stream ended without" in broken
 
 
+@four
+def test_an_answer_that_cannot_be_read_is_not_quoted(provider, debug, call, good):
+    for body in (f"{ANSWER} is not JSON", f'["{ANSWER}"]', f'{{"said": "{ANSWER}"}}', f"'{ANSWER}'", f"<p>{ANSWER}"):
+        broken = streamed(sse(piece("Hel"), body.encode())) if good is streamed else Answer(200, body.encode())
+        provider.says(*[broken] * 3)
+        with pytest.raises(AdapterError):
+            call(provider.adapter(), PROMPT)
+    assert len([line for line in lines(debug) if "Error, HTTP 200: " in line]) >= 5
+    assert not [word for word in (ANSWER, PROMPT) if word in debug.text]
+
+
 def test_a_missing_recording_does_not_show_its_prompt(debug, tmp_path):
     path = tmp_path / "demo.replay.jsonl"
     path.touch()
@@ -83,6 +94,13 @@ def test_a_missing_recording_does_not_show_its_prompt(debug, tmp_path):
         nbkit.get_adapter("demo/swift").execute(PROMPT)
     assert lines(debug)[-1] == "INFO call ID demo/swift: failed, S s, ReplayMissError"
     assert PROMPT not in debug.text
+
+
+def test_a_call_that_waited_for_its_turn_says_how_long(provider, info):
+    provider.says(whole({"error": {"message": "slow down"}}, 429, retry_after="0.05"), whole())
+    with override(throttle=True):
+        provider.adapter(PRICED).execute("Hi")
+    assert lines(info)[-1].endswith(" 2 attempts, waited S s, id c1, S s")
 
 
 def test_a_replayed_and_a_left_call_say_so(provider, info, tmp_path):
