@@ -15,7 +15,7 @@ from nbkit.adapters.rotation import REFUSED_REST, Rotation, Verdict, judge_key
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import AdapterError, ProviderError, RateLimitError, StreamError
 from nbkit.http import retry
-from nbkit.http.bounded import is_success
+from nbkit.http.bounded import MAX_ERROR_BODY, is_success
 from nbkit.http.clients import Authorization
 from nbkit.http.events import EventDecoder
 from nbkit.http.exchange import AsyncReply, Exchange, Failure, Reply
@@ -93,7 +93,8 @@ def _clean(error: AdapterError, secrets: Iterable[str]) -> None:
     error.message = scrub(error.message, secrets)
     error.code = error.code and scrub(error.code, secrets, limit=_MAX_CODE)
     error.request_id = error.request_id and scrub(error.request_id, secrets, limit=_MAX_REQUEST_ID)
-    error.body = error.body and scrub(error.body, secrets, limit=len(error.body))
+    error.body = error.body and scrub(error.body, secrets, limit=MAX_ERROR_BODY)
+    error.__context__ = error.__cause__ = None  # what a parser said of the body
 
 
 def read_event_body(body: bytes) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
@@ -40,7 +41,7 @@ _MAX_HEAD = 100 * 2**10
 _MAX_HEADERS = 1000
 _UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
 """Headers that aiohttp would add."""
-_ERRORS = (aiohttp.ClientError, OSError, ValueError)
+_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 
 _exchange: ContextVar[Exchange] = ContextVar("_exchange")
 """The exchange that the connection is about to be used for."""
@@ -85,6 +86,12 @@ class _Connection(ResponseHandler):
         if not self.wanted and self.transport is not None:
             self.transport.pause_reading()
             self._drop_timeout()  # it is not the server that is silent
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        super().set_exception(exc, *cause)
+        body = self._payload  # aiohttp tells who waits for a head, and leaves who reads a body waiting for ever
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(exc)
 
     def is_connected(self) -> bool:
         """Tell whether the connection can be used again: a server that has closed it has made it readable."""
@@ -251,6 +258,8 @@ class AsyncReply:
             failure = _explain(error, (end and find_system_reason(end)) or CUT)
         finally:
             self._want(False)
+        if arrived := self._content._read_nowait(-1):  # with what failed: the next call meets that again
+            return arrived
         raise failure
 
     def _want(self, wanted: bool) -> None:
@@ -291,7 +300,7 @@ def _explain(error: Exception, lost: str, late: Kind | None = None) -> Failure:
     reason = find_system_reason(error)
     if isinstance(error, aiohttp.ClientConnectorError):
         return Failure(Kind.NOT_CONNECTED, reason or str(error))
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         return Failure(Kind.LOST, describe_bad_http(error.message))
     if isinstance(error, aiohttp.InvalidURL | ValueError) and not isinstance(error, OSError):
         return Failure(Kind.BAD_REQUEST)

@@ -19,7 +19,7 @@ MANY_LINES = 256
 Event = tuple[str, bytes]
 """An event's name ("" for none) and its data."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _LF, _CR = b"\n\r"  # numbers, for a search for one byte is slower with bytes
 
 
@@ -83,8 +83,8 @@ class EventDecoder:
         if self._at_start:
             data = bytes(self._tail) + data
             self._tail.clear()
-            self._at_start = len(data) < len(_BOM) and _BOM.startswith(data)
-            return data if self._at_start else data.removeprefix(_BOM)
+            self._at_start = len(data) < len(BOM) and BOM.startswith(data)
+            return data if self._at_start else data.removeprefix(BOM)
         self._after_cr = not data
         return data.removeprefix(b"\n")
 
@@ -115,7 +115,7 @@ class EventDecoder:
             events = self._read(lines)
         else:
             self._tail += data
-        if self._size + len(self._tail) > MAX_EVENT:
+        if self._size + len(self._tail) > MAX_EVENT and not events:  # those before it count first
             raise ProviderError(f"one event of the stream is longer than {MAX_EVENT // 2**20} MiB")
         self._open = bool(self._tail or self._size or self._name)
         return events

@@ -57,10 +57,15 @@ class FrameDecoder:
         if self._tail:
             self._tail += data
             known = self._tail
-        events, start = [], 0
-        while (size := self._read_size(known, start)) and start + size <= len(known):
-            events.append(_read_frame(bytes(known[start : start + size])))
-            start += size
+        events: list[Event] = []
+        start = 0
+        try:
+            while (size := self._read_size(known, start)) and start + size <= len(known):
+                events.append(_read_frame(bytes(known[start : start + size])))
+                start += size
+        except ProviderError:
+            if not events:  # those before the damage count first; it is met again with the next bytes, or the end
+                raise
         if self._stray:
             self._tail.clear()
         elif self._tail:
@@ -71,6 +76,7 @@ class FrameDecoder:
 
     def finish(self) -> list[Event]:
         """End the body. An unfinished frame is dropped: its parser notices that the last events are missing."""
+        self.feed(b"")
         if not self._framed or self._tail[:1] in _TEXT_STARTS:
             self._stray += self._tail
         return []

@@ -2,13 +2,13 @@
 
 `LineDecoder.feed(data)` takes the next bytes of the body, cut anywhere, and returns the lines that they complete, each
 a JSON object and an event without a name; `finish()` ends the body and returns its last line. A line ends at LF or
-CRLF; empty lines are skipped.
+CRLF; empty lines and a byte order mark are skipped.
 """
 
 from __future__ import annotations
 
 from nbkit.errors import ProviderError
-from nbkit.http.events import MAX_EVENT, Event
+from nbkit.http.events import BOM, MAX_EVENT, Event
 
 
 class LineDecoder:
@@ -36,9 +36,10 @@ class LineDecoder:
         else:
             *lines, rest = (bytes(self._tail) + data if self._tail else data).split(b"\n")
             self._tail = bytearray(rest)
-        if len(self._tail) > MAX_EVENT:
+        events = self._read(lines)
+        if len(self._tail) > MAX_EVENT and not events:  # those before it count first: the next bytes meet it again
             raise ProviderError(f"one line of the stream is longer than {MAX_EVENT // 2**20} MiB")
-        return self._read(lines)
+        return events
 
     def finish(self) -> list[Event]:
         """End the body; return its last line, which needs no line end."""
@@ -55,7 +56,7 @@ class LineDecoder:
 
     def _read(self, lines: list[bytes]) -> list[Event]:
         events = []
-        for line in filter(None, map(bytes.strip, lines)):
+        for line in filter(None, (line.strip().removeprefix(BOM) for line in lines)):
             if not self._stray and line[:1] == b"{" and line[-1:] == b"}":
                 events.append(("", line))
             elif len(self._stray) < MAX_EVENT:

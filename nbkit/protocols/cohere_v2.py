@@ -224,8 +224,6 @@ class Decoder(BaseDecoder):
                 self.id = string(body.get("id"))
             case "message-end":
                 return self._take_end(delta)
-            case _ if "type" not in body:  # an error amidst the stream has a message alone
-                raise read_failure(body)
         return []
 
     def _take_content(self, part: dict[str, Any]) -> Chunks:
@@ -258,7 +256,7 @@ class Decoder(BaseDecoder):
         self.take_usage(delta)
         reason = string(delta.get("finish_reason"))
         if reason in _FAILED or delta.get("error"):
-            raise read_failure({"message": string(delta.get("error")) or f"the answer is incomplete: {reason}"})
+            raise read_failure({"error": string(delta.get("error")) or f"the answer is incomplete: {reason}"})
         if not (finish := read_finish(reason, bool(self.calls))):
             return []
         self.finish_reason, self.marked = finish, True

@@ -248,7 +248,7 @@ class BaseDecoder(Answer):
 
         What there is of an answer that is not usable is on the error as `partial`, for it was billed.
         """
-        body = expect_object(body)
+        body = expect_object(body[0] if isinstance(body, list) and len(body) == 1 else body)  # Google writes errors so
         if is_failure(body):
             self.take_usage(body)
             raise self._add_partial(self.read_failure(body), body)

@@ -14,12 +14,10 @@ from fault_server import (
     CHUNKED,
     EVENTS,
     PATIENCE,
-    PLAIN,
     STREAMED,
     WHOLE,
     adapter_at,
     chunk,
-    drip,
     four,
     good,
     hang,
@@ -33,31 +31,6 @@ from nbkit.http import bounded
 from nbkit.settings import override
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-DRIPS = {
-    "headers": drip(HEAD, b"x-a: b\r\n"),
-    "one header": drip(HEAD + b"x-a: ", b"b"),
-    "103s": drip(b"", b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n"),
-    "a chunk extension": drip(CHUNKED + b"5;a=", b"x"),
-    "trailers": drip(CHUNKED + chunk(sse(piece("Hel"))) + b"0\r\n", b"x-a: b\r\n"),
-    "comments": drip(CHUNKED, chunk(b": still here\n\n")),
-    "white space": drip(PLAIN % 10_000, b" "),
-    "nothing": hang(),
-    "nothing in the body": hang(CHUNKED),
-}
-
-
-@four
-@pytest.mark.parametrize("what", DRIPS, ids=[f"F1: {what}" for what in DRIPS])
-def test_the_deadline_ends_whatever_drips(server, what, call):
-    server.says(*[DRIPS[what]] * 3)
-    with (
-        override(http_deadline=0.12),
-        pytest.raises(errors.AdapterError, match="timed out: the deadline passed") as caught,
-    ):
-        call(server.adapter())
-    assert caught.value.attempts == 1
-    assert len(server.requests) <= 1  # on a busy machine the deadline may pass before anything is sent
-    assert server.connections == 0 or server.sees_hang_up()
 
 
 @four
@@ -84,28 +57,6 @@ def test_a_deadline_belongs_to_its_request(server, call):
     assert server.connections == (1 if call in (WHOLE[0], STREAMED[0]) else 2)  # asyncio.run ends with its connections
 
 
-SILENCE = {
-    "before the answer": hang(),
-    "within the headers": hang(HEAD + b"x-a: b\r\n"),
-    "within the body": hang(PLAIN % 1000 + b'{"choices": ['),
-    "between events": hang(CHUNKED),
-}
-
-
-@four
-@pytest.mark.parametrize("where", SILENCE, ids=[f"F14: {where}" for where in SILENCE])
-def test_silence_after_the_request_is_paid_for_once(server, where, call):
-    server.says(*[SILENCE[where]] * 3)
-    words = r"timed out after 0\.07 s without data from 127"
-    with (
-        override(http_timeout=0.07, http_answer_timeout=0.07),
-        pytest.raises(errors.TransportError, match=words) as caught,
-    ):
-        call(server.adapter())
-    assert server.sees_hang_up()  # the server may read the request after the client has left
-    assert (caught.value.attempts, len(server.requests), server.connections) == (1, 1, 1)
-
-
 @four
 def test_each_kind_of_answer_has_its_own_patience(server, call):
     """F14: an answer that is not streamed is made before its first byte."""
@@ -117,23 +68,13 @@ def test_each_kind_of_answer_has_its_own_patience(server, call):
 
 
 @four
-@pytest.mark.parametrize(
-    ("status", "kind", "attempts"),
-    [(400, errors.BadRequestError, 1), (401, errors.AuthenticationError, 1), (503, errors.ProviderError, 3)],
-    ids=lambda value: f"F7: {value}" if isinstance(value, int) and value > 9 else "",
-)
-@pytest.mark.parametrize("ending", ["stalls", "is cut"])
-def test_the_status_of_an_error_counts_whatever_its_body_does(
-    server, monkeypatch, status, kind, attempts, ending, call
-):
+def test_the_body_of_an_error_is_not_waited_for_as_an_answer_is(server, monkeypatch, call):
+    """F7"""
     monkeypatch.setattr(bounded, "ERROR_BODY_SECONDS", 0.05)
-    start = respond(b'{"error": {"message": "model m1 is no more"', status).replace(
-        b"content-length: ", b"content-length: 9"
-    )
-    server.says(*[hang(start) if ending == "stalls" else start] * 3)
-    with pytest.raises(kind, match="m1 is no more") as caught:
+    body = b'{"error": {"message": "model m1 is no more"'
+    server.says(hang(respond(body, 400).replace(b"content-length: ", b"content-length: 9")))
+    with pytest.raises(errors.BadRequestError, match="m1 is no more"):
         call(server.adapter())
-    assert (caught.value.status, caught.value.attempts, len(server.requests)) == (status, attempts, attempts)
 
 
 @four
@@ -163,7 +104,7 @@ def test_waiting_for_a_connection_names_the_setting(server, call):
 
 # ---- connecting and sending
 
-LARGE = {"extra_body": {"x": "y" * 20 * 2**20}}
+LARGE = {"extra_body": {"x": "y" * 12 * 2**20}}
 
 
 @contextlib.contextmanager

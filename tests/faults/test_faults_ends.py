@@ -4,141 +4,31 @@ import asyncio
 import contextlib
 import gc
 import json
+import threading
 import warnings
 
 import pytest
-from engines import engines, on_engines
+from engines import engines
 from fault_server import (
     ANSWER,
     CHUNKED,
     EVENTS,
+    PATIENCE,
     USAGE,
-    astream,
     chunk,
-    drip,
-    four,
     good,
     hang,
     piece,
-    reset,
-    respond,
     sse,
     stream,
     streamed,
     whole,
 )  # fmt: skip
-from stream_writers import CONTENT_TYPES, WRITERS
 
 from nbkit import errors
-from nbkit.protocols import protocol
 from nbkit.settings import override
 
 PRICED = "openrouter/openai/gpt-6-luna"
-
-
-def named(*events):
-    return [(event.get("type", ""), event) for event in events]
-
-
-def unnamed(*events):
-    return [("", event) for event in events]
-
-
-_DELTA = {"type": "response.output_text.delta", "item_id": "i", "output_index": 0, "content_index": 0}
-_RESPONSE = {"id": "r", "model": "m1", "status": "completed", "usage": {"input_tokens": 5, "output_tokens": 2},
-             "output": [{"id": "i", "type": "message", "role": "assistant", "status": "completed",
-                         "content": [{"type": "output_text", "text": "Hello", "annotations": []}]}]}  # fmt: skip
-_COHERE = {"tokens": {"input_tokens": 5, "output_tokens": 2}}
-# Streams of "Hello" up to their end marker, and a piece of text that must not count behind it.
-MARKED = {
-    "openai-chat": (
-        unnamed(piece("Hello", "stop"), {"choices": [], "usage": USAGE}, "[DONE]"),
-        unnamed(piece("LATE")),
-    ),
-    "anthropic-messages": (
-        named(
-            {"type": "message_start", "message": {"id": "a", "model": "m1", "usage": {"input_tokens": 5}}},
-            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}},
-            {"type": "content_block_stop", "index": 0},
-            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
-            {"type": "message_stop"},
-        ),
-        named({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "LATE"}}),
-    ),
-    "openai-responses": (
-        named(
-            _DELTA | {"delta": "Hello"},
-            {"type": "response.completed", "response": _RESPONSE},
-        ),
-        named(_DELTA | {"delta": "LATE"}),
-    ),
-    "cohere-v2": (
-        named(
-            {"type": "message-start", "id": "c"},
-            {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}},
-            {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hello"}}}},
-            {"type": "content-end", "index": 0},
-            {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": _COHERE}},
-        ),
-        named({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "LATE"}}}}),
-    ),
-    "gemini-generate": (
-        unnamed(
-            {"candidates": [{"content": {"parts": [{"text": "Hello"}], "role": "model"}, "finishReason": "STOP"}],
-             "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2}, "modelVersion": "m1"},
-        ),
-        unnamed({"candidates": [{"content": {"parts": [{"text": "LATE"}], "role": "model"}}]}),
-    ),
-    "bedrock-converse": (
-        [
-            ("messageStart", {"role": "assistant"}),
-            ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "Hello"}}),
-            ("contentBlockStop", {"contentBlockIndex": 0}),
-            ("messageStop", {"stopReason": "end_turn"}),
-            ("metadata", {"usage": {"inputTokens": 5, "outputTokens": 2, "totalTokens": 7}}),
-        ],
-        [("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "LATE"}})],
-    ),
-    "ollama-chat": (
-        unnamed(
-            {"model": "m1", "message": {"role": "assistant", "content": "Hello"}, "done": False},
-            {"model": "m1", "message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop",
-             "prompt_eval_count": 5, "eval_count": 2},
-        ),
-        unnamed({"model": "m1", "message": {"role": "assistant", "content": "LATE"}, "done": False}),
-    ),
-}  # fmt: skip
-AFTERWARDS = {
-    "hangs": lambda body, late: hang(body),
-    "is reset": lambda body, late: reset(body),
-    "is cut": lambda body, late: body,
-    "says more": hang,
-    "says what is not an event": lambda body, late: hang(body, chunk(b"data: {oops\n\n<html>\n\n")),
-    "drips": lambda body, late: drip(body, chunk(b": still here\n\n")),
-}
-
-
-def write(name, events):
-    framing = protocol(name).FRAMING
-    data = b"".join(
-        WRITERS[framing](event, text.encode() if isinstance(text, str) else json.dumps(text).encode())
-        for event, text in events
-    )
-    return CHUNKED.replace(b"text/event-stream", CONTENT_TYPES[framing].encode()), chunk(data)
-
-
-@pytest.mark.parametrize("then", AFTERWARDS, ids=[f"F2: {then}" for then in AFTERWARDS])
-@on_engines("call,name", *((stream, name) for name in MARKED), (astream, "openai-chat"))
-def test_a_stream_is_over_at_its_marker(server, name, then, call):
-    events, late = MARKED[name]
-    head, body = write(name, events)
-    server.says(AFTERWARDS[then](head + body, write(name, late)[1]))
-    completion = call(server.adapter(protocol=name))
-    assert (completion.text, completion.timing.attempts) == ("Hello", 1)
-    assert completion.usage.prompt_tokens in (5, 1000)
-    assert completion.bill.source != "partial"
-    assert server.sees_hang_up()
 
 
 @streamed
@@ -207,91 +97,6 @@ def test_a_whole_answer_behind_events_is_taken(server, before, call):
 
 
 # ---- paid once
-
-NOT_ANSWERS = {
-    "another service's answer": {"result": {"response": "hello"}, "success": True},
-    "a message": {"message": "hello", "success": True},
-    "an empty object": {},
-    "a list": [1],
-    "null": None,
-    "no choices": {"choices": [], "id": "c1"},
-    "a page": b"<html>Bad gateway</html>",
-    "nothing": b"",
-    "half of an object": b'{"choices": [{"message"',
-}
-
-
-@pytest.mark.parametrize("framed", [False, True], ids=["", "as an event"])
-@four
-@pytest.mark.parametrize("what", NOT_ANSWERS, ids=[f"A9: {what}" for what in NOT_ANSWERS])
-def test_a_200_is_requested_once(server, what, call, framed):
-    body = NOT_ANSWERS[what]
-    if framed:
-        body = sse(body)
-    server.says(*[respond(body)] * 3)
-    with pytest.raises(errors.AdapterError, match="lab/m1") as caught:
-        call(server.adapter())
-    assert (caught.value.attempts, len(server.requests)) == (1, 1)
-    assert "without a word" not in str(caught.value)
-
-
-REPEATED = {  # what a server does first -> attempts of a call that then gets its answer; 1: it gets an error
-    "closes before a byte": (b"", 2),
-    "resets before a byte": (reset(), 2),
-    "closes in the status line": (b"HTTP/1.1 20", 1),
-    "closes in the headers": (b"HTTP/1.1 200 OK\r\ncontent-", 1),
-    "closes behind a 103": (b"HTTP/1.1 103 Early Hints\r\n\r\n", 1),
-    "resets in the headers": (reset(b"HTTP/1.1 200 OK\r\ncontent-"), 1),
-    "closes behind the headers": (CHUNKED, 1),
-    "resets behind the headers": (reset(CHUNKED), 1),
-    "cuts the body": (respond(ANSWER)[:-9], 1),
-    "damages a chunk": (CHUNKED + b"zz\r\nhello", 1),
-    "speaks another protocol": (b"SSH-2.0-OpenSSH_9.6\r\n", 1),
-    "sends damaged gzip": (respond(b"hello", content_encoding="gzip"), 1),
-    "sends br": (respond(b"hello", content_encoding="br"), 1),
-    "redirects": (respond(b"", 307, location="/v2"), 1),
-    **{f"answers {status}": (respond(ERROR, status), 2) for status in (408, 409, 425, 429, 500, 502, 503, 504, 529)},
-    **{f"answers {status}": (respond({"error": "no"}, status), 1) for status in (400, 401, 402, 403, 404, 413, 422)},
-    "has no quota": (respond({"error": {"message": "pay", "code": "insufficient_quota"}}, 429), 1),
-    "forbids a retry": (respond(ERROR, 503, x_should_retry="false"), 1),
-    "reports an error in a 200": (respond(ERROR), 1),
-}
-
-
-@four
-@pytest.mark.parametrize("what", REPEATED, ids=[f"A9, F14: {what}" for what in REPEATED])
-def test_what_is_requested_again(server, what, call):
-    first, attempts = REPEATED[what]
-    server.says(first, good(call))
-    if attempts > 1:
-        assert call(server.adapter()).timing.attempts == attempts
-    else:
-        with pytest.raises(errors.AdapterError) as caught:
-            call(server.adapter())
-        assert caught.value.attempts == 1
-    assert len(server.requests) == attempts
-
-
-@streamed
-@pytest.mark.parametrize(
-    ("event", "attempts"),
-    [
-        ({"error": {"message": "overloaded", "type": "overloaded_error"}}, 2),
-        ({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, 2),
-        ({"error": {"message": "no", "type": "invalid_request_error"}}, 1),
-        ({"error": {"message": "pay", "code": "insufficient_quota"}}, 1),
-    ],
-    ids=lambda value: f"A9: {value['error']['message']}" if isinstance(value, dict) else "",
-)
-@pytest.mark.parametrize("text", ["", "Hel"])
-def test_an_error_that_a_stream_reports_before_any_text_may_pass(server, event, attempts, text, call):
-    server.says(CHUNKED + chunk(sse(*([piece(text)] if text else []), event)) + b"0\r\n\r\n", good(call))
-    if attempts > 1 and not text:
-        assert call(server.adapter()).timing.attempts == attempts
-    else:
-        with pytest.raises(errors.AdapterError, match=event["error"]["message"]):
-            call(server.adapter())
-        assert len(server.requests) == 1
 
 
 # ---- streams that are dropped, looked at too early, or read twice
@@ -397,3 +202,31 @@ def test_an_endless_answer_is_held_once(server, call):
     with override(http_deadline=50), pytest.raises(errors.ProviderError, match="longer than 128 MiB"):
         call(server.adapter())
     assert len(server.requests) == 1
+
+
+@streamed
+def test_text_that_comes_with_a_damage_is_kept(server, call):
+    """The packet that has it is not HTTP from there on."""
+    read = threading.Event()
+
+    def damage(connection):
+        connection.sendall(CHUNKED + chunk(sse(piece("Hel"))))
+        assert read.wait(PATIENCE)
+        connection.sendall(chunk(sse(piece("lo"))) + b"zz\r\n")
+
+    server.says(damage)
+    adapter = server.adapter()
+
+    async def afollow():
+        async with adapter.astream("Hi") as chunks:
+            async for _ in chunks:
+                read.set()
+
+    def follow():
+        with adapter.stream("Hi") as chunks:
+            for _ in chunks:
+                read.set()
+
+    with pytest.raises(errors.StreamError, match="not valid HTTP") as caught:
+        follow() if call is stream else asyncio.run(afollow())
+    assert caught.value.partial.text == "Hello"

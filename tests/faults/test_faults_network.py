@@ -264,27 +264,6 @@ def test_an_errors_body_that_is_framed_as_events_is_read(server, call):
         assert (caught.value.message, caught.value.code) == ("no such model", "nope")
 
 
-WORDS = {
-    "br": (respond(b"\x0b\x02\x80", content_encoding="br"), "compressed with 'br', which was not asked for"),
-    "zstd": (respond(b"\x28\xb5", content_encoding="zstd"), "compressed with 'zstd', which was not asked for"),
-    "two of them": (respond(b"x", content_encoding="br, gzip"), "compressed with 'br'"),
-    "an error in br": (respond(b"\x0b\x02\x80", 400, content_encoding="br"), "HTTP 400"),
-    "a redirect without an address": (respond(b"", 301), r"answers with a redirect \(HTTP 301\) that names no usable"),
-    "a redirect": (respond(b"", 301, location="https://h.test/x?key=1"), r"redirects to https://h\.test/x; nbkit does"),
-}
-
-
-@four
-@pytest.mark.parametrize("what", WORDS, ids=[f"F13: {what}" for what in WORDS])
-def test_errors_say_what_to_search_for(server, what, call):
-    answer, words = WORDS[what]
-    server.says(*[answer] * 3)
-    with pytest.raises(errors.AdapterError, match=words) as caught:
-        call(server.adapter())
-    assert (caught.value.attempts, len(server.requests)) == (1, 1)
-    assert "\ufffd" not in str(caught.value)
-
-
 # ---- keys
 
 
