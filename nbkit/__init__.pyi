@@ -8,6 +8,7 @@ from nbkit.adapters.adapter import BaseAdapter as BaseAdapter
 from nbkit.adapters.factory import AdapterFactory as AdapterFactory
 from nbkit.adapters.factory import get_adapter as get_adapter
 from nbkit.adapters.limits import limit as limit
+from nbkit.adapters.recorder import record as record
 from nbkit.billing.entry import tag as tag
 from nbkit.billing.tokens import count_tokens as count_tokens
 from nbkit.bookkeeping.budgets import budget as budget

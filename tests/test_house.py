@@ -72,7 +72,7 @@ PUBLIC = """
 AdapterFactory BaseAdapter Chat ChatCompletion ChatCompletionChunk ContentTurn Conversation ExecuteOptions Model
 ModelFilter Tool ToolOutputTurn ToolsCallTurn Turn aload_catalog attach budget catalog changes compare count_tokens
 demo_models errors estimate get_adapter get_model grid health ledger limit load_catalog load_env local_models offers
-on pick plots provider_table rank replay search set_key settings show tag trace trust
+on pick plots provider_table rank record replay search set_key settings show tag trace trust
 """
 
 

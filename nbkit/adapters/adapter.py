@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,8 @@ class BaseAdapter:
         prepared = prepare(conversation, options, self.endpoint, stream)
         endpoint = prepared.endpoint
         auth, refusal = None, None
-        keeper = find_replay(find_origin())
+        origin = find_origin()
+        keeper = find_replay(origin)
         if keeper is None or not keeper.is_sealed:
             endpoint = endpoint.locate()
             try:
@@ -94,7 +95,12 @@ class BaseAdapter:
                     raise
                 refusal = missing  # an answer that was kept needs no key
             self._auth = auth
-        return Call(endpoint, prepared, auth, self.max_retries, refusal)
+        make: Callable[..., Call] = Call
+        if origin.blocks:
+            from nbkit.adapters.recorder import choose_call  # few calls are recorded
+
+            make = choose_call(origin.blocks)
+        return make(endpoint, prepared, auth, self.max_retries, refusal)
 
     def execute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and wait for the whole answer."""

@@ -104,6 +104,18 @@ class FrameDecoder:
         return int(size)
 
 
+def seal_frames(body: bytes) -> bytes:
+    """Write the checksums anew of frames whose payloads were changed, and are as long as before."""
+    sealed, start = bytearray(body), 0
+    while start + _PRELUDE <= len(body):
+        end = start + _LENGTHS.unpack_from(body, start)[0]
+        if not start + _PRELUDE + _CHECKSUM <= end <= len(body):
+            break
+        sealed[end - _CHECKSUM : end] = crc32(sealed[start : end - _CHECKSUM]).to_bytes(_CHECKSUM)
+        start = end
+    return bytes(sealed)
+
+
 def _read_frame(frame: bytes) -> Event:
     if crc32(frame[:-_CHECKSUM]) != int.from_bytes(frame[-_CHECKSUM:]):
         raise ProviderError("the stream is damaged: an event does not match its checksum")
