@@ -4,6 +4,8 @@ import asyncio
 import json
 
 import pytest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.trace import SpanKind
 from scripted_provider import WHOLE, piece, sse, streamed, whole
 from test_calls import KEY, four
@@ -107,6 +109,20 @@ def test_content_is_written_where_the_standard_variable_allows_it_and_keys_are_r
 def look(at: int) -> str:
     """Look at something."""
     return f"{ANSWER} {at} {KEY}"
+
+
+def test_content_goes_into_events_alone_where_the_variable_says_so(provider, exported, monkeypatch):
+    monkeypatch.setenv(CONTENT, "EVENT_ONLY")
+    logs = InMemoryLogRecordExporter()
+    events = LoggerProvider(shutdown_on_exit=False)
+    events.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    provider.says(whole())
+    with nbkit.trace(tracer_provider=exported.tracer_provider, logger_provider=events):
+        provider.adapter().execute(f"{PROMPT} {KEY}")
+    (event,) = logs.get_finished_logs()
+    assert event.log_record.event_name == "gen_ai.client.inference.operation.details"
+    assert event.log_record.attributes["gen_ai.input.messages"][0]["parts"][0]["content"] == f"{PROMPT} [key]"
+    assert PROMPT not in exported.text()
 
 
 def test_content_of_tools_and_errors_follows_the_same_variable(provider, exported, monkeypatch):
