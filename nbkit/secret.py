@@ -1,12 +1,16 @@
-"""A key, a password or a token: it shows itself only where it is asked for."""
+"""Keys, passwords and tokens: a text that shows itself only where it is asked for, and texts that hold one."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 _LONG = 20
 """Characters from which on the beginning and the end of a key may be shown."""
+_SHORTEST = 8
+"""Characters of a secret that is looked for in texts: shorter ones would blank out ordinary words."""
+_IN_URL = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 _PREFIX = re.compile(r"[A-Za-z]{2,4}[-_]")
 
 
@@ -45,3 +49,40 @@ class Secret:
         raise TypeError("a key is not pickled")
 
     __reduce__ = __getstate__
+
+
+class SecretHeaders(dict[str, str]):
+    """Headers, of which a repr shows the names only: a value may be a key."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(map(str, self))}>"
+
+    __str__ = __repr__
+
+
+def hide_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Write `[key]` in the place of secrets of 8 characters or more, also where they are written as in a URL, in
+    base64 or in hexadecimal.
+    """
+    forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _write_forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "[key]")
+    return text
+
+
+def _write_forms(secret: str) -> Iterator[str]:
+    from base64 import b64encode  # for errors and logs; a call does without
+    from urllib.parse import quote
+
+    data = secret.encode()
+    yield from (secret, quote(secret, safe=""), data.hex())
+    for before in range(3):  # bytes in front of it, which share a character with it, as those behind do
+        start, end = (0, 2, 3)[before], (0, 2, 1)[(before + len(data)) % 3]
+        coded = b64encode(b" " * before + data).decode().rstrip("=")
+        coded = coded[start : len(coded) - (end > 0)]
+        yield from (coded, coded.replace("+", "-").replace("/", "_"))
+
+
+def hide_in_url(url: str) -> str:
+    """Write `...` in the place of user, password and query of an address."""
+    return _IN_URL.sub(lambda match: "...@" if match[0].endswith("@") else f"{match[0][0]}...", url)

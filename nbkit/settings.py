@@ -51,11 +51,11 @@ class Settings:
     limits: str = ""
     """Limits of providers, or of hosts, for each key: requests and tokens a minute, and calls at once, as in
     `openai=20rpm,40000tpm,4; localhost:11434=1`; `nbkit.limit()` changes them."""
-    base_url_override: str | None = None
+    base_url_override: str | None = field(default=None, repr=False)  # an address may hold a password
     """A base URL that every call goes to, whatever its provider (recording proxies, tests)."""
     offline: bool = False
     """Never ask models.dev, nor, to check a key (`health`), a server that is not on this machine."""
-    catalog_url: str = "https://models.dev/api.json"
+    catalog_url: str = field(default="https://models.dev/api.json", repr=False)
     """The address that the catalog is fetched from."""
     catalog_ttl: float = 24 * 3600.0
     """Seconds before models.dev is asked for a newer catalog than the fetched one."""
@@ -69,7 +69,7 @@ class Settings:
     """A file with your own rows about providers, models and vendors; it may be missing."""
     live: bool | None = None
     """Live widgets in notebooks; None: only where a person is in front of the kernel."""
-    ledger: str = field(default="", repr=False)  # an address may hold a password
+    ledger: str = field(default="", repr=False)
     """The file of the ledger, which has a row for each paid call; "": in the user's data directory; `off`: none; a
     team's: `postgresql://user@host/database`, with the extra `postgres`."""
     ledger_content: bool = False

@@ -21,7 +21,7 @@ from nbkit.http.clients import Authorization, async_client, sync_client
 from nbkit.modelsdev.records import Record
 from nbkit.providers.credentials import authorize, read_key
 from nbkit.providers.endpoints import Endpoint
-from nbkit.secret import Secret
+from nbkit.secret import Secret, hide_in_url
 from nbkit.settings import settings
 
 if TYPE_CHECKING:  # what a plain call does without is loaded where it is used
@@ -71,10 +71,13 @@ class BaseAdapter:
 
     def set_api_key(self, api_key: str | Sequence[str] | None) -> None:
         """Use this key, or these, from the next call on; None: those in the provider's environment variables."""
-        self._api_key = read_key(api_key, "set_api_key()")
+        try:
+            self._api_key = read_key(api_key, "set_api_key()")
+        finally:
+            del api_key  # a traceback may print the locals of the frames that raise
 
     def __repr__(self) -> str:
-        at = f"{self.endpoint.protocol} at {self.endpoint.base_url}"
+        at = f"{self.endpoint.protocol} at {hide_in_url(self.endpoint.base_url)}"
         return f"<{type(self).__name__} {self.model_id}, {at}>"
 
     def __getstate__(self) -> dict[str, Any]:

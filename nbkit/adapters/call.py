@@ -225,7 +225,7 @@ class Call(Lifetime):
         """Return the seconds to wait before another attempt, or raise the error where there is none."""
         partial = self.partial() if self.delivered else None
         end = AttemptEnd(self.url, self.exchange, self.reply, self.attempts, self._seen)
-        error = explain_failure(failure, self.endpoint, self._keys, end, partial)
+        error = explain_failure(failure, self.endpoint, self._keys, self.prepared.request.headers, end, partial)
         seconds = None
         if not self.delivered and self._optional.refuse(error, self.prepared.request.body):
             seconds = 0.0  # once more without a field that nobody has asked for
@@ -236,7 +236,7 @@ class Call(Lifetime):
         self.place.fail(error)
         if self._facts is not None and may_be_paid(failure, end):
             doubt_attempt(self._facts)
-        del failure  # it holds the request, and with it the key
+        del failure, end  # they hold the request, and with it the key
         if seconds is None:
             raise error.with_traceback(None)
         if self._facts is not None:

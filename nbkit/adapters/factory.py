@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.arguments import ModelName, describe, read_count, read_model, read_text
 from nbkit.billing.cost import Cost
-from nbkit.errors import ArgumentError
+from nbkit.errors import ArgumentError, ConfigError
+from nbkit.http.addresses import read_base_url
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.credentials import read_key
 from nbkit.providers.endpoints import resolve_endpoint
@@ -45,11 +46,18 @@ class AdapterFactory:
         does not know yet is callable, its cost unknown.
         Raises ModelNotFoundError (with the nearest names), ProviderNotSupportedError and ConfigError.
         """
-        secret = read_key(api_key, "get_adapter(): api_key")
-        del api_key  # a traceback may print the locals of the frames that raise
-        for name, value in (("base_url", base_url), ("protocol", protocol)):
-            if value is not None:
-                read_text(value, f"get_adapter(): {name}")
+        try:
+            secret = read_key(api_key, "get_adapter(): api_key")
+        finally:
+            del api_key  # a traceback may print the locals of the frames that raise
+        if protocol is not None:
+            read_text(protocol, "get_adapter(): protocol")
+        try:
+            if base_url is not None and read_text(base_url, "get_adapter(): base_url"):
+                read_base_url(base_url)
+        except ConfigError:
+            del base_url  # a user and password may stand in it
+            raise
         if max_retries is not None:
             max_retries = read_count(max_retries, "get_adapter(): max_retries")
         model = read_model(model, "get_adapter()")

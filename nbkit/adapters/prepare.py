@@ -24,6 +24,7 @@ from nbkit.protocols.native import fit_native
 from nbkit.protocols.wire import WireRequest
 from nbkit.protocols.writing import merge
 from nbkit.providers.endpoints import Endpoint
+from nbkit.secret import SecretHeaders
 
 _ALWAYS = frozenset({"function_calls", "whole_calls", "empty_lists"})
 """The transforms that every conversation goes through."""
@@ -192,13 +193,13 @@ def _encode(conversation: Conversation, options: ExecuteOptions, endpoint: Endpo
         if foreign := find_foreign(body):
             raise ConfigError(f"{endpoint.id}: the request is not JSON: {foreign}")
         body = make_encodable(body)
-    headers = _check_headers(wire.headers | endpoint.headers | (options.extra_headers or {}))
-    return WireRequest(wire.path, body, headers, wire.changes)
+    headers = SecretHeaders(wire.headers | endpoint.headers | (options.extra_headers or {}))
+    return WireRequest(wire.path, body, _check_headers(headers), wire.changes)
 
 
 def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers without white space around their values. Raises ConfigError, which names an illegal one."""
-    checked = {name: value.strip() for name, value in headers.items()}
+    checked = SecretHeaders((name, value.strip()) for name, value in headers.items())
     for name, value in checked.items():
         if not _TOKEN.fullmatch(name):
             problem = "its name may hold letters, digits and hyphens"
@@ -208,6 +209,7 @@ def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
             problem = "its value may hold printable ASCII characters only"
         else:
             continue
+        del value  # a traceback may print the locals of the frames that raise
         raise ConfigError(f"header {name!r}: {problem}")
     return checked
 

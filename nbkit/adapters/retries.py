@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from random import random
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -22,7 +22,9 @@ from nbkit.http.exchange import AsyncReply, Exchange, Failure, Reply
 from nbkit.http.failures import find_stage, scrub, transport_error
 from nbkit.http.rate_headers import read_rest
 from nbkit.protocols.reading import mapping, parse
+from nbkit.providers.credentials import list_secrets
 from nbkit.providers.endpoints import Endpoint
+from nbkit.providers.key_shapes import find_secrets, is_random
 from nbkit.providers.resolve import suggest_listed
 from nbkit.settings import settings
 
@@ -53,12 +55,14 @@ def explain_failure(
     failure: AdapterError | Failure,
     endpoint: Endpoint,
     auth: Authorization | None,
+    headers: Mapping[str, str],
     end: AttemptEnd,
     partial: ChatCompletion | None,
 ) -> AdapterError:
     """Make the error of a failed attempt, with all that is known of the call and nothing of the key.
 
-    `partial` is what was delivered of an answer.
+    `headers` are those of the request besides the key's, which may hold another one. `partial` is what was delivered
+    of an answer.
     """
     url, reply = end.url, end.reply
     error = failure if isinstance(failure, AdapterError) else transport_error(failure, url, end.exchange)
@@ -76,7 +80,7 @@ def explain_failure(
             error.message = f"{error.message}: {_describe_path(url)}"
         elif error.status == 404:  # the model's name may be a misspelling
             error.message += suggest_listed(endpoint.id)
-    _clean(error, auth.secrets if auth else ())
+    _clean(error, (*(auth.secrets if auth else ()), *find_secrets(url, headers), *filter(is_random, list_secrets())))
     return error
 
 

@@ -61,7 +61,10 @@ class DatabaseStore:
     def __init__(self, address: str) -> None:
         self._connection: psycopg.Connection | None = None
         self._process = os.getpid()
-        self._where = _read_address(address)
+        try:
+            self._where = _read_address(address)
+        finally:
+            del address  # a traceback may print the locals of the frames that raise
 
     def __del__(self) -> None:
         if self._connection and self._process == os.getpid():  # what a fork drops is still its parent's
@@ -133,16 +136,24 @@ def _execute(connection: psycopg.Connection, sql: str, values: Sequence[Any] = (
 
 def _read_address(address: str) -> dict[str, Any]:
     """Read an address into libpq's parameters. Raises ConfigError, which holds no part of it, so no password."""
+    where = _parse_address(address)
+    del address
+    if where is not None:
+        return where
+    raise ConfigError(
+        "NBKIT_LEDGER: expected an address like postgresql://user:password@host:5432/database; "
+        "in a password, / is written as %2F, @ as %40 and % as %25"
+    )
+
+
+def _parse_address(address: str) -> dict[str, Any] | None:
     with suppress(psycopg.Error):
         where = conninfo_to_dict(address)
         # Else a part of a password that holds a / or @ would be taken for a port, a host or a database, and be shown.
         places = f"{where.get('host')} {where.get('dbname')}"
         if "@" not in places and str(where.get("port", 5432)).replace(",", "").isdecimal():
             return where
-    raise ConfigError(
-        "NBKIT_LEDGER: expected an address like postgresql://user:password@host:5432/database; "
-        "in a password, / is written as %2F, @ as %40 and % as %25"
-    )
+    return None
 
 
 def _connect(where: dict[str, Any]) -> psycopg.Connection:

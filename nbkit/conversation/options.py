@@ -12,6 +12,7 @@ from nbkit.conversation.formats import read_format
 from nbkit.conversation.tools import Tool
 from nbkit.conversation.values import OneConfigSentence, explain, refuse_tables
 from nbkit.errors import ArgumentError, ConfigError
+from nbkit.secret import SecretHeaders
 
 DEPRECATED = {"functions": "tools", "function_call": "tool_choice"}
 """OpenAI's former names of options."""
@@ -62,7 +63,7 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
     """`auto` marks the part of the prompt that the next call will repeat, for providers whose cache needs marks."""
     extra_body: dict[str, Any] | None = None
     """Merged into the request's body without changes."""
-    extra_headers: dict[str, str] | None = None
+    extra_headers: dict[str, str] | None = Field(None, repr=False)  # may hold a key
     context: Literal["trim"] | None = None
     """`trim` leaves out the oldest turns of a conversation that is longer than the model's context."""
     timeout: float | None = Field(None, gt=0, allow_inf_nan=True)
@@ -119,6 +120,8 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
             raise ArgumentError(f"options: expected a dict, got {describe(options)}")
         if not options and cls is ExecuteOptions:
             return _NO_OPTIONS
+        if isinstance(options.get("extra_headers"), dict):  # a traceback may print the arguments of a call
+            options["extra_headers"] = SecretHeaders(options["extra_headers"])
         refuse_tables("option ", options)
         for old in DEPRECATED.keys() & options.keys():
             if DEPRECATED[old] in options:

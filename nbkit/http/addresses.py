@@ -7,9 +7,10 @@ keeps.
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from nbkit.errors import ConfigError
+from nbkit.secret import hide_in_url
 
 _ENDPOINTS: tuple[tuple[str, str], ...] = (  # the end of a path that is a whole endpoint, and the protocol it speaks
     (r"/chat/completions", "openai-chat"),
@@ -33,29 +34,35 @@ def read_base_url(text: str) -> tuple[str, str | None]:
     Spaces and quotes around it, slashes at its end and a fragment go. Without a scheme it is http: on this machine and
     https: elsewhere. Raises ConfigError, which says what is wrong.
     """
+    parts, problem = _parse(text)
+    if parts is None:
+        text = hide_in_url(text)  # a traceback may print it
+        raise ConfigError(f"{problem.format(repr(text))}; {_FORM}")
+    path, protocol = _cut_endpoint(parts.path.rstrip("/"))
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}{path}{query}", protocol
+
+
+def _parse(text: str) -> tuple[SplitResult | None, str]:
+    """Split a base URL, or say what is wrong with it, with `{}` in its place."""
     cleaned = text.strip().strip("\"'`<>").strip()
     if re.search(r"[\s\x00-\x1f\x7f\\]", cleaned):
-        raise ConfigError(f"{text!r} is not a base URL: it has a space or a line break in it; {_FORM}")
+        return None, "{} is not a base URL: it has a space or a line break in it"
     scheme, rest = "", cleaned.lstrip("/")
     if match := re.match(r"(https?):(?:/+|(?!\d))|([a-z][a-z0-9+.-]*)://", rest, re.IGNORECASE):
         scheme, rest = (match[1] or match[2]).lower(), rest[match.end() :]
     host = re.split(r"[/?#]", rest)[0]
     if "@" in host:
-        raise ConfigError(f"a base URL cannot hold a user name or a password: pass api_key=; {_FORM}")
+        return None, "a base URL cannot hold a user name or a password: pass api_key="
     if scheme not in ("", "http", "https"):
-        raise ConfigError(f"{text!r} is not a base URL: it begins with {scheme}://; {_FORM}")
+        return None, f"{{}} is not a base URL: it begins with {scheme}://"
     local = _LOCAL.fullmatch(re.sub(r":\d*$", "", host).lower())
-    cleaned = f"{scheme or ('http' if local else 'https')}://{rest}"
     try:
-        parts = urlsplit(cleaned)
+        parts = urlsplit(f"{scheme or ('http' if local else 'https')}://{rest}")
         named = bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is not a number, a bracket that is not closed
         named = False
-    if not named:
-        raise ConfigError(f"{text!r} is not a base URL: it names no host, or a port that is not a number; {_FORM}")
-    path, protocol = _cut_endpoint(parts.path.rstrip("/"))
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{parts.netloc}{path}{query}", protocol
+    return (parts, "") if named else (None, "{} is not a base URL: it names no host, or a port that is not a number")
 
 
 def _cut_endpoint(path: str) -> tuple[str, str | None]:

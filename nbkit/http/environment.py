@@ -87,22 +87,37 @@ def name_server(address: Address) -> str:
 
 def find_proxy(address: Address) -> Proxy | None:
     """Find the proxy for a server. Raises ConfigError where the variable is wrong, or a package is missing."""
-    variable, text = _find_variable(address.scheme)
-    if not text or _is_excepted(address, os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))):
+    if _is_excepted(address, os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))):
         return None
+    variable, proxy = _read_proxy(address.scheme)
+    if not variable:
+        return None
+    if proxy is None:
+        raise ConfigError(f"{variable} is not the address of a proxy: expected {', '.join(_SCHEMES)}://host:port")
+    if proxy.scheme.startswith("socks") and not find_spec("socksio"):
+        raise ConfigError(
+            f"{variable} names a SOCKS proxy, which needs the package socksio: pip install socksio, or unset {variable}"
+        )
+    return proxy
+
+
+def _read_proxy(scheme: str) -> tuple[str, Proxy | None]:
+    """Read the variable that decides for a scheme: its name, and the proxy, None where it is not one; "": no proxy.
+
+    It does not raise, because a traceback may print the locals of the frames that do.
+    """
+    variable, text = _find_variable(scheme)
+    if not text:
+        return "", None
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = split_url(f"http://{parts.netloc.rpartition('@')[2]}").host, parts.port
     except (ValueError, Failure):
-        parts, host, port = urlsplit(""), "", None
+        return variable, None
     if not host or parts.scheme not in _SCHEMES:
-        raise ConfigError(f"{variable} is not the address of a proxy: expected {', '.join(_SCHEMES)}://host:port")
-    if parts.scheme.startswith("socks") and not find_spec("socksio"):
-        raise ConfigError(
-            f"{variable} names a SOCKS proxy, which needs the package socksio: pip install socksio, or unset {variable}"
-        )
+        return variable, None
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    return Proxy(parts.scheme, host, port or _PORTS[parts.scheme], auth, variable)
+    return variable, Proxy(parts.scheme, host, port or _PORTS[parts.scheme], auth, variable)
 
 
 def _find_variable(scheme: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from nbkit.errors import AdapterError, ConfigError, TransportError
 from nbkit.http.environment import Proxy, find_proxy, name_server
 from nbkit.http.exchange import DEADLINE_PASSED, AsyncReply, Exchange, Failure, Reply, split_url
 from nbkit.http.retry import Stage
+from nbkit.secret import hide_secrets
 
 MAX_MESSAGE = 500
 """Characters."""
@@ -81,13 +82,15 @@ def redirect_error(reply: Reply | AsyncReply, url: str) -> TransportError:
 def scrub(text: str, secrets: Iterable[str] = (), limit: int = MAX_MESSAGE) -> str:
     """Clean text from the network for a message: no control characters, no secrets, cut to `limit` characters.
 
+    A secret goes also where it is written as in a URL, in base64 or in hexadecimal.
     Secrets shorter than 8 characters stay: replacing them would blank out ordinary words. The beginning of a secret
     goes, too, where the text ends with it: somebody has cut the text there.
     """
     text = _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text)).strip()
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST_SECRET:
-            text = _remove_start(text.replace(secret, "[key]"), secret)
+    if secrets := [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]:
+        text = hide_secrets(text, secrets)
+        for secret in sorted(secrets, key=len, reverse=True):
+            text = _remove_start(text, secret)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

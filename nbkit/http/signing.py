@@ -47,15 +47,20 @@ class AwsAuth(Authorization):
 
     def authorize(self, request: Request) -> None:
         """Sign the request. The chain reads files and may use the network."""
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.exceptions import BotoCoreError
-
         # bedrock-runtime.us-east-1.amazonaws.com, bedrock-mantle.us-east-1.api.aws, and VPC endpoints with a prefix
         match = re.search(rf"\b{self._service}[a-z-]*\.([a-z-]+-\d+)\.", split_url(request.url).host)
         region = match[1] if match else read_region()
         if not region:
             raise ConfigError(f"unknown AWS region of {split_url(request.url).host}: set AWS_REGION")
+        if problem := self._sign(request, region):
+            raise ConfigError(f"the AWS credentials cannot be used: {problem}")
+
+    def _sign(self, request: Request, region: str) -> str:
+        """Sign, or say what the problem is: a traceback may print the locals of the frames that raise."""
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import BotoCoreError
+
         headers = {name: request.headers[name] for name in _SIGNED if name in request.headers}
         signed = AWSRequest(request.method, request.url, headers, request.body)
         try:
@@ -63,12 +68,10 @@ class AwsAuth(Authorization):
             self._used = tuple(Secret(secret) for secret in credentials[:3] if secret)
             SigV4Auth(credentials, self._service, region).add_auth(signed)
         except BotoCoreError as failed:
-            reason = str(failed)
-        else:
-            for name, value in signed.headers.items():
-                request.set_header(name, value)
-            return
-        raise ConfigError(f"the AWS credentials cannot be used: {reason}")
+            return str(failed)
+        for name, value in signed.headers.items():
+            request.set_header(name, value)
+        return ""
 
     def _load_credentials(self) -> ReadOnlyCredentials:
         """Return the current credentials. Static ones are looked up again, because their file may have changed."""

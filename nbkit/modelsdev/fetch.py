@@ -26,6 +26,7 @@ from nbkit.errors import CatalogError
 from nbkit.files import make_private_directory
 from nbkit.modelsdev.records import CatalogWarning, parse
 from nbkit.modelsdev.snapshot import BUNDLED, CACHED, Meta, Snapshot, build, read, read_date, with_source, write
+from nbkit.secret import hide_in_url
 from nbkit.settings import Scoped, Settings, is_offline, settings
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _renew(
     fresh = decode(answer.body, url=config.catalog_url, etag=answer.etag)
     if len(fresh) < len(kept) / 2 and not accept:
         raise _ShrunkError(
-            f"{config.catalog_url} has only {len(fresh)} models, the catalog on this machine {len(kept)};"
+            f"{hide_in_url(config.catalog_url)} has only {len(fresh)} models, the catalog on this machine {len(kept)};"
             " load_catalog(refresh=True, accept=True) takes it all the same"
         )
     try:
@@ -180,7 +181,7 @@ def decode(body: bytes, *, url: str, etag: str | None = None, day: str | None = 
     try:
         data = from_json(body)
     except ValueError as broken:
-        problem = f"{url}: {broken}"
+        problem = f"{hide_in_url(url)}: {broken}"
     else:
         return build(parse(data), Meta(url=url, date=day or datetime.now(UTC).date().isoformat(), etag=etag))
     raise CatalogError(problem)
@@ -217,7 +218,7 @@ def download(
     _wait(result, seconds, arrived, progress, patience)
     if result.done():
         return result.result()
-    raise CatalogError(f"{url}: timed out after {seconds:g} s")
+    raise CatalogError(f"{hide_in_url(url)}: timed out after {seconds:g} s")
 
 
 @dataclass(slots=True)
@@ -275,7 +276,7 @@ def _get(
 
     def only_https(request: httpx2.Request) -> None:
         if url.startswith("https:") and request.url.scheme != "https":
-            raise CatalogError(f"{url}: redirected to {request.url.scheme}")
+            raise CatalogError(f"{hide_in_url(url)}: redirected to {request.url.scheme}")
 
     headers = {"accept-encoding": "gzip"} | ({"if-none-match": etag} if etag else {})
     try:
@@ -292,7 +293,7 @@ def _get(
             if response.status_code == 304:
                 return Answer(None, etag)
             if response.status_code != 200:
-                raise CatalogError(f"{url}: HTTP {response.status_code}")
+                raise CatalogError(f"{hide_in_url(url)}: HTTP {response.status_code}")
             length = response.headers.get("content-length", "")
             arrived.expected = int(length) if length.isascii() and length.isdigit() else None
             body = bytearray()
@@ -300,17 +301,17 @@ def _get(
                 body += part
                 arrived.size = response.num_bytes_downloaded
                 if len(body) > MAX_BYTES:
-                    raise CatalogError(f"{url}: more than {MAX_BYTES >> 20} MiB")
+                    raise CatalogError(f"{hide_in_url(url)}: more than {MAX_BYTES >> 20} MiB")
                 if time.monotonic() > deadline:
                     break  # nobody waits any more
             else:
                 return Answer(bytes(body), response.headers.get("etag"))
-        problem = f"{url}: timed out after {seconds:g} s"
+        problem = f"{hide_in_url(url)}: timed out after {seconds:g} s"
     except httpx2.TimeoutException:
-        problem = f"{url}: timed out after {seconds:g} s"
+        problem = f"{hide_in_url(url)}: timed out after {seconds:g} s"
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ImportError, ValueError) as failed:
         # the last two: a proxy of the environment that needs another package, or is not one
-        problem = f"{url}: {_ERRNO.sub('', str(failed)) or type(failed).__name__}"
+        problem = f"{hide_in_url(url)}: {_ERRNO.sub('', str(failed)) or type(failed).__name__}"
     raise CatalogError(problem)
 
 

@@ -40,12 +40,11 @@ from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import find_keyed_providers
 from nbkit.notebook.guard import describe_keys, find_keys_here, switch_guard
 from nbkit.providers.env_file import load_env
+from nbkit.secret import hide_in_url
 from nbkit.settings import Settings, settings
 
 _BRACES = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _LONE = re.compile(r"%%(chat|compare)(\s|$)")
-_HIDDEN = re.compile(r"(?<=://).*@|\?.*")
-"""What is secret in a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +320,7 @@ def describe_settings() -> str:
         value = getattr(now, name)
         text = str(now.ledger_path) if (name, value) == ("ledger", "") else str(value)
         mark = " " if value == getattr(usual, name) else "*"
-        lines.append(f"{mark} NBKIT_{name.upper():{max(map(len, usual.__slots__))}}  {_HIDDEN.sub('...', text)}")
+        lines.append(f"{mark} NBKIT_{name.upper():{max(map(len, usual.__slots__))}}  {hide_in_url(text)}")
     return "\n".join([*lines, "* is not the default. Set a variable before nbkit is imported."])
 
 

@@ -37,7 +37,7 @@ class WireRequest:
 
     path: str
     body: dict[str, Any]
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
     changes: tuple[Change, ...] = ()
 
 

@@ -20,6 +20,7 @@ from nbkit.providers.prices import find_cost
 from nbkit.providers.routes import USUAL_PROTOCOL, Route, find_route
 from nbkit.providers.tables import collect_rows
 from nbkit.providers.trust import find_host, restrict_route
+from nbkit.secret import hide_in_url
 from nbkit.settings import is_sealed, settings
 
 _REPLAYED = ("reasoning_content", "reasoning_details")
@@ -38,7 +39,7 @@ class Endpoint:
     model: str
     """The name of the model in requests."""
     protocol: str
-    base_url: str
+    base_url: str = field(repr=False)  # its query may hold a key
     variables: tuple[str, ...] = ()
     """Environment variables that may hold the key."""
     auth: str = "bearer"
@@ -51,7 +52,7 @@ class Endpoint:
     """The day of the prices, YYYY-MM-DD."""
     tolerance: Tolerance = field(default_factory=Tolerance)
     """What the model can do and which options it accepts."""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
     """Headers of every request, besides the key's."""
     body: dict[str, Any] = field(default_factory=dict)
     """What the body of every request holds besides."""
@@ -173,7 +174,7 @@ def _choose_base_url(
 def _check_address(provider: str, url: str, *, given: bool) -> str:
     if not (_is_url(url) if given else find_host(url)):
         raise ConfigError(
-            f"{provider}: {url!r} is not an address that a key may be sent to: it must be https://host/..."
+            f"{provider}: {hide_in_url(url)!r} is not an address that a key may be sent to: it must be https://host/..."
         )
     return url.rstrip("/")
 

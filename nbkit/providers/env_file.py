@@ -75,6 +75,14 @@ def load_env(path: str | os.PathLike[str] = ".env", *, override: bool = False) -
 
 
 def _read(file: Path) -> dict[str, str | None]:
+    values, problem = _parse(file)
+    if problem:
+        raise ConfigError(f"load_env: {problem}")
+    return values
+
+
+def _parse(file: Path) -> tuple[dict[str, str | None], str]:
+    """Read the values, or say what the problem is: a traceback may print the locals of the frames that raise."""
     from dotenv import dotenv_values  # nothing else needs it
 
     try:
@@ -84,12 +92,11 @@ def _read(file: Path) -> dict[str, str | None]:
         if len(data) > _LARGEST:
             raise ValueError("larger than 1 MB")
         # Without interpolation: a value must not be able to pick up other variables.
-        return dict(dotenv_values(stream=io.StringIO(data.decode("utf-8-sig")), interpolate=False))
+        return dict(dotenv_values(stream=io.StringIO(data.decode("utf-8-sig")), interpolate=False)), ""
     except FileNotFoundError:
-        problem = f"no such file: {file.absolute()}"
+        return {}, f"no such file: {file.absolute()}"
     except (OSError, ValueError) as broken:
-        problem = f"{file}: {broken}"
-    raise ConfigError(f"load_env: {problem}")
+        return {}, f"{file}: {broken}"
 
 
 def _may_take(name: str, values: dict[str, str | None], known: dict[str, list[tuple[str, ...]]]) -> bool:

@@ -8,15 +8,17 @@ mixed, and not counted up.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
-
-from nbkit.providers.tables import table
+from urllib.parse import parse_qsl, urlsplit
 
 _LONG = 12
 """Characters of the stretch that makes a key."""
+_SECRET_NAME = re.compile(r"key|token|secret|auth|password|cookie|sig", re.IGNORECASE)
 _PATH = re.compile(r"[/~.\\]|[A-Za-z]:\\")
 # api_key="...", "x-api-key": "...", OPENAI_API_KEY=..., os.environ["X_API_KEY"] = "...", %env X_API_KEY ..., Bearer ...
 _NAMED = re.compile(
@@ -47,6 +49,13 @@ def find_keys(text: str, known: Iterable[str] = ()) -> list[KeyMatch]:
     return chosen
 
 
+def find_secrets(url: str, headers: Mapping[str, str]) -> list[str]:
+    """Find what is, or may be, a secret in the query of an address and in headers: by its name or by its look."""
+    values = [*parse_qsl(urlsplit(url).query), *headers.items()]
+    words = [(name, word) for name, value in values for word in value.split()]
+    return [word for name, word in words if _SECRET_NAME.search(name) or is_random(word)]
+
+
 def mask_keys(text: str, matches: Iterable[KeyMatch]) -> str:
     """Write a text with `sk-...` in the place of each key."""
     parts, last = [], 0
@@ -73,7 +82,7 @@ def _is_random_stretch(text: str) -> bool:
 
 @cache
 def _read_shapes() -> tuple[re.Pattern[str], dict[str, str]]:
-    rows = table("key_shapes")
+    rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
     longest = sorted(rows, key=len, reverse=True)
     each = "|".join(rf"{re.escape(prefix)}(?=[\w+/=-]{{{rows[prefix]['least']}}})" for prefix in longest)
     return re.compile(rf"(?<![A-Za-z0-9])({each})[\w+/=-]+"), {prefix: rows[prefix]["provider"] for prefix in rows}

@@ -29,6 +29,7 @@ from nbkit.errors import ConfigError
 from nbkit.protocols import PROTOCOLS
 from nbkit.protocols.wire import Dialect
 from nbkit.providers.capabilities import ModelCapabilities
+from nbkit.providers.key_shapes import find_keys
 
 _ROW = {  # key -> what its value must be
     "drop": "a list of options",
@@ -74,6 +75,7 @@ KEYS = {
     },
 }
 _SECRETS = {"api_key", "key", "token", "authorization", "x-api-key", "api-key", "x-goog-api-key"}
+_NO_KEY = "an API key must not be in this file: set its variable, or pass api_key="
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "a list": list,
     "a table": dict,
@@ -104,15 +106,21 @@ def read(path: Path, _changed: int) -> dict[str, Any]:
 
     Raises ConfigError, which names the file, the table and the wrong key.
     """
-    problem = ""
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as invalid:
-        problem = str(invalid)
+    data, problem = _parse(path)
     if problem:
         raise ConfigError(f"{path}: {problem}")
     check(data, str(path))
     return data
+
+
+def _parse(path: Path) -> tuple[dict[str, Any], str]:
+    """Parse the file, or say what the problem is: a traceback may print the locals of the frames that raise."""
+    try:
+        text = path.read_text("utf-8")
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as invalid:
+        return {}, str(invalid)
+    return (data, "") if not find_keys(text) else ({}, _NO_KEY)
 
 
 def check(data: dict[str, Any], where: str) -> None:
@@ -135,7 +143,7 @@ def check(data: dict[str, Any], where: str) -> None:
 def check_row(row: Mapping[str, Any], allowed: dict[str, str], where: str) -> None:
     """Raise ConfigError for the first key of a provider's or a model's row that is wrong."""
     if _SECRETS & {name.lower() for name in (*row, *_table(row.get("headers", {}), where))}:
-        raise ConfigError(f"{where}: an API key must not be in this file: set its variable, or pass api_key=")
+        raise ConfigError(f"{where}: {_NO_KEY}")
     _check_known(row, allowed, where)
     for key, value in row.items():
         expected = allowed[key]

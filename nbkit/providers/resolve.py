@@ -17,6 +17,7 @@ from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import CatalogWarning, Provider, Record
 from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.providers.credentials import has_key
+from nbkit.providers.key_shapes import find_keys, mask_keys
 from nbkit.providers.known import load_known_snapshot
 from nbkit.providers.registered import RegisteredProvider, find_registered
 from nbkit.providers.spelling import (
@@ -234,6 +235,7 @@ def _not_found(name: str, provider: str | None = None) -> ModelNotFoundError:
     """The error for a name that no model has, with the nearest ids, of this provider only if it is given."""
     from nbkit.providers.known_models import load_known_models  # needs numpy; a call does without
 
+    name = mask_keys(name, find_keys(name))  # given in the place of a model
     return ModelNotFoundError(name, load_known_models().suggest(name, provider))
 
 

@@ -12,8 +12,8 @@ from pydantic_core import to_json
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import AdapterError, BudgetExceededError, ConfigError, NbkitError, TransportError
+from nbkit.secret import hide_secrets
 
-_SHORTEST_SECRET = 8
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=-]{512,}")
 # OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI, AWS, GitHub, NVIDIA, Perplexity, Replicate
 _KEY = re.compile(r"\b(sk-|AIza|gsk_|hf_|xai-|AKIA|gh[pousr]_|github_pat_|nvapi-|pplx-|r8_)(?=[\w-]*\d)[\w-]{12,}")
@@ -29,9 +29,7 @@ def add_secrets(source: Callable[[], Iterable[str]]) -> None:
 
 def hide_keys(text: str) -> str:
     """Replace the keys that are known, and what looks like one."""
-    secrets = {secret for source in _sources for secret in source() if len(secret) >= _SHORTEST_SECRET}
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "[key]")
+    text = hide_secrets(text, (secret for source in _sources for secret in source()))
     return _KEY.sub("[key]", text)
 
 

@@ -330,7 +330,7 @@ def test_settings_are_a_table_without_secrets(shell, capsys):
         text = re.sub(" +", " ", printed(shell, capsys, "%nbkit settings"))
         assert f"NBKIT_LEDGER {settings().ledger_path}\n" in text
     assert "* NBKIT_MAX_RETRIES 7\n" in text
-    assert "* NBKIT_BASE_URL_OVERRIDE https://...proxy.test/v1...\n" in text
+    assert "* NBKIT_BASE_URL_OVERRIDE https://...@proxy.test/v1?...\n" in text
     assert " NBKIT_HTTP_TIMEOUT 60.0\n" in text
     assert all(f"NBKIT_{entry.name.upper()} " in text for entry in fields(settings()))
     assert "canary" not in text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-from pydantic import SecretStr
 
 from nbkit.errors import ApiKeyNotFoundError, ConfigError
 from nbkit.http.exchange import Exchange, Request
@@ -14,10 +13,11 @@ from nbkit.http.signing import aws_auth
 from nbkit.modelsdev.records import Provider
 from nbkit.providers.credentials import authorize, fill, has_key, key_variables, list_plurals
 from nbkit.providers.tables import table
+from nbkit.secret import Secret
 
 VERTEX = "https://${GOOGLE_VERTEX_ENDPOINT}/v1/projects/${GOOGLE_VERTEX_PROJECT}/locations/${GOOGLE_VERTEX_LOCATION}"
 BEDROCK = "https://bedrock-runtime.${AWS_REGION}.amazonaws.com"
-KEY = SecretStr("key-of-this-test")
+KEY = Secret("key-of-this-test")
 
 
 def provider(*env):

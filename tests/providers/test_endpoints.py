@@ -3,13 +3,13 @@
 import os
 
 import pytest
-from pydantic import SecretStr
 
 from nbkit import get_adapter
 from nbkit.errors import ApiKeyNotFoundError, ConfigError, ModelNotFoundError, ProviderNotSupportedError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.credentials import authorize, fill
 from nbkit.providers.resolve import resolve_model
+from nbkit.secret import Secret
 from nbkit.settings import override
 
 
@@ -32,7 +32,7 @@ def test_known_models(name, protocol, base_url, auth):
 def test_a_server_of_ones_own_needs_no_key_and_takes_one():
     endpoint = get_adapter("lab/m", base_url="http://127.0.0.1:8000/v1").endpoint
     assert authorize(endpoint.provider, endpoint.variables, endpoint.auth, None) is None
-    assert authorize(endpoint.provider, endpoint.variables, endpoint.auth, SecretStr("k")).secrets == ("k",)
+    assert authorize(endpoint.provider, endpoint.variables, endpoint.auth, Secret("k")).secrets == ("k",)
     assert get_adapter("openai/gpt-6-luna", base_url="http://127.0.0.1:8000/v1").endpoint.auth == "bearer"
 
 
