@@ -176,7 +176,7 @@ def _find_code(answer: Any, depth: int = 0) -> str:
 
 def _choose_kind(status: int | None, code: str, text: str) -> type[AdapterError]:
     """Choose the class of the error by its status, its code, and the `text` of code and message."""
-    if status is None and code.isdecimal() and 400 <= int(code) < 600:
+    if status is None and len(code) == 3 and code.isdecimal() and 400 <= int(code) < 600:
         status = int(code)  # a router that answers 200 and puts the status into the error
     if status is None or status in (400, 403, 413, 422, 451):  # what providers send for a filter or a long prompt
         if status == 400 and _NO_DATABASE.search(text):
