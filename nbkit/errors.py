@@ -40,7 +40,19 @@ from typing import Any
 
 
 class NbkitError(Exception):
-    """The base of every exception that nbkit raises on purpose."""
+    """The base of every exception that nbkit raises on purpose.
+
+    `errors`: those of the models that were asked before, where a call has fallbacks; the message names them, too.
+    """
+
+    errors: tuple[NbkitError, ...] = ()
+
+    def __str__(self) -> str:
+        return super().__str__() + self._tell_errors()
+
+    def _tell_errors(self) -> str:
+        before = "; ".join(map(str, self.errors))
+        return f"; before it {before}" if before else ""
 
     @property
     def _render_traceback_(self) -> Callable[[], list[str]]:
@@ -92,7 +104,7 @@ class ApiKeyNotFoundError(ConfigError):
         super().__init__(f"no API key for {provider}: {where}, or pass api_key={several}{ask}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.provider, self.variables)
+        return type(self), (self.provider, self.variables), {**vars(self)}
 
 
 class UntrustedEndpointError(ConfigError):
@@ -178,7 +190,7 @@ class UnsupportedFeatureError(NbkitError):
         self.model, self.feature = model, feature
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), str(self), {**vars(self)})
+        return _rebuild, (type(self), self.args[0], {**vars(self)})
 
 
 class BudgetExceededError(NbkitError):
@@ -204,7 +216,7 @@ class BudgetExceededError(NbkitError):
         self.spent, self.reserved, self.most = spent, reserved, most
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), str(self), {**vars(self)})
+        return _rebuild, (type(self), self.args[0], {**vars(self)})
 
 
 class AnswerFormatError(NbkitError, ValueError):
@@ -281,7 +293,7 @@ class AdapterError(NbkitError):
             f"{self.attempts} attempts" if self.attempts > 1 else "",
         ]
         details = ", ".join(fact for fact in facts if fact)
-        return (f"{who}: " if who else "") + self.message + (f" ({details})" if details else "")
+        return (f"{who}: " if who else "") + self.message + (f" ({details})" if details else "") + self._tell_errors()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, {**vars(self)})

@@ -107,41 +107,11 @@ class BaseAdapter:
 
     def execute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and wait for the whole answer."""
-        with KEPT, self._call(conversation, options, stream=False) as call:
-            if call.completion:
-                return call.completion
-            if call.prepared.wanted:
-                from nbkit.http.media import fetch_media
-
-                call.supply([fetch_media(url) for url in call.prepared.wanted])
-            while True:
-                with call.attempt() as attempt:
-                    if call.place.waits:
-                        call.wait_in_line()
-                    client = sync_client(call.endpoint.base_url, call.auth)
-                    with closing(call.begin(client.send(call.request()))) as reply:
-                        return call.read(read_limited(reply, call.exchange))
-                time.sleep(attempt.wait())
+        return complete(self._call(conversation, options, stream=False))
 
     async def aexecute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and await the whole answer."""
-        import asyncio
-
-        async with KEPT, self._call(conversation, options, stream=False) as call:
-            if call.completion:
-                return call.completion
-            if call.prepared.wanted:
-                from nbkit.http.media import afetch_media
-
-                call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
-            while True:
-                with call.attempt() as attempt:
-                    if call.place.waits:
-                        await call.await_in_line()
-                    client = async_client(call.endpoint.base_url, call.auth)
-                    async with aclosing(call.begin(await client.send(call.request()))) as reply:
-                        return call.read(await aread_limited(reply, call.exchange))
-                await asyncio.sleep(await attempt.await_turn())
+        return await acomplete(self._call(conversation, options, stream=False))
 
     def stream(self, conversation: Any, **options: Any) -> Stream:
         """Ask, and get the answer in pieces: `with adapter.stream(...) as stream: for chunk in stream: ...`."""
@@ -187,3 +157,43 @@ class BaseAdapter:
         from nbkit.adapters.run import AsyncRun
 
         return AsyncRun(self, conversation, max_turns, max_cost, options | {"tools": tools})
+
+
+def complete(call: Call) -> ChatCompletion:
+    """Send a call, and wait for its whole answer."""
+    with KEPT, call:
+        if call.completion:
+            return call.completion
+        if call.prepared.wanted:
+            from nbkit.http.media import fetch_media
+
+            call.supply([fetch_media(url) for url in call.prepared.wanted])
+        while True:
+            with call.attempt() as attempt:
+                if call.place.waits:
+                    call.wait_in_line()
+                client = sync_client(call.endpoint.base_url, call.auth)
+                with closing(call.begin(client.send(call.request()))) as reply:
+                    return call.read(read_limited(reply, call.exchange))
+            time.sleep(attempt.wait())
+
+
+async def acomplete(call: Call) -> ChatCompletion:
+    """Send a call, and await its whole answer."""
+    import asyncio
+
+    async with KEPT, call:
+        if call.completion:
+            return call.completion
+        if call.prepared.wanted:
+            from nbkit.http.media import afetch_media
+
+            call.supply(await asyncio.gather(*(afetch_media(url) for url in call.prepared.wanted)))
+        while True:
+            with call.attempt() as attempt:
+                if call.place.waits:
+                    await call.await_in_line()
+                client = async_client(call.endpoint.base_url, call.auth)
+                async with aclosing(call.begin(await client.send(call.request()))) as reply:
+                    return call.read(await aread_limited(reply, call.exchange))
+            await asyncio.sleep(await attempt.await_turn())

@@ -23,7 +23,7 @@ from nbkit.adapters.pace import make_whole_chunk, note_piece, split_answer
 from nbkit.adapters.place import Place
 from nbkit.adapters.prepare import Prepared, supply_media
 from nbkit.adapters.price import price_completion, price_partial, read_reported_cost
-from nbkit.adapters.retries import AttemptEnd, Retries, explain_failure, may_be_paid, read_event_body
+from nbkit.adapters.retries import AttemptEnd, Retries, explain_failure, judge_failure, may_be_paid, read_event_body
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, Timing
 from nbkit.errors import AdapterError, NbkitError, ProviderError, StreamError
 from nbkit.http.addresses import join_path
@@ -220,7 +220,6 @@ class Call(Lifetime):
         return Timing(self._first_token, time.monotonic() - self.started, self.attempts, self.place.waited)
 
     # What went wrong
-
     def fail(self, failure: AdapterError | Failure) -> float:
         """Return the seconds to wait before another attempt, or raise the error where there is none."""
         partial = self.partial() if self.delivered else None
@@ -236,8 +235,9 @@ class Call(Lifetime):
         self.place.fail(error)
         if self._facts is not None and may_be_paid(failure, end):
             doubt_attempt(self._facts)
-        del failure, end  # they hold the request, and with it the key
         if seconds is None:
+            self.may_pass = judge_failure(failure, error, end, self.endpoint) and not self.delivered
+            del failure, end  # they hold the request, and with it the key
             raise error.with_traceback(None)
         if self._facts is not None:
             tell_retry(self._facts, error, seconds)

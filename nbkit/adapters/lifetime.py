@@ -23,6 +23,7 @@ from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.errors import NbkitError
 from nbkit.http.addresses import join_path
+from nbkit.providers.circuits import note_answer
 from nbkit.providers.endpoints import Endpoint
 from nbkit.settings import settings
 
@@ -44,11 +45,15 @@ class Lifetime(ABC):
         self.entered = False
         self._blocks = find_origin().blocks  # a stream that is begun in a block may be read after it
         self._facts: CallFacts | None = None  # from the begin of the call to its end
+        self.may_pass = False
+        """Whether it failed, and another model may be asked instead."""
+        self.until: float | None = None
+        """End of the time that it shares with a call before it."""
         self._start_clock()
 
     def _start_clock(self) -> None:
         self.started = time.monotonic()
-        self.deadline = self.started + settings().http_deadline
+        self.deadline = self.started + settings().http_deadline if self.until is None else self.until
 
     def __enter__(self) -> Self:
         self._ask_observers(self._begin())
@@ -109,6 +114,8 @@ class Lifetime(ABC):
             return
         self.outcome = completion
         self._release()
+        if self.completion is not None and self.attempts:
+            note_answer(self.endpoint)
         end_call(facts, completion, error)
 
     @property

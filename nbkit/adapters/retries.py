@@ -13,7 +13,14 @@ from nbkit.adapters.limits import find_line
 from nbkit.adapters.place import Place
 from nbkit.adapters.rotation import REFUSED_REST, Rotation, Verdict, judge_key
 from nbkit.conversation.completion import ChatCompletion
-from nbkit.errors import AdapterError, ProviderError, RateLimitError, StreamError
+from nbkit.errors import (
+    AdapterError,
+    AuthenticationError,
+    ContentFilterError,
+    ProviderError,
+    RateLimitError,
+    StreamError,
+)
 from nbkit.http import retry
 from nbkit.http.bounded import MAX_ERROR_BODY, is_success
 from nbkit.http.clients import Authorization
@@ -22,6 +29,7 @@ from nbkit.http.exchange import AsyncReply, Exchange, Failure, Reply
 from nbkit.http.failures import find_stage, scrub, transport_error
 from nbkit.http.rate_headers import read_rest
 from nbkit.protocols.reading import mapping, parse
+from nbkit.providers.circuits import note_answer, note_failure
 from nbkit.providers.credentials import list_secrets
 from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.key_shapes import find_secrets, is_random
@@ -30,6 +38,8 @@ from nbkit.settings import settings
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
 _SENT = (retry.Stage.CLOSED, retry.Stage.SILENCE, retry.Stage.BROKEN)
+_ILL = (*_SENT, retry.Stage.CONNECTING, retry.Stage.WRITING)
+_PERMISSION = re.compile(r"api.?key|permission", re.IGNORECASE)
 _MAX_CODE = 100
 _MAX_REQUEST_ID = 200
 """Characters."""
@@ -209,10 +219,42 @@ def _may_repeat(failure: AdapterError | Failure, code: str | None, end: AttemptE
         return find_stage(failure, received=end.exchange.received or reply is not None).retried
     if reply is None:  # a token server that did not answer: the request was not sent
         return True
-    status = reply.status
+    return retry.is_retryable(_read_status(failure, reply.status, end), reply.headers, code)
+
+
+def _read_status(failure: AdapterError, status: int, end: AttemptEnd) -> int:
+    """Return the status of an answer; of an error that a stream reports, the one that its kind would have."""
     if is_success(status) and end.in_events and _is_reported(failure):
-        status = {RateLimitError: 429, ProviderError: 500}.get(type(failure), 400)
-    return retry.is_retryable(status, reply.headers, code)
+        return {RateLimitError: 429, ProviderError: 500, AuthenticationError: 401}.get(type(failure), 400)
+    return status
+
+
+def judge_failure(failure: AdapterError | Failure, error: AdapterError, end: AttemptEnd, endpoint: Endpoint) -> bool:
+    """Tell whether another model may be asked after the last attempt; note for the circuit whether the server is ill.
+
+    Another one may where no answer was made. A refused certificate or proxy does not go away, but another server may do
+    without. A refused key is told from a refused request as `judge_key` does.
+    """
+    reply = end.reply
+    if isinstance(failure, Failure):
+        stage = find_stage(failure, received=end.exchange.received or reply is not None)
+        if stage in _ILL:
+            note_failure(endpoint, error.message)
+        return stage.retried or stage is retry.Stage.REFUSED
+    if reply is None:  # a token server did not answer, or a limit would last too long: the request was not sent
+        return True
+    status = _read_status(failure, reply.status, end)
+    if status >= 500:
+        note_failure(endpoint, f"HTTP {status}")
+    else:
+        note_answer(endpoint)
+    may_pass = judge_key(error) is not None or status in retry.STATUSES or status >= 500 or _refuses_key(error)
+    return may_pass and not isinstance(error, ContentFilterError)
+
+
+def _refuses_key(error: AdapterError) -> bool:
+    """Tell whether a 403 is about what the key may do: other models may have other keys."""
+    return error.status == 403 and bool(_PERMISSION.search(error.message))
 
 
 def may_be_paid(failure: AdapterError | Failure, end: AttemptEnd) -> bool:

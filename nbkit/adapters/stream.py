@@ -23,7 +23,8 @@ from nbkit.http.clients import async_client, sync_client
 # would keep its socket open until the cyclic collector runs.
 
 
-def _pump(call: Call) -> Generator[ChatCompletionChunk]:
+def pump(call: Call) -> Generator[ChatCompletionChunk]:
+    """Send a call, and give its answer in pieces."""
     with KEPT, call:
         if call.completion:
             for seconds, chunk in call.replay():
@@ -49,7 +50,8 @@ def _pump(call: Call) -> Generator[ChatCompletionChunk]:
             time.sleep(attempt.wait())
 
 
-async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
+async def apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
+    """Send a call, and give its answer in pieces."""
     import asyncio  # a process of synchronous calls does without
 
     async with KEPT, call:
@@ -82,8 +84,12 @@ async def _apump(call: Call) -> AsyncGenerator[ChatCompletionChunk]:
 
 class _Streamed:
     def __init__(self, call: Call) -> None:
-        self._call = call
+        self._sent = call
         self._closed = False
+
+    @property
+    def _call(self) -> Call:
+        return self._sent
 
     @property
     def _unread(self) -> bool:
@@ -112,9 +118,9 @@ class _Streamed:
 class Stream(_Streamed):
     """The pieces of one answer, read once."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, chunks: Generator[ChatCompletionChunk] | None = None) -> None:
         super().__init__(call)
-        self._chunks = _pump(call)
+        self._chunks = chunks or pump(call)
 
     @property
     def completion(self) -> ChatCompletion:
@@ -148,9 +154,9 @@ class Stream(_Streamed):
 class AsyncStream(_Streamed):
     """The pieces of one answer, read once. `await stream` reads them all and gives the completion."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, chunks: AsyncGenerator[ChatCompletionChunk] | None = None) -> None:
         super().__init__(call)
-        self._chunks = _apump(call)
+        self._chunks = chunks or apump(call)
 
     @property
     def completion(self) -> ChatCompletion:

@@ -149,7 +149,10 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing nbkit did to make a request acceptable: `kind` is dropped, renamed, clamped or transformed."""
+    """One thing nbkit did to make a request acceptable: `kind` is dropped, renamed, clamped or transformed.
+
+    `answered`: another model has answered, because one before it in a list of models could not.
+    """
 
     kind: str
     what: str

@@ -20,6 +20,7 @@ from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import Record
 from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.protocols import PROTOCOLS
+from nbkit.providers.circuits import describe_circuits, list_providers
 from nbkit.providers.credentials import authorize, find_key_variable, key_variables
 from nbkit.providers.endpoints import Endpoint, resolve_endpoint
 from nbkit.providers.keys import Keys
@@ -53,12 +54,15 @@ def health(providers: Iterable[str] | None = None, *, seconds: float = 5.0) -> p
 
     One row a provider, the index its id: `variable`, the environment variable that holds the key (never the key);
     `status`: ok, unauthorized (the key was refused), unreachable, or not checked (no key, an address that is not filled
-    in, no list to ask for, or the setting `offline` and not on this machine); `seconds` that the answer took; `detail`.
+    in, no list to ask for, or the setting `offline` and not on this machine); `seconds` that the answer took; `detail`;
+    `circuit`: closed, or how often calls of which models have failed in a row since they last answered, and whether
+    calls with fallbacks pass them by now.
     Some providers show their list to anyone: then ok says only that they answer. A key is sent only to the host that a
     call would go to.
 
-    Without `providers` (ids), the table has those with a key, and of those that need none the ones that answer. All are
-    asked at once, each for at most `seconds`. Raises ConfigError for an unknown id.
+    Without `providers` (ids), the table has those with a key, of those that need none the ones that answer, and those
+    whose calls have failed, also such as the catalog does not know, which are not asked. All others are asked at once,
+    each for at most `seconds`. Raises ConfigError for an unknown id.
     """
     import pandas as pd
 
@@ -68,10 +72,16 @@ def health(providers: Iterable[str] | None = None, *, seconds: float = 5.0) -> p
         raise ConfigError(f"health(): unknown provider {', '.join(sorted(unknown))}")
     with ThreadPoolExecutor(32) as pool:
         results = list(pool.map(lambda endpoint: _check(endpoint, seconds), endpoints))
-    rows = [row for row in results if chosen is not None or row.variable or row.status == "ok"]
+    failed = list_providers() if chosen is None else set()
+    rows = [
+        row for row in results if chosen is not None or row.variable or row.status == "ok" or row.provider in failed
+    ]
+    unlisted = failed - {row.provider for row in rows}
+    rows += [_Result(name, None, "not checked", None, "not in the catalog") for name in sorted(unlisted)]
     index = pd.Index([row.provider for row in rows], name="provider", dtype="str")
     dtypes = {"variable": "str", "status": "str", "seconds": "float64", "detail": "str"}
     columns = {name: pd.Series([getattr(row, name) for row in rows], index, dtype) for name, dtype in dtypes.items()}
+    columns["circuit"] = pd.Series([describe_circuits(row.provider) for row in rows], index, "str")
     return pd.DataFrame(columns, index=index)
 
 

@@ -7,3 +7,11 @@ def provider():
     one = Provider()
     yield one
     one.close()
+
+
+@pytest.fixture
+def other():
+    """A second provider."""
+    one = Provider()
+    yield one
+    one.close()

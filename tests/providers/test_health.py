@@ -1,13 +1,14 @@
 """The check of providers, with real servers on 127.0.0.1."""
 
 import os
+import re
 import socket
 from urllib.parse import urljoin
 
 import pytest
 
 import nbkit
-from nbkit.errors import ConfigError
+from nbkit.errors import AdapterError, ConfigError
 from nbkit.protocols import PROTOCOLS
 from nbkit.settings import override
 
@@ -171,3 +172,19 @@ def test_offline_asks_this_machine_only(lab, monkeypatch, address):
             proxy.accept()
     assert table[["status", "detail"]].values.tolist() == [["not checked", "offline (NBKIT_OFFLINE)"]]
     assert len(here.requests) == 1
+
+
+def test_models_whose_calls_have_failed_are_listed_also_without_a_key(lab):
+    lab({"/v1/models": {"data": []}}, "keyless", env=[])
+    lab({"/v1/models": {"data": []}})
+    own = nbkit.get_adapter("lab/m", max_retries=0)
+    absent = nbkit.get_adapter("shed/llama", base_url="http://127.0.0.1:9/v1", max_retries=0)
+    for adapter, times in ((own, 1), (absent, 5)):
+        for _ in range(times):
+            with pytest.raises(AdapterError):
+                adapter.execute("Hi")
+    table = nbkit.health()
+    assert table.circuit["keyless"] == "closed"
+    assert table.circuit["lab"] == "closed"  # the server has answered, with a 404
+    assert table.loc["shed", ["status", "detail"]].tolist() == ["not checked", "not in the catalog"]
+    assert re.fullmatch(r"llama: open for \d+ s \(5 failures, the last: .*127\.0\.0\.1:9.*\)", table.circuit["shed"])
