@@ -53,7 +53,8 @@ def in_both_forms(provider, usage, model, **more):
         pytest.param("llmgateway/m", {"cost_usd_total": 0.000125}, 0.000125, "provider", id="W6: LLM Gateway"),
         pytest.param("xai/m", {"cost_in_usd_ticks": 3950400}, 0.00039504, "provider", id="W6: xAI"),
         pytest.param("deepinfra/a/b", {"estimated_cost": -1}, LISTED, "user", id="W6: a negative price is none"),
-        pytest.param("lab/m", {"cost": 0.5}, LISTED, "user", id="W6: not where no row says so"),
+        pytest.param("lab/m", {"cost": 0.5}, 0.5, "provider", id="a gateway of one's own"),
+        pytest.param("groq/m", {"cost": 0.5}, LISTED, "user", id="W6: not where no row says so"),
     ],
 )  # fmt: skip
 def test_reported_prices_whole_and_streamed(provider, model, extra, total, source):
