@@ -160,7 +160,7 @@ def read_error(module, data, dialect, status):
 
 
 def read_stream(module, pieces, dialect):
-    """Read bytes as a call does. Returns the completion, the error's name, and what the chunks said."""
+    """Read bytes as a call does. Returns the completion, the error's name, and what the chunks given."""
     framing, decoder = FRAMINGS[module.FRAMING](), module.Decoder(dialect)
     texts, reasoning = [], []
 
@@ -211,18 +211,18 @@ def try_inputs(name, count, seed=0):
         if number % 5 < 3:
             pieces = list(mutations.cut(mutations.make_bytes()))
             start = time.perf_counter()
-            completion, error, *said = read_stream(module, pieces, dialect)
+            completion, error, *given = read_stream(module, pieces, dialect)
         elif number % 5 == 3:
-            data, said = mutations.make_body(), ()
+            data, given = mutations.make_body(), ()
             start = time.perf_counter()
             completion, error = read_whole(module, data, dialect)
         else:
-            data, status, said = mutations.make_body(), mutations.random.choice((400, 401, 429, 500, 600)), ()
+            data, status, given = mutations.make_body(), mutations.random.choice((400, 401, 429, 500, 600)), ()
             start = time.perf_counter()
             completion, error = read_error(module, data, dialect, status)
         seconds = time.perf_counter() - start
         if completion is not None:
-            check_completion(completion, *said)
+            check_completion(completion, *given)
         yield error or "answer", seconds
 
 
