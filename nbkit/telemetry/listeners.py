@@ -17,7 +17,6 @@ from nbkit.billing.entry import CallFacts
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import ConfigError, NbkitError
-from nbkit.installed import name_extra
 from nbkit.settings import Scoped, settings
 from nbkit.telemetry.listener import EndTool, Listener
 
@@ -92,6 +91,8 @@ def _make_tracer(**providers: Any) -> Tracer:
     try:
         from nbkit.telemetry.tracer import Tracer  # which loads OpenTelemetry
     except ImportError as missing:
+        from nbkit.installed import name_extra  # which reads the metadata of packages
+
         problem = f"traces need OpenTelemetry ({missing}): {name_extra('otel')}"
     else:
         return Tracer(**providers)
