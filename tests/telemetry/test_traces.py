@@ -167,6 +167,20 @@ def test_a_failed_call_is_an_error_without_the_providers_words(provider, exporte
     assert not {"operation.cost", "gen_ai.client.token.usage"} & metrics.keys()
 
 
+@four
+def test_a_model_that_stands_in_has_a_span_beside_the_first_ones(provider, exported, call, good):
+    provider.says(whole({"error": {"message": "bad"}}, 500), good())
+    first, second = (provider.adapter(name, max_retries=0) for name in ("lab/m1", "den/m2"))
+    with exported.tracer.start_as_current_span("mine") as mine:
+        completion = call(nbkit.get_adapter(first, fallback=second), "Hi")
+    failed, answered, _ = exported.spans
+    assert completion.text == "Hello"
+    assert [span.name for span in (failed, answered)] == ["chat m1", "chat m2"]
+    assert failed.attributes["error.type"] == "nbkit.errors.ProviderError"
+    assert answered.status.status_code is StatusCode.UNSET
+    assert {span.parent.span_id for span in (failed, answered)} == {mine.get_span_context().span_id}
+
+
 @both
 def test_a_stream_that_breaks_off_is_an_error_with_the_cost_of_its_part(provider, exported, call):
     provider.says(streamed(sse(piece("Hel"))))
