@@ -154,6 +154,9 @@ class Table(Background):
     def receive(self, pane: Pane, event: Event) -> None:
         """Leave the pieces of an answer to its cell."""
 
+    def hold(self, pane: Pane, seconds: float | None) -> None:
+        """Take no note: a cell that waits for a rate limit waits."""
+
     def end(self, pane: Pane) -> None:
         """Book an answer, and tell."""
         if completion := pane.answers[-1].completion:

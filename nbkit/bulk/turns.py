@@ -7,9 +7,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from nbkit.adapters.adapter import BaseAdapter
+from nbkit.adapters.place import asking_for
 from nbkit.adapters.run import AsyncRun, Event
 from nbkit.billing.entry import Origin, at_origin, find_origin
 from nbkit.billing.total import RunningTotal
@@ -32,6 +34,10 @@ class Listener(Protocol):
 
     def receive(self, pane: Pane, event: Event) -> None:
         """Take a chunk or a tool output of a pane."""
+
+    def hold(self, pane: Pane, seconds: float | None) -> None:
+        """Hold the call of a pane up, because of a rate limit: so many seconds at least, 0 where it depends
+        on other calls; None: it goes on."""
 
     def end(self, pane: Pane) -> None:
         """End the turn of a pane: its answer is complete, stopped or failed."""
@@ -214,7 +220,7 @@ class Turns:
         try:
             # of an older comparison, a question in a block belongs to that block as well: a budget caps it
             origin = replace(self.origin.join(find_origin().blocks), watched=self.watched)
-            with at_origin(origin), joining_reads():
+            with at_origin(origin), joining_reads(), asking_for((self, pane.label), partial(_hold, self, pane)):
                 async with pane.adapter.arun(pane.conversation, **self.limits, **(self.options | pane.options)) as run:
                     async for event in run:
                         self._receive(pane, event)
@@ -245,6 +251,10 @@ class Turns:
             tell(self.listener)
         except Exception as fault:  # noqa: BLE001 - kept for `wait`: the answers, which are paid, go on
             self._fault = self._fault or fault
+
+
+def _hold(turns: Turns, pane: Pane, seconds: float | None) -> None:
+    turns._notify(lambda listener: listener.hold(pane, seconds))
 
 
 def list_prompts(panes: Sequence[Pane]) -> list[Conversation]:

@@ -202,6 +202,9 @@ class BlindDisplay(Display):
     def receive(self, pane: Pane, event: Any) -> None:
         """Show nothing yet."""
 
+    def hold(self, pane: Pane, seconds: float | None) -> None:
+        """Show nothing: who waits could be known by it."""
+
     def end(self, pane: Pane) -> None:
         """Show nothing yet."""
 

@@ -44,6 +44,8 @@ and what `judge_form.JudgeForm` takes.
     drop        this turn and those after it are gone: another branch is shown
     reset       the turn starts again (a retry)
     status      waiting | streaming | done | stopped | failed
+    limited     seconds that its call waits at least, because of a rate limit: the view counts them down; 0 where that
+                depends on other calls, null when it waits no more
     think       HTML to append to the reasoning
     keep, cut, tail  the open blocks' HTML is now its first `keep` UTF-16 units + `tail` + its last `cut` units
                 (where there is no `cut`: none of them)
@@ -132,6 +134,7 @@ class LiveTurn:
     def _clear(self) -> None:
         self.status = "waiting"
         self._began = time.monotonic()
+        self._limited_until: float | None = None  # 0: nobody knows
         self._markdown = _Text()
         self._fed = False
         self._html = self._tail = self._think = ""
@@ -141,6 +144,14 @@ class LiveTurn:
         """Start the answer again, for a retry."""
         self._clear()
         self._news = {"reset": True, "status": self.status}
+
+    def hold(self, seconds: float | None) -> None:
+        """Say that the call waits for its turn. What differs by less than a second is not said again."""
+        now, former = time.monotonic(), self._limited_until
+        until = seconds if seconds is None else now + seconds if seconds >= 1 else 0.0
+        if until == former or (until and former and abs(until - former) < 1):
+            return
+        self._limited_until, self._news["limited"] = until, until and until - now
 
     def feed(self, text: str, reasoning: str) -> None:
         """Add a piece of the answer."""
@@ -205,7 +216,10 @@ class LiveTurn:
             whole |= {"keep": 0, "tail": self._html + self._tail, "closed": _count_units(self._html)}
         if self._end is not None:
             return whole | {"end": self._end}
-        return whole | {"elapsed": time.monotonic() - self._began}
+        now = time.monotonic()
+        if self._limited_until is not None:
+            whole["limited"] = max(0.0, self._limited_until - now)
+        return whole | {"elapsed": now - self._began}
 
 
 class Board:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbkit.adapters.run import Event, ToolResult
@@ -44,18 +45,11 @@ class Display:
         self._title = f"nbkit comparison of {len(panel.panes)} models" if len(panel.panes) > 1 else "nbkit chat"
         self._differences, self._judge = Differences(), JudgeForm(panel, ballot, self.rest)
         self._notice = ""  # why no more questions are taken
-        self._screen = Screen(self._make_widget)
+        self._screen = Screen(partial(_make_widget, self._title, self._handle))
         self._files = Attachments(panel, self._screen.send)
         if self.live:
             self._screen.show(export.write_bundle((), f"{self._title}: no answer yet"))
             panel.listener = self
-
-    def _make_widget(self) -> CompareWidget:
-        from nbkit.notebook.widgets.compare import CompareWidget
-
-        widget = CompareWidget(f"{self._title}; re-run to interact")
-        widget.on_msg(lambda _widget, content, buffers: self._handle(content, buffers))
-        return widget
 
     @property
     def live(self) -> bool:
@@ -116,6 +110,11 @@ class Display:
             turn.insert(export.write_tool(event))
         else:
             turn.feed(event.text, event.reasoning)
+        self._flush_in(self._board.flush_seconds)
+
+    def hold(self, pane: Pane, seconds: float | None) -> None:
+        """Show that a call waits for its turn."""
+        self._board.last(self._find(pane)).hold(seconds)
         self._flush_in(self._board.flush_seconds)
 
     def end(self, pane: Pane) -> None:
@@ -231,6 +230,14 @@ class Display:
     def _greet(self) -> None:
         self._flush()
         self._screen.send(self._board.snapshot())
+
+
+def _make_widget(title: str, handle: Callable[[dict[str, Any], Sequence[Any]], None]) -> CompareWidget:
+    from nbkit.notebook.widgets.compare import CompareWidget
+
+    widget = CompareWidget(f"{title}; re-run to interact")
+    widget.on_msg(lambda _widget, content, buffers: handle(content, buffers))
+    return widget
 
 
 def feed_parts(turn: LiveTurn, parts: Sequence[str | ToolResult]) -> None:

@@ -22,6 +22,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
+from nbkit.adapters.limits import change_limit, describe_lines
 from nbkit.arguments import read_models
 from nbkit.billing.entry import running_cell
 from nbkit.billing.total import TOTAL, Sum
@@ -173,6 +174,9 @@ class NbkitMagics(Magics):
         %nbkit replay [MODE] [FILE.jsonl]
                            keep answers, and give them again for $0: auto, only (nothing is sent), refresh, off;
                            without a word it tells what is replayed
+        %nbkit limit [PROVIDER LIMITS]
+                           list the servers that are limited now, or limit one: openai 20rpm,40000tpm,4 (a minute; at
+                           once), openai off
         %nbkit nest on     let your cells call asyncio.run, which fails in a notebook without it; until the kernel
                            restarts, tasks are a little slower
         """
@@ -262,7 +266,7 @@ def describe_status() -> str:
         else "none; nbkit.set_key('openai') asks for one, demo/ needs none"
     )
     lines = [f"catalog: {describe_catalog(frame)}{age}", f"providers with a key: {keys}", describe_total()]
-    return "\n".join([*lines, *describe_budgets()])
+    return "\n".join([*lines, *describe_budgets(), *describe_lines()])
 
 
 def describe_catalog(frame: pd.DataFrame) -> str:
@@ -348,6 +352,7 @@ _REPORTS: dict[str, Callable[[], str]] = {
 
 _ACTS: dict[str, tuple[Callable[..., object], int]] = {
     "env": (load_env, 1),
+    "limit": (change_limit, 4),
     "keys": (switch_guard, 1),
     "replay": (switch_replay, 2),
 }

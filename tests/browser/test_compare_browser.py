@@ -26,18 +26,30 @@ HOSTILE = (
 )
 
 
-def test_an_answer_is_seen_while_it_streams(lab):
-    model = "Scripted('a', [*['word '] * 20, gate, *['word '] * 20], wait=0.02)"
-    lab.open(f"{SETUP} gate = threading.Event(); c = nbkit.compare('Hi', [{model}, 'demo/swift'])", "gate.set()")
+def test_an_answer_is_seen_while_it_streams_and_that_another_is_held_up_by_a_rate_limit(lab):
+    model = "model = Scripted('a', [*['word '] * 20, gate, *['word '] * 20], wait=0.02)"
+    limit = "nbkit.limit(model.endpoint.base_url.split('/')[2], at_once=1)"
+    pause = "import time; from nbkit.adapters.limits import list_lines; "
+    pause += "[line.pause('a', time.monotonic(), 500) for line in list_lines()]"
+    lab.open(
+        f"{SETUP} gate = threading.Event(); {model}; {limit}; c = nbkit.compare('Hi', [model, 'demo/swift', model])",
+        f"{pause}; gate.set()",
+    )
     lab.run(0)
     lab.until(BUSY)
-    assert lab.page.locator(".nbk-pane").count() == 2
+    assert lab.page.locator(".nbk-pane").count() == 3
+    lab.until("() => document.querySelectorAll('.nbk-status')[2].innerText === 'waiting, rate limited'")
     lab.until("() => document.querySelector('.nbk-answer').innerText.length > 90")
     assert lab.page.locator(".nbk-stop").is_visible()
     assert lab.page.locator(".nbk-answer").first.inner_text().split() == ["word"] * 20
     lab.run(1)
+    for seconds in (498, 497):  # counted down by the page
+        text = "document.querySelectorAll('.nbk-status')[2].innerText"
+        lab.until(f"() => {text}.endsWith(' s, rate limited') && parseInt({text}.split(' ')[1]) <= {seconds}")
+    lab.page.get_by_role("button", name="Stop").click()
     lab.until(IDLE)
     assert lab.page.locator(".nbk-answer").first.inner_text().split() == ["word"] * 40
+    assert lab.page.locator(".nbk-status").nth(2).inner_text() == "stopped"
     assert not lab.page.locator(".nbk-stop").is_visible()
     assert lab.errors == []
 

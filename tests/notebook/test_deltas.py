@@ -151,3 +151,26 @@ def test_a_retry_starts_the_answer_again():
     late.receive(board.snapshot())
     assert late.turns[0, 0]["end"] == END
     assert late.html() == page.html()
+
+
+def test_a_call_that_a_rate_limit_holds_up_says_so_without_a_flood_of_messages():
+    board = Board([("A", "x/a")])
+    turn = board.add(0, "Which?")
+    board.delta()
+
+    def tell(seconds):
+        turn.hold(seconds)
+        delta = board.delta()
+        return delta and delta["news"][0]["limited"]
+
+    assert tell(0.0) == 0
+    assert tell(0.25) is None  # nothing new: the view says that it waits, and for no time
+    assert tell(8.0) == pytest.approx(8, abs=0.5)
+    assert [tell(8.0 - 0.01 * step) for step in range(20)] == [None] * 20
+    assert 0 < board.snapshot()["news"][0]["limited"] <= 8
+    assert tell(30.0) == pytest.approx(30, abs=0.5)
+    turn.hold(None)
+    assert board.delta()["news"] == [{"pane": 0, "turn": 0, "limited": None}]
+    turn.hold(None)
+    assert board.delta() is None
+    assert "limited" not in board.snapshot()["news"][0]

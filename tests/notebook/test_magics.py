@@ -55,6 +55,21 @@ def test_keys_are_read_from_an_env_file_and_never_printed(shell, tmp_path, capsy
     assert "load_env: no such file" in str(error_of(shell, "%nbkit env nowhere.env"))
 
 
+def test_limits_are_listed_and_set_by_a_line(shell, capsys):
+    with override():
+        run(shell, "%nbkit limit")
+        assert capsys.readouterr().out.startswith("no server is limited now")
+        run(shell, "%nbkit limit demo 500rpm 4")
+        assert capsys.readouterr().out == "demo: 500 requests a minute, 4 at once\n"
+        run(shell, "%%chat demo/swift --new\nHi")
+        run(shell, "%nbkit")
+        assert ": 500 requests a minute, 4 at once, 0 of 4 under way\n" in capsys.readouterr().out
+        run(shell, "%nbkit limit demo off")
+        assert capsys.readouterr().out == "demo: limited by its answers only\n"
+        with pytest.raises(UsageError, match="expected requests and tokens a minute and calls at once, as in"):
+            run(shell, "%nbkit limit demo much")
+
+
 def test_answers_are_kept_and_replayed_by_a_line(shell, tmp_path, capsys):
     path, again = tmp_path / "demo.replay.jsonl", "%%chat demo/swift --new -o chat\nHi"
     with override(replay="off"):

@@ -300,6 +300,7 @@ class View {
   tick() {
     this.setBar();
     this.score.update();
+    for (const pane of this.panes) pane.tick();
   }
 
   becomeRecord() {

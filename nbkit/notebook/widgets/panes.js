@@ -20,6 +20,7 @@ class Turn {
   clear() {
     this.tail = this.drawn = this.fresh = this.source = ""; // drawn: the tail in the page; fresh: blocks that are not in it yet
     this.status = "waiting";
+    this.limitedUntil = null; // when a rate limit lets it go, 0 where nobody knows
     this.figures = {};
     this.began = performance.now();
     this.think.hidden = true;
@@ -36,6 +37,7 @@ class Turn {
     }
     if (news.elapsed) this.began = performance.now() - 1000 * news.elapsed;
     if (news.status) this.status = news.status;
+    if (news.limited !== undefined) this.limitedUntil = news.limited && performance.now() + 1000 * news.limited;
     if (news.think) {
       if (this.think.hidden) this.think.open = !news.end; // open while it thinks
       this.think.hidden = false;
@@ -63,6 +65,13 @@ class Turn {
 
   get running() {
     return this.status === "waiting" || this.status === "streaming";
+  }
+
+  // What a call that waits for its turn says, counting down; "" for one that does not.
+  get limit() {
+    if (!this.running || this.limitedUntil === null) return "";
+    const seconds = Math.ceil((this.limitedUntil - performance.now()) / 1000);
+    return seconds > 0 ? `waiting ${seconds} s, rate limited` : "waiting, rate limited";
   }
 
   finish(end) {
@@ -233,6 +242,10 @@ class Pane {
     this.scroll.scrollTop = this.scroll.scrollHeight;
   }
 
+  tick() {
+    if (this.running && this.last.limitedUntil !== null) this.showStatus();
+  }
+
   apply(news) {
     if (news.drop) {
       for (const turn of this.turns.splice(news.turn)) turn.node.remove();
@@ -246,6 +259,7 @@ class Pane {
     }
     this.turns[news.turn].apply(news);
     this.setStatus(this.last.status);
+    if (news.limited !== undefined) this.showStatus();
   }
 
   setStatus(status) {
@@ -257,7 +271,8 @@ class Pane {
 
   showStatus() {
     const status = this.node.dataset.status ?? "";
-    this.status.textContent = this.head.muted && !this.running ? "muted" : STATUS[status] ?? status;
+    const text = this.head.muted && !this.running ? "muted" : STATUS[status] ?? status;
+    this.status.textContent = (this.running && this.last.limit) || text;
   }
 
   async copy() {
