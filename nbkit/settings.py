@@ -74,6 +74,8 @@ class Settings:
     team's: `postgresql://user@host/database`, with the extra `postgres`."""
     ledger_content: bool = False
     """Whether the ledger keeps prompts and answers, too."""
+    ledger_durable: bool = False
+    """Whether a row outlives a power failure, too: each call waits for the disk. The end of a process costs no row."""
     budget: str = ""
     """What calls may cost at most, in USD: `5/day`, or several: `0.10/call, 5/day, 50/month`; also per `notebook`.
     Simulated calls count as well. With `unpriced=allow` among them, models whose price is not known may be called."""

@@ -84,7 +84,7 @@ class _Book:
             self.has_warned = True
 
 
-_book: Scoped[_Book] = Scoped(_Book, "ledger")
+_book: Scoped[_Book] = Scoped(_Book, "ledger", "ledger_durable")
 SESSION = uuid4().hex[:12]
 """This process, in the rows."""
 

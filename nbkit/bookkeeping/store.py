@@ -12,7 +12,7 @@ from nbkit.bookkeeping.database_file import open_database
 from nbkit.bookkeeping.rows import COLUMNS, RESERVATION, SPENT_INDEX
 from nbkit.errors import ConfigError
 from nbkit.installed import name_extra
-from nbkit.settings import Settings
+from nbkit.settings import Settings, settings
 
 _TYPES = {"text": "TEXT", "real": "REAL", "integer": "INTEGER"}
 _NAMES = [column.name for column in COLUMNS]
@@ -54,16 +54,16 @@ class Store(Protocol):
         """Close the connection; the next use opens it again."""
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(config: Settings) -> Store:
     """Return the store that the settings name; nothing is opened yet. Raises ConfigError without what it needs."""
-    if not settings.has_team_ledger:
-        return FileStore(settings.ledger_path)
+    if not config.has_team_ledger:
+        return FileStore(config.ledger_path)
     try:
         from nbkit.bookkeeping.database import DatabaseStore
     except ImportError:
         problem = f"NBKIT_LEDGER: psycopg, for PostgreSQL, is not installed: {name_extra('postgres')}"
     else:
-        return DatabaseStore(settings.ledger)
+        return DatabaseStore(config.ledger)
     raise ConfigError(problem)
 
 
@@ -118,6 +118,8 @@ class FileStore:
 def _prepare(connection: sqlite3.Connection) -> None:
     """Make the table, or add the columns that a file of an older version lacks."""
     connection.execute("PRAGMA case_sensitive_like=ON")  # as everywhere else
+    if settings().ledger_durable:
+        connection.execute("PRAGMA synchronous=FULL")
     connection.execute(_CREATE)
     known = {name for _, name, *_ in connection.execute("PRAGMA table_info(calls)")}
     for column in COLUMNS:

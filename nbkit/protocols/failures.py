@@ -59,6 +59,7 @@ SIGNS = frozenset((*_ERRORS, *_TEXTS, "success", "base_resp"))
 _CONTENT = ("choices", "candidates", "content", "output", "delta", "response", "item", "content_block")
 _FINE = (None, 0, 200, "0", "200", "ok", "success")
 """Codes beside a message that is not an error."""
+_MAX_BODY = 64 * 2**10  # characters, of an error that is reported within an answer, too
 _MAX_DEPTH = 6  # none of the shapes above nests its message deeper
 
 _CONTEXT = re.compile(
@@ -85,7 +86,7 @@ _BY_CODE = (
 def read_failure(answer: Any, status: int | None = None) -> AdapterError:
     """Read the error from a body whose `status` is not 2xx (bytes), or from JSON amidst an answer (no status).
 
-    Its message is the provider's own, `code` the provider's code, `body` the whole as text.
+    Its message is the provider's own, `code` the provider's code, `body` the whole as text, up to 64 KiB.
     """
     body = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else to_json(answer).decode()
     if isinstance(answer, bytes):
@@ -96,7 +97,7 @@ def read_failure(answer: Any, status: int | None = None) -> AdapterError:
     if status == 400 and _NO_DATABASE.search(message):
         message += " LiteLLM without a database takes its master key only, and this is another key"
     kind = _choose_kind(status, code, f"{code} {message}")
-    return kind(message[:MAX_MESSAGE], code=code or None, body=body)
+    return kind(message[:MAX_MESSAGE], code=code or None, body=body[:_MAX_BODY])
 
 
 def is_failure(body: dict[str, Any]) -> bool:

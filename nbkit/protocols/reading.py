@@ -53,7 +53,8 @@ def parse(data: bytes) -> Any:
     try:
         return from_json(data)
     except ValueError:
-        return map_texts(parse_leniently(data), lambda text, _: make_encodable(text))
+        pass  # what is raised below has nothing behind it as its context
+    return map_texts(parse_leniently(data), lambda text, _: make_encodable(text))
 
 
 def parse_leniently(data: bytes) -> Any:

@@ -13,6 +13,7 @@ import pytest
 
 import nbkit
 from nbkit.bookkeeping import database_file
+from nbkit.bookkeeping.ledger import transact
 from nbkit.errors import ConfigError, NbkitError
 from nbkit.settings import override
 
@@ -216,6 +217,14 @@ def test_no_write_ahead_log_on_a_network_file_system(path, tmp_path, monkeypatch
     swift().execute("Hi")
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+@pytest.mark.parametrize(("durable", "level"), [(False, 1), (True, 2)])  # NORMAL, FULL
+def test_a_row_outlives_a_power_failure_where_that_is_wanted(path, durable, level):
+    with override(ledger_durable=durable):
+        swift().execute("Hi")
+        with transact() as execute:
+            assert execute("PRAGMA synchronous") == [(level,)]
 
 
 WRITER = """

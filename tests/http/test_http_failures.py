@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import socket
+from base64 import b64encode
 
 import pytest
 from engines import on_engines
@@ -171,6 +172,8 @@ def test_a_redirect_names_both_hosts(serve, response, call, location, where):
         (f"wrong key {KEY}!", "wrong key [key]!"),
         (f"wrong key {KEY[:5]}\x1b{KEY[5:]}!", "wrong key [key]!"),  # joined only by the cleaning
         ("the other-secret-1 and other-secret", "the [key] and [key]"),  # the longer one first
+        (f"{b64encode(KEY.encode()).decode()} {b64encode(b'other-secret').decode()}", "[key] [key]"),
+        ("?key=a%2Fslash%3Ain%20it", "?key=[key]"),
         ("short", "short"),
         ("a\ud800b\udfff", "a\ufffdb\ufffd"),
         (" \x1b[31mred\x00\x07\x9b\r\n\tok\n", "[31mred\n\tok"),
@@ -179,7 +182,7 @@ def test_a_redirect_names_both_hosts(serve, response, call, location, where):
     ],
 )
 def test_scrub(text, clean):
-    assert scrub(text, [KEY, "other-secret", "other-secret-1", "short", ""]) == clean
+    assert scrub(text, [KEY, "other-secret", "other-secret-1", "a/slash:in it", "short", ""]) == clean
 
 
 def test_scrub_cuts_at_its_limit():

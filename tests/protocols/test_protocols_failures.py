@@ -169,6 +169,8 @@ def test_a_status_within_the_answer_decides_where_http_has_none(code, kind):
 
 def test_the_words_are_kept_short():
     assert read_failure(b"x" * 10_000, 500).message == "x" * MAX_MESSAGE
+    long = read_failure({"error": {"message": "x" * 10**6}})  # within an answer of 200, which may be 128 MiB
+    assert (len(long.message), len(long.body)) == (MAX_MESSAGE, 64 * 2**10)
 
 
 def test_a_body_made_to_be_deep_is_an_error_all_the_same():

@@ -25,8 +25,9 @@ def test_parse(data, value):
 
 @pytest.mark.parametrize("data", [b"", b"{", b"nope", b"[" * 100_000, b'["\\ud800",' + b"[" * 500 + b"]" * 501])
 def test_broken_json_and_json_too_deep_are_the_providers_fault(data):
-    with pytest.raises(ProviderError):
+    with pytest.raises(ProviderError) as caught:
         parse(data)
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize(
