@@ -139,10 +139,10 @@ def read_model(value: Any, name: str = "the model") -> str:
     raise ArgumentError(f"{name}: expected {MODEL} or a row of the catalog, got {describe(value)}")
 
 
-def read_models(value: Any, single: tuple[type, ...] = (str,)) -> list[Any]:
+def read_models(value: Any, single: tuple[type, ...] = (str,), nested: tuple[type, ...] = ()) -> list[Any]:
     """Read what names several models: one, a list of them, rows of the catalog, or a column or index of ids.
 
-    `single`: the types that are one model and are kept as they are.
+    `single`: the types that are one model and are kept as they are; `nested`: those that are one in a list only.
     """
     if isinstance(value, single) or _is_row(value) or hasattr(value, "get_path"):
         several = [value]
@@ -156,7 +156,7 @@ def read_models(value: Any, single: tuple[type, ...] = (str,)) -> list[Any]:
         several = list(value)
     else:
         raise ArgumentError(f"the models: expected {MODEL}, or a list of them, got {describe(value)}")
-    return [item if isinstance(item, single) else read_model(item) for item in several]
+    return [item if isinstance(item, (*single, *nested)) else read_model(item) for item in several]
 
 
 def _is_row(value: Any) -> bool:

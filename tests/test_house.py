@@ -115,6 +115,7 @@ for one in ("openai/gpt-5-mini", model, row, rows, rows.index):
     adapter = nbkit.get_adapter(one, same_as=one)
     nbkit.AdapterFactory.get_model(one), nbkit.get_model(one), nbkit.offers(one), nbkit.count_tokens("Hi", one)
     nbkit.Chat(one), nbkit.compare("Hi", one), nbkit.compare("Hi", [one, adapter])
+    nbkit.get_adapter([one, adapter], fallback=one), nbkit.Chat([one, adapter]), nbkit.compare("Hi", [one, [adapter]])
 nbkit.Chat(adapter), nbkit.compare("Hi", adapter), nbkit.compare("Hi", rows["path"])
 nbkit.get_adapter(5)  # wrong
 nbkit.get_model(b"x")  # wrong

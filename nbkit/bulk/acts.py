@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from nbkit.adapters.adapter import BaseAdapter
-from nbkit.arguments import ModelName
+from nbkit.adapters.factory import ModelChoice
 from nbkit.bulk.answers import Pane
 from nbkit.bulk.panel import Panel
 from nbkit.conversation.completion import ChatCompletion
@@ -33,7 +32,7 @@ class PaneActs:
         self._panel.regenerate(self._pane)
         return self
 
-    def swap(self, model: ModelName | BaseAdapter) -> Self:
+    def swap(self, model: ModelChoice) -> Self:
         """Let another model answer the last prompt, and go on with this conversation. Raises ModelNotFoundError."""
         self._panel.regenerate(self._pane, model)
         return self

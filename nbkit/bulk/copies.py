@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pprint import pformat
 from typing import Any
 
+from nbkit.adapters.fallback import FallbackAdapter
 from nbkit.adapters.run import ToolResult
 from nbkit.bulk.answers import Pane
 
@@ -37,13 +38,19 @@ def write_code(pane: Pane, options: Mapping[str, Any]) -> str:
     lines = [
         "import nbkit",
         "",
-        f"adapter = nbkit.get_adapter({pane.adapter.model_id!r})",
+        f"adapter = nbkit.get_adapter({_name_models(pane)!r})",
         f"conversation = {turns}",
         *([f"# not written here: {missing}"] if missing else []),
         f"completion = adapter.execute(conversation{listed})",
         "print(completion.text)",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _name_models(pane: Pane) -> str | list[str]:
+    """Name the model of a pane, or the list of models that stand in for each other."""
+    adapter = pane.adapter
+    return [one.model_id for one in adapter.adapters] if isinstance(adapter, FallbackAdapter) else adapter.model_id
 
 
 def _is_plain(value: Any) -> bool:

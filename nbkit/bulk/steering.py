@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, Self, TypeAlias
 
 from nbkit.adapters.adapter import BaseAdapter
-from nbkit.adapters.factory import get_adapter
+from nbkit.adapters.factory import ModelChoice, get_adapter
 from nbkit.arguments import ModelName, read_models
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane, edit_prompt, read_before
@@ -16,8 +16,10 @@ from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ArgumentError, ConfigError, ConversationError
 
-Models: TypeAlias = "ModelName | BaseAdapter | Iterable[ModelName | BaseAdapter]"
-"""What names the models of a panel: one or several of them, rows of the catalog, or a column or index of ids."""
+Models: TypeAlias = "ModelName | BaseAdapter | Iterable[ModelChoice]"
+"""What names the models of a panel: one or several of them, rows of the catalog, or a column or index of ids.
+
+A list in the list is one pane, of models that stand in for each other (`get_adapter`)."""
 
 
 class Steering:
@@ -62,7 +64,7 @@ class Steering:
         self._turns.stop_one(pane)
         return self
 
-    def regenerate(self, pane: Pane, model: ModelName | BaseAdapter | None = None) -> Self:
+    def regenerate(self, pane: Pane, model: ModelChoice | None = None) -> Self:
         """Ask for the last answer of a pane again, of another model where one is given.
 
         The answer before is gone, its cost stays counted. Raises ModelNotFoundError.
@@ -117,9 +119,9 @@ class Steering:
                 self.retry(other)
         return self
 
-    def add(self, model: ModelName | BaseAdapter) -> Pane:
+    def add(self, model: ModelChoice) -> Pane:
         """Add a model: it is asked all prompts so far, one after the other. Raises ModelNotFoundError."""
-        first, (pane,) = self.panes[0], make_panes(model, [pane.label for pane in self.panes])
+        first, (pane,) = self.panes[0], make_panes([model], [pane.label for pane in self.panes])
         pane.conversation = read_before(first.answers[0]) if first.answers else first.conversation
         self._turns.add(pane)
         self._work.submit(self._turns.rename(pane))
@@ -127,8 +129,9 @@ class Steering:
         return pane
 
 
-def ensure_adapter(model: ModelName | BaseAdapter) -> BaseAdapter:
-    """Return the adapter of a model id, or of a row of the catalog; an adapter as it is. Raises ModelNotFoundError."""
+def ensure_adapter(model: ModelChoice) -> BaseAdapter:
+    """Return the adapter of a model id, of a row of the catalog, or of a list of models that stand in for each other;
+    an adapter as it is. Raises ModelNotFoundError."""
     return model if isinstance(model, BaseAdapter) else get_adapter(model)
 
 
@@ -142,7 +145,7 @@ def read_prompt(prompt: Any) -> Conversation:
 
 def make_panes(models: Models, taken: Iterable[str] = ()) -> list[Pane]:
     """Make a pane for each model, with labels that are not `taken`. Raises ModelNotFoundError or ConfigError."""
-    adapters = [ensure_adapter(model) for model in read_models(models, (str, BaseAdapter))]
+    adapters = [ensure_adapter(model) for model in read_models(models, (str, BaseAdapter), (list, tuple))]
     if not adapters:
         raise ConfigError("no model to ask")
     labels, panes = set(taken), []

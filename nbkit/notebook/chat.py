@@ -6,8 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
-from nbkit.adapters.adapter import MAX_TURNS, BaseAdapter
-from nbkit.arguments import ModelName, check_arguments
+from nbkit.adapters.adapter import MAX_TURNS
+from nbkit.adapters.factory import ModelChoice
+from nbkit.arguments import check_arguments
 from nbkit.billing.total import RunningTotal
 from nbkit.bulk.answers import append_prompt
 from nbkit.bulk.steering import ensure_adapter
@@ -27,7 +28,8 @@ class Chat:
     """Keeps a conversation: `chat = Chat("demo/swift"); chat("Hi"); chat("What is this?", "cat.png")`.
 
     Each call streams into its cell, like a comparison of one model, and continues the conversation, also with the
-    prompts of the cell's follow-up box. `system`: the system prompt; `conversation`: turns that it begins with.
+    prompts of the cell's follow-up box. Of a list of models, the next answers where the one before cannot.
+    `system`: the system prompt; `conversation`: turns that it begins with.
     `options`: the fields of `ExecuteOptions`, for every call; `context="trim"` leaves out the oldest turns of a
     conversation that is longer than the model's context.
 
@@ -46,7 +48,7 @@ class Chat:
     @check_arguments
     def __init__(
         self,
-        model: ModelName | BaseAdapter,
+        model: ModelChoice,
         *,
         system: str | None = None,
         conversation: Any = (),
@@ -127,7 +129,7 @@ class Chat:
         return other
 
     @check_arguments
-    def switch(self, model: ModelName | BaseAdapter, **options: Any) -> Self:
+    def switch(self, model: ModelChoice, **options: Any) -> Self:
         """Let another model continue the conversation, with the same options, or with those given here instead.
 
         `cost` and `usage` count both. Raises ModelNotFoundError or ConfigError.
@@ -165,7 +167,7 @@ class Chat:
         write_chat(Path(path).expanduser(), ChatRecord(*parts))
 
     @classmethod
-    def load(cls, path: str | PathLike[str], model: ModelName | BaseAdapter | None = None, **options: Any) -> Chat:
+    def load(cls, path: str | PathLike[str], model: ModelChoice | None = None, **options: Any) -> Chat:
         """Read a chat that `save` wrote, to go on with it.
 
         `model`: another model, or an adapter with a `base_url` or a key of its own. `options`: in the place of those in

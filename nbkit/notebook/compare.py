@@ -6,8 +6,8 @@ from collections.abc import Generator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
-from nbkit.adapters.adapter import BaseAdapter
-from nbkit.arguments import ModelName, check_arguments
+from nbkit.adapters.factory import ModelChoice
+from nbkit.arguments import check_arguments
 from nbkit.billing.total import Sum
 from nbkit.bulk import portal
 from nbkit.bulk.panel import Panel
@@ -51,8 +51,9 @@ def compare(
 
     `prompt`: a string, or a conversation that ends with the user's turn; without one, nothing is sent: the panes wait
     for what is typed below them. `models`: ids, adapters, rows of the catalog, or a picker; a model may take part
-    twice. `system`: a system prompt. `template`, in the place of a prompt: a text whose `{{name}}`s are replaced once
-    by `values`. `options`: the fields of `ExecuteOptions`, for all models; with Python functions among the `tools` also
+    twice, and a list in the list is one pane, in which the next model answers where the one before cannot.
+    `system`: a system prompt. `template`, in the place of a prompt: a text whose `{{name}}`s are replaced once by
+    `values`. `options`: the fields of `ExecuteOptions`, for all models; with Python functions among the `tools` also
     `max_turns` and `max_cost` of `BaseAdapter.run`, which limit how often the models call them.
 
     `blind`: the answers stand in random order, without names, costs and speeds, until a vote says which is best. Then
@@ -147,7 +148,7 @@ class Comparison(Judged):
         self.wait()._panel.show_branch(branch)
         return self
 
-    def add(self, model: ModelName | BaseAdapter) -> ComparedModel:
+    def add(self, model: ModelChoice) -> ComparedModel:
         """Add a model, which is asked all prompts so far, one after the other. Raises ModelNotFoundError."""
         pane = self._panel.add(model)
         self._show(since=0)
@@ -302,7 +303,7 @@ class _BlindComparison(Comparison):
         finally:
             self._display.show(since=size)
 
-    def add(self, model: ModelName | BaseAdapter) -> ComparedModel:
+    def add(self, model: ModelChoice) -> ComparedModel:
         """Raise ConfigError: who came later would be known by it."""
         raise ConfigError("a blind comparison takes no more models: begin another one")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbkit.adapters.adapter import BaseAdapter
-from nbkit.arguments import ModelName, check_arguments
+from nbkit.adapters.factory import ModelChoice
+from nbkit.arguments import check_arguments
 from nbkit.billing.entry import at_origin, find_origin
 from nbkit.bulk import portal
 from nbkit.bulk.panel import Panel
@@ -73,7 +73,7 @@ class Judged:
     def judge(
         self,
         criterion: str,
-        model: ModelName | BaseAdapter,
+        model: ModelChoice,
         *,
         both_orders: bool = True,
         turn: int | None = -1,

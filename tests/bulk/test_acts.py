@@ -1,9 +1,11 @@
 """What is done with one model of a panel, while and after it answers."""
 
 import pytest
+from scripted_models import Scripted
 
 import nbkit
-from nbkit.errors import ArgumentError, ModelNotFoundError
+from nbkit.bulk.panel import Panel
+from nbkit.errors import ArgumentError, ModelNotFoundError, RateLimitError
 
 
 def test_one_model_answers_again_and_its_first_answer_stays_paid():
@@ -70,3 +72,19 @@ def test_an_unknown_label_says_what_is_near():
         answers["demo/swfit"]
     with pytest.raises(ArgumentError, match="there are demo/swift"):
         answers["xyz"]
+
+
+def test_a_list_in_the_list_is_one_pane_whose_next_model_answers_where_the_first_cannot():
+    busy, other = Scripted("a", [RateLimitError("too many")]), Scripted("b", ["fine"])
+    panel = Panel([[busy, other], Scripted("c", ["here"])]).ask("Hi")
+    assert {label: done.text for label, done in panel.completions.items()} == {
+        "scripted/a": "fine",
+        "scripted/c": "here",
+    }
+    (change,) = panel.completions["scripted/a"].changes
+    assert str(change) == "answered by scripted/b: scripted/a failed: too many (HTTP 429)"
+    assert panel.spent.calls == 2
+    pane = panel.add([Scripted("d", [RateLimitError("no")]), other])
+    assert panel.completions[pane.label].text == "fine"
+    panel.regenerate(pane, [busy, other])
+    assert panel.completions["scripted/a #2"].text == "fine"

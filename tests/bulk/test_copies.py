@@ -48,3 +48,8 @@ def test_a_chat_goes_on_where_the_comparison_is():
     assert [turn.text for turn in chat.conversation][::2] == ["One", "Two"]
     assert chat.completion.usage.output <= 5
     assert chat.usage.completion_tokens < answers.spent.usage.completion_tokens
+
+
+def test_the_code_of_a_list_of_models_has_the_list():
+    code = nbkit.compare("Hi", [["demo/swift", "demo/sage"]])["demo/swift"].to_code()
+    assert "adapter = nbkit.get_adapter(['demo/swift', 'demo/sage'])" in code

@@ -37,6 +37,15 @@ def test_a_fork_goes_its_own_direction():
     assert (chat.cost, fork.cost) == pytest.approx((22e-6, 11e-6))
 
 
+def test_the_next_model_of_a_list_answers_where_the_first_cannot():
+    first, second = Scripted("a", [RateLimitError("busy")], ["back"]), Scripted("b", ["two"])
+    chat = Chat([first, second])("Hi")
+    assert texts(chat) == [("user", "Hi"), ("assistant", "two")]
+    chat("And?")  # each prompt goes to the first again
+    assert chat.completion.text == "back"
+    assert chat.completion.changes == ()
+
+
 def test_another_model_goes_on_and_both_are_counted():
     first, second = Scripted("a", ["one"]), Scripted("b", ["two"], price=2.0)
     chat = Chat(first, system="Be terse", temperature=0)("Hi")
