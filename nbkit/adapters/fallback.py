@@ -23,7 +23,7 @@ from nbkit.adapters.adapter import BaseAdapter, acomplete, complete
 from nbkit.adapters.call import Call
 from nbkit.adapters.stream import AsyncStream, Stream, apump, pump
 from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk
-from nbkit.errors import ApiKeyNotFoundError, ArgumentError, NbkitError
+from nbkit.errors import AdapterError, ApiKeyNotFoundError, ArgumentError, NbkitError
 from nbkit.providers.circuits import find_obstacle
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class FallbackAdapter(BaseAdapter):
         """Ask, and await the whole answer."""
         chain = self._begin(conversation, options, stream=False)
         while True:
-            with chain as call:
+            async with chain as call:
                 return await acomplete(call)
 
     def stream(self, conversation: Any, **options: Any) -> Stream:
@@ -122,7 +122,7 @@ class _Chain:
                 call = self._adapter._call(*self._request)
                 break
             except ApiKeyNotFoundError as missing:
-                if not self._note(missing, f"no API key for {missing.provider}"):
+                if not self._note(missing):
                     raise
             except NbkitError as error:
                 self._tell_before(error)
@@ -142,12 +142,30 @@ class _Chain:
             self._reasons.append(f"{adapter.model_id} was passed by: its circuit is {obstacle}")
         return self._late.pop(0)
 
-    def _note(self, error: NbkitError, reason: str) -> bool:
+    def _go_to_kept(self) -> None:
+        """Where answers are replayed, go to the first model whose answer is kept: those before it failed then."""
+        if (keeper := self.call.keeper) is None:
+            return
+        calls = [(self._adapter, self.call)]
+        for adapter in (*self._rest, *self._late):
+            try:
+                calls.append((adapter, adapter._call(*self._request)))
+            except NbkitError:  # it cannot be asked, so it was not asked
+                break
+        first = keeper.find_first([call.collect_facts() for _, call in calls])
+        if first:
+            self._adapter, self.call = calls[first]
+            self._rest, self._late = [adapter for adapter, _ in calls[first + 1 :]], []
+
+    def _note(self, error: AdapterError | ApiKeyNotFoundError) -> bool:
         """Note why a model did not answer; tell whether another is asked now."""
         if not (self._rest or self._late) or time.monotonic() >= self._deadline:
             self._tell_before(error)
             return False
         self._errors.append(error.with_traceback(None))  # which leads to this chain, and to connections
+        reason = f"no API key for {error.provider}"
+        if isinstance(error, AdapterError):
+            reason = str(error).removeprefix(f"{error.provider}/{error.model}: ")
         self._reasons.append(f"{self._adapter.model_id} failed: {reason}")
         return True
 
@@ -160,6 +178,8 @@ class _Chain:
         if self.call.entered:
             self.call = self._make_call()
             self.call.until = self._deadline
+        else:
+            self._go_to_kept()
         return self.call
 
     def __exit__(
@@ -169,11 +189,23 @@ class _Chain:
             if error is None or self.call.completion is not None:
                 self._owner._note_answer(self._adapter)
             return False
-        if not self.call.may_pass:
-            self._tell_before(error)
-            return False
-        self._deadline = self.call.deadline
-        return self._note(error, str(error).removeprefix(f"{self.call.endpoint.id}: "))
+        if isinstance(error, ApiKeyNotFoundError) or (isinstance(error, AdapterError) and self.call.may_pass):
+            self._deadline = self.call.deadline
+            return self._note(error)
+        self._tell_before(error)
+        return False
+
+    async def __aenter__(self) -> Call:
+        if self.call.entered or self.call.keeper is None:
+            return self.__enter__()
+        from asyncio import to_thread  # what was kept is on a disk
+
+        return await to_thread(self.__enter__)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        return self.__exit__(kind, error, trace)
 
 
 def _pump(chain: _Chain) -> Generator[ChatCompletionChunk]:
@@ -185,7 +217,7 @@ def _pump(chain: _Chain) -> Generator[ChatCompletionChunk]:
 
 async def _apump(chain: _Chain) -> AsyncGenerator[ChatCompletionChunk]:
     while True:
-        with chain as call:
+        async with chain as call:
             async with aclosing(apump(call)) as chunks:
                 async for chunk in chunks:
                     yield chunk

@@ -18,7 +18,7 @@ from nbkit.adapters.observers import begin_call, end_call, has_to_wait, is_doubt
 from nbkit.adapters.prepare import Prepared
 from nbkit.billing.ceiling import Ceiling
 from nbkit.billing.entry import CallFacts, Origin, find_origin
-from nbkit.bookkeeping.replay import claim_sample
+from nbkit.bookkeeping.replay import Keeper, claim_sample, find_replay
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.errors import NbkitError
@@ -76,11 +76,22 @@ class Lifetime(ABC):
     def _begin(self) -> CallFacts:
         self.entered = True
         self._start_clock()
-        origin = find_origin()
-        if self._blocks != origin.blocks:
-            origin = origin.join(self._blocks)
+        origin = self._find_origin()
         self._facts = facts = claim_sample(_collect_facts(self.endpoint, self.prepared, origin, self.started), origin)
         return facts
+
+    def _find_origin(self) -> Origin:
+        origin = find_origin()
+        return origin if self._blocks == origin.blocks else origin.join(self._blocks)
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """Who keeps its answer, or may have it; None where nobody does."""
+        return find_replay(self._find_origin())
+
+    def collect_facts(self) -> CallFacts:
+        """Collect what is known of it now."""
+        return _collect_facts(self.endpoint, self.prepared, self._find_origin(), self.started)
 
     def _ask_observers(self, facts: CallFacts) -> None:
         try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
@@ -119,6 +120,20 @@ class Keeper:
 
             raise ReplayMissError(call.model_id, self.place, sample.request, sample.number, quote_prompt(call))
         return None
+
+    def find_first(self, calls: Sequence[CallFacts]) -> int:
+        """Find the first of several calls, each made where the one before fails, whose answer is kept; 0: of none.
+
+        Those before it count among their equals, as in the run in which they failed. Waits for a disk.
+        """
+        if self.mode == "refresh":
+            return 0
+        requests = [digest_request(call) for call in calls]
+        samples = [Sample(self, request, self._counts[request], paced=False) for request in requests]
+        first = next((number for number, sample in enumerate(samples) if self._look_up(sample)), 0)
+        with self._lock:
+            self._counts.update(requests[:first])
+        return first
 
     def _look_up(self, sample: Sample) -> Recording | None:
         import sqlite3

@@ -1,10 +1,10 @@
-"""A list of models and the circuits of their servers: which model is passed by, and what closes a circuit again."""
+"""A list of models, the circuits of their servers and kept answers: which model is passed by, and why."""
 
 import contextlib
 
 import pytest
 from scripted_provider import streamed, whole
-from test_calls import astream, stream
+from test_calls import astream, four, stream
 from test_fallback import BUSY, chain, failing
 
 import nbkit
@@ -70,3 +70,43 @@ def test_a_circuit_that_was_opened_in_a_block_is_its_own(provider, other):
                 provider.adapter("lab/m1", max_retries=0).execute("Hi")
     provider.says(whole())
     assert chain(provider, other).execute("Hi").changes == ()
+
+
+# ---- kept answers
+
+
+@four
+def test_a_run_that_is_replayed_asks_no_model_that_has_failed(provider, other, call, good, tmp_path):
+    path = tmp_path / "demo.replay.jsonl"
+
+    def ask(mode):
+        with nbkit.replay(path, mode=mode) as keeper:
+            done = [call(chain(provider, other), "Hi") for _ in range(3)]
+        return keeper, [(one.model, [change.what for change in one.changes]) for one in done]
+
+    provider.says(BUSY, good(), BUSY)
+    other.says(good(), good())
+    _, first = ask("auto")
+    assert [changes for _, changes in first] == [["by den/m2"], [], ["by den/m2"]]
+    for mode in ("auto", "only"):
+        provider.says()
+        other.says()
+        keeper, again = ask(mode)
+        assert (again, keeper.replayed, keeper.kept) == (first, 3, 0)
+        assert provider.requests == other.requests == []
+
+
+@four
+def test_what_is_not_kept_is_asked_for_in_the_order_of_the_list(provider, other, call, good, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    path = tmp_path / "demo.replay.jsonl"
+    with nbkit.replay(path):
+        other.says(good())
+        keyless = nbkit.get_adapter(["openai/gpt-6-luna", other.adapter("den/m2")])
+        (change,) = call(keyless, "Hi").changes
+        assert change.why == "openai/gpt-6-luna failed: no API key for openai"
+    with nbkit.replay(path, mode="refresh"):
+        provider.says(good())
+        assert call(chain(provider, other), "Hi").changes == ()
+    with nbkit.replay(path, mode="only"), pytest.raises(errors.ReplayMissError, match="lab/m1"):
+        call(chain(provider, other), "Another")
