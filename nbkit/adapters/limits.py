@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
+from math import ceil
 from urllib.parse import urlsplit
 
 from nbkit.adapters.rotation import KeyState, list_key_states
@@ -68,10 +69,14 @@ def find_line(state: KeyState, provider: str, base_url: str) -> Line:
     """Find the line of a key at a server, which is made for its first call. Raises ConfigError for wrong settings."""
     if state.line is None:
         host = urlsplit(base_url).netloc
-        line = Line(provider, host, find_allowance(provider, host))
+        allowance = find_allowance(provider, host)
         with _lock:
-            state.line = state.line or line
+            state.line = state.line or Line(provider, host, allowance, number=len(_list_same(provider, host)) + 1)
     return state.line
+
+
+def _list_same(name: str, host: str) -> list[Line]:
+    return [line for line in list_lines() if (line.name, line.host) == (name, host)]
 
 
 def list_lines() -> list[Line]:
@@ -148,8 +153,14 @@ def describe_allowance(allowance: Allowance) -> str:
 
 
 def describe_lines() -> list[str]:
-    """Say of each server that is limited now what limits it, and who waits: a line each."""
-    return [text for line in list_lines() if (text := _describe_line(line, time.monotonic()))]
+    """Say of each server that is limited now what limits it, and who waits: a line each. Of several keys each has one;
+    they are numbered in the order of their first calls."""
+    lines, now, texts = list_lines(), time.monotonic(), []
+    for line in lines:
+        key = f", key {line.number}" if len(_list_same(line.name, line.host)) > 1 else ""
+        if facts := _describe_line(line, now):
+            texts.append(f"{line.name} ({line.host}{key}): {facts}")
+    return texts
 
 
 def _describe_line(line: Line, now: float) -> str:
@@ -160,6 +171,6 @@ def _describe_line(line: Line, now: float) -> str:
         describe_allowance(line.allowance),
         f"{line.in_flight} of {line.limit} under way" + (" (learned from its 429s)" if learned else ""),
         f"{waiting} waiting" if waiting else "",
-        *(f"{model} paused for {seconds:.0f} s" for model, seconds in pauses.items()),
+        *(f"{model} paused for {ceil(seconds)} s" for model, seconds in pauses.items()),
     ]
-    return f"{line.name} ({line.host}): {', '.join(filter(None, parts))}"
+    return ", ".join(filter(None, parts))

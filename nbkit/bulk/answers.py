@@ -55,11 +55,10 @@ class Answer:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Tokens of the answer (reasoning included) per second of the whole call."""
+        """Tokens of the answer (reasoning included) per second of the whole call, without what it waited in line."""
         done = self.completion
-        if done is None or done.usage is None or done.timing is None or not done.timing.total:
-            return None
-        return done.usage.completion_tokens / done.timing.total
+        seconds = done.timing.total - done.timing.waited if done and done.timing else 0.0
+        return done.usage.completion_tokens / seconds if done and done.usage and seconds > 0 else None
 
     def row(self) -> dict[str, Any]:
         """The answer as plain values: texts, token counts, money in USD, times in seconds; None where unknown.
@@ -256,6 +255,8 @@ def sum_completions(completions: Sequence[ChatCompletion]) -> ChatCompletion | N
         reasoning_blocks=tuple(block for one in completions for block in one.reasoning_blocks),
         usage=sum(counts, Usage()) if len(counts) == len(completions) else None,
         bill=Bill(sum_usd(one.cost for one in completions), source, notes=notes, saved=sum_usd(saved)),
-        timing=Timing(first, seconds, sum(timing.attempts for timing in timings)),
+        timing=Timing(
+            first, seconds, sum(timing.attempts for timing in timings), sum(timing.waited for timing in timings)
+        ),
         changes=tuple(dict.fromkeys(change for one in completions for change in one.changes)),
     )

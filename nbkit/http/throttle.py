@@ -185,9 +185,9 @@ class Waiter:
 class Line:
     """The requests of one key at one server, those under way and those that wait. All methods are thread-safe."""
 
-    def __init__(self, name: str, host: str, allowance: Allowance | None = None) -> None:
-        self.name, self.host, self.allowance = name, host, allowance or Allowance()
-        self.control = Control()
+    def __init__(self, name: str, host: str, allowance: Allowance | None = None, number: int = 1) -> None:
+        self.name, self.host, self.number, self.control = name, host, number, Control()
+        self._set(allowance or Allowance())
         self.in_flight = 0
         self._kinds: dict[str, Kind] = {}
         self._queues: dict[tuple[Hashable, str], deque[Waiter]] = {}  # the next to be served first
@@ -216,9 +216,10 @@ class Line:
 
     # A request comes and goes
 
-    def enter(self, kind: str, now: float, tokens: int = 0) -> Slot | None:
-        """Take a slot; None where one must be waited for."""
+    def enter(self, name: str, now: float, tokens: int = 0) -> Slot | None:
+        """Take a slot for a request of this kind; None where one must be waited for."""
         with _lock:
+            kind = self._kinds.get(name) or self.get_kind(name)
             if self._queues or self.in_flight >= self.limit or self._find_moment(kind, now, tokens) > now:
                 return None
             return self._grant(kind, now, tokens)
@@ -236,7 +237,7 @@ class Line:
             self._serve(now)
             if waiter.slot:
                 return 0.0
-            moment = self._find_moment(waiter.kind, now, waiter.tokens)
+            moment = self._find_moment(self.get_kind(waiter.kind), now, waiter.tokens)
             waiter.due = moment if moment > now else inf  # inf: it is woken when a slot comes back
             return waiter.due - now
 
@@ -305,13 +306,17 @@ class Line:
     def find_moment(self, kind: str, now: float) -> float:
         """Find the time from which on a request may be sent, if there is a slot then."""
         with _lock:
-            return self._find_moment(kind, now, 0)
+            return self._find_moment(self.get_kind(kind), now, 0)
 
     def set_allowance(self, allowance: Allowance, now: float) -> None:
         """Change what a person has set; who waits is served by the new limits."""
         with _lock:
-            self.allowance = allowance
+            self._set(allowance)
             self._serve(now)
+
+    def _set(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self._counts_minutes = bool(allowance.requests or allowance.tokens)
 
     # Who may go. The lock is held
 
@@ -322,19 +327,16 @@ class Line:
             kind = self._kinds.setdefault(name, Kind())
         return kind
 
-    def _find_moment(self, name: str, now: float, tokens: int) -> float:
-        moment = max(now, self.get_kind(name).paused_until)
-        if self.allowance.requests or self.allowance.tokens:
+    def _find_moment(self, kind: Kind, now: float, tokens: int) -> float:
+        moment = now if kind.paused_until <= now else kind.paused_until
+        if self._counts_minutes:
             moment = max(moment, self._minute.find_room(self.allowance, now, tokens))
         return moment
 
-    def _grant(self, name: str, now: float, tokens: int) -> Slot:
-        kind, cuts = self.get_kind(name), self.control.cuts
+    def _grant(self, kind: Kind, now: float, tokens: int) -> Slot:
+        cuts = self.control.cuts
         kind.begin(now, cuts)
-        entry = None
-        if self.allowance.requests or self.allowance.tokens:
-            entry = self._minute.add(now, tokens)
-        slot = Slot(self, kind, cuts, entry)
+        slot = Slot(self, kind, cuts, self._minute.add(now, tokens) if self._counts_minutes else None)
         self.in_flight += 1
         return slot
 
@@ -349,7 +351,7 @@ class Line:
                 waiter = queue.popleft()
                 if queue:
                     self._queues[key] = queue
-                waiter.slot = self._grant(waiter.kind, now, waiter.tokens)
+                waiter.slot = self._grant(self.get_kind(waiter.kind), now, waiter.tokens)
                 self._wake(waiter, now)
             if self.in_flight < self.limit:  # it is too early for all that are left
                 for queue in list(self._queues.values()):
@@ -360,7 +362,7 @@ class Line:
 
     def _hurry(self, waiter: Waiter, now: float) -> bool:
         """Wake the first of a queue where it would look too late. Tells whether it is there."""
-        moment = self._find_moment(waiter.kind, now, waiter.tokens)
+        moment = self._find_moment(self.get_kind(waiter.kind), now, waiter.tokens)
         if moment < waiter.due:
             waiter.due = moment
             self._wake(waiter, now)
@@ -368,7 +370,7 @@ class Line:
 
     def _choose(self, now: float) -> tuple[Hashable, str] | None:
         for key, queue in list(self._queues.items()):
-            if queue and self._find_moment(key[1], now, queue[0].tokens) <= now:
+            if queue and self._find_moment(self.get_kind(key[1]), now, queue[0].tokens) <= now:
                 return key
         return None
 

@@ -19,7 +19,7 @@ from test_calls import four
 
 from nbkit import errors
 from nbkit.adapters.factory import get_adapter
-from nbkit.adapters.limits import limit, list_lines
+from nbkit.adapters.limits import describe_lines, limit, list_lines
 from nbkit.adapters.place import asking_for
 from nbkit.settings import override
 
@@ -337,3 +337,5 @@ def test_a_key_that_is_limited_lets_the_next_one_go(provider):
         adapter.execute("Hi")
     carried = [headers["Authorization"][-1] for _, headers, _ in provider.requests]
     assert carried == ["1", "2", "2"]
+    (text,) = describe_lines()
+    assert text == f"lab ({find_host(provider)}, key 1): 0 of 20 under way, m1 paused for 50 s"

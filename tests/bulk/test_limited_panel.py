@@ -26,4 +26,6 @@ def test_a_pane_says_that_a_rate_limit_holds_it_up():
         gate.set()
         assert texts(panel) == {"scripted/a": "one", "scripted/a #2": "two"}
     assert waits == [("scripted/a #2", 0.0), ("scripted/a #2", None)]
-    assert panel.panes[1].answers[-1].completion.timing.waited > 0
+    answer = panel.panes[1].answers[-1]
+    assert answer.completion.timing.waited > 0
+    assert answer.tokens_per_second > answer.completion.usage.completion_tokens / answer.completion.timing.total
