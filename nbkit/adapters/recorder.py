@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from nbkit.adapters.call import Attempt, Call
 from nbkit.adapters.cassette import Cassette, keep_headers
@@ -27,7 +28,7 @@ def record(path: str | Path, *, content: bool = True) -> Iterator[Cassette]:
     A line of JSON for each attempt: the request's path and body, the response's status and body, the pieces of a
     stream as they arrived. Taken out are keys, cookies, all headers but a few, addresses, and the ids of requests,
     organizations, projects and accounts. **Prompts and answers are in it: read it before you send it.**
-    `content=False` replaces every text by as many crosses; names of models and tools stay.
+    `content=False` replaces every text by as many crosses; names of models, tools and arguments stay, and numbers.
 
     An older cassette of that name is replaced. What `nbkit.replay` answers is not sent, and so not in it; a replay file
     keeps completions, to run a notebook again, a cassette the bytes that they were made of. The tasks and threads that
@@ -122,5 +123,5 @@ class RecordedCall(Call):
         if self.reply is not None:
             line["response"] = {"status": self.reply.status, "headers": keep_headers(self.reply.headers)}
         line["seconds"] = round(time.monotonic() - self._began, 3)
-        secrets = self._keys.secrets if self._keys else ()
-        self._cassette.write(line, self._pieces, secrets)
+        host = urlsplit(self.endpoint.base_url).hostname or ""  # a provider's words may name it
+        self._cassette.write(line, self._pieces, (*(self._keys.secrets if self._keys else ()), host))

@@ -78,13 +78,21 @@ def test_a_line_holds_the_request_and_the_response(provider, path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-SECRETS = ("org-AbCdEf123456", "req_0123456789ab", "proj_zyxw9876vuts", "acme-corp-7", "123456789012", "cookie-canary")
+SECRETS = (
+    "org-AbCdEf123456",
+    "req_0123456789ab",
+    "proj_zyxw9876vuts",
+    "acme-corp-7",
+    "123456789012",
+    "cookie-canary",
+    "127.0.0.1",
+)
 
 
 def test_keys_and_ids_are_not_in_it_and_lengths_stay(provider, path):
     message = (
         f"Incorrect API key provided: {CANARY}. Organization org-AbCdEf123456, project proj_zyxw9876vuts; "
-        "arn:aws:bedrock:us-east-1:123456789012:x of projects/acme-corp-7/locations"
+        "arn:aws:bedrock:us-east-1:123456789012:x of projects/acme-corp-7/locations at 127.0.0.1"
     )
     body = {"error": {"message": message, "code": "x", "request_id": "acme-corp-7"}, "id": "req_0123456789ab"}
     provider.says(whole(body, 401, set_cookie="s=cookie-canary", openai_organization="org-AbCdEf123456",
