@@ -6,8 +6,14 @@ import shutil
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import nbkit
+from nbkit.modelsdev.fetch import load
+from nbkit.notebook.favorites import keep_favorites, read_favorites
+from nbkit.settings import override
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no modes, no limits")
 
@@ -185,3 +191,48 @@ def test_what_is_kept_in_a_place_that_is_read_only_can_be_read(run_code, tmp_pat
     assert printed[-2] == "0 1"
     assert "Traceback" not in done.stderr
     assert "kept.sqlite3: attempt to write a readonly database" in done.stderr
+
+
+def make_link_to_itself(path):
+    path.symlink_to(path)
+
+
+BROKEN = {
+    "nothing": lambda path: path.write_bytes(b""),
+    "not UTF-8": lambda path: path.write_bytes(b"\xff\xfe[1]"),
+    "lists of lists": lambda path: path.write_bytes(b"[" * 100_000),
+    "tables of tables": lambda path: path.write_bytes(b'{"a":' * 100_000),
+    "arrays of arrays in TOML": lambda path: path.write_bytes(b"a=" + b"[" * 100_000),
+    "other words": lambda path: path.write_bytes(b'{"openai": {"hosts": [1]}, "starred": 5}'),
+    "zeros": lambda path: path.write_bytes(bytes(100_000)),
+    "a directory": Path.mkdir,
+    "a link to itself": make_link_to_itself,
+}
+
+
+@pytest.mark.parametrize("spoil", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(
+    "name", ["trust.json", "overrides.toml", "favorites.json", "models.dev.snapshot", "votes.jsonl"]
+)
+def test_a_file_that_is_spoilt_is_named_in_one_sentence_or_left_alone(tmp_path, name, spoil):
+    spoil(tmp_path / name)
+    with override(overrides=tmp_path / "overrides.toml", cache_dir=tmp_path, offline=True):
+        uses = [
+            lambda: nbkit.get_adapter("openai/gpt-5-mini", api_key="sk-canary-0123456789"),
+            load,
+            read_favorites,
+            lambda: keep_favorites(["a/b"], []),
+            lambda: nbkit.rank(tmp_path / "votes.jsonl") if name == "votes.jsonl" else None,
+        ]
+        for error in filter(None, map(find_error, uses)):
+            assert str(error).startswith((str(tmp_path / name), "votes: "))
+            assert (error.__context__, len(str(error)) < 500) == (None, True)
+
+
+def find_error(use):
+    """The error of nbkit's that a use raises; others stop the test."""
+    try:
+        use()
+    except nbkit.errors.NbkitError as error:
+        return error
+    return None

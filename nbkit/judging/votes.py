@@ -83,13 +83,13 @@ def _build_frame(votes: Any) -> pd.DataFrame:
 def _read_lines(path: Path) -> list[Any]:
     try:
         lines = path.read_text("utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
     except OSError as failed:
         reason = failed.strerror or str(failed)
-    else:
-        try:
-            return [json.loads(line) for line in lines if line.strip()]
-        except json.JSONDecodeError:
-            reason = "a line is not JSON"
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    except (ValueError, RecursionError):
+        reason = "a line is not JSON"
     raise ArgumentError(f"votes: {str(path)!r} cannot be read: {reason}")
 
 

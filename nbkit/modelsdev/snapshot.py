@@ -307,7 +307,7 @@ def read(path: Path) -> Snapshot:
             raise CatalogError(f"{path.name}: its content is not what was written")
         meta = Meta(url=head["url"], date=day, etag=head["etag"])
         return Snapshot(meta, _open_columns(packed, head["rows"], [head["sizes"][name] for name in FIELDS]))
-    except (OSError, ValueError, TypeError, LookupError) as broken:
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as broken:
         problem = f"{path.name}: {broken}"
     raise CatalogError(problem)
 

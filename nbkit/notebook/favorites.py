@@ -17,7 +17,7 @@ def read_favorites() -> dict[str, list[str]]:
     try:
         kept = json.loads(_path().read_text("utf-8"))
         return {name: [str(one) for one in kept[name]] for name in ("starred", "recent")}
-    except (OSError, ValueError, TypeError, LookupError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return {"starred": [], "recent": []}
 
 

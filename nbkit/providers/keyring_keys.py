@@ -121,8 +121,14 @@ def remove_key(variable: str) -> str:
 
 
 def _write_names(names: Iterable[str]) -> None:
-    write_atomically(_path(), "".join(f"{name}\n" for name in sorted(names)).encode())
-    _stored().clear()
+    try:
+        write_atomically(_path(), "".join(f"{name}\n" for name in sorted(names)).encode())
+    except OSError as failed:
+        problem = f"{_path()}, which says what is in the keyring, cannot be written: {failed}"
+    else:
+        _stored().clear()
+        return
+    raise ConfigError(problem)
 
 
 def _name_keyring(ring: KeyringBackend) -> str:

@@ -118,7 +118,9 @@ def _parse(path: Path) -> tuple[dict[str, Any], str]:
     try:
         text = path.read_text("utf-8")
         data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as invalid:
+    except RecursionError:
+        return {}, "nested too deeply"
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as invalid:
         return {}, str(invalid)
     return (data, "") if not find_keys(text) else ({}, _NO_KEY)
 

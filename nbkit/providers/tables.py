@@ -60,8 +60,10 @@ def user_rows(kind: str) -> dict[str, Any]:
     path = settings().overrides
     try:
         changed = path.stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except OSError:  # reading it says why
+        changed = 0
     from nbkit.providers import overrides  # most users have no file, and do not load what checks it
 
     rows: dict[str, Any] = overrides.read(path, changed).get(kind, {})

@@ -262,7 +262,7 @@ def _read_file() -> dict[str, Trusted]:
         return {name: Trusted(name, _words(entry["hosts"]), _words(entry["variables"])) for name, entry in data.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as broken:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as broken:
         problem = f"{path}: {broken}; correct or delete it"
     raise ConfigError(problem)
 
