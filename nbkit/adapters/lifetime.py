@@ -86,7 +86,7 @@ class Lifetime(ABC):
 
     @property
     def keeper(self) -> Keeper | None:
-        """Who keeps its answer, or may have it; None where nobody does."""
+        """The keeper of its answer, which may have it already; None where answers are not replayed."""
         return find_replay(self._find_origin())
 
     def collect_facts(self) -> CallFacts:

@@ -97,7 +97,7 @@ def test_a_run_that_is_replayed_asks_no_model_that_has_failed(provider, other, c
 
 
 @four
-def test_what_is_not_kept_is_asked_for_in_the_order_of_the_list(provider, other, call, good, tmp_path, monkeypatch):
+def test_without_a_kept_answer_the_order_is_that_of_the_list(provider, other, call, good, tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     path = tmp_path / "demo.replay.jsonl"
     with nbkit.replay(path):
