@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import ceil
 from random import random
 
+from nbkit.adapters.limits import describe_allowance
 from nbkit.adapters.prepare import Prepared
 from nbkit.billing.entry import find_origin
 from nbkit.conversation.completion import ChatCompletion
@@ -107,10 +109,14 @@ class Place:
             return
         line, left = self._line, max(0.0, deadline - time.monotonic())
         pause = line.list_pauses(time.monotonic()).get(self._model)
-        why = f"it takes nothing for {pause:.0f} s more" if pause else f"{line.in_flight} of {line.limit} under way"
+        facts = [
+            f"nothing is sent for {ceil(pause)} s more" if pause else "",
+            describe_allowance(line.allowance),
+            f"{line.in_flight} of {line.limit} under way, {line.waiting} more waiting",
+        ]
         raise RateLimitError(
-            f"waited {self.waited:.0f} s for its turn: rate limited by {line.name} ({why}, "
-            f"{line.waiting} calls waiting; the deadline is in {left:.0f} s)",
+            f"waited {self.waited:.0f} s for its turn: rate limited by {line.name} "
+            f"({'; '.join(filter(None, facts))}; the deadline is in {left:.0f} s)",
             retry_after=pause,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -37,8 +38,7 @@ def test_what_is_limited_is_listed_and_changed(provider):
             "0 of 4 under way"
         ]
         list_lines()[0].pause("m1", time.monotonic(), 3600)
-        assert change_limit() == f"{describe_lines()[0]}"
-        assert ", m1 paused for 3600 s" in change_limit()
+        assert re.search(r": 20 requests .* 0 of 4 under way, m1 paused for 3\d\d\d s$", change_limit())
         assert change_limit("lab", "off") == "lab: 300 requests a minute"
         assert change_limit("LAB", "5") == "LAB: 300 requests a minute, 5 at once"
 
