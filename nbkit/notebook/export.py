@@ -180,9 +180,10 @@ def _write_answer(pane: Pane, answer: Answer, first: Answer) -> str:
 
 
 def style_html(html: str) -> str:
-    """Set in rendered Markdown what JupyterLab's style would do otherwise: code has no ground and breaks within words,
-    cells stand right, and right-to-left text stands left."""
-    html = re.sub("<(t[hd])>", r'<\1 style="text-align:start">', html).replace("<pre>", f'<pre style="{_CODE}">')
+    """Set in rendered Markdown what JupyterLab's style would do otherwise: code has the page's ground and breaks within
+    words, cells stand right, and right-to-left text stands left."""
+    html = re.sub("<(t[hd])>", r'<\1 style="text-align:start">', html)
+    html = html.replace("<pre><code>", '<pre><code style="background:none">').replace("<pre>", f'<pre style="{_CODE}">')
     if _RIGHT_TO_LEFT.search(html):
         html = re.sub("<(p|li|h[56])>", r'<\1 style="text-align:start">', html)
     return html

@@ -82,6 +82,13 @@ def test_the_html_holds_nothing_that_an_untrusted_file_would_lose_or_that_could_
         assert attributes.get("href", "https:").startswith("https:")
 
 
+def test_code_has_one_ground_which_is_that_of_its_block():
+    html = write_bundle([pane(Answer("Which?", "done", completion("```\nx = 1\n```\nand `y`")))], "")["text/html"]
+    *_, block, code, inline = (attributes for tag, attributes in Tags(html).tags if tag in ("pre", "code"))
+    assert "background:rgba" in block["style"]
+    assert (code, inline) == ({"style": "background:none"}, {})
+
+
 def test_the_markdown_twin_shows_answers_as_text_only():
     panes = [pane(Answer(HOSTILE, "done", completion(HOSTILE)), name="[a](javascript:b)", model_id="x/<i>`")]
     tokens = MarkdownIt("commonmark", {"html": True}).parse(write_bundle(panes, "total <b>")["text/markdown"])
