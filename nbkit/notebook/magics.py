@@ -40,6 +40,7 @@ from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import find_keyed_providers
 from nbkit.notebook.guard import describe_keys, find_keys_here, switch_guard
+from nbkit.providers.circuits import describe_failing
 from nbkit.providers.env_file import load_env
 from nbkit.secret import hide_in_url
 from nbkit.settings import Settings, settings
@@ -266,7 +267,7 @@ def describe_status() -> str:
         else "none; nbkit.set_key('openai') asks for one, demo/ needs none"
     )
     lines = [f"catalog: {describe_catalog(frame)}{age}", f"providers with a key: {keys}", describe_total()]
-    return "\n".join([*lines, *describe_budgets(), *describe_lines()])
+    return "\n".join([*lines, *describe_budgets(), *describe_lines(), *describe_failing()])
 
 
 def describe_catalog(frame: pd.DataFrame) -> str:

@@ -68,6 +68,7 @@ class Circuit:
 
 _Key = tuple[str, str, str]
 _circuits: Scoped[dict[_Key, Circuit]] = Scoped(dict)  # of the models whose last call has failed
+_has_failed = False
 _lock = threading.Lock()
 
 
@@ -77,14 +78,15 @@ def _key(endpoint: Endpoint) -> _Key:
 
 def note_answer(endpoint: Endpoint) -> None:
     """Close the circuit of a model, which has answered."""
-    circuits = _circuits()
-    if circuits:  # nearly always there is none
+    if _has_failed and (circuits := _circuits()):
         circuits.pop(_key(endpoint), None)
 
 
 def note_failure(endpoint: Endpoint, reason: str) -> None:
     """Count a failed call that says that the server is ill."""
+    global _has_failed  # noqa: PLW0603 - most processes see no failure, and look for none
     with _lock:
+        _has_failed = True
         circuits = _circuits()
         circuits.setdefault(_key(endpoint), Circuit()).fail(time.monotonic(), reason)
         if len(circuits) > _MOST:
@@ -104,6 +106,15 @@ def find_obstacle(endpoint: Endpoint) -> str:
 def list_providers() -> set[str]:
     """List the providers that have a model whose last call has failed."""
     return {provider for provider, _, _ in list(_circuits())}
+
+
+def describe_failing() -> list[str]:
+    """Say how the models are whose last call has failed, a line each."""
+    now = time.monotonic()
+    return [
+        f"failing: {provider}/{model}, circuit {circuit.describe(now)}"
+        for (provider, model, _), circuit in list(_circuits().items())
+    ]
 
 
 def describe_circuits(provider: str) -> str:

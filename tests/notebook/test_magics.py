@@ -55,6 +55,15 @@ def test_keys_are_read_from_an_env_file_and_never_printed(shell, tmp_path, capsy
     assert "load_env: no such file" in str(error_of(shell, "%nbkit env nowhere.env"))
 
 
+def test_models_whose_calls_fail_are_listed(shell, capsys):
+    with override():
+        with pytest.raises(nbkit.errors.TransportError):
+            nbkit.get_adapter("shed/llama", base_url="http://127.0.0.1:9/v1", max_retries=0).execute("Hi")
+        run(shell, "%nbkit")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("failing: shed/llama, circuit closed (1 failure, the last: could not connect to 127.0.0.1:9")
+
+
 def test_limits_are_listed_and_set_by_a_line(shell, capsys):
     with override():
         run(shell, "%nbkit limit")
