@@ -18,6 +18,8 @@ BUSY_SECONDS = 10.0
 # File systems on which processes of several machines would not see each other's shared memory, which WAL needs.
 _NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs")
 _MOUNTS = Path("/proc/mounts")
+_PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+"""Errors that end when another kernel is done."""
 _log = logging.getLogger("nbkit")
 
 Prepare = Callable[[sqlite3.Connection], None]
@@ -68,7 +70,7 @@ def _begin_wal(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:  # a full disk stays full
+            if error.sqlite_errorcode & 0xFF not in _PASSING or time.monotonic() > end:  # a full disk stays full
                 raise
             time.sleep(0.01)
         else:
