@@ -193,8 +193,11 @@ def _encode(conversation: Conversation, options: ExecuteOptions, endpoint: Endpo
         if foreign := find_foreign(body):
             raise ConfigError(f"{endpoint.id}: the request is not JSON: {foreign}")
         body = make_encodable(body)
-    headers = SecretHeaders(wire.headers | endpoint.headers | (options.extra_headers or {}))
-    return WireRequest(wire.path, body, _check_headers(headers), wire.changes)
+    headers = wire.headers | endpoint.headers | (options.extra_headers or {})
+    if headers:
+        headers = SecretHeaders(headers)  # a traceback may print it
+        headers = _check_headers(headers)
+    return WireRequest(wire.path, body, headers, wire.changes)
 
 
 def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:

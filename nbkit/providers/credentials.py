@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from nbkit.errors import ApiKeyNotFoundError, ArgumentError, ConfigError, name_plural
 from nbkit.modelsdev.records import Provider
-from nbkit.providers.keyring_keys import find_stored, list_read_keys, read_stored
+from nbkit.providers.keyring_keys import find_stored, list_read_keys, list_stored, read_stored
 from nbkit.providers.tables import table
 from nbkit.secret import Secret
 from nbkit.settings import Scoped
@@ -52,10 +52,14 @@ def key_variables(env: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in env if name.endswith(_KEY_ENDINGS) and name not in _NO_HEADER)
 
 
-def has_key(provider: Provider) -> bool:
-    """Tell whether a variable with the provider's key or credentials is set: yes or no, never the key."""
+def has_key(provider: Provider, stored: Set[str] | None = None) -> bool:
+    """Tell whether a variable with the provider's key or credentials is set: yes or no, never the key.
+
+    `stored`: the variables whose key is in the keyring, for who asks about many providers.
+    """
+    names, held = key_variables(provider.env), list_stored() if stored is None else stored
     others = (name for name in provider.env if name in _NO_HEADER)
-    return is_set(key_variables(provider.env)) or any(map(read_variable, others))
+    return _find_variable(names) is not None or not held.isdisjoint(names) or any(map(read_variable, others))
 
 
 def is_set(variables: Iterable[str]) -> bool:
@@ -69,10 +73,14 @@ def find_key_variable(variables: Iterable[str]) -> str | None:
     Where none is, that of a key in the keyring: `OPENAI_API_KEY (keyring)`.
     """
     names = tuple(variables)
-    if name := next((name for one in names for name in (one, name_plural(one)) if read_variable(name)), None):
+    if name := _find_variable(names):
         return name
     stored = find_stored(names)
     return stored and f"{stored} (keyring)"
+
+
+def _find_variable(variables: Iterable[str]) -> str | None:
+    return next((name for one in variables for name in (one, name_plural(one)) if read_variable(name)), None)
 
 
 def list_plurals(env: Iterable[str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 _LONG = 12
 """Characters of the stretch that makes a key."""
 _SECRET_NAME = re.compile(r"key|token|secret|auth|password|cookie|sig", re.IGNORECASE)
+_NAME = re.compile(r"[A-Z]{0,2}[a-z]++\d?(?:[A-Z]{1,2}[a-z]{2,}+\d?)*+\d{0,4}")  # aCamelCaseName24, OAuth2Handler
 _PATH = re.compile(r"[/~.\\]|[A-Za-z]:\\")
 # api_key="...", "x-api-key": "...", OPENAI_API_KEY=..., os.environ["X_API_KEY"] = "...", %env X_API_KEY ..., Bearer ...
 _NAMED = re.compile(
@@ -67,14 +68,14 @@ def mask_keys(text: str, matches: Iterable[KeyMatch]) -> str:
 
 def is_random(text: str) -> bool:
     """Tell whether a text can be a key: it has a stretch that no person would write, and is not a path."""
-    return not _PATH.match(text) and any(map(_is_random_stretch, re.split(r"[-_.]", text)))
+    return not _PATH.match(text) and any(map(_is_random_stretch, re.split(r"[-_./=]", text)))
 
 
 def _is_random_stretch(text: str) -> bool:
     if len(text) < _LONG or len(set(text)) < _LONG // 2:
         return False
     kinds = [re.findall(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")]
-    if sum(map(bool, kinds)) < 2 or re.fullmatch(r"[A-Z]?[a-z]+(?:[A-Z][a-z]+)*\d{0,4}", text):  # aCamelCaseName24
+    if sum(map(bool, kinds)) < 2 or _NAME.fullmatch(text):
         return False
     steps = [ord(two) - ord(one) for one, two in pairwise(text.lower())]
     return sum(step in (0, 1, -1) for step in steps) < 0.5 * len(steps)

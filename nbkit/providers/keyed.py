@@ -8,6 +8,7 @@ from functools import lru_cache
 from nbkit.modelsdev.records import Provider
 from nbkit.modelsdev.snapshot import Snapshot
 from nbkit.providers.credentials import has_key
+from nbkit.providers.keyring_keys import list_stored
 from nbkit.providers.tables import all_provider_defaults, user_rows
 
 
@@ -16,9 +17,8 @@ def find_keyed_providers(snapshot: Snapshot) -> frozenset[str]:
 
     Measured for 225 providers: 0.3 ms.
     """
-    return frozenset(
-        [provider.id for provider in _list_providers(snapshot, repr(user_rows("providers"))) if has_key(provider)]
-    )
+    providers, stored = _list_providers(snapshot, repr(user_rows("providers"))), list_stored()
+    return frozenset([provider.id for provider in providers if has_key(provider, stored)])
 
 
 @lru_cache(2)

@@ -7,6 +7,7 @@ the names of their variables, a line each. Without one, nothing is loaded. A key
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -36,17 +37,16 @@ class _Stored(NamedTuple):
 _stored: Scoped[list[_Stored]] = Scoped(list, "overrides")  # at most one
 
 
-def _path() -> Path:
-    return settings().overrides.with_name("keyring.txt")
+_path: Scoped[str] = Scoped(lambda: str(settings().overrides.with_name("keyring.txt")), "overrides")
 
 
 def _find_stored() -> _Stored:
     """Read the file, if it has changed. Raises ConfigError."""
     path, known = _path(), _stored()
     try:
-        changed = path.stat().st_mtime_ns
+        changed = os.stat(path).st_mtime_ns  # noqa: PTH116  # for each provider of a catalog: a Path takes twice as long
         if not known or known[0].changed != changed:
-            known[:] = [_Stored(changed, frozenset(path.read_text("utf-8").split()), {})]
+            known[:] = [_Stored(changed, frozenset(Path(path).read_text("utf-8").split()), {})]
         return known[0]
     except FileNotFoundError:
         known.clear()
@@ -56,9 +56,14 @@ def _find_stored() -> _Stored:
     raise ConfigError(problem)
 
 
+def list_stored() -> frozenset[str]:
+    """List the variables whose key is in the keyring, which is not asked."""
+    return _find_stored().names
+
+
 def find_stored(variables: Iterable[str]) -> str | None:
     """Find the first of the variables whose key is in the keyring, which is not asked."""
-    names = _find_stored().names
+    names = list_stored()
     return next((name for name in variables if name in names), None)
 
 
@@ -122,7 +127,7 @@ def remove_key(variable: str) -> str:
 
 def _write_names(names: Iterable[str]) -> None:
     try:
-        write_atomically(_path(), "".join(f"{name}\n" for name in sorted(names)).encode())
+        write_atomically(Path(_path()), "".join(f"{name}\n" for name in sorted(names)).encode())
     except OSError as failed:
         problem = f"{_path()}, which says what is in the keyring, cannot be written: {failed}"
     else:

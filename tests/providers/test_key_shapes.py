@@ -113,6 +113,8 @@ def test_placeholders_words_and_names_pass(value):
         "from transformers import AutoTokenizer; tokenizer = AutoTokenizer.from_pretrained('meta-llama/Llama-3.2-1B')",
         "data:image/png;base64," + make("", 3000),
         "tokens = 123456789012345678901234567890",
+        'url = "/oauth1/server/request_token", OAuth1ServerRequestTokenHandler',
+        "token=handle, dwLogonFlags=win32.LOGON_WITH_PROFILE",
     ],
 )
 def test_what_is_random_without_being_called_a_key_passes(cell):
