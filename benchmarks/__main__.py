@@ -15,7 +15,7 @@ from benchmarks.runner import ROUNDS, Row
 from benchmarks.tables import make_table, save
 
 SUBJECTS = ("imports", "first_call", "calls", "ledger", "streams", "kernel", "catalog", "search", "rendering")
-OTHERS = ("soak",)
+OTHERS = ("soak", "comparisons")
 """Subjects that run only where they are named."""
 
 
@@ -23,7 +23,9 @@ def main() -> None:
     """Measure the subjects that the command line names, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="nbkit beside others, in one run.")
     known = SUBJECTS + OTHERS
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"some of {', '.join(known)}; all but the last")
+    parser.add_argument(
+        "subjects", nargs="*", metavar="SUBJECT", help=f"some of {', '.join(known)}; all but the last 2"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of each measurement ({ROUNDS})")
     parser.add_argument(
         "--save", type=Path, metavar="FILE", help="write the figures of all subjects, for docs/tables.py"

@@ -2,7 +2,8 @@
 
 It speaks the protocols of `benchmarks.wires`, whole and streamed. The base URL says how: below `/200x100` a stream has
 200 chunks, 100 a second; below `/prose200x100` they are Markdown; below `/1000x0` it has 1,000, as fast as they can be
-sent; below `/cut` it breaks off, below `/400` every answer is that error. Answers are prepared once, so that nearly all
+sent; below `/cut` it breaks off, below `/400` every answer is that error, and below `/third` a third of them fail in
+one way or another, which `GET /tally` counts. Answers are prepared once, so that nearly all
 CPU time is the client's.
 """
 
@@ -11,12 +12,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
+import struct
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
+from random import Random
 from typing import cast
 
 from benchmarks.wires import WIRES, WORDS, Wire, make_prose, make_words
@@ -26,6 +31,12 @@ _STREAM = re.compile(rb'"stream":\s*true')
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 _TICKS = 1000  # a second
 _ERROR = b'{"type": "error", "error": {"type": "invalid_request_error", "message": "no", "code": 400}, "message": "no"}'
+
+
+FAULTS = ("429", "500", "reset", "cut", "garbage")
+"""What happens to a third of the requests below `/third`: nothing is answered, or not what was asked for."""
+_chance = Random(13)  # noqa: S311  # the same faults in each run
+_tally: Counter[str] = Counter()
 
 
 @cache
@@ -101,14 +112,35 @@ class Connection(asyncio.Protocol):
     def _respond(self, head: str, body: bytes) -> None:
         target = _TARGET.match(head)
         wire = _find_wire(target["path"]) if target else None
-        if not target or not wire:
+        if head.startswith("GET /tally "):
+            self._transport.write(_answer(200, json.dumps(_tally).encode()))
+        elif not target or not wire:
             self._transport.write(_answer(404, json.dumps({"error": {"message": head.partition("\r\n")[0]}}).encode()))
+        elif target["script"] == "third":
+            self._fail_at_times(wire)
         elif target["script"] == "400":
             self._transport.write(_answer(400, _ERROR))
         elif not (_STREAM.search(body) or ":stream" in target["path"]):
             self._transport.write(_whole(wire))
         else:
             self._stream(wire, target["script"])
+
+    def _fail_at_times(self, wire: Wire) -> None:
+        fault = _chance.choice(FAULTS) if _chance.random() < 1 / 3 else "whole"
+        _tally[fault] += 1
+        match fault:
+            case "whole":
+                self._stream(wire, "20x0")
+            case "cut":
+                self._stream(wire, "cut")
+            case "garbage":
+                self._transport.write(_answer(200, b"<html>{oops"))
+            case "reset":
+                connection = self._transport.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self._transport.abort()
+            case status:
+                self._transport.write(_answer(int(status), _ERROR))
 
     def _stream(self, wire: Wire, script: str) -> None:
         if script == "cut":

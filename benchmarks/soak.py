@@ -26,7 +26,7 @@ from benchmarks.wires import WIRES, WORDS, make_words
 from nbkit.errors import NbkitError
 
 CALLS, STREAMS, ERRORS, LOOPS = 5000, 2000, 2000, 200
-_LIMITS = {"sockets": 0, "threads": 0, "descriptors": 0, "memory": 1_000_000}
+LIMITS = {"sockets": 0, "threads": 0, "descriptors": 0, "memory": 1_000_000}
 """By how much a figure may grow; memory in bytes."""
 _MODES = {"sync": ON_HTTPX2, ON_HTTPX2: ON_HTTPX2, ON_AIOHTTP: ON_AIOHTTP}
 _CHUNKS = 20
@@ -41,7 +41,7 @@ def measure(rounds: int) -> Iterator[Row]:
             command = [sys.executable, "-m", "benchmarks.soak", mode, root]
             output = subprocess.check_output(command, env=make_environment(library), text=True)
             before, after = json.loads(output)
-            for figure, limit in _LIMITS.items():
+            for figure, limit in LIMITS.items():
                 values = {"before": Value(before[figure]), "after": Value(after[figure])}
                 unit = "B" if figure == "memory" else ""
                 yield Row(f"{mode}: {figure}", "before", values, f"+{format_amount(limit, unit)}", unit)
@@ -148,7 +148,8 @@ def _check(text: str, expected: str) -> None:
         raise RuntimeError(f"unexpected answer: {text[:80]!r}")
 
 
-def _read_figures() -> dict[str, Any]:
+def read_figures() -> dict[str, Any]:
+    """Read what this process holds now."""
     gc.collect()
     process = psutil.Process()
     return {
@@ -164,9 +165,9 @@ def main() -> None:
     mode, root = sys.argv[1:]
     run, load = _run_sync if mode == "sync" else _run_async, _Load(root)
     run(load, 0.5)
-    before = _read_figures()
+    before = read_figures()
     run(load, 1)
-    sys.stdout.write(json.dumps([before, _read_figures()]))
+    sys.stdout.write(json.dumps([before, read_figures()]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The benchmarks: what they measure is a whole answer, in every protocol and kind of call. No times here."""
 
 import pytest
+from engines import engines
 
+from benchmarks.comparisons import run_comparisons
 from benchmarks.libraries import BARE, ON_AIOHTTP, ON_HTTPX2, SDK
 from benchmarks.runner import Row, Value, make_row, take_turns
 from benchmarks.server import running_server
@@ -30,6 +32,15 @@ def test_every_library_reads_the_whole_answer_of_each_kind_of_call(root, workers
         worker.measure(Case(protocol, kind, root, chunks=20, times=2))
     sample = worker.measure(Case(protocol, "astream", root, chunks=5, per_second=1000, times=30, together=True))
     assert sample.first  # the first chunk was seen
+
+
+@engines
+def test_a_server_that_fails_a_third_of_the_requests_leaves_no_pane_without_an_end_and_no_call_unbooked(root):
+    """The small form of `python -m benchmarks comparisons`, which looks for what is left as well."""
+    counts = run_comparisons(root, 10)
+    counts.check()
+    assert counts.calls == 80
+    assert len(counts.server) > 3  # the faults are mixed
 
 
 def test_an_answer_that_is_not_the_servers_raises(root, workers):

@@ -269,7 +269,8 @@ def read_stray(stray: bytes, broken: StreamError, decode: Callable[[bytes], Chat
     except AdapterError as failure:
         error = failure if failure.body else broken
     else:
-        if answer.text.startswith(broken.partial.text):
+        partial = broken.partial
+        if answer.text.startswith(partial.text) and answer.reasoning.startswith(partial.reasoning):
             return answer
     raise error
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import lru_cache
-from math import isfinite
 from string import whitespace
 from typing import Any
 
@@ -16,6 +15,7 @@ from pydantic_core import from_json, to_json
 from nbkit.errors import ProviderError
 
 MOST_TOKENS = 1_000_000_000
+_MOST_COST = 1e15  # in the smallest unit that a provider counts in, USD 1e-10
 _BOM = b"\xef\xbb\xbf"
 _DECODER = json.JSONDecoder()
 _HALF_BEFORE_BYTE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}(?=[\udc80-\udcff])")
@@ -243,7 +243,7 @@ def first_count(*values: Any) -> int:
 def read_cost(body: Any, path: str, unit: float) -> float | None:
     """Read the price of the call in USD, where the provider reports it at the dotted `path`, in `unit` USD."""
     body = find_value(body, path)
-    if isinstance(body, bool) or not isinstance(body, int | float) or not isfinite(body) or body < 0:
+    if isinstance(body, bool) or not isinstance(body, int | float) or not 0 <= body <= _MOST_COST:
         return None
     return float(Decimal(str(body)) * Decimal(str(unit)))  # as by hand: 0.1 x 3 is not 0.30000000000000004
 
