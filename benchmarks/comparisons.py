@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.libraries import ON_AIOHTTP, ON_HTTPX2, make_adapter, make_environment
 from benchmarks.runner import Row, Value
@@ -30,6 +30,7 @@ from nbkit.errors import AdapterError
 from nbkit.settings import override
 
 COMPARISONS, PANES = 200, 8
+_LIMITS = {"objects": 100} | LIMITS
 _PATIENCE = 300.0
 """Seconds that a comparison may take before it counts as one that hangs."""
 
@@ -105,7 +106,7 @@ def measure(rounds: int) -> Iterator[Row]:
             for name, counted in zip(("panes", "rows", "requests"), counts, strict=True):
                 for kind, number in counted.items():
                     yield Row(f"{library}: {name}, {kind}", "before", {"after": Value(number)}, "", "")
-            for figure, limit in LIMITS.items():
+            for figure, limit in _LIMITS.items():
                 values = {"before": Value(before[figure]), "after": Value(after[figure])}
                 unit = "B" if figure == "memory" else ""
                 yield Row(f"{library}: {figure}", "before", values, f"+{format_amount(limit, unit)}", unit)
@@ -118,14 +119,18 @@ def measure(rounds: int) -> Iterator[Row]:
 def main() -> None:
     """Run comparisons; print the figures before and after, and what was counted."""
     root = sys.argv[1]
-    run_comparisons(root, COMPARISONS // 2)
-    portal.stop()
-    before = read_figures()
+    run_comparisons(root, 2 * COMPARISONS)  # until then the allocator's blocks fill up
+    before = _read_rest()
     counts = run_comparisons(root, COMPARISONS)
+    counts.check()
+    sys.stdout.write(json.dumps([before, _read_rest(), counts.ends, counts.rows, counts.server]))
+
+
+def _read_rest() -> dict[str, Any]:
+    """Read what is left once the event loop of all comparisons is over."""
     portal.stop()
     gc.collect()
-    counts.check()
-    sys.stdout.write(json.dumps([before, read_figures(), counts.ends, counts.rows, counts.server]))
+    return {"objects": len(gc.get_objects())} | read_figures()
 
 
 if __name__ == "__main__":
