@@ -133,11 +133,14 @@ class Decoder(BaseDecoder):
         elif other := next((key for key in _OTHERS if key in delta), ""):
             block = self._others.setdefault(index, {other: {}})
             pieces = delta[other] if isinstance(delta[other], list) else [delta[other]]
-            mapping(block.get(other)).setdefault("content", []).extend(pieces)
+            grown = mapping(block.get(other))
+            if not isinstance(grown.get("content"), list):
+                grown["content"] = []
+            grown["content"].extend(pieces)
         return []
 
     def _take_arguments(self, index: int | None, piece: str) -> Chunks:
-        if index in self._own_tools:
+        if index in self._own_tools and "toolUse" in self._others[index]:  # no other block has taken its number
             tool = self._others[index]["toolUse"]
             self._others[index] = {"toolUse": tool | {"input": string(tool.get("input")) + piece}}
             return []
