@@ -62,7 +62,7 @@ def test_a_huge_line_is_refused_at_its_limit(server, name, call):
 
 
 @streamed
-def test_a_bomb_within_a_stream_keeps_what_came_before_it(server, call):
+def test_a_bomb_within_a_stream_leaves_the_text_before_it(server, call):
     body = gzip.compress(sse(piece("Hel")) + b": " + b" " * (MAX_ANSWER + 2**20), 1)
     server.says(respond(body, content_encoding="gzip"))
     error, most = refuse(call, server.adapter(), "longer than", errors.StreamError)
