@@ -30,7 +30,7 @@ from nbkit.errors import AdapterError
 from nbkit.settings import override
 
 COMPARISONS, PANES = 200, 8
-_LIMITS = {"objects": 100} | LIMITS
+_LIMITS = LIMITS | {"objects": 200, "memory": 3_000_000}
 _PATIENCE = 300.0
 """Seconds that a comparison may take before it counts as one that hangs."""
 

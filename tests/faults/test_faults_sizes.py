@@ -43,7 +43,7 @@ LONG = {"endless": endless(CHUNKED), "gzip_bomb": BOMB}
 
 @pytest.mark.parametrize("what", LONG)
 @whole
-def test_a_long_answer_is_held_once_and_not_asked_for_again(server, what, call):
+def test_a_long_answer_is_held_once_and_requested_once(server, what, call):
     """F11"""
     server.says(*[LONG[what]] * 2)
     _, most = refuse(call, server.adapter(), "longer than 128 MiB")
