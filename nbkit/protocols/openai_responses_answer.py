@@ -84,9 +84,8 @@ class Decoder(BaseDecoder):
         if event in _EVENTS:
             kind, part, key, is_piece = _EVENTS[event]
             item = self._find_item(kind, body, string(body.get("item_id")))
-            if part not in PARTS[item.type]:  # a text that such an item does not have
+            if not (part := PARTS[item.type].get(part, "")):  # a text that such an item does not have
                 return []
-            part = PARTS[item.type][part]
             index = first_count(body.get("content_index"), body.get("summary_index"))
             if is_piece:
                 return self._grow(item, part, index, string(body.get("delta")))
