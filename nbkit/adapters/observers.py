@@ -105,7 +105,8 @@ class _Kept:
 
 def _settle() -> None:
     for writer in _WRITERS:
-        writer.settle()
+        if writer.pending:  # also: an import that only a kept answer needs
+            writer.settle()
 
 
 KEPT = _Kept()

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from nbkit.arguments import check_arguments
 from nbkit.billing.entry import CallFacts
@@ -85,7 +84,7 @@ class _Book:
 
 
 _book: Scoped[_Book] = Scoped(_Book, "ledger", "ledger_durable")
-SESSION = uuid4().hex[:12]
+SESSION = os.urandom(6).hex()
 """This process, in the rows."""
 
 
