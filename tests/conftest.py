@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import threading
@@ -24,6 +25,7 @@ def pytest_configure() -> None:
     os.environ["NBKIT_LEDGER"] = "off"  # for the kernels and other processes that tests start
     os.environ.pop("NBKIT_REPLAY", None)
     directory = Path(_test_mode.enter_context(TemporaryDirectory(prefix="nbkit-tests-")))
+    atexit.register(_test_mode.close)  # the process of a pytest-xdist worker ends without `pytest_unconfigure`
     _test_mode.enter_context(
         override(
             offline=True,
@@ -38,10 +40,6 @@ def pytest_configure() -> None:
     )
 
 
-def pytest_unconfigure() -> None:
-    _test_mode.close()
-
-
 @pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """The engine of asynchronous calls while the test runs: `engines.py` says which tests run on each of them."""
@@ -49,6 +47,11 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
         if name := getattr(request, "param", None):
             stack.enter_context(override(http_engine=name))
         yield settings().http_engine
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One process for named tests and for live calls, whose table is made of them all; else one for each core."""
+    return 0 if config.option.file_or_dir or config.option.markexpr == "live" else None
 
 
 # ---- a models.dev on 127.0.0.1, and a small api.json
