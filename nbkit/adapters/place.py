@@ -25,22 +25,23 @@ from nbkit.settings import settings
 Tell = Callable[[float | None], object]
 """Is told the seconds that a call waits at least, 0 where another call must end before, None when it waits no more."""
 
-_asker: ContextVar[tuple[Hashable, Tell] | None] = ContextVar("nbkit_asker", default=None)
+_asker: ContextVar[list[tuple[Hashable, Tell]]] = ContextVar("nbkit_asker", default=[])  # noqa: B039 - stays empty
 
 
 @contextmanager
 def asking_for(asker: Hashable, tell: Tell) -> Iterator[None]:
     """Let the calls of a block take turns with those of others, as one asker; `tell` is told that one waits."""
-    token = _asker.set((asker, tell))
+    token = _asker.set(holder := [(asker, tell)])
     try:
         yield
     finally:
         _asker.reset(token)
+        holder.clear()  # a copy of the context lives on in a connection that is kept, and must not hold the pane
 
 
 def _find_asker() -> tuple[Hashable, Tell]:
-    if asker := _asker.get():
-        return asker
+    if holder := _asker.get():
+        return holder[0]
     origin = find_origin()
     return (origin.cell, *map(id, origin.blocks)), lambda _seconds: None
 

@@ -34,6 +34,7 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "docmanager-extension/plugin": {"autosave": False},
 }
+JUPYTERLABS_OWN = "Could not restore the debugger state"  # where a kernel ends while it is asked for it
 STATUS = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
 
 
@@ -122,9 +123,13 @@ class Lab:
         self.page = browser.new_page(viewport={"width": 1280, "height": 900})
         self.page.set_default_timeout(1000 * PATIENCE)
         self.errors, self.abroad = [], []
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self._watch)
+
+    def _note(self, message):
+        if message.type == "error" and not message.text.startswith(JUPYTERLABS_OWN):
+            self.errors.append(message.text)
 
     def _watch(self, request):
         if urlsplit(request.url).hostname not in ("127.0.0.1", None):
