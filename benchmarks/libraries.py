@@ -106,6 +106,7 @@ def make_environment(library: str) -> dict[str, str]:
     engine = "aiohttp" if library == ON_AIOHTTP else "httpx2"
     return os.environ | {
         "NBKIT_HTTP_ENGINE": engine,
+        "NBKIT_LIMITS": "openai=500",  # or nbkit would begin with 20 at once
         "NBKIT_MAX_RETRIES": "0",
         "NBKIT_OFFLINE": "1",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # it would fetch prices when it is imported
