@@ -1,113 +1,31 @@
-"""Cells of a notebook, and what they show: one static twin for several comparisons, until the cell runs again.
+"""Cells of a notebook, and what they show until they run again.
 
-JupyterLab shows 50 outputs of a cell, and keeps what has no output: a widget lives until it is closed. So a twin serves
-several screens, and what a cell has shown is let go when it runs again: its answers are then kept only by who holds
-the comparison.
+JupyterLab keeps what has no output: a widget lives until it is closed. So what a cell has shown is let go when it runs
+again, or when it was deleted: its answers are then kept only by who holds the comparison.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
-
-from nbkit.bulk import portal
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo
 
 Bundle = dict[str, str]
 
-_MOST, _LONG = 10, 50_000  # screens of a twin, and characters after which no further one joins: it is sent as a whole
-_PAUSE = 0.5  # seconds in which the ends of several screens make one renewal
-_MARKS = {"text/html": "\n", "text/plain": "\n\n"}
-# Front ends that show each output in a frame of its own, where the widget's style cannot hide the static twin.
-_APART = ("VSCODE_PID", "COLAB_RELEASE_TAG")
-# What JupyterLab shows below it when the notebook is reopened: "Error displaying widget: model not found".
-_HIDE_LOST_WIDGET = "<style>.jp-OutputArea:has(.nbk-static) .jupyter-widgets:not(:has(*)){display:none}</style>"
-
 
 class Leaving(Protocol):
-    """A screen, as far as a cell knows it."""
+    """Something that a cell shows, as far as the cell knows it."""
 
-    def leave(self, twin: Twin) -> None:
+    def leave(self, cell: str) -> None:
         """Be shown there no more."""
 
 
-class Twin:
-    """One output for what several screens leave when the kernel is gone, hidden while a widget is there."""
-
-    def __init__(self) -> None:
-        self._id = uuid4().hex
-        self._bundles: dict[Leaving, Bundle] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def full(self) -> bool:
-        """Whether no further screen is to join."""
-        return len(self._bundles) >= _MOST or sum(len(one["text/html"]) for one in self._bundles.values()) > _LONG
-
-    def show(self, screen: Leaving, bundle: Bundle) -> None:
-        """Take what a screen leaves; the first one displays the twin in the running cell."""
-        from IPython.display import display
-
-        is_first = not self._bundles
-        self._bundles[screen] = bundle
-        if is_first:
-            display(self._join(), raw=True, display_id=self._id)
-        else:
-            portal.call(self._renew)
-
-    def put(self, screen: Leaving, bundle: Bundle) -> None:
-        """Replace what a screen leaves. To be called on the portal's thread."""
-        self._bundles[screen] = bundle
-        self._renew()
-
-    def remove(self, screen: Leaving) -> None:
-        """Leave a screen out. To be called on the portal's thread."""
-        del self._bundles[screen]
-        self._renew()
-
-    def let_go(self) -> None:
-        """Let go of all screens: the cell has cleared its outputs."""
-        screens = list(self._bundles)
-        self._bundles.clear()
-        for screen in screens:
-            screen.leave(self)
-
-    def _renew(self) -> None:
-        if len(self._bundles) < 2:
-            self._send()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_PAUSE, self._send)
-
-    def _send(self) -> None:
-        from IPython.display import update_display
-
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        update_display(self._join(), raw=True, display_id=self._id)
-
-    def _join(self) -> Bundle:
-        bundles = list(self._bundles.values())
-        joined = {kind: mark.join(bundle[kind] for bundle in bundles) for kind, mark in _MARKS.items()}
-        return fold_twin(joined) if bundles else joined
-
-
-def fold_twin(bundle: Bundle) -> Bundle:
-    """Prepare what stands beside a widget: hidden, or folded where it would stand open below it; and without Markdown,
-    which says what the plain text says."""
-    html = bundle["text/html"]
-    if any(name in os.environ for name in _APART):
-        html = f"<details><summary>static copy</summary>{html}</details>"
-    return {"text/html": f'<div class="nbk-twin">{html}</div>{_HIDE_LOST_WIDGET}', "text/plain": bundle["text/plain"]}
-
-
-_shown: dict[str, list[Twin]] = {}
-"""The twins that stand in each cell."""
+_shown: dict[str, dict[Leaving, None]] = {}
+"""What each cell shows."""
 
 
 def find_shell() -> Any:
@@ -116,23 +34,53 @@ def find_shell() -> Any:
     return ipython.get_ipython() if ipython else None
 
 
-def find_twin() -> Twin:
-    """Find the twin of the running cell, or make one."""
+def in_voila() -> bool:
+    """Whether Voila runs the cells."""
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
+
+
+def name_twin() -> str:
+    """Make a class by which a widget's script finds its static twin; "" where it could not reach it.
+
+    JupyterLab and Notebook 7, which alone tell a kernel of deleted cells, and Voila have all outputs in one page. VS
+    Code, Colab and others have a frame for each.
+    """
+    metadata = find_shell().get_parent().get("metadata", {})
+    return f"nbk-{uuid4().hex}" if "deletedCells" in metadata or in_voila() else ""
+
+
+def write_twin(bundle: Bundle, name: str) -> Bundle:
+    """Prepare what a widget covers, or, without a name, is displayed beside. Without Markdown, which says what the
+    plain text says."""
+    html = bundle["text/html"]
+    if name:
+        html = f'<div class="{name}">{html}</div>'
+    else:
+        html = f'<details class="nbk-beside"><summary>static copy</summary>{html}</details>'
+    return {"text/html": html, "text/plain": bundle["text/plain"]}
+
+
+def note_shown(leaving: Leaving) -> str:
+    """Note that the running cell shows something, and return its id."""
     shell = find_shell()
     if let_go not in shell.events.callbacks["pre_run_cell"]:
         shell.events.register("pre_run_cell", let_go)
     parent = shell.get_parent()
-    cell = parent["metadata"].get("cellId") or parent["header"]["msg_id"]  # consoles send no id
-    twins = _shown.setdefault(cell, [])
-    if not twins or twins[-1].full:
-        twins.append(Twin())
-    return twins[-1]
+    cell: str = parent["metadata"].get("cellId") or parent["header"]["msg_id"]  # consoles send no id
+    _shown.setdefault(cell, {})[leaving] = None
+    return cell
+
+
+def forget_shown(cell: str, leaving: Leaving) -> None:
+    """Note that a cell does not show something any more."""
+    _shown.get(cell, {}).pop(leaving, None)
 
 
 def let_go(info: ExecutionInfo) -> None:
     """Let go of what a cell has shown: it runs again. IPython calls this before each cell."""
-    for twin in _shown.pop(info.cell_id or "", ()):
-        twin.let_go()
+    for cell in (info.cell_id or "", *find_shell().get_parent().get("metadata", {}).get("deletedCells", ())):
+        for leaving in _shown.pop(cell, ()):
+            leaving.leave(cell)
 
 
 def forget_shell(shell: Any) -> None:

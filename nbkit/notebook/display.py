@@ -232,10 +232,10 @@ class Display:
         self._screen.send(self._board.snapshot())
 
 
-def _make_widget(title: str, handle: Callable[[dict[str, Any], Sequence[Any]], None]) -> CompareWidget:
+def _make_widget(title: str, handle: Callable[[dict[str, Any], Sequence[Any]], None], twin: str) -> CompareWidget:
     from nbkit.notebook.widgets.compare import CompareWidget
 
-    widget = CompareWidget(f"{title}; re-run to interact")
+    widget = CompareWidget(f"{title}; re-run to interact", twin)
     widget.on_msg(lambda _widget, content, buffers: handle(content, buffers))
     return widget
 

@@ -236,11 +236,11 @@ class _Display:
             self._screen.show(self._bundle())
             table.follower = self
 
-    def _make_widget(self) -> GridWidget:
+    def _make_widget(self, twin: str) -> GridWidget:
         from nbkit.notebook.widgets.grid import GridWidget
 
         size = f"{len(self._table.cells)} prompts and {len(self._table.columns)} models"
-        widget = GridWidget(f"nbkit grid of {size}; re-run to interact")
+        widget = GridWidget(f"nbkit grid of {size}; re-run to interact", twin)
         widget.on_msg(lambda _widget, content, _buffers: self._handle(content))
         return widget
 

@@ -40,16 +40,19 @@ class Kernel:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
-    def run(self, code, *, person=True, cell=None):
-        """Run a cell; its messages. `person`: whether the front end could ask somebody for input. `cell`: its id."""
+    def run(self, code, *, person=True, cell=None, deleted=()):
+        """Run a cell; its messages. `person`: whether the front end could ask somebody for input. `cell`: its id.
+        `deleted`: the ids of cells that were deleted before; None: a front end that does not tell, unlike Jupyter's."""
         start = len(self.messages)
-        cell = self.begin(code, person=person, cell=cell)
+        cell = self.begin(code, person=person, cell=cell, deleted=deleted)
         self.until(lambda: any(is_end(message, cell) for message in self.messages[start:]))
         return self.messages[start:]
 
-    def begin(self, code, *, person=True, cell=None):
+    def begin(self, code, *, person=True, cell=None, deleted=()):
+        metadata = {"cellId": cell} if cell else {}
+        metadata |= {} if deleted is None else {"deletedCells": list(deleted)}
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": person}
-        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell} if cell else {})
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
         self.client.shell_channel.send(message)
         return message["header"]["msg_id"]
 
@@ -77,9 +80,13 @@ class Kernel:
         session.send(self.client.shell_channel.socket, "comm_msg", message, buffers=list(buffers))
 
     def widget(self):
-        """The comm of the last widget displayed."""
-        shown = displays(self.messages, "application/vnd.jupyter.widget-view+json")
-        return shown[-1]["application/vnd.jupyter.widget-view+json"]["model_id"]
+        """The comm of the last widget made."""
+        return self.widgets()[-1]
+
+    def widgets(self):
+        """The comms of the widgets, as they were made."""
+        opened = [message["content"] for message in self.messages if message["msg_type"] == "comm_open"]
+        return [content["comm_id"] for content in opened if content["data"]["state"]["_model_module"] == "anywidget"]
 
     def sent(self, comm):
         """The custom messages that a widget has sent."""

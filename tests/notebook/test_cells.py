@@ -1,9 +1,7 @@
-"""What a cell shows: one static twin for several comparisons. What no cell shows and nobody holds is not kept."""
+"""What a cell shows: one output for each comparison. What no cell shows and nobody holds is not kept."""
 
 import pytest
 from kernels import Kernel, displays
-
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture(scope="module")
@@ -25,32 +23,29 @@ def count_alive():
     kernel.close()
 
 
-def twins(messages):
-    """The text of each twin, as it is in the end."""
-    shown = {}
-    for message in messages:
-        if message["msg_type"] in ("display_data", "update_display_data") and WIDGET not in message["content"]["data"]:
-            shown[message["content"]["transient"]["display_id"]] = message["content"]["data"]
-    return list(shown.values())
-
-
 def closed(kernel):
     """The comms of the widgets that were closed."""
     return [message["content"]["comm_id"] for message in kernel.messages if message["msg_type"] == "comm_close"]
 
 
-def test_the_comparisons_of_a_cell_have_one_twin(kernel):
+def shown(messages):
+    """What stands in each output, in the end: by its id."""
+    kinds = ("display_data", "update_display_data")
+    contents = [message["content"] for message in messages if message["msg_type"] in kinds]
+    return {content["transient"]["display_id"]: content["data"] for content in contents}
+
+
+def test_each_comparison_is_one_output_which_its_widget_finds(kernel):
     start = len(kernel.messages)
-    kernel.run("for number in range(12): compare('Hi', [Scripted('a', [f'line {number}.'])])", cell="loop")
-    assert len(displays(kernel.messages[start:], WIDGET)) == 12
-    assert len(displays(kernel.messages[start:], "text/html")) == 2  # ten comparisons in one
-    kernel.until(lambda: sum(twin["text/plain"].count("line") for twin in twins(kernel.messages[start:])) == 12)
-    first, second = twins(kernel.messages[start:])
-    assert [f"<p>line {number}.</p>" in first["text/html"] for number in range(12)] == [True] * 10 + [False] * 2
-    assert set(second) == {"text/html", "text/plain"}
-    kernel.run("1", cell="other")
-    (twin,) = displays(kernel.run("compare('Hi', [Scripted('a')])", cell="other"), "text/html")
-    assert "line" not in twin["text/html"]  # another cell has a twin of its own
+    kernel.run("c = [compare('Hi', [Scripted('a', [f'line {number}.'])]) for number in range(12)]", cell="loop")
+    kernel.run("[one.wait(120) for one in c]; None")
+    kernel.until(lambda: str(shown(kernel.messages[start:])).count("cost $") == 24)  # as HTML and as text
+    outputs = list(shown(kernel.messages[start:]).values())
+    assert [f"<p>line {number}.</p>" in outputs[number]["text/html"] for number in range(12)] == [True] * 12
+    assert all(set(output) == {"text/html", "text/plain"} for output in outputs)
+    opened = [m["content"]["data"]["state"] for m in kernel.messages[start:] if m["msg_type"] == "comm_open"]
+    names = [state["twin"] for state in opened if state["_model_module"] == "anywidget"]
+    assert [f'<div class="{name}">' in output["text/html"] for name, output in zip(names, outputs, strict=True)]
 
 
 def test_a_cell_that_runs_again_frees_its_answers(kernel):
@@ -62,6 +57,9 @@ def test_a_cell_that_runs_again_frees_its_answers(kernel):
     kernel.run("1", cell="again")
     assert kernel.value("count_alive()") == [0] * 8 + [4]
     assert kernel.value("c.completions['scripted/a'].text") == "Hello"
+    kernel.run("del c; show('Hello'); None", cell="deleted")
+    kernel.run("1", cell="other", deleted=["deleted", "held"])
+    assert kernel.value("count_alive()") == [0] * 10
 
 
 def test_who_holds_a_comparison_can_show_it_again(kernel):
@@ -69,8 +67,8 @@ def test_who_holds_a_comparison_can_show_it_again(kernel):
     kernel.run("1", cell="first")
     assert kernel.value("[c._display._screen._widget, c.completions['scripted/b'].text]") == [None, "Hello you"]
     messages = kernel.run("c", cell="second")
-    assert len(displays(messages, WIDGET)) == 1
-    assert "Hello you" in displays(messages, "text/html")[0]["text/html"]
+    (twin,) = displays(messages, "text/html")
+    assert "Hello you" in twin["text/html"]
     comm = kernel.widget()
     kernel.send(comm, {"type": "ready"})
     kernel.until(lambda: any(message["type"] == "snapshot" for message in kernel.sent(comm)))

@@ -354,9 +354,4 @@ class View {
   }
 }
 
-export default {
-  render({ model, el }) {
-    const view = new View(model, el);
-    return () => view.remove();
-  },
-};
+export default showOver(View);

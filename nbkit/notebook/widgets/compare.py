@@ -13,17 +13,20 @@ from nbkit.notebook.widgets.sources import pack_script, read_style
 
 
 class CompareWidget(anywidget.AnyWidget):
-    """Views of one comparison. `state` is its last snapshot as JSON, deflated: for views that no kernel answers."""
+    """Views of one comparison. `state` is its last snapshot as JSON, deflated: for views that no kernel answers. `twin`
+    is a class of the static twins that the views cover; "" where the widget is displayed beside them."""
 
     _esm = pack_script(
-        "shared.js", "keys.js", "panes.js", "menu.js", "together.js", "votes.js", "slots.js", "files.js", "compare.js"
+        *("shared.js", "cover.js", "keys.js", "panes.js", "menu.js", "together.js", "votes.js", "slots.js", "files.js"),
+        "compare.js",
     )
     _css = read_style("shared.css", "markdown.css", "compare.css", "votes.css")
     state = traitlets.Bytes().tag(sync=True)
+    twin = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, twin: str) -> None:
         self._sentence = sentence
-        super().__init__()
+        super().__init__(twin=twin)
 
     def keep(self, snapshot: dict[str, Any]) -> None:
         """Keep a snapshot in the state."""

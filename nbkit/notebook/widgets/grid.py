@@ -9,5 +9,5 @@ from nbkit.notebook.widgets.sources import pack_script, read_style
 class GridWidget(CompareWidget):
     """Views of one grid."""
 
-    _esm = pack_script("shared.js", "sheet.js", "grid.js")
+    _esm = pack_script("shared.js", "cover.js", "sheet.js", "grid.js")
     _css = read_style("shared.css", "markdown.css", "grid.css")

@@ -356,9 +356,4 @@ class Picker {
   }
 }
 
-function render({ model, el }) {
-  const picker = new Picker(model, el);
-  return () => picker.remove();
-}
-
-export default { render };
+export default showOver(Picker);

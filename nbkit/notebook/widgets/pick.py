@@ -33,7 +33,7 @@ from nbkit.choose.frame import catalog, demo_models, restore_dtypes
 from nbkit.errors import ArgumentError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.notebook.card import list_facts
-from nbkit.notebook.cells import fold_twin
+from nbkit.notebook.cells import name_twin, write_twin
 from nbkit.notebook.favorites import keep_favorites, read_favorites
 from nbkit.notebook.outputs import person_in_front
 from nbkit.notebook.pick_index import make_index
@@ -61,7 +61,7 @@ class ModelPicker(AnyWidget):
     raises traitlets.TraitError.
     """
 
-    _esm = pack_script("shared.js", "pick_facets.js", "pick.js")
+    _esm = pack_script("shared.js", "cover.js", "pick_facets.js", "pick.js")
     _css = read_style("shared.css", "pick.css")
     value = traitlets.List(traitlets.Unicode()).tag(
         sync=True,
@@ -69,6 +69,7 @@ class ModelPicker(AnyWidget):
         from_json=lambda ids, picker: [picker._ids.get(one, one) for one in ids],
     )
     multiple = traitlets.Bool(True, read_only=True).tag(sync=True)
+    twin = traitlets.Unicode().tag(sync=True)  # the class of the table that the views cover; "": they stand beside it
 
     def __init__(self, frame: pd.DataFrame, value: Sequence[str], multiple: bool) -> None:
         if missing := [name for name in _COLUMNS if name not in frame.columns]:
@@ -76,8 +77,9 @@ class ModelPicker(AnyWidget):
         self._rows = restore_dtypes(frame)
         self._ids = {visible(str(one)): one for one in self._rows.index}  # a frame may have lost its index
         self._static_id, self._shown = uuid4().hex, False
+        self._live = person_in_front()
         self.set_trait("multiple", multiple)
-        super().__init__(value=list(value))
+        super().__init__(value=list(value), twin=name_twin() if self._live else "")
         self.on_msg(self._answer)
 
     @traitlets.validate("value")
@@ -96,12 +98,13 @@ class ModelPicker(AnyWidget):
         return self._rows.loc[self.value]
 
     def _ipython_display_(self) -> None:
-        """Show the widget where a person can use it, and beside it, hidden meanwhile, a table for when it is gone."""
-        if not person_in_front():
+        """Show the widget where a person can use it, over a table for when it is gone."""
+        if not self._live:
             display(self._table(), raw=True)
-        else:
-            self._shown = True
-            display(fold_twin(self._table()), raw=True, display_id=self._static_id)
+            return
+        self._shown = True
+        display(write_twin(self._table(), self.twin), raw=True, display_id=self._static_id)
+        if not self.twin:
             data, metadata = super()._repr_mimebundle_()
             data["text/plain"] = "model picker of nbkit; run the cell again to pick"
             display(data, metadata=metadata, raw=True)
@@ -109,7 +112,7 @@ class ModelPicker(AnyWidget):
     @traitlets.observe("value")
     def _renew(self, _: Any) -> None:
         if self._shown:
-            update_display(fold_twin(self._table()), raw=True, display_id=self._static_id)
+            update_display(write_twin(self._table(), self.twin), raw=True, display_id=self._static_id)
             self._send_missing_keys()
 
     def _table(self) -> dict[str, str]:
