@@ -14,6 +14,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import cached_property, lru_cache, partial
 from typing import Any
+from weakref import finalize
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -120,12 +121,12 @@ class AsyncClient:
     """Connections to one server for an event loop."""
 
     def __init__(self, certificates: ssl.SSLContext | None, proxy: Proxy | None, limits: Limits) -> None:
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         names: Any = Names()
         connector = aiohttp.TCPConnector(
             ssl=certificates or True, limit=0, keepalive_timeout=KEEP_ALIVE, resolver=aiohttp.ThreadedResolver(names)
         )
-        factory: Any = partial(_Connection, loop=self._loop)
+        factory: Any = partial(_Connection, loop=loop)
         connector._factory = factory  # aiohttp has no argument for it
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -136,6 +137,7 @@ class AsyncClient:
             max_field_size=_MAX_HEAD,
             max_headers=_MAX_HEADERS,
         )
+        finalize(self, _close_in, loop, self._session).atexit = False  # a forked child exits, too
         self._proxy = proxy  # whose repr hides its password
         self._places = asyncio.Semaphore(limits.connections)
 
@@ -188,16 +190,6 @@ class AsyncClient:
         """Close all connections."""
         await self._session.close()
         await asyncio.sleep(0)  # a socket is closed in the next round of the loop, which may be the last
-
-    def __del__(self) -> None:
-        if not hasattr(self, "_session") or self._session.closed:
-            return
-        if self._loop.is_closed():  # and its sockets with it: what is left to do waits for nothing
-            with suppress(StopIteration):
-                self._session.close().send(None)
-            return
-        with suppress(RuntimeError):  # closed meanwhile
-            self._loop.call_soon_threadsafe(_close_later, self._session)
 
 
 class _Clock:
@@ -309,6 +301,17 @@ def _explain(error: Exception, lost: str, late: Kind | None = None) -> Failure:
 
 _closing: dict[asyncio.Task[None], aiohttp.ClientSession] = {}
 """Tasks that close sessions: an event loop keeps no task alive by itself, nor a task its session before it begins."""
+
+
+def _close_in(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:
+    if session.closed:
+        return
+    if loop.is_closed():  # and its sockets with it: what is left to do waits for nothing
+        with suppress(StopIteration):
+            session.close().send(None)
+        return
+    with suppress(RuntimeError):  # closed meanwhile
+        loop.call_soon_threadsafe(_close_later, session)
 
 
 def _close_later(session: aiohttp.ClientSession) -> None:

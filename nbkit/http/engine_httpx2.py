@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator,
 from contextlib import suppress
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 import httpcore2
 
@@ -44,6 +45,7 @@ class Client:
     def __init__(self, certificates: ssl.SSLContext | None, proxy: Proxy | None, limits: Limits) -> None:
         options = _make_options(certificates, proxy, limits)
         self._pool = httpcore2.ConnectionPool(network_backend=Backend(), **options)
+        finalize(self, self._pool.close).atexit = False  # a forked child exits, too
 
     def send(self, request: Request) -> SyncReply:
         """Send a request and wait for the head of its reply. Raises Failure."""
@@ -57,10 +59,6 @@ class Client:
         """Close all connections."""
         self._pool.close()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_pool"):
-            self._pool.close()
-
 
 class AsyncClient:
     """Connections to one server for an event loop."""
@@ -70,7 +68,7 @@ class AsyncClient:
 
         options = _make_options(certificates, proxy, limits)
         self._pool = httpcore2.AsyncConnectionPool(network_backend=AsyncBackend(), **options)
-        self._loop = get_running_loop()
+        finalize(self, _close_in, get_running_loop(), self._pool).atexit = False
 
     async def send(self, request: Request) -> AsyncReply:
         """Send a request and await the head of its reply. Raises Failure."""
@@ -83,11 +81,6 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._pool.aclose()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_loop") and self._pool.connections:
-            with suppress(RuntimeError):  # the loop is closed, and its sockets with it
-                self._loop.call_soon_threadsafe(_close_later, self._pool)
 
 
 def _make_options(certificates: ssl.SSLContext | None, proxy: Proxy | None, limits: Limits) -> dict[str, Any]:
@@ -239,6 +232,12 @@ def _explain(error: Exception) -> Failure:
 
 _closing: set[asyncio.Task[None]] = set()
 """Tasks that close connections; an event loop keeps no task alive by itself."""
+
+
+def _close_in(loop: asyncio.AbstractEventLoop, pool: httpcore2.AsyncConnectionPool) -> None:
+    if pool.connections:
+        with suppress(RuntimeError):  # the loop is closed, and its sockets with it
+            loop.call_soon_threadsafe(_close_later, pool)
 
 
 def _close_later(pool: httpcore2.AsyncConnectionPool) -> None:

@@ -18,7 +18,7 @@ from engines import engines, on_engines
 from senders import asend, post, send
 
 from nbkit.errors import ConfigError
-from nbkit.http.clients import KeyAuth, async_client, close_all, sync_client
+from nbkit.http.clients import MAX_CLIENTS, KeyAuth, async_client, close_all, sync_client
 from nbkit.settings import override
 
 KEY = "sk-test-0123456789abcdef"
@@ -74,6 +74,46 @@ def test_a_closed_client_is_replaced():
     client = sync_client(URL, None)
     close_all()
     assert sync_client(URL, None) is not client
+
+
+@pytest.fixture
+def young():
+    """Objects stay in the generation in which they are: the collector works when it is called."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_a_client_that_is_found_in_a_cycle_closes_its_connections(serve, response, young):
+    """The collector takes objects in no certain order: here sockets, which complain, would come before the client."""
+    server = serve(response(b"{}"))
+    cycle = [sync_client(server.url, None)]
+    cycle.append(cycle)
+    gc.collect(0)
+    send(server.url)
+    for number in range(MAX_CLIENTS):
+        sync_client(URL, bearer(f"key-{number}"))
+    del cycle
+    gc.collect()
+    assert server.sees_hang_up()
+
+
+@engines
+def test_so_does_one_of_an_event_loop(serve, response, engine, young):
+    server = serve(response(b"{}"))
+
+    async def work():
+        cycle = [async_client(server.url, None)]
+        cycle.append(cycle)
+        gc.collect(0)
+        await post(server.url)
+        for number in range(MAX_CLIENTS):
+            async_client(URL, bearer(f"key-{number}"))
+        del cycle
+        gc.collect()
+        assert await asyncio.to_thread(server.sees_hang_up)
+
+    asyncio.run(work())
 
 
 sends = on_engines("call", send, asend)
