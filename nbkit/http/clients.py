@@ -125,6 +125,11 @@ class Engine(Protocol):
 class AsyncEngine(Protocol):
     """Connections to one server, used in an event loop."""
 
+    @property
+    def abandon(self) -> Callable[[], object]:
+        """What lets go of them where their loop is closed."""
+        ...
+
     async def send(self, request: Request) -> AsyncReply:
         """Send a request and await the head of its reply. Raises Failure."""
         ...
@@ -163,7 +168,7 @@ class AsyncClient:
 
     def __init__(self, engine: AsyncEngine, auth: Authorization | None) -> None:
         self._engine, self._auth = engine, auth
-        self.aclose = engine.aclose
+        self.aclose, self.abandon = engine.aclose, engine.abandon
 
     async def send(self, request: Request) -> AsyncReply:
         """Send a request with the credentials, and await the head of its reply; the caller closes it.
@@ -242,6 +247,9 @@ def _add_loop(loop: asyncio.AbstractEventLoop) -> _Loop:
     with _cache.lock:
         ended = [_cache.loops.pop(other) for other in list(_cache.loops) if other.is_closed()]
         _cache.loops[loop] = entry
+    for closed in ended:
+        for client in closed.clients.take_all():  # what waits in them for a reply, for ever, holds them
+            client.abandon()
     del ended  # after the lock is released: a keeper takes the lock when it is finalized
     return entry
 

@@ -137,7 +137,8 @@ class AsyncClient:
             max_field_size=_MAX_HEAD,
             max_headers=_MAX_HEADERS,
         )
-        finalize(self, _close_in, loop, self._session).atexit = False  # a forked child exits, too
+        self.abandon = finalize(self, _close_in, loop, self._session)
+        self.abandon.atexit = False  # a forked child exits, too
         self._proxy = proxy  # whose repr hides its password
         self._places = asyncio.Semaphore(limits.connections)
 

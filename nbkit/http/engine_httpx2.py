@@ -68,7 +68,8 @@ class AsyncClient:
 
         options = _make_options(certificates, proxy, limits)
         self._pool = httpcore2.AsyncConnectionPool(network_backend=AsyncBackend(), **options)
-        finalize(self, _close_in, get_running_loop(), self._pool).atexit = False
+        self.abandon = finalize(self, _close_in, get_running_loop(), self._pool)
+        self.abandon.atexit = False
 
     async def send(self, request: Request) -> AsyncReply:
         """Send a request and await the head of its reply. Raises Failure."""

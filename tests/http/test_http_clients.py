@@ -11,7 +11,7 @@ import ssl
 import traceback
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from engines import engines, on_engines
@@ -84,7 +84,7 @@ def young():
     gc.enable()
 
 
-def test_a_client_that_is_found_in_a_cycle_closes_its_connections(serve, response, young):
+def test_a_client_in_a_cycle_closes_its_connections(serve, response, young):
     """The collector takes objects in no certain order: here sockets, which complain, would come before the client."""
     server = serve(response(b"{}"))
     cycle = [sync_client(server.url, None)]
@@ -188,6 +188,28 @@ def test_a_loop_is_not_kept_once_it_is_closed():
     del loop
     asyncio.run(get())
     gc.collect()
+    assert closed() is None
+
+
+@pytest.mark.parametrize("engine", ["aiohttp"], indirect=True)
+@pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning")  # Python's and aiohttp's complaints
+def test_nor_is_one_that_is_closed_while_a_request_waits(serve, engine):
+    answer = Event()
+    server, loop = serve(lambda connection, request: answer.wait()), asyncio.new_event_loop()
+
+    async def begin():
+        request = asyncio.ensure_future(post(server.url))
+        while not server.requests:
+            await asyncio.sleep(0.01)
+        return request
+
+    request = loop.run_until_complete(begin())
+    loop.close()
+    closed = weakref.ref(loop)
+    del loop, request
+    asyncio.run(post(serve(b"HTTP/1.1 204 X\r\n\r\n").url))
+    gc.collect()
+    answer.set()
     assert closed() is None
 
 
