@@ -127,7 +127,7 @@ class AsyncEngine(Protocol):
 
     @property
     def abandon(self) -> Callable[[], object]:
-        """What lets go of them where their loop is closed."""
+        """Let go of them where their loop is closed."""
         ...
 
     async def send(self, request: Request) -> AsyncReply:
