@@ -13,7 +13,9 @@ from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import AdapterError, NbkitError
 from nbkit.providers.credentials import list_secrets
-from nbkit.telemetry.content import add_secrets
+from nbkit.providers.key_shapes import hide_shapes
+from nbkit.secret import hide_secrets
+from nbkit.telemetry.content import add_mask
 from nbkit.telemetry.listener import EndTool
 from nbkit.telemetry.listeners import LISTENERS
 from nbkit.telemetry.logs import LOG
@@ -22,7 +24,7 @@ OBSERVERS: tuple[Observer, ...] = (LOG, LISTENERS, TOTAL, REPLAY, BUDGETS, LEDGE
 """In this order they are asked before a call is sent: the first that raises or answers decides.
 A replayed answer needs no budget; who is told of calls is told of those, too, that are refused or replayed."""
 
-add_secrets(list_secrets)
+add_mask(lambda text: hide_shapes(hide_secrets(text, list_secrets())))
 
 _WRITERS = (BUDGETS, LEDGER, REPLAY)
 """In this order they write: what a budget keeps of a call counts before the ledger has its row."""

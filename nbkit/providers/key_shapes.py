@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 _LONG = 12
@@ -66,6 +66,11 @@ def mask_keys(text: str, matches: Iterable[KeyMatch]) -> str:
     return "".join([*parts, text[last:]])
 
 
+def hide_shapes(text: str) -> str:
+    """Write `[key]` in the place of what begins as keys do and may be one: in a log, a word too many does no harm."""
+    return _read_prefixes().sub("[key]", text)
+
+
 def is_random(text: str) -> bool:
     """Tell whether a text can be a key: it has a stretch that no person would write, and is not a path."""
     return not _PATH.match(text) and any(map(_is_random_stretch, re.split(r"[-_./=]", text)))
@@ -82,8 +87,19 @@ def _is_random_stretch(text: str) -> bool:
 
 
 @cache
+def _read_rows() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+
+
+@cache
+def _read_prefixes() -> re.Pattern[str]:
+    each = "|".join(map(re.escape, _read_rows()))
+    return re.compile(rf"(?<![A-Za-z0-9])(?:{each})(?=[\w-]*\d)[\w-]{{{_LONG},}}")
+
+
+@cache
 def _read_shapes() -> tuple[re.Pattern[str], dict[str, str]]:
-    rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    rows = _read_rows()
     longest = sorted(rows, key=len, reverse=True)
     each = "|".join(rf"{re.escape(prefix)}(?=[\w+/=-]{{{rows[prefix]['least']}}})" for prefix in longest)
     return re.compile(rf"(?<![A-Za-z0-9])({each})[\w+/=-]+"), {prefix: rows[prefix]["provider"] for prefix in rows}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,25 +12,23 @@ from pydantic_core import to_json
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import AdapterError, BudgetExceededError, ConfigError, NbkitError, TransportError
-from nbkit.secret import hide_secrets
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=-]{512,}")
-# OpenAI, Anthropic and many others (sk-), Google, Groq, Hugging Face, xAI, AWS, GitHub, NVIDIA, Perplexity, Replicate
-_KEY = re.compile(r"\b(sk-|AIza|gsk_|hf_|xai-|AKIA|gh[pousr]_|github_pat_|nvapi-|pplx-|r8_)(?=[\w-]*\d)[\w-]{12,}")
 _QUOTED = re.compile(r"[:,]?(?: got)? ?['\"{\[].*", re.DOTALL)
 """The part of an answer that stands in an error about it, to the end of the message."""
-_sources: list[Callable[[], Iterable[str]]] = []
+_masks: list[Callable[[str], str]] = []
 
 
-def add_secrets(source: Callable[[], Iterable[str]]) -> None:
-    """Say who knows the keys that are in use; asked whenever a text may have one."""
-    _sources.append(source)
+def add_mask(mask: Callable[[str], str]) -> None:
+    """Say what replaces keys in a text; called whenever a text may have one."""
+    _masks.append(mask)
 
 
 def hide_keys(text: str) -> str:
-    """Replace the keys that are known, and what looks like one."""
-    text = hide_secrets(text, (secret for source in _sources for secret in source()))
-    return _KEY.sub("[key]", text)
+    """Replace keys by `[key]`."""
+    for mask in _masks:
+        text = mask(text)
+    return text
 
 
 def write_prompt(conversation: Conversation | None) -> str:

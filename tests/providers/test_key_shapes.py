@@ -6,7 +6,7 @@ import string
 import pytest
 
 from nbkit.modelsdev.snapshot import BUNDLED, read
-from nbkit.providers.key_shapes import find_keys, is_random, mask_keys
+from nbkit.providers.key_shapes import find_keys, hide_shapes, is_random, mask_keys
 from nbkit.providers.tables import table
 
 SHAPES = dict(table("key_shapes"))
@@ -48,6 +48,13 @@ def test_a_key_of_a_known_shape_is_seen_anywhere(cell):
         (match,) = find_keys(cell.format(key))
         assert (match.prefix, match.provider) == (prefix, row["provider"])
         assert mask_keys(cell.format(key), [match]) == cell.format(f"{prefix}...")
+
+
+def test_in_a_log_whatever_begins_as_a_key_is_hidden():
+    for prefix in SHAPES:
+        assert hide_shapes(f"use {prefix}counted-1234567890, please") == "use [key], please"
+        for word in (f"{prefix}words-without-numbers", f"x{prefix}counted-1234567890"):
+            assert hide_shapes(word) == word
 
 
 def test_every_shape_names_a_provider_of_the_catalog():
