@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 from benchmarks.libraries import ON_AIOHTTP, ON_HTTPX2, make_adapter, make_environment
 from benchmarks.runner import Row, Value
 from benchmarks.server import running_server
-from benchmarks.soak import LIMITS, read_figures
-from benchmarks.tables import format_amount
+from benchmarks.soak import LIMITS, compare_figures, read_figures
 from benchmarks.wires import WIRES
 from nbkit.bulk import portal
 from nbkit.bulk.panel import Panel
@@ -96,7 +95,7 @@ def _read_tally(root: str) -> dict[str, int]:
 
 def measure(rounds: int) -> Iterator[Row]:
     """Measure on both engines; `rounds` is of no use here."""
-    grown = []
+    grown: list[str] = []
     with running_server() as root:
         for library in (ON_HTTPX2, ON_AIOHTTP):
             environment = make_environment(library) | {"NBKIT_MAX_RETRIES": "2", "NBKIT_RETRY_WAIT": "0.01"}
@@ -106,12 +105,7 @@ def measure(rounds: int) -> Iterator[Row]:
             for name, counted in zip(("panes", "rows", "requests"), counts, strict=True):
                 for kind, number in counted.items():
                     yield Row(f"{library}: {name}, {kind}", "before", {"after": Value(number)}, "", "")
-            for figure, limit in _LIMITS.items():
-                values = {"before": Value(before[figure]), "after": Value(after[figure])}
-                unit = "B" if figure == "memory" else ""
-                yield Row(f"{library}: {figure}", "before", values, f"+{format_amount(limit, unit)}", unit)
-                if after[figure] - before[figure] > limit:
-                    grown.append(f"{library}: {figure} grew from {before[figure]:,} to {after[figure]:,}")
+            yield from compare_figures(library, before, after, _LIMITS, grown)
     if grown:
         raise RuntimeError("; ".join(grown))
 

@@ -35,20 +35,27 @@ _WHOLE, _STREAM = "".join(make_words(WORDS)), "".join(make_words(_CHUNKS))
 
 def measure(rounds: int) -> Iterator[Row]:
     """Measure calls from threads, and in event loops on both engines; `rounds` is of no use here."""
-    grown = []
+    grown: list[str] = []
     with running_server() as root:
         for mode, library in _MODES.items():
             command = [sys.executable, "-m", "benchmarks.soak", mode, root]
             output = subprocess.check_output(command, env=make_environment(library), text=True)
             before, after = json.loads(output)
-            for figure, limit in LIMITS.items():
-                values = {"before": Value(before[figure]), "after": Value(after[figure])}
-                unit = "B" if figure == "memory" else ""
-                yield Row(f"{mode}: {figure}", "before", values, f"+{format_amount(limit, unit)}", unit)
-                if after[figure] - before[figure] > limit:
-                    grown.append(f"{mode}: {figure} grew from {before[figure]:,} to {after[figure]:,}")
+            yield from compare_figures(mode, before, after, LIMITS, grown)
     if grown:
         raise RuntimeError("; ".join(grown))
+
+
+def compare_figures(
+    mode: str, before: dict[str, int], after: dict[str, int], limits: dict[str, int], grown: list[str]
+) -> Iterator[Row]:
+    """Make a row of each figure that has a limit; `grown` gets a sentence for each that has grown by more."""
+    for figure, limit in limits.items():
+        values = {"before": Value(before[figure]), "after": Value(after[figure])}
+        unit = "B" if figure == "memory" else ""
+        yield Row(f"{mode}: {figure}", "before", values, f"+{format_amount(limit, unit)}", unit)
+        if after[figure] - before[figure] > limit:
+            grown.append(f"{mode}: {figure} grew from {before[figure]:,} to {after[figure]:,}")
 
 
 # ---- in the process that is measured

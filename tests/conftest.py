@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import threading
@@ -47,6 +48,14 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
         if name := getattr(request, "param", None):
             stack.enter_context(override(http_engine=name))
         yield settings().http_engine
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left() -> Iterator[None]:
+    """Collect garbage after each file of tests: a socket that nobody has closed fails the file that has opened it."""
+    yield
+    gc.collect()
+    gc.freeze()  # what stays is not looked through again
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:

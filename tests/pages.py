@@ -31,10 +31,24 @@ from nbkit.protocols import PROTOCOLS
 
 CANARY = "canary"
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-READERS_OWN = """
-import asyncio, getpass, os
+KEYRING = """
 import keyring
 from keyring.backend import KeyringBackend
+class Ring(KeyringBackend):
+    priority, kept = 9, {}
+    def get_password(self, service, name):
+        return self.kept.get(name)
+    def set_password(self, service, name, key):
+        self.kept[name] = key
+    def delete_password(self, service, name):
+        del self.kept[name]
+keyring.set_keyring(Ring())
+"""
+"""A keyring that keeps passwords in the process."""
+READERS_OWN = (
+    KEYRING
+    + """
+import asyncio, getpass, os
 from pathlib import Path
 import matplotlib, pandas, pydantic
 matplotlib.use("agg")
@@ -47,21 +61,13 @@ figure.savefig("cat.png")
 Path("paper.pdf").write_bytes(b"%PDF-1.4\\n%%EOF")
 Path(".env").touch(mode=0o600)
 getpass.getpass = lambda prompt: "sk-typed-canary"
-class Ring(KeyringBackend):
-    priority, kept = 9, {}
-    def get_password(self, service, name):
-        return self.kept.get(name)
-    def set_password(self, service, name, key):
-        self.kept[name] = key
-    def delete_password(self, service, name):
-        del self.kept[name]
-keyring.set_keyring(Ring())
 def weather(city: str) -> str:
     return "4 degrees"
 look_up = weather
 class City(pydantic.BaseModel):
     name: str
 """
+)
 """What pages presuppose: the names and files of the reader, who types a key where one is asked for."""
 
 

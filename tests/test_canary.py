@@ -75,8 +75,7 @@ failures = []
 """,
     "%load_ext nbkit",
     """
-import keyring, nbkit, pandas
-from keyring.backend import KeyringBackend
+import nbkit, pandas
 from nbkit.settings import override
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
@@ -87,16 +86,8 @@ spans.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=open("spans
 nbkit.trace(tracer_provider=spans)
 nbkit.on("completion", lambda call, completion: open("calls.txt", "a").write(f"{call!r} {completion!r}"))
 MODELS = ["openai/gpt-6-luna", "anthropic/claude-haiku-4-5", "cohere/command-a-03-2025", "mistral/mistral-small-latest"]
-class Ring(KeyringBackend):
-    priority, kept = 9, {}
-    def get_password(self, service, name):
-        return self.kept.get(name)
-    def set_password(self, service, name, key):
-        self.kept[name] = key
-    def delete_password(self, service, name):
-        del self.kept[name]
-keyring.set_keyring(Ring())
-""",
+"""
+    + pages.KEYRING,
     # keys: typed, in the keyring, in a file, several
     """
 getpass.getpass = lambda _: os.environ["CANARY_TYPED"]
