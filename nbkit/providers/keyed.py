@@ -15,7 +15,7 @@ from nbkit.providers.tables import all_provider_defaults, user_rows
 def find_keyed_providers(snapshot: Snapshot) -> frozenset[str]:
     """Find the providers of a snapshot of which a key or credentials are set: yes or no, never the key.
 
-    Measured for 225 providers: 0.3 ms.
+    Measured for 225 providers: 1.1 ms.
     """
     providers, stored = _list_providers(snapshot, repr(user_rows("providers"))), list_stored()
     return frozenset([provider.id for provider in providers if has_key(provider, stored)])
