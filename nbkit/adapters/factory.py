@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.arguments import ModelName, describe, read_count, read_model, read_text
 from nbkit.billing.cost import Cost
-from nbkit.errors import ArgumentError, ConfigError
+from nbkit.errors import ArgumentError, ConfigError, ModelNotFoundError
 from nbkit.http.addresses import read_base_url
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.providers.credentials import read_key
@@ -80,8 +81,13 @@ class AdapterFactory:
         chosen = model if isinstance(model, list | tuple) else (model,)
         _check_own(model, [name for name, value in own.items() if value is not None])
         others = fallback if isinstance(fallback, list | tuple) else () if fallback is None else (fallback,)
-        adapters = [_make_adapter(one, max_retries, **own) for one in chosen]
-        adapters += [_make_adapter(one, max_retries) for one in others]
+        try:
+            adapters = [_make_adapter(one, max_retries, **own) for one in chosen]
+            adapters += [_make_adapter(one, max_retries) for one in others]
+        except ModelNotFoundError as error:
+            clear_frames(error.__traceback__)  # a key may have been given in the place of a model
+            del model, fallback, same_as, own, chosen, others
+            raise
         if len(adapters) == 1:
             return adapters[0]
         from nbkit.adapters.fallback import FallbackAdapter  # most calls have one model

@@ -17,6 +17,7 @@ from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import RATES, Provider, Record
 from nbkit.modelsdev.snapshot import Factor, Snapshot
+from nbkit.providers.key_shapes import find_keys, mask_keys
 from nbkit.providers.tables import Row, all_model_overrides, collect_rows, model_overrides, user_rows
 
 _LANES = ("service_tier", "speed")
@@ -157,6 +158,7 @@ def find_twin(rows: Iterable[Row], given: str | None = None) -> Record | None:
         return twin
     from nbkit.providers.known_models import load_known_models  # needs numpy; a call does without
 
+    name = mask_keys(name, find_keys(name))
     why = f"same_as: the catalog does not list {name!r}; give a model id, provider/model"
     raise ModelNotFoundError(name, load_known_models().suggest(name), why=why)
 
