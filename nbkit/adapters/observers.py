@@ -92,8 +92,7 @@ class _Kept:
         pass
 
     def __exit__(self, *_: object) -> None:
-        if any(one.pending for one in _WRITERS):
-            _settle()
+        _settle()
 
     async def __aenter__(self) -> None:
         pass

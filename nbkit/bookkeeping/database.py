@@ -44,7 +44,7 @@ _NEEDED = {*_NAMES, *(name for name, _ in RESERVATION)}
 _CREATE = (
     "CREATE SCHEMA IF NOT EXISTS nbkit",
     'CREATE TABLE IF NOT EXISTS calls ("call" text PRIMARY KEY)',
-    *(f'ALTER TABLE calls ADD COLUMN IF NOT EXISTS "{name}" {_TYPES[kind]}' for name, kind, _ in COLUMNS),
+    *(f'ALTER TABLE calls ADD COLUMN IF NOT EXISTS "{name}" {_TYPES[kind]}' for name, kind in COLUMNS),
     SPENT_INDEX,
     "CREATE TABLE IF NOT EXISTS reservations ({}, PRIMARY KEY (call))".format(
         ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in RESERVATION)

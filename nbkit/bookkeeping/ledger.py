@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbkit.arguments import check_arguments
 from nbkit.billing.entry import CallFacts
-from nbkit.bookkeeping.rows import COLUMNS, Entry, write_row
+from nbkit.bookkeeping.rows import COLUMNS, Entry, count_attempts, write_row
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import ConfigError, LedgerError, NbkitError
 from nbkit.settings import Scoped, settings
@@ -56,13 +56,18 @@ class _Book:
             self.store, self.process = open_store(self.settings), os.getpid()
         return self.store
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it is left alone for a while, because it has failed."""
+        return self.pause_end > 0 and time.monotonic() < self.pause_end
+
     def settle(self, *, in_pause: bool = False) -> None:
         """Write the rows that wait. A failure is said once, and the rows wait on."""
         with self.lock:
-            rows = [write_row(one) if isinstance(one, Entry) else one for one in list(self.waiting)]
             # Calls that waited here for another's attempt do not try a server again that has just failed.
-            if not rows or (not in_pause and time.monotonic() < self.pause_end):
+            if not self.waiting or (self.is_paused and not in_pause):
                 return
+            rows = [write_row(one) if isinstance(one, Entry) else one for one in list(self.waiting)]
             try:
                 self.open().write(rows)
             except _list_errors() as error:
@@ -106,16 +111,19 @@ class Ledger:
         now = settings()
         if now.ledger == "off":
             return
-        ended = datetime.now(UTC).isoformat(timespec="microseconds")
-        entry = Entry(call, completion, error, ended, find_notebook(), SESSION, now.ledger_content)
-        if entry.attempts or entry.is_replay:
-            _book().waiting.append(entry)
+        attempts = count_attempts(completion, error)
+        if completion is not None and completion.bill is not None and completion.bill.is_replay:
+            attempts = 0
+        elif not attempts:
+            return
+        entry = Entry(call, completion, error, attempts, time.time_ns(), find_notebook(), SESSION, now.ledger_content)
+        _book().waiting.append(entry)
 
     @property
     def pending(self) -> bool:
         """Whether calls wait to be written."""
         book = _book()
-        return bool(book.waiting) and time.monotonic() >= book.pause_end
+        return bool(book.waiting) and not book.is_paused
 
     def settle(self) -> None:
         """Write what waits. May wait for other kernels, at most ten seconds."""

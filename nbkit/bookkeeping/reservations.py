@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 60
 """How long a reservation outlives the deadline of its call."""
-_BOOKED = "DELETE FROM reservations WHERE call IN (SELECT call FROM calls WHERE cost IS NOT NULL)"
+_BOOKED = (
+    "DELETE FROM reservations WHERE EXISTS"
+    " (SELECT 1 FROM calls WHERE calls.call = reservations.call AND calls.cost IS NOT NULL)"
+)
 _EXPIRED = "DELETE FROM reservations WHERE expires < ? OR (expires IS NOT NULL AND time > ?)"
 _RENEW = "UPDATE reservations SET expires = ? WHERE session = ? AND expires IS NOT NULL"
 _INSERT = "INSERT INTO reservations (call, time, notebook, session, amount, expires) VALUES (?, ?, ?, ?, ?, ?)"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import cache, lru_cache
 from getpass import getuser
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from pydantic_core import to_json
 
 from nbkit.billing.digest import digest_request
 from nbkit.billing.entry import CallFacts
-from nbkit.conversation.completion import ChatCompletion, Usage
+from nbkit.conversation.completion import Bill, ChatCompletion, Usage
 from nbkit.errors import AdapterError, NbkitError
 
 _LARGEST = 2**63 - 1
@@ -35,67 +36,90 @@ class Entry:
     call: CallFacts
     completion: ChatCompletion | None
     error: NbkitError | None
-    time: str
-    """When it ended: ISO 8601, UTC."""
+    attempts: int
+    """How often the request was sent; 0: the answer was kept from an earlier run."""
+    time: int
+    """When it ended: nanoseconds since 1970."""
     notebook: str | None
     session: str
     with_content: bool
     """Whether prompt and answer are kept as well."""
 
-    @property
-    def is_replay(self) -> bool:
-        """Whether the answer was kept from an earlier run."""
-        return self.completion is not None and self.completion.bill is not None and self.completion.bill.is_replay
-
-    @property
-    def attempts(self) -> int:
-        """How often the request was sent; 0: never, so there is nothing to book but a replay."""
-        return 0 if self.is_replay else count_attempts(self.completion, self.error)
-
-    @property
-    def status(self) -> str:
-        """`done`, `partial` (the answer broke off or was left) or `failed` (there was none)."""
-        if self.completion is None:
-            return "failed"
-        bill = self.completion.bill
-        return "partial" if self.error is not None or (bill is not None and bill.source == "partial") else "done"
-
 
 class Column(NamedTuple):
-    """A column: its name, what it holds, and how it is read; None stands for what is not known."""
+    """A column: its name, and what it holds; None stands for what is not known."""
 
     name: str
     kind: Literal["text", "real", "integer"]
-    read: Callable[[Entry], Any]
 
 
-def _of_answer(name: str) -> Callable[[Entry], Any]:
-    return lambda entry: getattr(entry.completion, name) or None if entry.completion else None
+_BUCKETS = Usage.__slots__
+COLUMNS: tuple[Column, ...] = (
+    *(Column(name, "text") for name in ("time", "user", "notebook", "session", "cell", "call", "model", "answered_by")),
+    Column("protocol", "text"),
+    *(Column(bucket, "integer") for bucket in _BUCKETS),
+    Column("cost", "real"),
+    *(Column(name, "text") for name in ("source", "catalog_date", "rates")),
+    *(Column(name, "real") for name in ("saved", "seconds", "first_token")),
+    Column("attempts", "integer"),
+    *(Column(name, "text") for name in ("status", "error", "request", "tags", "prompt", "answer")),
+)
+"""The columns in the order of `write_row`. A column that is added later is NULL in older rows."""
+
+_read_counts = attrgetter(*_BUCKETS)
+_NO_COUNTS: tuple[int | None, ...] = (None,) * len(_BUCKETS)
 
 
-def _of_bill(name: str) -> Callable[[Entry], Any]:
-    return lambda entry: getattr(entry.completion.bill, name) if entry.completion and entry.completion.bill else None
+def write_row(entry: Entry) -> tuple[Any, ...]:
+    """Write an entry as the values of the columns: a plain list of them, because every call waits for it.
 
-
-def _of_timing(name: str) -> Callable[[Entry], Any]:
-    return lambda entry: (
-        getattr(entry.completion.timing, name) if entry.completion and entry.completion.timing else None
+    Its status is `done`, `partial` (the answer broke off or was left) or `failed` (there was none, which has cost
+    nothing, as in the running total).
+    """
+    call, completion, error, has_content = entry.call, entry.completion, entry.error, entry.with_content
+    bill = usage = timing = answered_by = prompt = answer = None
+    cost: float | None = 0.0
+    status = "failed"
+    if completion is not None:
+        bill, usage, timing = completion.bill, completion.usage, completion.timing
+        answered_by = completion.model or None
+        cost = bill.total if bill else None
+        status = "partial" if error is not None or (bill and bill.source == "partial") else "done"
+        answer = completion.text if has_content else None
+    if has_content:
+        prompt = to_json(call.body, fallback=str).decode()
+    counts = _read_counts(usage) if usage else _NO_COUNTS
+    user, model = _find_user(), call.model_id
+    origin = user, entry.notebook, entry.session, call.cell, call.id
+    row = (
+        *(_write_time(entry.time), *origin, model, answered_by, call.protocol),
+        *counts,
+        cost,
+        *((bill.source, bill.catalog_date, _read_rates(bill), bill.saved) if bill else (None, None, None, None)),
+        *((timing.total, timing.first_token) if timing else (None, None)),
+        *(entry.attempts, status, type(error).__name__ if error else None, _read_request(call)),
+        *(json.dumps(call.tags) if call.tags else "[]", prompt, answer),
     )
+    texts = f"{user}{entry.notebook}{call.cell}{model}{answered_by}{prompt}{answer}"  # what others have named
+    is_usual = texts.isascii() and "\0" not in texts and max(filter(None, counts), default=0) <= _LARGEST
+    return row if is_usual else tuple(map(_fit, row))
 
 
-def _of_usage(name: str) -> Callable[[Entry], Any]:
-    return lambda entry: getattr(entry.completion.usage, name) if entry.completion and entry.completion.usage else None
+def _write_time(nanoseconds: int) -> str:
+    """Write a time as ISO 8601, in UTC."""
+    minutes, rest = divmod(nanoseconds // 1000, 60_000_000)
+    days, minute = divmod(minutes, 1440)
+    return f"{_write_day(days)}T{minute // 60:02}:{minute % 60:02}:{rest // 1_000_000:02}.{rest % 1_000_000:06}+00:00"
 
 
-def _read_cost(entry: Entry) -> float | None:
-    """Read the cost in USD; a call that failed without any completion has cost nothing, as in the running total."""
-    return entry.completion.cost if entry.completion else 0.0
+@lru_cache(maxsize=2)
+def _write_day(days: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days)).isoformat()
 
 
-def _read_rates(entry: Entry) -> str | None:
+def _read_rates(bill: Bill) -> str | None:
     """Read the rates that the bill applied, as JSON: USD per million tokens, by bucket."""
-    bill = entry.completion.bill if entry.completion else None
-    return _write_rates(tuple([(line.bucket, line.rate) for line in bill.lines])) if bill and bill.lines else None
+    return _write_rates(tuple([(line.bucket, line.rate) for line in bill.lines])) if bill.lines else None
 
 
 @lru_cache(maxsize=256)
@@ -103,13 +127,9 @@ def _write_rates(rates: tuple[tuple[str, float | None], ...]) -> str:
     return json.dumps(dict(rates))
 
 
-def _write_body(entry: Entry) -> str:
-    return to_json(entry.call.body, fallback=str).decode()
-
-
-def _read_request(entry: Entry) -> str:
+def _read_request(call: CallFacts) -> str:
     """Read the digest of what was sent; where answers are kept for a replay, it is worked out before the call."""
-    return entry.call.sample.request if entry.call.sample else digest_request(entry.call)
+    return call.sample.request if call.sample else digest_request(call)
 
 
 @cache
@@ -118,48 +138,6 @@ def _find_user() -> str | None:
     with suppress(OSError, KeyError):  # an account without a name, in a container
         return os.environ.get("JUPYTERHUB_USER") or getuser()
     return None
-
-
-COLUMNS: tuple[Column, ...] = (
-    Column("time", "text", lambda entry: entry.time),
-    Column("user", "text", lambda entry: _find_user()),
-    Column("notebook", "text", lambda entry: entry.notebook),
-    Column("session", "text", lambda entry: entry.session),
-    Column("cell", "text", lambda entry: entry.call.cell),
-    Column("call", "text", lambda entry: entry.call.id),
-    Column("model", "text", lambda entry: entry.call.model_id),
-    Column("answered_by", "text", _of_answer("model")),
-    Column("protocol", "text", lambda entry: entry.call.protocol),
-    *(Column(bucket, "integer", _of_usage(bucket)) for bucket in Usage.__slots__),
-    Column("cost", "real", _read_cost),
-    Column("source", "text", _of_bill("source")),
-    Column("catalog_date", "text", _of_bill("catalog_date")),
-    Column("rates", "text", _read_rates),
-    Column("saved", "real", _of_bill("saved")),
-    Column("seconds", "real", _of_timing("total")),
-    Column("first_token", "real", _of_timing("first_token")),
-    Column("attempts", "integer", lambda entry: entry.attempts),
-    Column("status", "text", lambda entry: entry.status),
-    Column("error", "text", lambda entry: type(entry.error).__name__ if entry.error else None),
-    Column("request", "text", _read_request),
-    Column("tags", "text", lambda entry: json.dumps(entry.call.tags) if entry.call.tags else "[]"),
-    Column("prompt", "text", lambda entry: _write_body(entry) if entry.with_content else None),
-    Column("answer", "text", lambda entry: entry.completion.text if entry.with_content and entry.completion else None),
-)
-"""The columns in their order. A column that is added later is NULL in older rows."""
-
-
-_READERS = [column.read for column in COLUMNS]
-
-
-def write_row(entry: Entry) -> tuple[Any, ...]:
-    """Write an entry as the values of the columns."""
-    row = tuple([read(entry) for read in _READERS])
-    texts, numbers = "".join([one for one in row if type(one) is str]), [one for one in row if type(one) is int]
-    is_usual = (
-        texts.isascii() and "\0" not in texts and max(numbers) <= _LARGEST
-    )  # nearly every row: one look instead of thirty
-    return row if is_usual else tuple(map(_fit, row))
 
 
 def _fit(value: Any) -> Any:

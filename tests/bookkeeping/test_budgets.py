@@ -18,7 +18,7 @@ import pytest
 import nbkit
 from nbkit.bookkeeping.budgets import describe_budgets
 from nbkit.bookkeeping.ledger import transact
-from nbkit.bookkeeping.reservations import GRACE_SECONDS
+from nbkit.bookkeeping.reservations import _BOOKED, _SPENT, GRACE_SECONDS
 from nbkit.bulk.panel import Panel
 from nbkit.errors import ArgumentError, BadRequestError, BudgetExceededError, ConfigError, LedgerError
 from nbkit.settings import override, settings
@@ -360,3 +360,11 @@ def test_what_cannot_be_kept_is_refused(tmp_path):
         nbkit.budget(1, per="day")
     with override(ledger=str(folder), budget="1/day"), pytest.raises(LedgerError, match="cannot be written"):
         sage().execute("Hi", max_tokens=9)
+
+
+@pytest.mark.usefixtures("path")
+def test_a_budget_looks_at_no_row_of_the_ledger_that_it_does_not_count():
+    with transact() as execute:
+        statements = _BOOKED, _SPENT.format("time >= '2026' AND time < '2027'")
+        plans = [line for sql in statements for *_, line in execute(f"EXPLAIN QUERY PLAN {sql}")]
+    assert not [line for line in plans if line.startswith("SCAN calls")]
