@@ -15,7 +15,7 @@ from nbkit.billing.money import format_usd
 from nbkit.choose.abilities import ABILITIES
 from nbkit.choose.columns import COLUMNS
 from nbkit.modelsdev.records import RATES
-from nbkit.notebook.charts import format_rate
+from nbkit.notebook.amounts import format_rate
 from nbkit.rendering.sanitize import plain_html, visible
 
 _KINDS = ("text", "image", "audio", "video", "pdf")

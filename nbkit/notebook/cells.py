@@ -54,7 +54,7 @@ def write_twin(bundle: Bundle, name: str) -> Bundle:
     plain text says."""
     html = bundle["text/html"]
     if name:
-        html = f'<div class="{name}">{html}</div>'
+        html = f'<div class="nbk-twin {name}">{html}</div>'
     else:
         html = f'<details class="nbk-beside"><summary>static copy</summary>{html}</details>'
     return {"text/html": html, "text/plain": bundle["text/plain"]}

@@ -20,6 +20,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nbkit.errors import ArgumentError
+from nbkit.notebook.amounts import format_rate, format_tokens
+from nbkit.notebook.outputs import person_in_front
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 # 4.4:1 on white and 4.3:1 on JupyterLab's dark #111: one grey for both, where a picture of the chart is shown. Plotly
@@ -33,6 +35,7 @@ _LOOK = {
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"color": GREY, "size": 12},
     "hoverlabel": {"align": "left"},
+    "meta": "nbkit",  # for the widget that names the charts in a page
 }
 _UNSEEN = {"visible": False}
 MAX_DOTS = 400  # about 60 kB of JSON, and drawn at once
@@ -47,6 +50,10 @@ class Chart:
     title: str
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        if person_in_front():
+            from nbkit.notebook.widgets.chart_names import name_charts
+
+            name_charts()
         # Where MathJax is loaded, "in $1, out $2" would become a formula.
         drawn = json.loads(self.figure.to_json()) | {"config": {"displaylogo": False, "typesetMath": False}}
         return {PLOTLY_MIME: drawn, "text/html": self._repr_html_(), "text/plain": repr(self)}
@@ -243,13 +250,3 @@ def legend(title: str) -> dict[str, Any]:
     """Make a legend below the chart, in lines as long as there is room. `title` must be escaped."""
     where = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
     return {"title": {"text": ink(title), "side": "top"}, "itemsizing": "constant"} | where
-
-
-def format_rate(usd: float) -> str:
-    """Format a price for people."""
-    return "unknown" if pd.isna(usd) else f"${usd:,.6g}"
-
-
-def format_tokens(count: Any) -> str:
-    """Format a length for people."""
-    return "unknown" if pd.isna(count) else f"{count:,} tokens"

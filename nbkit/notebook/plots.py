@@ -23,6 +23,7 @@ from nbkit.choose.abilities import ABILITIES
 from nbkit.choose.estimate import estimate
 from nbkit.choose.frame import restore_dtypes
 from nbkit.errors import ArgumentError
+from nbkit.notebook.amounts import format_rate, format_tokens
 from nbkit.notebook.bars import add_bars, draw_bars, find_span, tabulate_sums
 from nbkit.notebook.charts import (
     COLORS,
@@ -33,8 +34,6 @@ from nbkit.notebook.charts import (
     date_axis,
     draw_clouds,
     escape_text,
-    format_rate,
-    format_tokens,
     format_value,
     ink,
     label_rows,

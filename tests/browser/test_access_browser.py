@@ -62,6 +62,12 @@ def test_axe_finds_nothing_in_any_output(shown, theme):
     assert box >= 3
 
 
+def test_charts_have_names(shown):
+    figures = shown.page.get_by_role("figure")
+    assert figures.count() == 5
+    assert shown.page.get_by_role("figure", name="Capabilities: ● yes").count() == 1
+
+
 def test_each_paragraph_has_its_own_direction(shown):
     gaps = """() => [...document.querySelectorAll('[aria-label=Chat] .nbk-answer p')].slice(-2).map((paragraph) => {
         const [text, box] = [document.createRange(), paragraph.getBoundingClientRect()];

@@ -45,7 +45,9 @@ def test_each_comparison_is_one_output_which_its_widget_finds(kernel):
     assert all(set(output) == {"text/html", "text/plain"} for output in outputs)
     opened = [m["content"]["data"]["state"] for m in kernel.messages[start:] if m["msg_type"] == "comm_open"]
     names = [state["twin"] for state in opened if state["_model_module"] == "anywidget"]
-    assert [f'<div class="{name}">' in output["text/html"] for name, output in zip(names, outputs, strict=True)]
+    assert [
+        f'<div class="nbk-twin {name}">' in output["text/html"] for name, output in zip(names, outputs, strict=True)
+    ]
 
 
 def test_a_cell_that_runs_again_frees_its_answers(kernel):

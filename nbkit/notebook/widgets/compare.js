@@ -118,8 +118,7 @@ class View {
     this.slots = new Slots(this.root, (message) => this.post(message));
     this.footer = make("div", "nbk-footer", {},
       this.keys.list,
-      this.votes.node,
-      this.slots.tools,
+      make("div", "nbk-verdict", {}, this.votes.node, this.slots.tools),
       this.files.node,
       make("div", "nbk-ask", {}, this.files.button, this.input, this.send),
       make("div", "nbk-line", {}, this.totals, this.context, this.notice, this.ahead, this.keys.button));
@@ -132,6 +131,8 @@ class View {
     this.sight = new IntersectionObserver((seen) => {
       for (const { target, isIntersecting } of seen) this.panes.find(({ node }) => node === target)?.setSight(isIntersecting);
     });
+    this.width = new ResizeObserver(() => reachScrolling(this.grid));
+    this.width.observe(this.grid);
     this.onMessage = (message) => this.receive(message);
     this.onState = () => { if (this.seq < 0) this.restore(); };
     model.on("msg:custom", this.onMessage);
@@ -149,6 +150,7 @@ class View {
     clearTimeout(this.timer);
     clearInterval(this.ticker);
     this.sight.disconnect();
+    this.width.disconnect();
     this.model.off("msg:custom", this.onMessage);
     this.kernel.remove();
     this.model.off("change:state", this.onState);

@@ -2,6 +2,19 @@
 // its widget finds it by its class and covers it with a view for as long as the widget lives; what is saved needs no
 // kernel. Elsewhere outputs have frames of their own, and the widget is displayed beside its twin.
 
+// The widgets of the page by the classes of their twins. Each has a module of its own; all have one observer.
+function watchTwins() {
+  const seekers = new Map();
+  const look = (node) => {
+    for (const twin of node.querySelectorAll(".nbk-twin")) seekers.get(twin.classList[1])?.cover(twin);
+  };
+  new MutationObserver((records) => {
+    if (records.some(({ removedNodes }) => removedNodes.length)) for (const seeker of seekers.values()) seeker.check();
+    for (const target of new Set(records.filter(({ addedNodes }) => addedNodes.length).map(({ target }) => target))) look(target);
+  }).observe(document.body, { childList: true, subtree: true });
+  return { seekers, look };
+}
+
 function showOver(View) {
   const render = ({ model, el }) => {
     const view = new View(model, el);
@@ -9,8 +22,8 @@ function showOver(View) {
   };
 
   const initialize = ({ model }) => {
-    if (!model.get("twin")) return undefined; // it is displayed
-    const twins = document.getElementsByClassName(model.get("twin"));
+    const name = model.get("twin");
+    if (!name) return undefined; // it is displayed
     const covers = new Map(); // an output -> what covers it
     const uncover = (output) => {
       const { el, remove } = covers.get(output);
@@ -19,25 +32,23 @@ function showOver(View) {
       remove();
       el.remove();
     };
-    const look = () => {
-      for (const output of covers.keys()) {
-        // JupyterLab takes cells that are far from the window out of the page, with their outputs
-        if (!output.isConnected && !output.closest(".jp-Cell")) uncover(output);
-      }
-      for (const twin of twins) {
-        const output = twin.closest(".jp-OutputArea-output") ?? twin;
-        if (output.classList.contains("nbk-covered")) continue; // by us, or in another view of the notebook
-        const el = make("div", "nbk-cover jp-OutputArea-output");
-        output.classList.add("nbk-covered");
-        output.after(el);
-        covers.set(output, { el, remove: render({ model, el }) });
-      }
+    const cover = (twin) => {
+      const output = twin.closest(".jp-OutputArea-output") ?? twin;
+      if (output.classList.contains("nbk-covered")) return; // by us, or in another view of the notebook
+      const el = make("div", "nbk-cover jp-OutputArea-output");
+      output.classList.add("nbk-covered");
+      output.after(el);
+      covers.set(output, { el, remove: render({ model, el }) });
     };
-    const observer = new MutationObserver(look);
-    observer.observe(document.body, { childList: true, subtree: true });
-    look();
+    // JupyterLab takes cells that are far from the window out of the page, with their outputs
+    const check = () => {
+      for (const output of covers.keys()) if (!output.isConnected && !output.closest(".jp-Cell")) uncover(output);
+    };
+    const { seekers, look } = (globalThis[Symbol.for("nbkit.twins")] ??= watchTwins());
+    seekers.set(name, { cover, check });
+    look(document);
     return () => {
-      observer.disconnect();
+      seekers.delete(name);
       for (const output of [...covers.keys()]) uncover(output);
     };
   };
