@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from nbkit.http.clients import close_all
 from nbkit.settings import override, settings
 
 _test_mode = ExitStack()
@@ -52,8 +53,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left() -> Iterator[None]:
-    """Collect garbage after each file of tests: a socket that nobody has closed fails the file that has opened it."""
+    """Close connections and collect garbage after each file of tests: a socket that is left fails the file it is of."""
     yield
+    close_all()
     gc.collect()
     gc.freeze()  # what stays is not looked through again
 
