@@ -225,11 +225,6 @@ def _get_limit() -> int:
     return settings().replay_megabytes * 1_000_000
 
 
-def measure_size(path: Path) -> int:
-    """Measure a file of answers, in bytes; 0 where there is none."""
-    return path.stat().st_size if path.exists() else 0
-
-
 def write_copy(recordings: Iterable[Recording], target: Path) -> int:
     """Write answers into a new file of lines; return how many there are. Raises FileExistsError."""
     lines = [recording.write() + b"\n" for recording in recordings]

@@ -61,12 +61,6 @@ def list_reach(snapshot: Snapshot) -> list[Reach]:
     return [_summarize(provider, [route for _, route in routes]) for provider, routes in group_routes(snapshot)]
 
 
-def list_unreachable(snapshot: Snapshot) -> list[tuple[str, str]]:
-    """List the ids of the models that nbkit cannot call, and why."""
-    pairs = (pair for _, routes in group_routes(snapshot) for pair in routes)
-    return [(record.id, route.why_not) for record, route in pairs if route.why_not]
-
-
 def provider_table() -> pd.DataFrame:
     """List every provider of the catalog, one row each: how nbkit calls its models, or why it cannot.
 

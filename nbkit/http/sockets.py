@@ -148,10 +148,6 @@ class Backend(httpcore2.NetworkBackend):
                 return _Stream(stream, stream.get_extra_info("socket"))
         raise error
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep; httpcore2 does so between attempts to connect."""
-        self._backend.sleep(seconds)
-
 
 @contextmanager
 def _naming() -> Iterator[None]:
@@ -226,7 +222,3 @@ class AsyncBackend(httpcore2.AsyncNetworkBackend):
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as failed:
                 error = failed
         raise error
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep; httpcore2 does so between attempts to connect."""
-        await self._backend.sleep(seconds)

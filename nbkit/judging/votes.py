@@ -42,11 +42,6 @@ def read_votes(votes: Any) -> pd.DataFrame:
     return frame[[*COLUMNS, *(name for name in frame.columns if name not in COLUMNS)]].reset_index(drop=True)
 
 
-def write_votes(votes: Any) -> str:
-    """Write votes as JSONL, a line each with all columns; `read_votes` reads it back. Raises ArgumentError."""
-    return str(read_votes(votes).to_json(orient="records", lines=True, force_ascii=False, double_precision=15))
-
-
 def write_pairs(votes: Any) -> str:
     """Write what was preferred as JSONL, a line for each vote that has a winner: `prompt`, `chosen`, `rejected`.
 

@@ -95,11 +95,6 @@ class Calls:
         return iter(self._calls)
 
     @property
-    def last(self) -> Call | None:
-        """The call that began last."""
-        return self._calls[-1] if self._calls else None
-
-    @property
     def all_whole(self) -> bool:
         """Whether there are calls, and all of them are whole."""
         return bool(self._calls) and all(call.name and call.is_whole for call in self._calls)

@@ -99,11 +99,6 @@ def make_encodable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
-    """Read a JSON object. Raises ProviderError where it is something else."""
-    return expect_object(parse(data))
-
-
 def expect_object(value: Any) -> dict[str, Any]:
     """Return the value, which must be a JSON object. Raises ProviderError where it is not."""
     if not isinstance(value, dict):

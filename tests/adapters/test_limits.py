@@ -192,7 +192,7 @@ def test_a_refused_call_waits_as_long_as_the_server_says(provider, call, good):
 @four
 def test_what_is_used_up_is_waited_for(provider, call, good):
     used_up = good()
-    used_up.headers |= {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "60ms"}
+    used_up.headers |= {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "500ms"}
     provider.says(used_up, good())
     waited = [call(provider.adapter(), "Hi").timing.waited for _ in range(2)]
     assert waited[0] == 0 < waited[1]

@@ -13,7 +13,7 @@ from nbkit.errors import ArgumentError, RateLimitError
 from nbkit.judging.agreement import compare_voters
 from nbkit.judging.ballot import Ballot
 from nbkit.judging.cases import find_turn
-from nbkit.judging.votes import COLUMNS, read_votes, write_pairs, write_votes
+from nbkit.judging.votes import COLUMNS, read_votes, write_pairs
 
 
 def make_panel(*names, prompts=("One", "Two")):
@@ -108,7 +108,7 @@ def test_votes_are_written_as_lines_and_read_back(panel, tmp_path):
         {"prompt": "One", "chosen": "b says one", "rejected": "c says one"},
     ]
     path = tmp_path / "votes.jsonl"
-    path.write_text(write_votes(frame), "utf-8")
+    frame.to_json(path, orient="records", lines=True)
     pd.testing.assert_frame_equal(read_votes(path), frame)
     assert write_pairs(make_ballot(panel).to_frame()) == ""
     with pytest.raises(ArgumentError, match="no column 'left_answer'"):
