@@ -5,6 +5,7 @@ import contextlib
 import pickle
 import threading
 import traceback
+from urllib.parse import urlsplit
 
 import pytest
 from engines import engines, on_engines
@@ -71,6 +72,15 @@ def test_an_unknown_model_is_callable_and_its_cost_unknown(provider, call, good)
     provider.says(good())
     completion = call(provider.adapter("lab/brand-new"), "Hi")
     assert (completion.text, completion.cost) == ("Hello", None)
+
+
+@four
+def test_an_image_that_is_not_public_is_not_fetched_and_the_call_not_sent(provider, call, good):
+    url = f"http://127.0.0.1:{urlsplit(provider.url).port}/cat.png"
+    prompt = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+    with pytest.raises(errors.ConversationError, match="not a public IP address"):
+        call(provider.adapter(protocol="ollama-chat"), prompt)
+    assert provider.requests == []
 
 
 @four

@@ -195,6 +195,17 @@ def test_a_keyring_that_is_locked_later_is_named_by_the_call(ring, lab, tmp_path
     assert lab() == KEY
 
 
+def test_a_list_of_keys_that_is_spoilt_is_named_and_works_again_without_it(ring, lab, tmp_path):
+    nbkit.set_key("lab", keyring=True)
+    nbkit.set_key("lab", forget=True)
+    (tmp_path / "keyring.txt").write_bytes(b"LAB_KEY\xff\n")
+    with pytest.raises(ConfigError, match=r"keyring\.txt: .*; correct or delete it"):
+        lab()
+    (tmp_path / "keyring.txt").unlink()
+    with pytest.raises(ApiKeyNotFoundError):
+        lab()
+
+
 def test_who_has_no_key_there_does_not_load_the_package(tmp_path):
     code = """
 import sys, nbkit
