@@ -45,6 +45,8 @@ _SIGNATURES = tuple(
         (rb"FORM....AIF[FC]", "audio/aiff"),
     )
 )
+_CONTROLS = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f]")
+"""Characters that files of text do not hold. Logs have the escape character."""
 _SIZED = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _TO_PNG = "convert it to PNG, or open it with PIL and pass the image"
 _UNSUPPORTED = tuple(
@@ -127,6 +129,18 @@ def inspect(data: bytes, name: str) -> str:
 def recognize(data: bytes) -> str:
     """Recognize the media type by the first bytes; "" for one that models do not read."""
     return next((media_type for pattern, media_type in _SIGNATURES if pattern.match(data)), "")
+
+
+def read_text(data: bytes) -> str | None:
+    """Decode a text file: UTF-8, UTF-16 with a mark of its order, or else what Windows writes; None for other files."""
+    encodings = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return None if _CONTROLS.search(text) else text.replace("\r\n", "\n")
+    return None
 
 
 def explain_unsupported(data: bytes) -> str:

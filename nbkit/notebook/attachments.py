@@ -9,12 +9,13 @@ from typing import Any
 from nbkit.adapters.fit_options import check_capabilities
 from nbkit.bulk import portal
 from nbkit.bulk.panel import Panel
-from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry
+from nbkit.conversation.content import AudioEntry, FileEntry, ImageEntry, TextEntry
 from nbkit.conversation.fit_media import check_media
-from nbkit.conversation.media import inspect, make_entry, turn_upright
+from nbkit.conversation.media import inspect, make_entry, read_text, turn_upright
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ConversationError, UnsupportedFeatureError
+from nbkit.notebook.export import make_marks
 from nbkit.notebook.pictures import write_pictures
 from nbkit.providers.capabilities import Tolerance
 from nbkit.providers.endpoints import Endpoint
@@ -24,10 +25,12 @@ _MAX_BYTES = 8 * 2**20
 """Bytes of a file: JupyterLab's server closes the connection at a message of 10 MiB."""
 _MOST = 20
 """Files that wait; the oldest go, since a page that is reloaded forgets its own."""
+_MOST_TEXT = 200_000
+"""Characters of a text file, about 50,000 tokens: each view shows them, and the notebook keeps them."""
 _LONGEST = 40
 """Characters of a name, as the box shows it."""
 
-Entry = ImageEntry | FileEntry | AudioEntry
+Entry = ImageEntry | FileEntry | AudioEntry | TextEntry
 
 
 class Attachments:
@@ -52,7 +55,10 @@ class Attachments:
         """Make a prompt of a text and the files with these ids, which wait no longer; "" where there is nothing."""
         wanted = keys if isinstance(keys, list) else []
         entries = [entry for key in wanted if (entry := self._entries.pop(str(key), None))]
-        return [*filter(None, [text]), *entries] if entries else text
+        texts = [entry.text for entry in entries if isinstance(entry, TextEntry)]
+        media = [entry for entry in entries if not isinstance(entry, TextEntry)]
+        whole = "\n\n".join(filter(None, [text, *texts]))
+        return [*filter(None, [whole]), *media] if media else whole
 
     async def _answer(self, key: str, name: str, data: Any) -> None:
         self._send({"type": "attached", "id": key} | await asyncio.to_thread(self._check, key, name, data))
@@ -62,10 +68,9 @@ class Attachments:
         try:
             if len(data) > _MAX_BYTES:
                 raise ConversationError(f"{shown}: longer than 8 MiB: pass it in Python, by nbkit.attach()")
-            upright = turn_upright(bytes(data))
-            entry = make_entry(inspect(upright, shown), upright, name=name)
+            entry = _make_entry(bytes(data), name, shown)
         except ConversationError as wrong:
-            return {"problem": str(wrong).replace("pass text as a string", "paste its text into the box")}
+            return {"problem": str(wrong).replace("; pass text as a string", ", or text")}
         prompt = Conversation([entry])
         write_pictures(prompt[0])  # they are kept, and take a while
         for old in list(self._entries)[: 1 - _MOST]:
@@ -77,6 +82,21 @@ class Attachments:
         """Say which models do not read the file with a name; "" where all do."""
         names = [visible(pane.name) for pane in self._panel.panes if not _reads(pane.adapter.endpoint, prompt)]
         return f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} not read {name}" if names else ""
+
+
+def _make_entry(data: bytes, name: str, shown: str) -> Entry:
+    """Make what is sent of a file: what models read of its kind, or its text, with the name above it."""
+    try:
+        upright = turn_upright(data)
+        return make_entry(inspect(upright, shown), upright, name=name)
+    except ConversationError:
+        text = None if name.lower().endswith(".svg") else read_text(data)
+        if text is None:
+            raise
+    if len(text) > _MOST_TEXT:
+        raise ConversationError(f"{shown}: {len(text):,} characters, more than {_MOST_TEXT:,}: pass its text in Python")
+    marks = make_marks(text)
+    return TextEntry(text=f"{shown}:\n\n{marks}\n{text.rstrip()}\n{marks}")
 
 
 def _reads(endpoint: Endpoint, prompt: Conversation) -> bool:

@@ -26,11 +26,14 @@ from nbkit.notebook.controls import STYLE, write_button
 from nbkit.notebook.deltas import Board
 from nbkit.notebook.display import Display, feed_parts
 from nbkit.notebook.facts import describe_end
+from nbkit.notebook.judge_form import JUDGE_MESSAGES
 from nbkit.notebook.judged import append_votes, cast_vote, describe_votes
 from nbkit.notebook.pane_requests import read_text
 from nbkit.notebook.pictures import describe_prompt
 from nbkit.notebook.ranking import write_ranking
 from nbkit.rendering.sanitize import plain_html
+
+_NO_JUDGE = {"judge": "", "ahead": "", "results": ""}
 
 
 class Rounds:
@@ -261,9 +264,10 @@ class BlindDisplay(Display):
             votes = describe_votes(self._ballot, answers, list(names), self._differences, number)
             self._board.set_foot(votes=votes | {"ready": votes["ready"] and not named})
         tools = self._write_tools(complete, named) + self._differences.write_tools(answers, names)
-        if results := self._write_results(complete, named):
-            self._board.set_slots(style=STYLE)
-        self._board.set_slots(results=results, tools=tools)
+        slots = self._judge.write_slots(tools) if complete and named else _NO_JUDGE | {"tools": tools}
+        if ranking := self._write_results(complete, named):
+            slots |= {"results": ranking + slots["results"], "style": STYLE}
+        self._board.set_slots(**slots)
         self._board.set_slots(**self._differences.write_slots(answers, names))
 
     def _find_source(self, pane: Pane, number: int, index: int) -> Any:
@@ -304,6 +308,9 @@ class BlindDisplay(Display):
         elif kind == "stop":
             self._rounds.settle()
             super()._handle(content)
+        elif kind in JUDGE_MESSAGES:
+            if self._rounds.current in self._rounds.named:  # before the vote it could sway it
+                self._judge.receive(content)
         elif kind in (
             "ready",
             "resync",
@@ -331,6 +338,7 @@ class BlindDisplay(Display):
             self._rounds.named.add(self._rounds.current)
         else:
             self._rounds.current += 1
+            self._judge.clear()
         self.rest()
 
     def _vote(self, choice: Any) -> None:

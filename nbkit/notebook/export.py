@@ -194,11 +194,15 @@ def _break_lines(text: str) -> str:
 
 
 def write_fence(text: str) -> str:
-    """Write text as a code block. The fence is longer than any run of backticks in the text: JupyterLab shows trusted
-    Markdown without sanitizing it, and in a fence no reader of Markdown sees HTML, links or images."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    marks = "`" * max(3, longest + 1)
+    """Write text as a code block: JupyterLab shows trusted Markdown without sanitizing it, and in a code block no
+    reader of Markdown sees HTML, links or images."""
+    marks = make_marks(text)
     return f"{marks}text\n{to_text(text)}\n{marks}"
+
+
+def make_marks(text: str) -> str:
+    """Make the marks of a code block that no run of backticks in its text can close."""
+    return "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
 
 
 def _write_markdown(panes: Sequence[Pane], turns: Sequence[int], totals: str) -> str:

@@ -53,7 +53,7 @@ class JudgeForm:
         style = {"style": STYLE} if self._form or self._verdicts else {}
         return style | {
             "tools": tools + press,
-            "judge": self._form,
+            "judge": self._form + (fold_prompt("(your criterion)") if self._form and not self._verdicts else ""),
             "ahead": self._note if self._form else "",
             "results": self._verdicts,
         }
@@ -76,7 +76,7 @@ class JudgeForm:
             "Judge</button>"
         )
         self._note = self._describe_cost({"model": next(iter(labels)), "criterion": _CRITERION, "both": "on"})
-        return write_form(fields, {"type": "judge_ahead"}) + fold_prompt("(your criterion)")
+        return write_form(fields, {"type": "judge_ahead"})
 
     def _estimate(self, message: Mapping[str, Any]) -> None:
         self._note = self._describe_cost(message)

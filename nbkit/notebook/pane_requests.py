@@ -8,7 +8,7 @@ from typing import Any
 from nbkit.bulk.answers import Pane
 from nbkit.bulk.copies import write_code, write_markdown
 from nbkit.bulk.panel import Panel
-from nbkit.choose.frame import catalog
+from nbkit.choose.frame import catalog, demo_models
 from nbkit.choose.kinds import can_chat
 from nbkit.choose.search import Searcher
 from nbkit.notebook.compared import name_chat
@@ -49,16 +49,23 @@ def _add(panel: Panel, pane: Pane, message: Message) -> None:
 
 
 def _suggest(panel: Panel, pane: Pane, message: Message) -> Message:
-    """Find models by what is typed, those with a key first; a browser shows only those whose id or label holds it."""
+    """Find models by what is typed, the simulated ones and those with a key first; before that, the simulated ones. A
+    browser shows only those whose id or label holds what is typed."""
     text, rows = read_text(message).strip(), catalog()
     fit = rows.iloc[Searcher(rows).search(text, can_chat(rows)).places[:_BEST]] if text else rows.iloc[:0]
-    fit = fit.sort_values("has_key", ascending=False, kind="stable").iloc[:_SUGGESTIONS]
-    names = zip(fit.index.tolist(), fit["name"].tolist(), strict=True)
+    fit, demo = fit.sort_values("has_key", ascending=False, kind="stable"), demo_models()
+    simulated = zip(demo.index.tolist(), demo["name"].tolist(), strict=True)
+    names = [names for names in simulated if _holds(*names, text)]
+    names += zip(fit.index.tolist(), fit["name"].tolist(), strict=True)
     models = [
-        [visible(model_id), visible(name if text.lower() in f"{model_id}\n{name}".lower() else f"{text} → {name}")]
-        for model_id, name in names
+        [visible(model_id), visible(name if _holds(model_id, name, text) else f"{text} → {name}")]
+        for model_id, name in names[:_SUGGESTIONS]
     ]
     return {"type": "suggestions", "view": message.get("view"), "models": models}
+
+
+def _holds(model_id: str, name: str, text: str) -> bool:
+    return text.lower() in f"{model_id}\n{name}".lower()
 
 
 def _set_options(panel: Panel, pane: Pane, message: Message) -> None:

@@ -69,11 +69,14 @@ def test_files_are_pasted_dropped_chosen_removed_and_sent(lab, tmp_path):
     assert bar.locator(".nbk-pictures img").evaluate_all("all => all.map((image) => image.naturalWidth)") == [400]
     bar.locator("summary", has_text="System prompt").press("Enter")
     assert bar.locator(".nbk-thought").inner_text() == "Be brief"
+    assert give("drop", "notes.md", "text/markdown", b"# Our notes")
+    until_chips("notes.md · 1 kB ×")
     assert give("drop", "again.png", "image/png", png("navy"))
-    until_chips("again.png · 1 kB ×")
+    until_chips("notes.md · 1 kB ×", "again.png · 1 kB ×")
     box.press("Enter")  # without a word
     lab.until("() => document.querySelectorAll('.nbk-turn').length === 4")
     lab.until("() => document.querySelectorAll('.nbk-turn .nbk-pictures img').length >= 2")
+    assert "notes.md:\n\n```\n# Our notes\n```" in lab.page.locator(".nbk-prompt").last.text_content()
     assert lab.page.evaluate("() => window.pwned") is None
     assert lab.errors == []
     assert lab.abroad == []

@@ -46,13 +46,14 @@ def files():
     ("name", "data", "problem"),
     [
         (
-            "notes.txt",
-            b"Hello",
-            "notes.txt: expected PNG, JPEG, GIF, WebP, PDF or a common audio format; paste its text",
+            "core",
+            b"\x7fELF\2\0",
+            "core: expected PNG, JPEG, GIF, WebP, PDF or a common audio format, or text",
         ),
         ("a.svg", b"<svg onload='alert(1)'>", "a.svg: an SVG drawing: convert it to PNG"),
-        ("cat\u202egnp.exe", b"MZ", "cat⟨U+202E⟩gnp.exe: expected PNG"),
+        ("cat\u202egnp.exe", b"MZ\x90\0", "cat⟨U+202E⟩gnp.exe: expected PNG"),
         ("a.png", b"\x89PNG\r\n\x1a\n" + 16 * b"\0", "a.png: a damaged image/png without a size in its header"),
+        ("all.csv", b"1,2\n" * 60_000, "all.csv: 240,000 characters, more than 200,000: pass its text in Python"),
         ("big.pdf", PDF.ljust(8 * 2**20 + 1), "big.pdf: longer than 8 MiB: pass it in Python, by nbkit.attach()"),
     ],
 )
@@ -81,6 +82,25 @@ def test_a_file_says_its_size_and_who_does_not_read_it_and_is_sent_once(files):
     files._check("4", "cat.png", png())
     files.receive({"type": "detach", "id": "4"}, [])
     assert files.join("Hi", ["4"]) == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("\ufeffname;price\r\nGrün;1\r\n".encode(), "```\nname;price\nGrün;1\n```"),
+        ("Grün".encode("cp1252"), "```\nGrün\n```"),
+        ("Grün".encode("utf-16"), "```\nGrün\n```"),
+        (b"print('```')\n", "````\nprint('```')\n````"),
+        (b"<p><svg></svg></p>", "```\n<p><svg></svg></p>\n```"),
+    ],
+)
+def test_a_file_of_text_is_sent_as_text_with_its_name(files, data, text):
+    assert files._check("1", "a\u202eb.txt", data) == {"label": "a⟨U+202E⟩b.txt · 1 kB", "note": ""}
+    assert files.join("Read this", ["1"]) == f"Read this\n\na⟨U+202E⟩b.txt:\n\n{text}"
+    files._check("1", "notes.md", b"# Notes")
+    files._check("2", "cat.png", png())
+    words, _ = files.join("", ["1", "2"])
+    assert words == "notes.md:\n\n```\n# Notes\n```"
 
 
 def test_files_that_wait_are_limited(files):
@@ -153,12 +173,12 @@ def test_a_file_goes_from_the_view_through_the_kernel_to_the_model_and_the_twin(
     comm = kernel.widget()
     kernel.send(comm, {"type": "ready"})
     kernel.send(comm, {"type": "attach", "id": "1", "name": "cat.png"}, png())
-    kernel.send(comm, {"type": "attach", "id": "2", "name": "a.txt"}, b"Hello")
+    kernel.send(comm, {"type": "attach", "id": "2", "name": "a.bin"}, b"\0Hello")
     kernel.send(comm, {"type": "attach", "id": "3", "name": "nothing.png"})
     answers = lambda: {m["id"]: m for m in kernel.sent(comm) if m["type"] == "attached"}  # noqa: E731
     kernel.until(lambda: len(answers()) == 2)
     assert answers()["1"] == {"type": "attached", "id": "1", "label": "cat.png · 1 kB", "note": ""}
-    assert answers()["2"]["problem"].startswith("a.txt: expected PNG")
+    assert answers()["2"]["problem"].startswith("a.bin: expected PNG")
     kernel.send(comm, {"type": "ask", "text": "What is this?", "files": ["1", "2", "3"]})
     kernel.until(lambda: kernel.value("c._panel.panes[0].answers and c._panel.panes[0].answers[-1].status") == "done")
     news = [item for m in kernel.sent(comm) for item in m.get("news", ()) if "prompt" in item]

@@ -146,16 +146,25 @@ c = compare(['Hi', 'Ho', 'He'], models, blind=True)
     assert [title["name"] for title in page.titles] == ["Answer A", "Answer B"]
     assert not [word for word in TELLING if word in view.seen]
     kernel.until(lambda: kernel.value("models[1].requests.__len__()") == 2)
-    for unknown in ({"type": "regenerate", "pane": 0}, {"type": "swap", "pane": 0}, {"type": "vote", "choice": 7}):
+    acts = ({"type": "regenerate", "pane": 0}, {"type": "swap", "pane": 0}, {"type": "judge_form"})
+    for unknown in (*acts, {"type": "vote", "choice": 7}):
         view.send(**unknown)
     view.send(type="vote", choice=1)
     page = view.until(lambda page: page.foot["blind"] == "named")
     assert sorted(title["name"] for title in page.titles) == ["Alpha", "Beta"]
     assert page.turns[0, 0]["end"]["figures"]["cost"]
+    assert not page.slots["judge"]
+    assert "judge_form" in page.slots["tools"]
+    view.send(type="judge_form")
+    view.until(lambda page: "criterion" in page.slots["judge"])
+    view.send(type="judge", criterion="short", model="demo/sage", both="on")
+    page = view.until(lambda page: page.slots["results"])
+    assert page.slots["results"].count("The judge's prompt") + page.slots["judge"].count("The judge's prompt") == 1
     view.send(type="vote", choice=0)  # too late
     view.send(type="next")
     page = view.until(lambda page: page.foot["blind"] == "hidden" and page.foot.get("votes", {}).get("ready"))
     assert " two" in page.html(0)
+    assert page.slots["judge"] == page.slots["results"] == ""
     kernel.until(lambda: kernel.value("models[1].requests.__len__()") == 3)
     view.send(type="vote", choice="tie")
     view.until(lambda page: page.foot["blind"] == "named")
@@ -167,7 +176,8 @@ c = compare(['Hi', 'Ho', 'He'], models, blind=True)
     view.send(type="next")
     page = view.until(lambda page: page.slots["results"])
     assert "leads" in page.slots["results"]
-    assert kernel.value("c.votes[['blind', 'winner']].values.tolist()") == [[True, "right"], [True, "tie"]]
+    own = "c.votes.loc[c.votes.voter.eq('human'), ['blind', 'winner']]"
+    assert kernel.value(f"{own}.values.tolist()") == [[True, "right"], [True, "tie"]]
     view.send(type="ask", text="Hu")
     view.until(lambda page: page.foot["blind"] == "hidden" and page.foot.get("votes", {}).get("ready"))
     assert kernel.value("models[0].requests.__len__()") == 4

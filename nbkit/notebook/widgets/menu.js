@@ -130,10 +130,12 @@ class Menu {
     const name = `nbk-models-${this.view.id}`;
     const id = make("input", "nbk-input", { placeholder: "provider/model", spellcheck: "false", autocomplete: "off", list: name });
     this.models = make("datalist", "", { id: name });
+    const suggest = () => pane.post({ type: "suggest", text: id.value, view: this.view.id });
     id.addEventListener("input", () => {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => pane.post({ type: "suggest", text: id.value, view: this.view.id }), 150);
+      this.timer = setTimeout(suggest, 150);
     });
+    suggest();
     this.ask(pane, title, submit, [["Model id", id]], () => id.value.trim() && { type, text: id.value });
     this.node.append(this.models);
   }
