@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, closing
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from nbkit.adapters.call import Call
 from nbkit.adapters.observers import KEPT
 from nbkit.adapters.prepare import prepare
+from nbkit.adapters.rotation import count_pause
 from nbkit.adapters.stream import AsyncStream, Stream
 from nbkit.arguments import check_arguments, describe
 from nbkit.billing.entry import find_origin
@@ -104,6 +106,15 @@ class BaseAdapter:
 
             make = choose_call(origin.blocks)
         return make(endpoint, prepared, auth, self.max_retries, refusal)
+
+    def _count_pause(self) -> float:
+        """Count the seconds for which a call would wait now, because of a rate limit; without a key it is infinite."""
+        endpoint = self.endpoint
+        try:
+            auth = authorize(endpoint.provider, endpoint.variables, endpoint.auth, self._api_key, self._auth)
+        except ConfigError:
+            return inf
+        return count_pause(endpoint.base_url, endpoint.model, auth)
 
     def execute(self, conversation: Any, **options: Any) -> ChatCompletion:
         """Ask, and wait for the whole answer."""

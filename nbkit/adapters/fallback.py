@@ -3,7 +3,8 @@
 The next model is asked where the one before made no answer, its own retries included: no connection, a 5xx or an
 overload, a rate limit, a quota that is used up, a key that is missing or refused. Each is asked with a request of its
 own, made from the caller's conversation, and is a call of its own for the ledger, the budgets and all who are told of
-calls. All of them share one deadline.
+calls. All of them share one deadline. A model that is rate limited is not waited for where another one can be asked
+more than a few seconds earlier.
 
 Whatever another model could not make good, or might be paid twice, ends the call: a wrong request, a content filter, a
 feature that the model lacks, a budget, an answer that broke off, and a time-out after the request was sent whole.
@@ -28,6 +29,10 @@ from nbkit.providers.circuits import find_obstacle
 
 if TYPE_CHECKING:
     from nbkit.adapters.run import AsyncRun, Run
+
+
+PATIENCE = 3.0
+"""Seconds for which a call rather waits for its own model than asks another one."""
 
 
 class FallbackAdapter(BaseAdapter):
@@ -180,7 +185,12 @@ class _Chain:
             self.call.until = self._deadline
         else:
             self._go_to_kept()
+        self.call.find_patience = self._find_patience
         return self.call
+
+    def _find_patience(self) -> float:
+        """Find how long a pause is waited for: a little longer than the shortest of the models that are left."""
+        return min((adapter._count_pause() for adapter in self._rest), default=inf) + PATIENCE
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

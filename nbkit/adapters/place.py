@@ -106,8 +106,16 @@ class Place:
 
     def _check(self, deadline: float) -> None:
         self.waits = False
-        if self._slot is not None:
-            return
+        if self._slot is None:
+            raise self.make_error(deadline)
+
+    def count_pause(self) -> float:
+        """Count the seconds in which nothing is sent."""
+        now = time.monotonic()
+        return max(0.0, self._line.find_moment(self._model, now) - now)
+
+    def make_error(self, deadline: float) -> RateLimitError:
+        """Make the error of a call that does not wait for its turn any longer."""
         line, left = self._line, max(0.0, deadline - time.monotonic())
         pause = line.list_pauses(time.monotonic()).get(self._model)
         facts = [
@@ -115,7 +123,7 @@ class Place:
             describe_allowance(line.allowance),
             f"{line.in_flight} of {line.limit} under way, {line.waiting} more waiting",
         ]
-        raise RateLimitError(
+        return RateLimitError(
             f"waited {self.waited:.0f} s for its turn: rate limited by {line.name} "
             f"({'; '.join(filter(None, facts))}; the deadline is in {left:.0f} s)",
             retry_after=pause,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterable
 from enum import Enum
 from math import inf
@@ -103,13 +104,23 @@ def list_key_states() -> list[KeyState]:
     return _states().list_all()
 
 
+def count_pause(base_url: str, model: str, auth: Authorization | None) -> float:
+    """Count the seconds until one of the keys may be used for a model."""
+    now = time.monotonic()
+    states = [_states().get((base_url, one), KeyState) for one in _list_each(auth)]
+    return max(0.0, min(state.ready_at(model) for state in states) - now)
+
+
+def _list_each(auth: Authorization | None) -> Iterable[Authorization | None]:
+    return auth.each if isinstance(auth, Keys) else (auth,)
+
+
 class Rotation:
     """The keys of one call. `auth` is what its attempt carries, `state` is that of this key."""
 
     def __init__(self, base_url: str, model: str, auth: Authorization | None) -> None:
         self._model = model
-        each: Iterable[Authorization | None] = auth.each if isinstance(auth, Keys) else (auth,)
-        self._states = {one: _states().get((base_url, one), KeyState) for one in each}
+        self._states = {one: _states().get((base_url, one), KeyState) for one in _list_each(auth)}
         self.auth = next(iter(self._states))
         self.failures: dict[Authorization | None, int] = {}
         """Failed attempts of this call, by key."""
