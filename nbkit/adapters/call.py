@@ -63,9 +63,6 @@ class Call(Lifetime):
         self._optional = OptionalFields(endpoint, prepared.options)
         self.reply: Reply | AsyncReply | None = None
         self.exchange: Exchange  # of the latest attempt
-        self.find_patience: Callable[[], float] | None = None
-        """Finds the longest pause, in seconds, that is waited for; after a longer one another model is asked."""
-        self._is_passed = False
         self._start_over()
 
     def _release(self) -> None:
@@ -108,20 +105,13 @@ class Call(Lifetime):
 
     def wait_in_line(self) -> None:
         """Wait until the request may be sent. Raises RateLimitError where the deadline or another model comes first."""
-        self._check_patience()
         self.place.wait(self.deadline)
         self.attempts += 1
 
     async def await_in_line(self) -> None:
         """Do what `wait_in_line` does, in an event loop."""
-        self._check_patience()
         await self.place.await_slot(self.deadline)
         self.attempts += 1
-
-    def _check_patience(self) -> None:
-        if self.find_patience is not None and self.place.count_pause() > self.find_patience():
-            self._is_passed = True
-            raise self.place.make_error(self.deadline)
 
     def _start_over(self) -> None:
         self._seen = False
@@ -238,7 +228,7 @@ class Call(Lifetime):
         seconds = None
         if not self.delivered and self._optional.refuse(error, self.prepared.request.body):
             seconds = 0.0  # once more without a field that nobody has asked for
-        elif not self.delivered and not self._is_passed:  # nothing is repeated after the first text
+        elif not self.delivered and not self.place.is_passed:  # nothing is repeated after the first text
             seconds = self._retries.plan(failure, error, end, self.deadline - time.monotonic(), self.place)
             if error.partial is not None:  # an answer without text, or an error that was billed
                 error.partial = price_partial(error.partial, self.prepared, self.endpoint, self._timing())

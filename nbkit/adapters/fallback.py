@@ -185,7 +185,7 @@ class _Chain:
             self.call.until = self._deadline
         else:
             self._go_to_kept()
-        self.call.find_patience = self._find_patience
+        self.call.place.find_patience = self._find_patience
         return self.call
 
     def _find_patience(self) -> float:

@@ -49,7 +49,10 @@ def _find_asker() -> tuple[Hashable, Tell]:
 class Place:
     """The place of one call, attempt after attempt. Without `enter`, it is nowhere, and never waits."""
 
-    __slots__ = ("_again", "_answers", "_line", "_model", "_prepared", "_slot", "waited", "waits")
+    __slots__ = (
+        *("_again", "_answers", "_line", "_model", "_prepared", "_slot"),
+        *("find_patience", "is_passed", "waited", "waits"),
+    )
 
     def __init__(self, model: str, prepared: Prepared) -> None:
         self._model, self._prepared = model, prepared
@@ -58,6 +61,10 @@ class Place:
         """Whether it must be waited for."""
         self.waited = 0.0
         """Seconds of the call in line."""
+        self.find_patience: Callable[[], float] | None = None
+        """Finds the longest pause, in seconds, that is waited for; after a longer one another model is asked."""
+        self.is_passed = False
+        """Whether another model is asked, because the pause is longer."""
 
     @property
     def has_slot(self) -> bool:
@@ -72,7 +79,8 @@ class Place:
         self._answers = self._slot.kind.answers if self._slot else line.get_kind(self._model).answers
 
     def wait(self, deadline: float) -> None:
-        """Wait for the slot. Raises RateLimitError where the deadline comes first."""
+        """Wait for the slot. Raises RateLimitError where the deadline or another model comes first."""
+        self._check_patience(deadline)
         waiter, tell, began = *self._make_waiter(), time.monotonic()
         try:
             self._slot = wait_in_line(self._line, waiter, deadline, tell, front=self._again)
@@ -82,6 +90,7 @@ class Place:
 
     async def await_slot(self, deadline: float) -> None:
         """Do what `wait` does, in an event loop."""
+        self._check_patience(deadline)
         waiter, tell, began = *self._make_waiter(), time.monotonic()
         try:
             self._slot = await await_in_line(self._line, waiter, deadline, tell, front=self._again)
@@ -107,15 +116,15 @@ class Place:
     def _check(self, deadline: float) -> None:
         self.waits = False
         if self._slot is None:
-            raise self.make_error(deadline)
+            raise self._make_error(deadline)
 
-    def count_pause(self) -> float:
-        """Count the seconds in which nothing is sent."""
+    def _check_patience(self, deadline: float) -> None:
         now = time.monotonic()
-        return max(0.0, self._line.find_moment(self._model, now) - now)
+        if self.find_patience is not None and self._line.find_moment(self._model, now) - now > self.find_patience():
+            self.is_passed = True
+            raise self._make_error(deadline)
 
-    def make_error(self, deadline: float) -> RateLimitError:
-        """Make the error of a call that does not wait for its turn any longer."""
+    def _make_error(self, deadline: float) -> RateLimitError:
         line, left = self._line, max(0.0, deadline - time.monotonic())
         pause = line.list_pauses(time.monotonic()).get(self._model)
         facts = [
