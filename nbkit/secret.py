@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NoReturn
 
 _LONG = 20
 """Characters from which on the beginning and the end of a key may be shown."""
@@ -58,6 +58,16 @@ class SecretHeaders(dict[str, str]):
         return f"<headers {', '.join(map(str, self))}>"
 
     __str__ = __repr__
+
+
+def hide_fields(*names: str) -> Callable[[Any], str]:
+    """Make the `__repr__` of a Struct without these fields: what may hold a key, and what is long."""
+
+    def write(value: Any) -> str:
+        shown = ", ".join(f"{name}={getattr(value, name)!r}" for name in value.__struct_fields__ if name not in names)
+        return f"{type(value).__name__}({shown})"
+
+    return write
 
 
 def hide_secrets(text: str, secrets: Iterable[str]) -> str:

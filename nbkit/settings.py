@@ -12,20 +12,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
 import platformdirs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbkit.errors import ConfigError
+from nbkit.secret import hide_fields
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Settings with their defaults and units; each is read from the variable NBKIT_<NAME>."""
 
     http_timeout: float = 60.0
@@ -51,11 +52,11 @@ class Settings:
     limits: str = ""
     """Limits of providers, or of hosts, for each key: requests and tokens a minute, and calls at once, as in
     `openai=20rpm,40000tpm,4; localhost:11434=1`; `nbkit.limit()` changes them."""
-    base_url_override: str | None = field(default=None, repr=False)  # an address may hold a password
+    base_url_override: str | None = None
     """A base URL that every call goes to, whatever its provider (recording proxies, tests)."""
     offline: bool = False
     """Never ask models.dev, nor, to check a key (`health`), a server that is not on this machine."""
-    catalog_url: str = field(default="https://models.dev/api.json", repr=False)
+    catalog_url: str = "https://models.dev/api.json"
     """The address that the catalog is fetched from."""
     catalog_ttl: float = 24 * 3600.0
     """Seconds before models.dev is asked for a newer catalog than the fetched one."""
@@ -69,7 +70,7 @@ class Settings:
     """A file with your own rows about providers, models and vendors; it may be missing."""
     live: bool | None = None
     """Live widgets in notebooks; None: only where a person is in front of the kernel."""
-    ledger: str = field(default="", repr=False)
+    ledger: str = ""
     """The file of the ledger, which has a row for each paid call; "": in the user's data directory; `off`: none; a
     team's: `postgresql://user@host/database`, with the extra `postgres`."""
     ledger_content: bool = False
@@ -91,6 +92,8 @@ class Settings:
     demo_tokens_per_second: float = 60.0
     """Pace of the simulated provider; 0 answers at once."""
 
+    __repr__ = hide_fields("base_url_override", "catalog_url", "ledger")  # an address may hold a password
+
     @property
     def has_team_ledger(self) -> bool:
         """Whether the ledger is a database that others write, too."""
@@ -104,18 +107,16 @@ class Settings:
         return platformdirs.user_data_path("nbkit", appauthor=False) / "ledger.sqlite3"
 
     def __post_init__(self) -> None:
-        for entry in fields(self):
-            value, kind = getattr(self, entry.name), entry.type.removesuffix(" | None")
-            if not isinstance(value, _KINDS[kind]) and (value is not None or kind == entry.type):
-                raise ConfigError(
-                    f"{entry.name}: expected {_READ[kind][1]}, got a value of type {type(value).__name__}"
-                )
-            least = _LEAST.get(entry.name, 0)
+        for name, kinds in _KINDS_OF.items():
+            value, kind = getattr(self, name), kinds.removesuffix(" | None")
+            if not isinstance(value, _KINDS[kind]) and (value is not None or kind == kinds):
+                raise ConfigError(f"{name}: expected {_READ[kind][1]}, got a value of type {type(value).__name__}")
+            least = _LEAST.get(name, 0)
             if isinstance(value, int | float) and not value >= least:
-                raise ConfigError(f"NBKIT_{entry.name.upper()}: expected {least:g} or more, got {value!r}")
-            if entry.name in _CHOICES and value not in _CHOICES[entry.name]:
-                choices = ", ".join(_CHOICES[entry.name])
-                raise ConfigError(f"NBKIT_{entry.name.upper()}: expected one of {choices}, got {value!r}")
+                raise ConfigError(f"NBKIT_{name.upper()}: expected {least:g} or more, got {value!r}")
+            if name in _CHOICES and value not in _CHOICES[name]:
+                choices = ", ".join(_CHOICES[name])
+                raise ConfigError(f"NBKIT_{name.upper()}: expected one of {choices}, got {value!r}")
 
 
 _LEAST = {
@@ -138,6 +139,8 @@ _READ: dict[str, tuple[Callable[[str], Any], str]] = {  # by the field's type: h
 }
 
 
+_KINDS_OF: dict[str, str] = Settings.__annotations__
+"""The settings and what they are, as it is written above."""
 _KINDS: dict[str, Any] = {"float": int | float, "int": int, "bool": bool, "str": str, "Path": Path}
 
 
@@ -152,7 +155,7 @@ class _Block:
         self.values: dict[Scoped[Any], Any] = {}
 
 
-_NAMES = frozenset(entry.name for entry in fields(Settings))
+_NAMES = frozenset(_KINDS_OF)
 _blocks: list[_Block] = []  # the process first, the innermost override last
 _starting = Lock()
 
@@ -191,13 +194,13 @@ class Scoped(Generic[T]):
 
 def read_settings() -> Settings:
     """Read the settings from the environment. Raises ConfigError, which names the variable."""
-    return Settings(**{entry.name: value for entry in fields(Settings) if (value := _read_variable(entry)) is not None})
+    return Settings(**{name: value for name in _KINDS_OF if (value := _read_variable(name)) is not None})
 
 
-def _read_variable(entry: Any) -> Any:
-    name = f"NBKIT_{entry.name.upper()}"
+def _read_variable(field: str) -> Any:
+    name = f"NBKIT_{field.upper()}"
     text = os.environ.get(name, "").strip()
-    read, expected = _READ[entry.type.removesuffix(" | None")]
+    read, expected = _READ[_KINDS_OF[field].removesuffix(" | None")]
     try:
         return read(text) if text else None
     except (ValueError, LookupError):

@@ -15,10 +15,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from nbkit.adapters.adapter import BaseAdapter, acomplete, complete
 from nbkit.adapters.call import Call

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
+
+from msgspec.structs import replace
 
 from nbkit.adapters.fit_schemas import flatten_schema, is_object
 from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk

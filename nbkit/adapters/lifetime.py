@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from nbkit.adapters.observers import begin_call, end_call, has_to_wait, is_doubtful, repeat_call
 from nbkit.adapters.prepare import Prepared

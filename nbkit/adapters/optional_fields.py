@@ -8,8 +8,9 @@ out, nor is `store: false`, without which OpenAI would keep the conversation.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.errors import AdapterError, BadRequestError, ProviderError
@@ -18,8 +19,7 @@ from nbkit.providers.endpoints import Endpoint
 from nbkit.settings import Scoped
 
 
-@dataclass(frozen=True, slots=True)
-class OptionalField:
+class OptionalField(Struct, frozen=True):
     """A field of a body, or one `item` of its list; `words` name it in an error, as the parameter or in the text."""
 
     name: str

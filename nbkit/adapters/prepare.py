@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbkit.adapters.fit_context import fit_context
 from nbkit.adapters.fit_options import check_capabilities, fit_options, list_losses
@@ -40,8 +42,7 @@ _CHECKED = frozenset(
 _NOTHING = WireRequest("", {})
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A call ready to be sent; where there are `wanted` addresses, `supply_media` must fetch them in first."""
 
     conversation: Conversation

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from math import inf
 from typing import Any
+
+from msgspec.structs import replace
 
 from nbkit.adapters.fit_tools import restore_names
 from nbkit.adapters.prepare import Prepared

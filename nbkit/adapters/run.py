@@ -15,10 +15,11 @@ from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
 from inspect import isawaitable, iscoroutinefunction
 from types import TracebackType
 from typing import Any, Protocol, Self
+
+from msgspec import Struct
 
 from nbkit.adapters.observers import begin_tool
 from nbkit.adapters.stream import AsyncStream, Stream
@@ -35,8 +36,7 @@ _THREADS = 16  # at most, for the calls of one answer
 _TICK = 0.1  # seconds; an interrupt reaches a waiting thread only when it wakes
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(Struct, frozen=True):
     """The result of one tool call.
 
     `content` is sent to the model. `error` is what the function raised, or what was wrong with the call; the

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, Context, Decimal
 from types import TracebackType
 from typing import Any, Literal, Self
+
+from msgspec import Struct
 
 from nbkit.billing.ceiling import Ceiling
 from nbkit.billing.entry import open_block
@@ -33,8 +34,7 @@ _log = logging.getLogger("nbkit")
 _entered: ContextVar[tuple[AbstractContextManager[None], ...]] = ContextVar("nbkit_budgets", default=())
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A call in flight: what is reserved for it, and for attempts before this one that may have been paid."""
 
     reserved: Decimal

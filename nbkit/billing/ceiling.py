@@ -7,8 +7,9 @@ kind that the model has. What has no upper bound says so, and is never taken for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from nbkit.billing.cost import Cost, Lane
 
@@ -17,8 +18,7 @@ _ANSWER = ("output", "reasoning")
 _MEDIA_OUT = ("output_audio", "output_image")
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """The most that a call may use; None: it has no upper bound."""
 
     prompt: int | None
@@ -37,8 +37,7 @@ class Demand:
     """Why its price has no upper bound, in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ceiling:
+class Ceiling(Struct, frozen=True):
     """The most that a call may cost, in USD; `usd` is None where that is not known, and `why` says why."""
 
     usd: Decimal | None

@@ -12,12 +12,15 @@ that follows from a rule is an estimate, for a provider may except a model from 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
+from msgspec import Struct, field
+from msgspec.structs import astuple, force_setattr
+
 from nbkit.conversation.completion import NO_CHARGES, Bill, BillLine, Charges, Usage
+from nbkit.secret import hide_fields
 
 # What a bucket costs where neither models.dev nor a rule of the provider says it, and whether that is how all
 # providers bill (reasoning is billed as output) or an assumption that makes the bill an estimate.
@@ -101,8 +104,7 @@ _NOTHING = _Card(dict.fromkeys(BUCKETS, _Rate()))
 _FREE = _Card(dict.fromkeys(BUCKETS, _Rate(0.0, _ZERO)))
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """A model's rates in USD per million tokens, by bucket. What is missing is unknown, never 0."""
 
     rates: Mapping[str, float] = field(default_factory=dict)
@@ -122,9 +124,17 @@ class Cost:
     """What the provider's own tools cost, by their names in `Charges.tools`."""
     regions: Mapping[str, float] = field(default_factory=dict)
     """By what all rates are multiplied where the provider computed in a region: {"us": 1.1}; "*": in any other."""
-    _cards: dict[tuple[int | None, Lane | None, str], _Card] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _cards: dict[tuple[int | None, Lane | None, str], _Card] = field(default_factory=dict)
+
+    __repr__ = hide_fields("_cards")
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "_cards", {})  # its own, also where it was made from another one
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cost) and astuple(self)[:-1] == astuple(other)[:-1]
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def prompt(self) -> float | None:

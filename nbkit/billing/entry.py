@@ -10,20 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbkit.billing.ceiling import Ceiling
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import ConfigError, NbkitError
+from nbkit.secret import hide_fields
 
 Piece = tuple[int, int, int]
 """A piece of a stream: milliseconds since the call began, characters of text, characters of reasoning."""
 
 
-@dataclass(slots=True)
-class Sample:
+class Sample(Struct):
     """An answer that a call asks for, among those to equal requests, where answers are kept to be replayed."""
 
     keeper: Any
@@ -38,8 +40,7 @@ class Sample:
     """The pieces of the stream: noted while they arrive, or those to be replayed."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
+class CallFacts(Struct, frozen=True):
     """A call as it is known before anything is sent."""
 
     id: str
@@ -57,19 +58,21 @@ class CallFacts:
     blocks: tuple[object, ...] = ()
     """What `open_block` says about the call, the outermost block first."""
     url: str = ""
-    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] = field(default_factory=dict)
     """What is sent, and where to: never a header, so never a key. A provider that moves with each run is named instead
     of its address; where images are fetched first, the body has the conversation and the options."""
-    conversation: Conversation | None = field(default=None, repr=False)
+    conversation: Conversation | None = None
     """What is asked, fitted to the model."""
-    sample: Sample | None = field(default=None, repr=False)
+    sample: Sample | None = None
     """None where no answers are kept."""
-    list_options: Callable[[], dict[str, Any]] | None = field(default=None, repr=False, compare=False)
+    list_options: Callable[[], dict[str, Any]] | None = None
     """Lists the options that were given and are in the body, by their names in `ExecuteOptions`."""
     started: float = 0.0
     """When it began, by `time.monotonic`."""
-    find_ceiling: Callable[[], Ceiling] | None = field(default=None, repr=False, compare=False)
+    find_ceiling: Callable[[], Ceiling] | None = None
     """Works out the most that the call may cost."""
+
+    __repr__ = hide_fields("body", "conversation", "sample", "list_options", "find_ceiling")
 
     @property
     def model_id(self) -> str:
@@ -95,8 +98,7 @@ class Observer(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where calls come from."""
 
     cell: str | None = None

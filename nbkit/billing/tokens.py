@@ -16,10 +16,10 @@ import re
 import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from pydantic_core import to_json
 
 from nbkit.arguments import ModelName, read_model
@@ -29,8 +29,7 @@ from nbkit.conversation.tools import Tool
 from nbkit.conversation.turns import AnyTurn, Conversation, FunctionCallTurn, ToolsCallTurn
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCount:
+class TokenCount(Struct, frozen=True):
     """A token count: `int(count)` is the most likely number; it is almost always between `low` and `high`."""
 
     tokens: int
@@ -48,8 +47,7 @@ class TokenCount:
         return f"{self.tokens:,} tokens" if self.exact else f"{self.tokens:,} tokens ({self.low:,} to {self.high:,})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Struct, frozen=True):
     """An amount and its band."""
 
     low: float = 0.0
@@ -191,8 +189,7 @@ def _estimate_image(width: int, height: int, low: bool) -> _Span:
 # Models
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """Models that count tokens in the same way."""
 
     encoding: str = ""

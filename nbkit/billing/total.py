@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbkit.billing.entry import CallFacts
 from nbkit.billing.money import format_usd
@@ -16,8 +18,7 @@ from nbkit.errors import NbkitError
 _NO_USAGE = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(Struct, frozen=True):
     """Money and tokens of some calls: `usd` is the sum of the known costs, `unknown` counts the calls whose cost is not
     known, `usage` has the tokens of the calls whose provider counts them; `replayed` counts those that were answered
     with what was kept, which has saved `saved` (USD)."""

@@ -12,9 +12,10 @@ import logging
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
+
+from msgspec import Struct
 
 from nbkit.arguments import check_arguments
 from nbkit.billing.budget import WORDS, Budget, Per
@@ -95,8 +96,7 @@ def list_budgets(blocks: Sequence[object] | None = None) -> list[Budget]:
     return [*dict.fromkeys(one for one in around if isinstance(one, Budget)), *_standing()]
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     """A call in flight, and its reservation."""
 
     ceiling: Ceiling

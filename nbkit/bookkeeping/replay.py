@@ -15,11 +15,12 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
+
+from msgspec.structs import replace
 
 from nbkit.arguments import check_arguments
 from nbkit.billing.digest import digest_request

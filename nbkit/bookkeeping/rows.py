@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
 from getpass import getuser
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
+from msgspec import Struct
 from pydantic_core import to_json
 
 from nbkit.billing.digest import digest_request
@@ -29,8 +29,7 @@ def count_attempts(completion: ChatCompletion | None, error: NbkitError | None) 
     return error.attempts if isinstance(error, AdapterError) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A call that has ended."""
 
     call: CallFacts
@@ -53,7 +52,7 @@ class Column(NamedTuple):
     kind: Literal["text", "real", "integer"]
 
 
-_BUCKETS = Usage.__slots__
+_BUCKETS = Usage.__struct_fields__
 COLUMNS: tuple[Column, ...] = (
     *(Column(name, "text") for name in ("time", "user", "notebook", "session", "cell", "call", "model", "answered_by")),
     Column("protocol", "text"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.run import Event, ToolResult
@@ -20,8 +22,7 @@ Status = Literal["waiting", "streaming", "done", "stopped", "failed", "skipped"]
 """`skipped`: the model was not asked, because it was muted, or its conversation branched off before."""
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(Struct):
     """One model's answer to one prompt, from the prompt on: the fields are filled while it streams."""
 
     prompt: str
@@ -94,8 +95,7 @@ class Branch(NamedTuple):
     answers: list[Answer]
 
 
-@dataclass(eq=False, slots=True)
-class Pane:
+class Pane(Struct, eq=False):
     """One model of a panel. `conversation` ends with the prompt that is being answered, or with its answer."""
 
     label: str
@@ -112,7 +112,7 @@ class Pane:
     """All, in the order of their beginnings, the current one as it was when it was left; empty where there is one."""
     branch: int = 0
     """The current branch, from 0."""
-    _text: str = field(default="", init=False, repr=False)  # since the last tool output
+    _text: str = ""  # since the last tool output
 
     @property
     def name(self) -> str:

@@ -14,16 +14,16 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent import futures
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
 _TICK = 0.1  # seconds; an interrupt reaches a waiting cell only when it wakes
 
 
-@dataclass(frozen=True)
-class _Portal:
+class _Portal(Struct, frozen=True):
     loop: asyncio.AbstractEventLoop
     thread: threading.Thread
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.modelsdev.snapshot import Snapshot
@@ -26,8 +27,7 @@ CREDENTIAL_CHAINS = {  # credentials other than a key in a variable: their name,
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """How nbkit reaches one provider."""
 
     provider: Provider

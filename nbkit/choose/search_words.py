@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbkit.choose.abilities import COLUMNS_BY_WORD
 from nbkit.providers.spelling import split_words
@@ -64,8 +66,7 @@ _LENGTH = re.compile(r"[>=~≥]*(\d+(?:\.\d+)?)([km])\+?(?:-?(?:context|ctx|toke
 _PROVIDER = re.compile(r"(?:\b(?:on|via)\s+|\bprovider[:=]\s*|(?<!\S)@)([^\s,;]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """A search, read."""
 
     words: tuple[str, ...] = ()

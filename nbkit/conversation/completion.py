@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+from msgspec.structs import astuple, force_setattr, replace
 from pydantic import ValidationError
 
 from nbkit.arguments import describe
@@ -16,13 +17,13 @@ from nbkit.conversation.formats import parse_answer
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import ToolsCallTurn, Turn
 from nbkit.errors import ConversationError
+from nbkit.secret import hide_fields
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Token counts in disjoint buckets: each token is in exactly one of them and is billed once."""
 
     input: int = 0
@@ -64,7 +65,7 @@ class Usage:
 
     def __repr__(self) -> str:
         """Write the buckets that have tokens; a person reads it under a cell."""
-        counts = {name: getattr(self, name) for name in self.__slots__}
+        counts = {name: getattr(self, name) for name in self.__struct_fields__}
         shown = (f"{name}={count}" for name, count in counts.items() if count or name in ("input", "output"))
         return f"Usage({', '.join(shown)})"
 
@@ -72,12 +73,11 @@ class Usage:
         return Usage(*map(add, read_buckets(self), read_buckets(other)))
 
 
-read_buckets: Callable[[Usage], tuple[int, ...]] = attrgetter(*Usage.__slots__)
+read_buckets: Callable[[Usage], tuple[int, ...]] = attrgetter(*Usage.__struct_fields__)
 """Reads the counts of all buckets, in their order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charges:
+class Charges(Struct, frozen=True):
     """Whatever may change the price of a call beside its token counts and its service tier, as the provider says it."""
 
     tools: Mapping[str, int] = field(default_factory=dict)
@@ -97,8 +97,7 @@ class Charges:
 NO_CHARGES = Charges()
 
 
-@dataclass(frozen=True, slots=True)
-class BillLine:
+class BillLine(Struct, frozen=True):
     """One bucket of a bill: `tokens` at `rate` USD per million tokens cost `usd`; both None if the rate is unknown.
 
     For a tool that the provider runs, and for a price per request, `calls` are counted, and `rate` is USD per call.
@@ -113,8 +112,7 @@ class BillLine:
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(Struct, frozen=True):
     """Cost of one call, in USD. `total` is None if a required price or the usage is unknown.
 
     `source` is `provider` (the provider reported the price), `catalog` (listed rates times usage), `user` (the
@@ -147,8 +145,7 @@ class Bill:
         return self.source == "replay"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One thing nbkit did to make a request acceptable: `kind` is dropped, renamed, clamped or transformed.
 
     `answered`: another model has answered, because one before it in a list of models could not.
@@ -162,8 +159,7 @@ class Change:
         return f"{self.kind} {self.what}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """Seconds since the call began: until the first chunk of the answer, and until its end.
 
     `waited`: seconds of them in line, because of a rate limit.
@@ -175,8 +171,7 @@ class Timing:
     waited: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallDelta:
+class ToolCallDelta(Struct, frozen=True):
     """A part of the tool call number `index`; `id` and `name` arrive once, `arguments` in pieces."""
 
     index: int
@@ -185,8 +180,7 @@ class ToolCallDelta:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class ChatCompletionChunk:
+class ChatCompletionChunk(Struct, frozen=True):
     """A piece of a streamed answer. The `text` of all chunks joined is the completion's `text`."""
 
     text: str = ""
@@ -195,38 +189,20 @@ class ChatCompletionChunk:
     finish_reason: str | None = None
     index: int = 0
     """Which of `n` answers this is a piece of: the first one, always, so that the chunks join to one text."""
-    id: str = field(default="", compare=False)
+    id: str = ""
     """The answer's id; "" until the provider has said it."""
-    model: str = field(default="", compare=False)
+    model: str = ""
     """The model that answers, as the provider names it; "" until it has."""
 
-    def __init__(
-        self,
-        text: str = "",
-        reasoning: str = "",
-        tool_calls: tuple[ToolCallDelta, ...] = (),
-        finish_reason: str | None = None,
-        index: int = 0,
-        id: str = "",
-        model: str = "",
-    ) -> None:
-        # The __init__ that dataclass writes for a frozen class takes twice as long, and nearly each event is a chunk.
-        _set_text(self, text)
-        _set_reasoning(self, reasoning)
-        _set_calls(self, tool_calls)
-        _set_finish(self, finish_reason)
-        _set_index(self, index)
-        _set_id(self, id)
-        _set_model(self, model)
+    def __eq__(self, other: object) -> bool:
+        """Compare the pieces; the answer's id and model arrive with any of them."""
+        return isinstance(other, ChatCompletionChunk) and astuple(self)[:5] == astuple(other)[:5]
+
+    def __hash__(self) -> int:
+        return hash(astuple(self)[:5])
 
 
-_set_text, _set_reasoning, _set_calls, _set_finish, _set_index, _set_id, _set_model = (
-    vars(ChatCompletionChunk)[name].__set__ for name in ChatCompletionChunk.__slots__
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ChatCompletion:
+class ChatCompletion(Struct, frozen=True):
     """A complete answer.
 
     `finish_reason` is `stop`, `length`, `tool_calls`, `content_filter` or the provider's own word.
@@ -258,10 +234,18 @@ class ChatCompletion:
     bill: Bill | None = None
     changes: tuple[Change, ...] = ()
     timing: Timing | None = None
-    raw: Any = field(default=None, repr=False)
+    raw: Any = None
     """The provider's own response: the JSON body; for a stream, the contents of its last events."""
-    answer_type: Any = field(default=None, repr=False, compare=False)
+    answer_type: Any = None
     """The type of `parsed`, from the option `response_format`: a type, Any for any JSON, None for plain text."""
+
+    __repr__ = hide_fields("raw", "answer_type")
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what came; not the type that its text is read as."""
+        return isinstance(other, ChatCompletion) and astuple(self)[:-1] == astuple(other)[:-1]
+
+    __hash__ = None  # type: ignore[assignment]
 
     def to_dict(self) -> dict[str, Any]:
         """Write the completion as plain data that JSON can hold; `from_dict` reads it back.
@@ -328,7 +312,7 @@ class ChatCompletion:
 def fill_completion(completion: ChatCompletion, **fields: Any) -> ChatCompletion:
     """Fill fields of a completion that nobody else has yet; `replace` would make another one from all its fields."""
     for name, value in fields.items():
-        object.__setattr__(completion, name, value)
+        force_setattr(completion, name, value)
     return completion
 
 

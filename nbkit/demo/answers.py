@@ -10,10 +10,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from nbkit.demo.arguments import make_arguments
 from nbkit.demo.request import DemoRequest, DemoTool, DemoTurn
@@ -40,16 +41,14 @@ FRAGILE = "brittle"  # the model that fails on request
 THINKERS = ("sage", "scholar")  # the models that reason before they answer
 
 
-@dataclass(frozen=True, slots=True)
-class DemoCall:
+class DemoCall(Struct, frozen=True):
     """A tool to call."""
 
     name: str
     arguments: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DemoAnswer:
+class DemoAnswer(Struct, frozen=True):
     """A model's answer, before any limit is applied.
 
     `failure` is `server_error` or `rate_limit` (both without text), `cut` (the answer ends too early) or empty.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 TICK = 1 / 15
 """Seconds. All tokens leave on a tick of one clock, those of one tick together: waking up costs more CPU time than
 sending a token does, and the server shares its process, and often its core, with the notebook that reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class DemoPace:
+class DemoPace(Struct, frozen=True):
     """A model's pace, relative to the setting `demo_tokens_per_second`."""
 
     factor: float = 1.0

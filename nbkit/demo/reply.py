@@ -12,9 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from nbkit.demo.answers import DemoAnswer, answer
 from nbkit.demo.request import DemoRequest, DemoTurn
@@ -27,8 +28,7 @@ UNKNOWN_PATH = "Unknown request URL: "
 _TOKEN = re.compile(r"\s?\w{1,5}|\s?[^\w\s]{1,2}|\s+")
 
 
-@dataclass(frozen=True, slots=True)
-class DemoPart:
+class DemoPart(Struct, frozen=True):
     """A stretch of the answer, in tokens: reasoning, text, or the JSON arguments of a call of the tool `name`."""
 
     kind: Literal["reasoning", "text", "call"]
@@ -43,8 +43,7 @@ class DemoPart:
         return "".join(self.pieces)
 
 
-@dataclass(frozen=True, slots=True)
-class DemoReply:
+class DemoReply(Struct, frozen=True):
     """An answer as it is sent. `finish` is `stop`, `length`, `calls`, or `sequence` (then `stopped_at` says which)."""
 
     parts: tuple[DemoPart, ...]

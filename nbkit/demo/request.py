@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 Role = Literal["system", "user", "assistant", "tool"]
 
 
-@dataclass(frozen=True, slots=True)
-class DemoTurn:
+class DemoTurn(Struct, frozen=True):
     """One turn. A tool's output is a turn of its own, also where the protocol wraps it into one of the user's."""
 
     role: Role
@@ -18,16 +18,14 @@ class DemoTurn:
     """What there is beside text: `image` or `document`, in their order."""
 
 
-@dataclass(frozen=True, slots=True)
-class DemoTool:
+class DemoTool(Struct, frozen=True):
     """A tool on offer: its name and the JSON schema of its arguments."""
 
     name: str
     schema: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DemoRequest:
+class DemoRequest(Struct, frozen=True):
     """A request, checked."""
 
     model: str

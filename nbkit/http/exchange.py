@@ -13,12 +13,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple, Protocol, Self
 
+from msgspec import Struct, field
+
 from nbkit.http.retry import Stage
+from nbkit.secret import hide_fields
 
 DEADLINE_PASSED = "timed out: the deadline passed before the response was complete"
 PIECE = 2**16
@@ -77,16 +79,17 @@ class Exchange:
         self.deadline = min(self.deadline, time.monotonic() + seconds)
 
 
-@dataclass(slots=True, eq=False)
-class Request:
+class Request(Struct, eq=False):
     """A request. `url` is absolute; `server_name`, for TLS and `Host`, where the URL has an IP address instead."""
 
     method: str
     url: str
     exchange: Exchange
-    headers: dict[str, str] = field(default_factory=dict, repr=False)  # which hold the key
-    body: bytes = field(default=b"", repr=False)
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
     server_name: str = ""
+
+    __repr__ = hide_fields("headers", "body")  # headers hold the key
 
     def complete(self, defaults: Mapping[str, str]) -> None:
         """Write the headers' names in lower case, so that none is sent twice, and add those that are missing."""

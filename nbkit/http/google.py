@@ -11,9 +11,10 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from nbkit.errors import AdapterError, ConfigError, TransportError
 from nbkit.http.bounded import read_limited
@@ -71,8 +72,7 @@ class GoogleAuth(Authorization):
         return "GoogleAuth()"
 
 
-@dataclass(frozen=True, slots=True)
-class _Response:
+class _Response(Struct, frozen=True):
     """A response in the form that google-auth reads."""
 
     status: int

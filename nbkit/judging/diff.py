@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import combinations
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from nbkit.rendering.sanitize import plain_html
 
@@ -33,8 +34,7 @@ class Segment(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(Struct, frozen=True):
     """Two answers, word by word; `segments` are in the order of the text.
 
     The `equal` and the `added` ones join to the other answer. White space alone makes no difference.

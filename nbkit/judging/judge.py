@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 
 from nbkit.adapters.adapter import BaseAdapter
@@ -74,8 +74,7 @@ class Pair(NamedTuple):
     right_cost: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PairVerdict:
+class PairVerdict(Struct, frozen=True):
     """A judge's verdict on a pair. `winner`: "left", "right", "tie", or None where it failed: that is not a vote."""
 
     pair: Pair
@@ -87,8 +86,7 @@ class PairVerdict:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """Verdicts of a judge model on pairs of answers. Its cost is its own: that of the comparison does not hold it."""
 
     criterion: str

@@ -16,11 +16,12 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from nbkit.errors import CatalogError
 from nbkit.files import make_private_directory
@@ -52,8 +53,7 @@ _unkept_reasons: Scoped[list[str]] = Scoped(list, "cache_dir")
 """The same for one that cannot be kept on this machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """An answer of models.dev: the file and its ETag. `body` is None where the file is the same as before (304)."""
 
     body: bytes | None
@@ -221,8 +221,7 @@ def download(
     raise CatalogError(f"{hide_in_url(url)}: timed out after {seconds:g} s")
 
 
-@dataclass(slots=True)
-class _Arrived:
+class _Arrived(Struct):
     """The bytes of a download so far, as they are sent (compressed)."""
 
     size: int = 0

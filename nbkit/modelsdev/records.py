@@ -13,9 +13,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+from msgspec import Struct
 
 from nbkit.errors import CatalogError
 
@@ -45,8 +46,7 @@ class CatalogWarning(UserWarning):
     """A problem of the catalog that does not stop it: rows dropped, a refresh that failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """A provider, who serves models, as models.dev describes it."""
 
     id: str
@@ -60,8 +60,7 @@ class Provider:
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One model as models.dev describes it; None: unknown."""
 
     provider: Provider

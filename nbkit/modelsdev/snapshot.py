@@ -26,11 +26,13 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from nbkit.errors import CatalogError
 from nbkit.files import write_atomically
@@ -38,7 +40,7 @@ from nbkit.modelsdev.records import RATES, Provider, Record
 
 Source = Literal["fetched", "cached", "bundled"]
 _PRICES = {f"{rate}_cost": rate for rate in RATES}
-FIELDS = (*(field.name for field in fields(Record) if field.name != "rates"), *_PRICES)
+FIELDS = (*(name for name in Record.__struct_fields__ if name != "rates"), *_PRICES)
 """The columns of the file: Record's fields, but each rate by itself, because most of their combinations are unique."""
 _TUPLES = ("inputs", "outputs", "tiers", "reasoning_options")
 _REVIVED = (*_TUPLES, "provider")
@@ -52,8 +54,7 @@ CACHED = "models.dev.snapshot"
 """The name of the snapshot file in the user's cache directory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(Struct, frozen=True):
     """A column of few distinct values, as R and pandas' Categorical have it."""
 
     values: Sequence[Any]
@@ -91,8 +92,7 @@ class Factor:
         return Factor([function(value) for value in self.values], self.codes)
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
+class Meta(Struct, frozen=True):
     """Where the models come from, and when they were fetched."""
 
     url: str
@@ -155,8 +155,7 @@ class _Columns(dict[str, Factor]):
             return None
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
+class Snapshot(Struct, frozen=True, eq=False, dict=True):
     """All models of models.dev at one time. Columns are named by FIELDS."""
 
     meta: Meta

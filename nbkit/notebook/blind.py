@@ -8,10 +8,11 @@ and no cost, tokens, seconds, reasoning, notes or errors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from random import Random
 from string import ascii_uppercase
 from typing import Any
+
+from msgspec.structs import replace
 
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Answer, Pane

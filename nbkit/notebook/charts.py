@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from msgspec import Struct
 
 from nbkit.errors import ArgumentError
 from nbkit.notebook.amounts import format_rate, format_tokens
@@ -41,8 +41,7 @@ _UNSEEN = {"visible": False}
 MAX_DOTS = 400  # about 60 kB of JSON, and drawn at once
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Chart:
+class Chart(Struct, frozen=True):
     """A chart that displays itself. `figure` is the plotly Figure, `table` what readers without plotly see."""
 
     figure: go.Figure

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from msgspec import Struct, field
+from msgspec.structs import asdict
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nbkit.billing.total import Sum
@@ -21,8 +22,7 @@ _VERSION = 1
 _MAY_HOLD_KEYS = ("extra_headers", "extra_body")
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRecord:
+class ChatRecord(Struct, frozen=True):
     """Content of a chat's file."""
 
     model: str

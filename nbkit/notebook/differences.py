@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from nbkit.judging.diff import Diff, diff_words, fold_equal, measure_agreement
 from nbkit.notebook.controls import STYLE, write_button, write_form
@@ -15,8 +16,7 @@ from nbkit.rendering.sanitize import plain_html
 _compare = lru_cache(maxsize=64)(diff_words)  # the views are told anew at every vote
 
 
-@dataclass(slots=True)
-class Differences:
+class Differences(Struct):
     """Settings of the views: whether differences are shown, against whose answer, and whether equal paragraphs are."""
 
     on: bool = False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from html import escape
 from typing import Any
+
+from msgspec.structs import asdict
 
 from nbkit.adapters.run import ToolResult
 from nbkit.billing.total import Sum

@@ -11,7 +11,6 @@ import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
@@ -21,6 +20,7 @@ import pandas as pd
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
+from msgspec import Struct
 
 from nbkit.adapters.limits import change_limit, describe_lines
 from nbkit.arguments import read_models
@@ -49,8 +49,7 @@ _BRACES = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _LONE = re.compile(r"%%(chat|compare)(\s|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
+class _Session(Struct, frozen=True):
     """A chat, and the system prompt and options that it was created with."""
 
     chat: Chat
@@ -321,11 +320,11 @@ def describe_settings() -> str:
     """The settings in force and their variables, a line each; no user, password or query of a URL."""
     now, usual = settings(), Settings()
     lines = []
-    for name in (entry.name for entry in fields(now)):
+    for name in now.__struct_fields__:
         value = getattr(now, name)
         text = str(now.ledger_path) if (name, value) == ("ledger", "") else str(value)
         mark = " " if value == getattr(usual, name) else "*"
-        lines.append(f"{mark} NBKIT_{name.upper():{max(map(len, usual.__slots__))}}  {hide_in_url(text)}")
+        lines.append(f"{mark} NBKIT_{name.upper():{max(map(len, usual.__struct_fields__))}}  {hide_in_url(text)}")
     return "\n".join([*lines, "* is not the default. Set a variable before nbkit is imported."])
 
 

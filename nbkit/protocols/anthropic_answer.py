@@ -7,9 +7,9 @@ and `native` has what is needed to send them back (docs.claude.com/en/docs/agent
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from pydantic_core import from_json
 
 from nbkit.conversation.completion import NO_CHARGES, Charges, ChatCompletion, Usage

@@ -6,8 +6,9 @@ is Anthropic's own, answers included.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation

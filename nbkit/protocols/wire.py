@@ -20,29 +20,31 @@ The adapter adds to completions and errors what a protocol does not know: provid
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from nbkit.conversation.completion import Change, ChatCompletion, ChatCompletionChunk
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import AdapterError
+from nbkit.secret import hide_fields
 
 Chunks = list[ChatCompletionChunk]
 
 
-@dataclass(frozen=True, slots=True)
-class WireRequest:
+class WireRequest(Struct, frozen=True):
     """One request: POST `body` as JSON to base URL + `path`, with `headers` (never the key)."""
 
     path: str
     body: dict[str, Any]
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    headers: dict[str, str] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
 
+    __repr__ = hide_fields("headers")
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+
+class Dialect(Struct, frozen=True):
     """How a provider's spelling of its protocol differs. Each field is a key of a `dialect` in the provider tables."""
 
     max_output: int | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
+
+from msgspec import Struct, field
 
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import FileEntry, inline
@@ -15,8 +16,7 @@ from nbkit.conversation.turns import AnyTurn
 from nbkit.protocols.wire import Dialect, WireRequest
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """A request being written."""
 
     dialect: Dialect

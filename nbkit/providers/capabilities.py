@@ -6,15 +6,16 @@ The flags `supports_*` begin with those of the seed of this design; further ones
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from nbkit.modelsdev.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCapabilities:
+class ModelCapabilities(Struct, frozen=True):
     """Capabilities of a model. A model that the catalog does not list is assumed to do all that its protocol can."""
 
     supports_streaming: bool = True
@@ -80,12 +81,11 @@ class ModelCapabilities:
 
 @lru_cache(1000)  # each call asks its model's
 def _list_missing(capabilities: ModelCapabilities) -> frozenset[str]:
-    names = capabilities.__slots__
+    names = capabilities.__struct_fields__
     return frozenset(name.removeprefix("supports_") for name in names if not getattr(capabilities, name))
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningControl:
+class ReasoningControl(Struct, frozen=True):
     """How the amount of a model's reasoning is controlled."""
 
     kinds: tuple[str, ...] = ("effort",)
@@ -102,8 +102,7 @@ class ReasoningControl:
     """Tokens of the largest budget; None: not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
+class Tolerance(Struct, frozen=True):
     """Requests that a model accepts: its capabilities, and the limits of its options."""
 
     capabilities: ModelCapabilities = ModelCapabilities()
@@ -135,11 +134,11 @@ class Tolerance:
     """Keywords of JSON schema that the model refuses at the top level of a tool's schema."""
     drop: frozenset[str] = frozenset()
     """Options that the model refuses or ignores; `strict` is that of a tool."""
-    lacks: frozenset[str] = field(init=False, repr=False, compare=False)
+    lacks: frozenset[str] = frozenset()
     """The capabilities that are missing: each call of the model asks for them."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lacks", self.capabilities.list_missing())
+        force_setattr(self, "lacks", self.capabilities.list_missing())
 
 
 _READS = ("vision", "pdf", "audio")

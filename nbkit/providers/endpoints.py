@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbkit.billing.cost import Cost
 from nbkit.errors import ConfigError, ProviderNotSupportedError
@@ -20,7 +22,7 @@ from nbkit.providers.prices import find_cost
 from nbkit.providers.routes import USUAL_PROTOCOL, Route, find_route
 from nbkit.providers.tables import collect_rows
 from nbkit.providers.trust import find_host, restrict_route
-from nbkit.secret import hide_in_url
+from nbkit.secret import hide_fields, hide_in_url
 from nbkit.settings import is_sealed, settings
 
 _REPLAYED = ("reasoning_content", "reasoning_details")
@@ -31,15 +33,14 @@ NOWHERE = "https://replay.invalid"
 """The base URL of a server that is not started because nothing can be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """Where and how one model is called."""
 
     provider: str
     model: str
     """The name of the model in requests."""
     protocol: str
-    base_url: str = field(repr=False)  # its query may hold a key
+    base_url: str
     variables: tuple[str, ...] = ()
     """Environment variables that may hold the key."""
     auth: str = "bearer"
@@ -52,16 +53,18 @@ class Endpoint:
     """The day of the prices, YYYY-MM-DD."""
     tolerance: Tolerance = field(default_factory=Tolerance)
     """What the model can do and which options it accepts."""
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    headers: dict[str, str] = field(default_factory=dict)
     """Headers of every request, besides the key's."""
     body: dict[str, Any] = field(default_factory=dict)
     """What the body of every request holds besides."""
-    costs: dict[str, Cost | None] = field(default_factory=dict, compare=False, repr=False)
+    costs: dict[str, Cost | None] = field(default_factory=dict)
     """Rates of models that answered instead, by their names: a cache."""
     others: tuple[Endpoint, ...] = ()
     """The same model by other protocols, for calls with options that this one does not have."""
-    address: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    address: Callable[[], str] | None = None
     """Gives `base_url` where it changes from one run to the next: the address of a server that is started for it."""
+
+    __repr__ = hide_fields("base_url", "headers", "costs", "address")  # an address's query may hold a key
 
     @property
     def place(self) -> str:

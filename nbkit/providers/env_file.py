@@ -13,9 +13,10 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 from nbkit.errors import ConfigError
 from nbkit.files import check_owner
@@ -31,8 +32,7 @@ _OTHERS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "G
 _LARGEST = 1_000_000  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedEnv:
+class LoadedEnv(Struct, frozen=True):
     """What `load_env` did, by the names of the variables; never their values."""
 
     path: Path

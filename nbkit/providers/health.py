@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
+
+from msgspec import Struct
 
 from nbkit.arguments import check_arguments
 from nbkit.errors import AdapterError, ConfigError, ProviderNotSupportedError
@@ -37,8 +38,7 @@ _SIGNED = ("aws", "google")  # ways to authorize without a key that a list could
 _VERSION = {"anthropic-version": "2023-06-01"}  # Anthropic refuses without it; others ignore it
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
+class _Result(Struct, frozen=True):
     """One row of the table."""
 
     provider: str

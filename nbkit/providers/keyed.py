@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from nbkit.modelsdev.records import Provider
 from nbkit.modelsdev.snapshot import Snapshot

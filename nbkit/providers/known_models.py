@@ -8,10 +8,10 @@ once; 1 ms to rank a name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
@@ -26,8 +26,7 @@ from nbkit.providers.vendors import vendor
 _SUGGESTIONS = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KnownModels:
+class KnownModels(Struct, frozen=True, eq=False):
     """The models of the registered providers, then those of the snapshot in force: one value for each."""
 
     ids: Sequence[str]

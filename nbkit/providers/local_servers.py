@@ -13,10 +13,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from nbkit.errors import AdapterError, ConfigError
@@ -49,8 +50,7 @@ def find_local_models(ports: Mapping[str, int], seconds: float) -> list[Record]:
 # ---- reading each server's lists
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
+class _Server(Struct, frozen=True):
     id: str
     name: str
     port: int

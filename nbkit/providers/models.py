@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbkit.arguments import ModelName, check_arguments, read_model, read_text, read_truth
 from nbkit.billing.cost import Cost
@@ -24,8 +26,7 @@ from nbkit.providers.trust import find_safe_routes
 from nbkit.providers.vendors import find_vendors, is_chinese, path_of, vendor
 
 
-@dataclass(frozen=True, slots=True)
-class ModelProperties:
+class ModelProperties(Struct, frozen=True):
     """Properties of a model; None: not known."""
 
     open_source: bool | None = None
@@ -38,8 +39,7 @@ class ModelProperties:
     """The model is made to write what other models refuse to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """One model of one provider; None: not known."""
 
     name: str
@@ -66,8 +66,7 @@ class Model:
         return path_of(self.provider_name, self.vendor_name, self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFilter:
+class ModelFilter(Struct, frozen=True):
     """A choice of models. None: it does not matter."""
 
     supports_streaming: bool | None = None

@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
 from functools import lru_cache
 from math import inf
 from pathlib import Path
@@ -91,9 +90,9 @@ _WORDS: dict[str, tuple[str, ...]] = {  # key -> the words that may stand in its
     "also": tuple(PROTOCOLS),
     "assume": ("json_schema",),
     "auth": ("bearer", "x-api-key", "api-key", "x-goog-api-key", "aws", "google", "none"),
-    "capabilities": tuple(field.name.removeprefix("supports_") for field in fields(ModelCapabilities)),
+    "capabilities": tuple(name.removeprefix("supports_") for name in ModelCapabilities.__struct_fields__),
     "properties": ("open_source", "chinese", "gdpr_compliant", "is_nsfw"),
-    "dialect": tuple(field.name for field in fields(Dialect)),
+    "dialect": Dialect.__struct_fields__,
     "derived": BUCKETS,
     "rates": BUCKETS,
 }

@@ -7,10 +7,11 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from nbkit.billing.cost import BUCKETS, Cost, ToolPrice
 from nbkit.errors import ModelNotFoundError

@@ -7,11 +7,12 @@ What is registered inside a block of `settings.override` is gone after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from threading import RLock
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from nbkit.modelsdev.records import Record, parse
 from nbkit.providers.tables import table
@@ -21,8 +22,7 @@ Source = Literal["registered", "local", "shipped"]
 """Who registered a model: the user, `local_models`, or nbkit itself (the simulated provider)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RegisteredModel:
+class RegisteredModel(Struct, frozen=True, eq=False):
     """A registered model, and its own address; None: the address that `npm` and `api` give it."""
 
     record: Record
@@ -30,8 +30,7 @@ class RegisteredModel:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RegisteredProvider:
+class RegisteredProvider(Struct, frozen=True, eq=False):
     """The models that were registered for one provider, by name. models.dev may list further ones."""
 
     models: Mapping[str, RegisteredModel]

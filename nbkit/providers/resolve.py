@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbkit.arguments import read_model
 from nbkit.billing.money import blend_prices
@@ -32,8 +34,7 @@ from nbkit.providers.tables import table
 from nbkit.providers.vendors import record_path, vendor
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedModel:
+class ResolvedModel(Struct, frozen=True):
     """The model that a name means."""
 
     provider: Provider

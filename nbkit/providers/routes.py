@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct, field
 
 from nbkit.modelsdev.records import Provider, Record
 from nbkit.modelsdev.snapshot import Factor, Snapshot
@@ -36,8 +37,7 @@ _DECIDING = frozenset({"protocol", "base_url", "auth", "env", "headers", "body",
 """The keys of a row that `decide_route` reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """The route to a model, or why there is none."""
 
     protocol: str | None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 import warnings
-from dataclasses import dataclass
 from difflib import get_close_matches
+
+from msgspec import Struct
 
 from nbkit.arguments import check_arguments
 from nbkit.errors import ConfigError
@@ -18,8 +19,7 @@ from nbkit.providers.tables import provider_defaults, table
 from nbkit.secret import Secret
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class SessionKey:
+class SessionKey(Struct, frozen=True):
     """What `set_key` did; never the key itself."""
 
     provider: str

@@ -11,10 +11,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbkit.arguments import check_arguments
 from nbkit.errors import ConfigError, UntrustedEndpointError
@@ -38,8 +40,7 @@ _CREDENTIALS = {"aws": "AWS credentials", "google": "Google credentials"}  # wha
 _KEY_SCHEMES = {"aws": "bearer", "google": "x-goog-api-key"}  # the same provider's scheme for a key alone
 
 
-@dataclass(frozen=True, slots=True)
-class Trusted:
+class Trusted(Struct, frozen=True):
     """Hosts of a provider that the user trusts, and the variables whose values may go there."""
 
     provider: str

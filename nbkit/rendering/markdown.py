@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from time import monotonic, thread_time
@@ -21,6 +20,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
+from msgspec import Struct
 
 from nbkit.rendering.highlight import highlight
 from nbkit.rendering.maths import mathml, maths_plugin
@@ -61,8 +61,7 @@ def to_text(text: str) -> str:
     return visible(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(Struct, frozen=True):
     """Result of `Incremental.flush`: the blocks that will not change again, and the part that may."""
 
     closed: tuple[str, ...]
