@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
-from pydantic_core import to_json
-
 from nbkit.adapters.fit_tools import restore_chunk
 from nbkit.adapters.lifetime import Lifetime
 from nbkit.adapters.observers import begin_answer, doubt_attempt, tell_retry
@@ -33,6 +31,7 @@ from nbkit.http.exchange import AsyncReply, Exchange, Failure, Reply, Request
 from nbkit.http.failures import redirect_error
 from nbkit.http.framing import FRAMINGS
 from nbkit.http.throttle import Result
+from nbkit.json_text import write_json
 from nbkit.protocols import protocol
 from nbkit.protocols.failures import read_failure
 from nbkit.protocols.reading import parse
@@ -79,7 +78,7 @@ class Call(Lifetime):
     def request(self) -> Request:
         """Build the request of this attempt."""
         headers = {"content-type": "application/json", **self.prepared.request.headers}
-        body = to_json(self._optional.trim(self.prepared.request.body))
+        body = write_json(self._optional.trim(self.prepared.request.body))
         return Request("POST", self.url, self.exchange, headers, body)
 
     def begin(self, reply: R) -> R:

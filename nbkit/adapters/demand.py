@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic_core import to_json
-
 from nbkit.adapters.prepare import Prepared
 from nbkit.adapters.price import find_requested_lane
 from nbkit.billing.ceiling import Ceiling, Demand, compute_ceiling
 from nbkit.billing.cost import Cost
 from nbkit.billing.tokens import count_tokens
 from nbkit.conversation.content import AudioEntry
+from nbkit.json_text import write_json
 from nbkit.protocols.reading import mapping
 from nbkit.providers.endpoints import Endpoint
 from nbkit.providers.trust import is_local
@@ -68,7 +67,7 @@ def read_demand(prepared: Prepared, endpoint: Endpoint) -> Demand:
         tool_calls=tool_calls,
         lanes=chosen,
         has_audio=any(isinstance(entry, AudioEntry) for turn in prepared.conversation for entry in turn.media),
-        caches_hours=b'"1h"' in to_json(body, fallback=str),
+        caches_hours=b'"1h"' in write_json(body, fallback=str),
         vague=f"another model may answer ({', '.join(sorted(others))})" if others else "",
     )
 
@@ -80,7 +79,7 @@ def _count_prompt(prepared: Prepared, endpoint: Endpoint) -> int:
     count = count_tokens(prepared.conversation, model, tools=options.tools or ()).high
     natives = [turn.native.parts for turn in prepared.conversation if turn.native is not None]
     beside = [part for part in (options.response_format, options.extra_body, endpoint.body, natives) if part]
-    return count + (count_tokens(to_json(beside, fallback=str).decode()).high if beside else 0)
+    return count + (count_tokens(write_json(beside, fallback=str).decode()).high if beside else 0)
 
 
 def _count_answer(prepared: Prepared, endpoint: Endpoint, body: Mapping[str, Any]) -> int | None:

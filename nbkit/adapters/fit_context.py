@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from nbkit.conversation.completion import Change
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
@@ -19,7 +21,7 @@ def fit_context(
         return conversation, options, ()
     from nbkit.billing.tokens import count_tokens  # few calls need it
 
-    options = options.model_copy(update={"context": None})
+    options = replace(options, context=None)
     if not takes.context:
         return conversation, options, (Change("dropped", "context", "the model's context is not known"),)
     answer = options.max_tokens or min(_ANSWER, takes.max_output or _ANSWER, takes.context // 4)

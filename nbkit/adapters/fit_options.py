@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, ImageEntry, TextEntry
 from nbkit.conversation.options import ExecuteOptions
@@ -134,10 +136,10 @@ class _Fitting:
             if tool.strict is not None:
                 self.changes.append(Change("dropped", f"strict of tool {tool.name}", why))
         if any(tool.strict is not None for tool in self["tools"] or ()):
-            self.values["tools"] = tuple(tool.model_copy(update={"strict": None}) for tool in self["tools"])
+            self.values["tools"] = tuple(replace(tool, strict=None) for tool in self["tools"])
 
     def options(self) -> ExecuteOptions:
-        return self.requested.model_copy(update=self.values) if self.values else self.requested
+        return replace(self.requested, **self.values) if self.values else self.requested
 
 
 def _fit_temperature(fitting: _Fitting, takes: Tolerance) -> None:
@@ -205,8 +207,7 @@ def _fit_schemas(fitting: _Fitting, takes: Tolerance) -> None:
     if not refused:
         return
     tools = tuple(
-        tool.model_copy(update={"parameters": _strip_keywords(tool.parameters, refused)})
-        for tool in fitting["tools"] or ()
+        replace(tool, parameters=_strip_keywords(tool.parameters, refused)) for tool in fitting["tools"] or ()
     )
     if tools and tools != fitting["tools"]:
         fitting.change("transformed", "tools", f"without {', '.join(sorted(refused))} in their schemas", tools)

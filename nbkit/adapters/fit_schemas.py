@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import unquote
 
-from pydantic_core import to_json
+from nbkit.json_text import write_json
 
 Schema = dict[str, Any]
 
@@ -143,5 +143,5 @@ def _describe(branch: Schema) -> str:
     for name in _list_required(branch):
         prop = branch["properties"].get(name)
         const = isinstance(prop, dict) and "const" in prop
-        words.append(f"{name} = {to_json(prop['const']).decode()}" if const else name)
+        words.append(f"{name} = {write_json(prop['const']).decode()}" if const else name)
     return " and ".join(words) or "nothing else"

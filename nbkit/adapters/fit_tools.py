@@ -44,7 +44,7 @@ def fit_tools(
     if any(new is not old for new, old in zip(fitting, tools, strict=True)):
         choice = options.tool_choice
         choice = choice if choice in _CHOICES else sent.get(choice, _fit_name(choice, names))
-        options = options.model_copy(update={"tools": fitting, "tool_choice": choice})
+        options = replace(options, tools=fitting, tool_choice=choice)
     turns = [_fit_turn(turn, names) for turn in conversation] if names else list(conversation)
     if any(new is not old for new, old in zip(turns, conversation, strict=True)):
         changes.append(Change("renamed", "names of tools", "those of earlier calls too"))
@@ -69,10 +69,10 @@ def fit_ids(conversation: Conversation, ids: str) -> tuple[Conversation, tuple[C
 
 def _renew_ids(turn: AnyTurn, sent: Mapping[str, str]) -> AnyTurn:
     if isinstance(turn, ToolsCallTurn):
-        calls = tuple(call.model_copy(update={"id": sent[call.id]}) for call in turn.tool_calls)
-        return turn.model_copy(update={"tool_calls": calls})
+        calls = tuple(replace(call, id=sent[call.id]) for call in turn.tool_calls)
+        return replace(turn, tool_calls=calls)
     if isinstance(turn, ToolOutputTurn):
-        return turn.model_copy(update={"tool_call_id": sent.get(turn.tool_call_id, turn.tool_call_id)})
+        return replace(turn, tool_call_id=sent.get(turn.tool_call_id, turn.tool_call_id))
     return turn
 
 
@@ -122,7 +122,7 @@ def _flatten(tool: Tool, refused: frozenset[str], changes: list[Change]) -> Tool
     if tool.strict and set(schema.get("required", ())) != set(schema["properties"]):
         changes.append(Change("dropped", f"strict of tool {tool.name}", "not every property is required any more"))
         update["strict"] = None
-    return tool.model_copy(update=update)
+    return replace(tool, **update)
 
 
 def _fit_tool(tool: Tool, name: str) -> Tool:
@@ -141,22 +141,22 @@ def _fit_tool(tool: Tool, name: str) -> Tool:
     }
     if name == tool.name and whole == schema:
         return tool
-    return tool.model_copy(update={"name": name, "parameters": whole})
+    return replace(tool, name=name, parameters=whole)
 
 
 def _fit_turn(turn: AnyTurn, names: str) -> AnyTurn:
     if isinstance(turn, ToolsCallTurn):
         calls = _rename(turn.tool_calls, {call.name: _fit_name(call.name, names) for call in turn.tool_calls})
-        return turn if calls is turn.tool_calls else turn.model_copy(update={"tool_calls": calls})
+        return turn if calls is turn.tool_calls else replace(turn, tool_calls=calls)
     if isinstance(turn, ToolOutputTurn) and turn.name and (name := _fit_name(turn.name, names)) != turn.name:
-        return turn.model_copy(update={"name": name})
+        return replace(turn, name=name)
     return turn
 
 
 def _rename(calls: tuple[ToolCall, ...], names: Mapping[str, str]) -> tuple[ToolCall, ...]:
     if all(names.get(call.name, call.name) == call.name for call in calls):
         return calls
-    return tuple(call.model_copy(update={"name": names.get(call.name, call.name)}) for call in calls)
+    return tuple(replace(call, name=names.get(call.name, call.name)) for call in calls)
 
 
 def restore_names(completion: ChatCompletion, names: Mapping[str, str]) -> ChatCompletion:

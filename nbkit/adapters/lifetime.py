@@ -157,8 +157,9 @@ class Lifetime(ABC):
 def _collect_facts(endpoint: Endpoint, prepared: Prepared, origin: Origin, started: float) -> CallFacts:
     body = prepared.request.body
     if prepared.wanted:  # the request is written when the images are here, whose addresses stand for them
-        options = prepared.options.model_dump(mode="json", exclude=_UNSENT)
-        body = {"model": endpoint.model, "conversation": prepared.conversation.model_dump(mode="json")} | options
+        given = prepared.options.model_dump()
+        options = {name: value for name, value in given.items() if name not in _UNSENT}
+        body = {"model": endpoint.model, "conversation": prepared.conversation.model_dump()} | options
     return CallFacts(
         id=os.urandom(16).hex(),
         provider=endpoint.provider,

@@ -16,7 +16,7 @@ from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ImageEntry
 from nbkit.conversation.encodable import find_foreign, is_plain, make_encodable
 from nbkit.conversation.fit_media import check_media, fit_media
-from nbkit.conversation.options import DEPRECATED, ExecuteOptions
+from nbkit.conversation.options import DEPRECATED, OPTIONS, ExecuteOptions
 from nbkit.conversation.tool_turns import check_outputs
 from nbkit.conversation.transforms import fit_turns
 from nbkit.conversation.turns import Conversation
@@ -33,9 +33,7 @@ _ALWAYS = frozenset({"function_calls", "whole_calls", "empty_lists"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header's name, RFC 9110
 _FRAMING = ("content-length", "transfer-encoding", "connection")
 _LOSSLESS = ("renamed",)
-_CHECKED = frozenset(
-    name for name in ExecuteOptions.model_fields if name not in ("tools", "response_format", "extra_body")
-)
+_CHECKED = frozenset(OPTIONS) - {"tools", "response_format", "extra_body"}
 """The options whose values are texts and numbers."""
 
 
@@ -145,7 +143,7 @@ def _make_encodable(
         if turns is conversation.turns and fitting is given:
             return conversation, options, ()
         change = Change("transformed", "text", "half of a character, NaN or infinity cannot be sent: U+FFFD or null is")
-        return Conversation(turns), options.model_copy(update=fitting), (change,)
+        return Conversation(turns), replace(options, **fitting), (change,)
     raise problem(f"{'the conversation' if problem is ConversationError else 'an option'}: {what}")
 
 
@@ -167,7 +165,7 @@ def _choose_endpoint(
 def supply_media(prepared: Prepared, endpoint: Endpoint, media: Mapping[str, str]) -> Prepared:
     """Put the images into the call as data: `media` has a `data:` URL for each address. Raises like `prepare`."""
     turns = [
-        turn.model_copy(update={"content": tuple(_inline(entry, media) for entry in turn.content)})
+        replace(turn, content=tuple(_inline(entry, media) for entry in turn.content))
         if isinstance(turn.content, tuple)
         else turn
         for turn in prepared.conversation
@@ -234,5 +232,5 @@ def _list_addresses(conversation: Conversation) -> tuple[str, ...]:
 
 def _inline(entry: Any, media: Mapping[str, str]) -> Any:
     if isinstance(entry, ImageEntry) and entry.url in media:
-        return entry.model_copy(update={"image_url": entry.image_url.model_copy(update={"url": media[entry.url]})})
+        return replace(entry, image_url=replace(entry.image_url, url=media[entry.url]))
     return entry

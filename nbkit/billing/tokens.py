@@ -20,13 +20,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from msgspec import Struct
-from pydantic_core import to_json
 
 from nbkit.arguments import ModelName, read_model
 from nbkit.conversation.content import ContentEntry, FileEntry, ImageEntry, TextEntry, inline
 from nbkit.conversation.image_headers import read_size
 from nbkit.conversation.tools import Tool
 from nbkit.conversation.turns import AnyTurn, Conversation, FunctionCallTurn, ToolsCallTurn
+from nbkit.json_text import write_json
 
 
 class TokenCount(Struct, frozen=True):
@@ -263,7 +263,7 @@ def _count(conversation: Conversation, tools: list[Tool], rules: Family) -> _Spa
     for turn in conversation:
         total += _count_turn(turn, rules)
     for tool in tools:
-        schema = to_json(tool.model_dump(exclude_none=True)).decode()
+        schema = write_json({name: value for name, value in tool.model_dump().items() if value is not None}).decode()
         total += _count_text(schema, rules).widen(0.6, 1.3)  # OpenAI shortens schemas, others add text to each
     return total + _TOOLS if tools else total
 

@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Annotated, Any
 
+from msgspec import Meta, Struct, to_builtins
 from msgspec.structs import replace
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from nbkit.billing.digest import FORMAT
 from nbkit.billing.entry import CallFacts, Sample
 from nbkit.conversation.completion import Bill, ChatCompletion
-from nbkit.conversation.formats import first_problem
+from nbkit.conversation.values import read_as
 from nbkit.errors import ConversationError
+from nbkit.json_text import read_json
 
 PROMPT_LENGTH = 120
 """Characters of the prompt that a line shows, for who reads it."""
@@ -23,26 +24,24 @@ _WHOLE = ("stop", "length", "tool_calls", None)
 """How an answer ends that is worth keeping: `length` is what was asked for, with `max_tokens`. None: whole, but the
 server does not say it."""
 
-_Count = Annotated[int, Field(ge=0)]
+_Count = Annotated[int, Meta(ge=0)]
 
 
-class Recording(BaseModel):
+class Recording(Struct, frozen=True, kw_only=True):
     """An answer, the request that it answers, and the pace at which it came."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     completion: dict[str, Any]
     """As `ChatCompletion.to_dict` writes it."""
-    format: int = Field(FORMAT, le=FORMAT)
-    kept: Annotated[AwareDatetime, Field(strict=False)]
+    format: Annotated[int, Meta(le=FORMAT)] = FORMAT
+    kept: Annotated[datetime, Meta(tz=True)]
     """When the answer came."""
     model: str
     """The model id."""
-    pieces: Annotated[tuple[tuple[_Count, _Count, _Count], ...], Field(strict=False)] = ()
+    pieces: tuple[tuple[_Count, _Count, _Count], ...] = ()
     """Milliseconds since the call began, characters of text and of reasoning: of each piece of a stream."""
     prompt: str = ""
     """The beginning of the last turn that was sent, for who reads the file."""
-    request: str = Field(pattern="^[0-9a-f]{64}$")
+    request: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     """The digest of the request."""
     sample: _Count
     """Which answer to this request it is, from 0."""
@@ -55,7 +54,7 @@ class Recording(BaseModel):
     def write(self) -> bytes:
         """Write a line without its end; keys are sorted, but those inside of a completion keep their order: a provider
         may get them back."""
-        fields = self.model_dump(mode="json")
+        fields = to_builtins(self)
         plain = {name: fields[name] for name in sorted(fields)}
         return json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")
 
@@ -67,20 +66,17 @@ class Recording(BaseModel):
 def read_recording(line: bytes) -> Recording:
     """Read a line. Raises ValueError, which says what is wrong."""
     try:
-        recording = Recording.model_validate_json(line)
+        recording: Recording = read_as(Recording, read_json(line))
         recording.restore()
-    except ValidationError as invalid:
-        problem = first_problem(invalid)
-    except ConversationError as invalid:
-        problem = str(invalid)
-    else:
         return recording
+    except (ValueError, ConversationError) as invalid:
+        problem = str(invalid)
     raise ValueError(problem)
 
 
 def make_recording(call: CallFacts, sample: Sample, completion: ChatCompletion) -> Recording:
     """Make what is kept of a call."""
-    return Recording.model_construct(
+    return Recording(
         completion=_drop_unknown(completion.to_dict()),
         format=FORMAT,
         kept=datetime.now(UTC).replace(microsecond=0),

@@ -12,12 +12,12 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
-from pydantic_core import to_json
 
 from nbkit.billing.digest import digest_request
 from nbkit.billing.entry import CallFacts
 from nbkit.conversation.completion import Bill, ChatCompletion, Usage
 from nbkit.errors import AdapterError, NbkitError
+from nbkit.json_text import write_json
 
 _LARGEST = 2**63 - 1
 
@@ -86,7 +86,7 @@ def write_row(entry: Entry) -> tuple[Any, ...]:
         status = "partial" if error is not None or (bill and bill.source == "partial") else "done"
         answer = completion.text if has_content else None
     if has_content:
-        prompt = to_json(call.body, fallback=str).decode()
+        prompt = write_json(call.body, fallback=str).decode()
     counts = _read_counts(usage) if usage else _NO_COUNTS
     user, model = _find_user(), call.model_id
     origin = user, entry.notebook, entry.session, call.cell, call.id

@@ -1,26 +1,22 @@
-"""Results of a call: completions, chunks of a stream, token counts. Slotted dataclasses: one is made per chunk."""
+"""Results of a call: completions, chunks of a stream, token counts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from operator import add, attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from msgspec import Struct, field
-from msgspec.structs import astuple, force_setattr, replace
-from pydantic import ValidationError
+from msgspec import Struct, field, to_builtins
+from msgspec.structs import astuple, force_setattr
 
 from nbkit.arguments import describe
 from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.formats import parse_answer
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import ToolsCallTurn, Turn
+from nbkit.conversation.values import new, read_as, to_plain
 from nbkit.errors import ConversationError
 from nbkit.secret import hide_fields
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 
 class Usage(Struct, frozen=True):
@@ -252,22 +248,19 @@ class ChatCompletion(Struct, frozen=True):
 
         The type of `parsed` is not kept: where there was one, it is any JSON afterwards.
         """
-        untyped = replace(self, answer_type=None, choices=_with_type(self.choices, None))
-        plain: dict[str, Any] = _adapter().dump_python(untyped, mode="json", fallback=str)
-        return plain | {"answer_type": None if self.answer_type is None else "json"}
+        plain: dict[str, Any] = to_builtins(to_plain(self), enc_hook=str, str_keys=True)
+        return _mark_type(plain, None if self.answer_type is None else "json")
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> ChatCompletion:
         """Read what `to_dict` wrote, also through JSON: the same completion. Raises ConversationError."""
         problem = "expected the dict that to_dict() returns, got " + describe(plain)
         if isinstance(plain, Mapping):
-            answer_type = Any if plain.get("answer_type") else None
             try:
-                read: ChatCompletion = _adapter().validate_python(dict(plain))
-                return replace(read, answer_type=answer_type, choices=_with_type(read.choices, answer_type))
-            except ValidationError as invalid:
-                first = invalid.errors(include_url=False)[0]
-                problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+                read: ChatCompletion = read_as(ChatCompletion, _prepare(plain))
+                return read
+            except ValueError as invalid:
+                problem = str(invalid)
         raise ConversationError(f"not a completion: {problem}")
 
     @property
@@ -297,7 +290,8 @@ class ChatCompletion(Struct, frozen=True):
         kept: dict[str, Any] = {"reasoning": self.reasoning_blocks, "native": self.native}
         if self.tool_calls:
             return ToolsCallTurn(content=self.text or None, tool_calls=self.tool_calls, **kept)
-        return Turn(role="assistant", content=self.text, **kept)
+        turn: Turn = new(Turn, role="assistant", content=self.text, **kept)
+        return turn
 
     def __str__(self) -> str:
         return self.text
@@ -316,13 +310,15 @@ def fill_completion(completion: ChatCompletion, **fields: Any) -> ChatCompletion
     return completion
 
 
-@cache
-def _adapter() -> TypeAdapter[ChatCompletion]:
-    """Build what reads and writes completions, on first use: it takes some milliseconds."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(ChatCompletion)
+def _mark_type(plain: dict[str, Any], mark: str | None) -> dict[str, Any]:
+    return plain | {"answer_type": mark, "choices": [_mark_type(choice, mark) for choice in plain["choices"]]}
 
 
-def _with_type(choices: tuple[ChatCompletion, ...], answer_type: Any) -> tuple[ChatCompletion, ...]:
-    return tuple(replace(choice, answer_type=answer_type) for choice in choices)
+def _prepare(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the dict of a completion the form that is read."""
+    data = dict(plain)
+    data["answer_type"] = Any if data.get("answer_type") else None
+    for name, prepare in (("choices", _prepare), ("tool_calls", ToolCall._prepare)):
+        if isinstance(items := data.get(name), list | tuple):
+            data[name] = [prepare(item) if isinstance(item, dict) else item for item in items]
+    return data

@@ -6,66 +6,56 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import unquote_to_bytes
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_serializer, model_validator
+from msgspec import Meta, field
+from msgspec.structs import replace
 
-from nbkit.conversation.values import OneSentence
+from nbkit.conversation.values import Value, to_plain
 
-
-class Value(BaseModel, metaclass=OneSentence):
-    """Base of frozen values; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+_Text = Annotated[str, Meta(min_length=1)]
 
 
-class _Entry(Value):
+class _Entry(Value, frozen=True, kw_only=True):
     """Base of the entries: writes OpenAI's format, without keys that are None."""
 
     cache_control: dict[str, Any] | None = None
     """Anthropic's mark for the end of a part of the prompt that is cached, `{"type": "ephemeral"}`."""
 
-    @model_serializer(mode="plain")
-    def _to_openai_entry(self) -> dict[str, Any]:
-        fields = {name: getattr(self, name) for name in ("type", *type(self).model_fields)}
-        return {
-            name: value.model_dump() if isinstance(value, BaseModel) else value
-            for name, value in fields.items()
-            if value is not None
-        }
+    def model_dump(self) -> dict[str, Any]:
+        """Write OpenAI's format."""
+        fields = {name: getattr(self, name) for name in ("type", *self.__struct_fields__)}
+        return {name: to_plain(value) for name, value in fields.items() if value is not None}
 
 
-class TextEntry(_Entry):
+class TextEntry(_Entry, frozen=True, kw_only=True, tag_field="type", tag="text"):
     """A piece of text."""
 
-    type: Literal["text"] = "text"
+    type: ClassVar[Literal["text"]] = "text"
     text: str
 
 
-class ImageUrl(Value):
+class ImageUrl(Value, frozen=True, kw_only=True):
     """URL of an image (https: or data:), and the detail in which the model reads it."""
 
-    url: str = Field(min_length=1)
+    url: _Text
     detail: Literal["auto", "low", "high"] | None = None
 
-    @model_serializer(mode="plain")
-    def _to_openai(self) -> dict[str, str]:
+    def model_dump(self) -> dict[str, str]:
+        """Write OpenAI's format."""
         return {"url": self.url} | ({"detail": self.detail} if self.detail else {})
 
 
-class ImageEntry(_Entry):
+class ImageEntry(_Entry, frozen=True, kw_only=True, tag_field="type", tag="image_url"):
     """An image, by its URL or as a `data:` URL. Reads a plain string as the URL."""
 
-    type: Literal["image_url"] = "image_url"
+    type: ClassVar[Literal["image_url"]] = "image_url"
     image_url: ImageUrl
 
-    @model_validator(mode="before")
     @classmethod
-    def _read_plain_url(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("image_url"), str):
-            return data | {"image_url": {"url": data["image_url"]}}
-        return data
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        return data | {"image_url": {"url": data["image_url"]}} if isinstance(data.get("image_url"), str) else data
 
     @property
     def url(self) -> str:
@@ -73,29 +63,32 @@ class ImageEntry(_Entry):
         return self.image_url.url
 
 
-class FileData(Value):
+class FileData(Value, frozen=True, kw_only=True):
     """A file's name and its content as a `data:` URL."""
 
-    file_data: str = Field(pattern=r"^(?i:data):")
+    file_data: Annotated[str, Meta(pattern=r"^(?i:data):")]
     filename: str = ""
 
-    @model_validator(mode="before")
     @classmethod
-    def _refuse_id(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("file_id") is not None:
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        if data.get("file_id") is not None:
             raise ValueError("file_id names a file at one provider only; pass the file itself, as file_data")
         return data
 
-    @model_serializer(mode="plain")
-    def _to_openai(self) -> dict[str, str]:
+    def model_dump(self) -> dict[str, str]:
+        """Write OpenAI's format."""
         return ({"filename": self.filename} if self.filename else {}) | {"file_data": self.file_data}
 
 
-class FileEntry(_Entry):
+class FileEntry(_Entry, frozen=True, kw_only=True, tag_field="type", tag="file"):
     """A document, usually a PDF."""
 
-    type: Literal["file"] = "file"
+    type: ClassVar[Literal["file"]] = "file"
     file: FileData
+
+    @classmethod
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        return data | {"file": FileData._prepare(data["file"])} if isinstance(data.get("file"), dict) else data
 
     @property
     def url(self) -> str:
@@ -103,17 +96,17 @@ class FileEntry(_Entry):
         return self.file.file_data
 
 
-class AudioData(Value):
+class AudioData(Value, frozen=True, kw_only=True):
     """A recording in base64 and the name of its format, such as wav or mp3."""
 
-    data: str = Field(min_length=1)
-    format: str = Field(min_length=1)
+    data: _Text
+    format: _Text
 
 
-class AudioEntry(_Entry):
+class AudioEntry(_Entry, frozen=True, kw_only=True, tag_field="type", tag="input_audio"):
     """A recording."""
 
-    type: Literal["input_audio"] = "input_audio"
+    type: ClassVar[Literal["input_audio"]] = "input_audio"
     input_audio: AudioData
 
     @property
@@ -122,7 +115,23 @@ class AudioEntry(_Entry):
         return f"audio/{'mpeg' if self.input_audio.format == 'mp3' else self.input_audio.format}"
 
 
-ContentEntry = Annotated[TextEntry | ImageEntry | FileEntry | AudioEntry, Discriminator("type")]
+ContentEntry = TextEntry | ImageEntry | FileEntry | AudioEntry
+ENTRIES: dict[Any, type[_Entry]] = {one.type: one for one in (TextEntry, ImageEntry, FileEntry, AudioEntry)}
+"""Types of entries, by their `type`."""
+
+
+def prepare_entry(data: Any) -> Any:
+    """Give the dict of an entry the form that is read. Raises ValueError where its type is unknown."""
+    if not isinstance(data, dict):
+        return data
+    if (kind := ENTRIES.get(data.get("type"))) is None:
+        raise ValueError(f"type: expected one of {', '.join(ENTRIES)}; {got_or_missing(data, 'type')}")
+    return kind._prepare(data)
+
+
+def got_or_missing(data: dict[str, Any], name: str) -> str:
+    """Say what a key is, or that it is missing."""
+    return f"got {data[name]!r}" if name in data else "it is missing"
 
 
 def inline(url: str) -> tuple[str, str] | None:
@@ -138,7 +147,7 @@ def inline(url: str) -> tuple[str, str] | None:
     return head.partition(";")[0] or "application/octet-stream", data
 
 
-class Reasoning(Value):
+class Reasoning(Value, frozen=True, kw_only=True):
     """A block of a model's reasoning, kept so that it can be sent back unchanged.
 
     `signature` and `data` (encrypted or redacted reasoning) are opaque and only their vendor can read them. `format`
@@ -159,7 +168,7 @@ class Reasoning(Value):
         """Read one entry of `reasoning_details` (OpenRouter's documented format)."""
         texts = {key: detail[key] for key in ("signature", "data", "format", "id") if isinstance(detail.get(key), str)}
         block = cls(text=detail.get("text") or detail.get("summary") or "", **texts)
-        return block if block.to_detail() == detail else block.model_copy(update={"raw": detail})
+        return block if block.to_detail() == detail else replace(block, raw=detail)
 
     def to_detail(self) -> dict[str, Any]:
         """Write one entry of `reasoning_details`; `raw` if there is one."""
@@ -172,7 +181,7 @@ class Reasoning(Value):
         return {"type": "reasoning.text", "text": self.text, **opaque}
 
 
-class NativePart(Value):
+class NativePart(Value, frozen=True, kw_only=True):
     """One part of an answer that holds more than text, reasoning and tool calls.
 
     A text, reasoning or a call stands in the turn: `length` says how many characters, blocks of reasoning or calls of
@@ -181,16 +190,16 @@ class NativePart(Value):
     """
 
     kind: Literal["text", "reasoning", "call", "other"]
-    length: int = Field(1, ge=0)
-    data: dict[str, Any] = {}
+    length: Annotated[int, Meta(ge=0)] = 1
+    data: dict[str, Any] = field(default_factory=dict)
 
-    @model_serializer(mode="plain")
-    def _write(self) -> dict[str, Any]:
+    def model_dump(self) -> dict[str, Any]:
+        """Write it without what it does not have."""
         length = {} if self.kind == "other" else {"length": self.length}
         return {"kind": self.kind} | length | ({"data": self.data} if self.data else {})
 
 
-class NativeContent(Value):
+class NativeContent(Value, frozen=True, kw_only=True):
     """Content of an answer that only one protocol has a form for, kept so that it can be sent back unchanged.
 
     Calls of the tools that a provider runs itself, their results, citations, a compacted conversation. `parts` are all
@@ -202,11 +211,11 @@ class NativeContent(Value):
     parts: tuple[NativePart, ...] = ()
     paused: bool = False
     """The provider has paused, and goes on when the conversation is sent again as it is."""
-    request: dict[str, Any] = {}
+    request: dict[str, Any] = field(default_factory=dict)
     """Keys of the request that goes on with the answer, or brings the outputs of its calls."""
 
-    @model_serializer(mode="plain")
-    def _write(self) -> dict[str, Any]:
+    def model_dump(self) -> dict[str, Any]:
+        """Write it without what it does not have."""
         optional = {"paused": self.paused, "request": self.request}
         parts = [part.model_dump() for part in self.parts]
         return {"protocol": self.protocol, "parts": parts} | {key: value for key, value in optional.items() if value}

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
-from pydantic import BaseModel
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 DEEPEST = 200
 """Levels of nested values."""
@@ -20,7 +21,6 @@ def is_plain(value: Any, *, foreign: bool = False) -> bool:
     return _are_plain((value,), foreign, 0)
 
 
-_MODELS = type(BaseModel)
 _ATOMS = frozenset((type(None), int, bool))
 _NEAR = (str, float, list, tuple, dict)
 """Types whose subclasses may hold what is not plain."""
@@ -57,7 +57,7 @@ def _find_inner(value: Any, foreign: bool) -> Iterable[Any] | None:
     if type(value) is float:
         return () if isfinite(value) else None
     if foreign and not isinstance(value, _NEAR):
-        return value.__dict__.values() if isinstance(type(value), _MODELS) else ()
+        return astuple(value) if isinstance(value, Struct) else ()
     return None
 
 
@@ -85,10 +85,10 @@ def _make_encodable(value: Any, depth: int) -> Any:
         new = {_make_encodable(key, depth + 1): _make_encodable(item, depth + 1) for key, item in value.items()}
         same = all(item is value.get(key) for key, item in new.items())
         return value if same and len(new) == len(value) else new
-    if isinstance(value, BaseModel):
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
+    if isinstance(value, Struct):
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
         changed = {name: new for name, old in fields.items() if (new := _make_encodable(old, depth + 1)) is not old}
-        return value.model_copy(update=changed) if changed else value
+        return replace(value, **changed) if changed else value
     return value
 
 

@@ -7,6 +7,8 @@ from base64 import b64decode
 from collections.abc import Collection
 from typing import Any
 
+from msgspec.structs import replace
+
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, ImageEntry, TextEntry, inline
 from nbkit.conversation.media import explain_unsupported, make_entry, recognize, turn_upright
@@ -53,7 +55,7 @@ def fit_media(conversation: Conversation) -> tuple[Conversation, tuple[Change, .
         entries = turn.entries if isinstance(turn.content, tuple) else ()
         fitting = tuple(_fit_entry(entry, f"turn {index} ({turn.role})", changes) for entry in entries)
         same = all(new is old for new, old in zip(fitting, entries, strict=True))
-        turns.append(turn if same else turn.model_copy(update={"content": fitting}))
+        turns.append(turn if same else replace(turn, content=fitting))
     if not changes and all(new is old for new, old in zip(turns, conversation, strict=True)):
         return conversation, ()
     return Conversation(turns), tuple(dict.fromkeys(changes))
@@ -108,7 +110,7 @@ def _fit_entry(entry: ContentEntry, where: str, changes: list[Change]) -> Conten
         more["name"] = entry.file.filename
     fitting = make_entry(media_type, data, **more)
     mark = entry.cache_control
-    return fitting.model_copy(update={"cache_control": mark}) if mark else fitting
+    return replace(fitting, cache_control=mark) if mark else fitting
 
 
 def _declare(entry: ContentEntry) -> str:

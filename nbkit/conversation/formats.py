@@ -12,17 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
-from pydantic.errors import PydanticUserError
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from typing import Any
 
 from nbkit.arguments import describe
 from nbkit.errors import AnswerFormatError, ConfigError
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 _STRICT = frozenset(
     """type properties required additionalProperties items anyOf enum const $ref $defs description title pattern format
@@ -36,24 +29,6 @@ _ENDINGS = {
     "content_filter": "; the provider's content filter cut it off",
     "tool_calls": "; the model calls a tool instead",
 }
-
-
-class _Untitled(GenerateJsonSchema):
-    """Schemas without the titles that pydantic derives from names: they add no information and cost tokens."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-
-def json_schema(adapter: TypeAdapter[Any]) -> JsonSchemaValue:
-    """Return the JSON schema of the values that an adapter validates."""
-    return adapter.json_schema(schema_generator=_Untitled)
-
-
-def first_problem(invalid: ValidationError) -> str:
-    """Describe the first problem of an invalid value: where it is, and what is wrong."""
-    problem = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
-    return ": ".join(filter(None, [".".join(map(str, problem["loc"])), problem["msg"]]))
 
 
 def read_format(wanted: Any) -> tuple[dict[str, Any] | None, Any]:
@@ -84,10 +59,10 @@ def _format_of_type(kind: Any) -> dict[str, Any]:
     if isinstance(kind, str):
         problem = "expected 'text', 'json_object', a dict or a type"
     else:
-        try:
-            from pydantic import TypeAdapter  # few calls need it
+        from nbkit.conversation.schemas import PydanticUserError, TypeAdapter, write_schema  # few calls need it
 
-            schema = json_schema(TypeAdapter(kind))
+        try:
+            schema = write_schema(TypeAdapter(kind))
         except PydanticUserError as unfit:
             problem = str(unfit).partition("\n")[0]
             if not isinstance(kind, type):
@@ -144,13 +119,13 @@ def parse_answer(text: str, kind: Any, finish_reason: str | None, refusal: str |
 
     Raises AnswerFormatError, which says what is wrong, and whether the answer was cut off or refused.
     """
+    from nbkit.conversation.schemas import TypeAdapter, ValidationError, find_problem
+
     fenced = _FENCE.fullmatch(text)
     try:
-        from pydantic import TypeAdapter
-
         return TypeAdapter(kind).validate_json(fenced[1] if fenced else text)
     except ValidationError as invalid:
-        problem = first_problem(invalid)
+        problem = find_problem(invalid)
     ending = f"; the model refused: {refusal}" if refusal else _ENDINGS.get(finish_reason or "", "")
     wanted = "JSON" if kind is Any else getattr(kind, "__name__", str(kind))
     raise AnswerFormatError(f"the answer is not valid {wanted}: {problem}{ending}", text)

@@ -7,20 +7,14 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
-from pydantic.errors import PydanticUserError
-from pydantic_core import from_json, to_json
+from typing import Any
 
 from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, ImageEntry, TextEntry
 from nbkit.conversation.encodable import make_encodable
-from nbkit.conversation.formats import first_problem, json_schema
 from nbkit.conversation.media import attach, is_media
+from nbkit.conversation.schemas import PydanticUserError, TypeAdapter, ValidationError, find_problem, write_schema
 from nbkit.errors import ConfigError, ConversationError
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from nbkit.json_text import read_json, write_json
 
 _ENTRIES = (TextEntry, ImageEntry, FileEntry, AudioEntry)
 
@@ -35,7 +29,7 @@ def name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def describe(function: Callable[..., Any]) -> dict[str, Any]:
+def describe_function(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the fields of the `Tool` for a function.
 
     The description is the docstring's first paragraph; a parameter's description is its `Field(description=...)` or
@@ -45,7 +39,7 @@ def describe(function: Callable[..., Any]) -> dict[str, Any]:
     """
     doc = inspect.getdoc(function.func if isinstance(function, partial) else function) or ""
     try:
-        schema = json_schema(_make_validator(function))
+        schema = write_schema(_make_validator(function))
     except PydanticUserError as unfit:
         problem = str(unfit).partition("\n")[0]
     else:
@@ -63,12 +57,12 @@ def bind(function: Callable[..., Any], arguments: str) -> Callable[[], Any]:
     Nothing runs before the result is called. Raises ConversationError, whose message is for the model.
     """
     try:
-        if not isinstance(from_json(arguments or "{}"), dict):
+        if not isinstance(read_json(arguments or "{}", nan=True), dict):
             raise ConversationError("the arguments are not a JSON object")
         positional, named = _make_validator(function).validate_json(arguments or "{}")
         return partial(function, *positional, **named)
     except ValidationError as invalid:
-        problem = first_problem(invalid)
+        problem = find_problem(invalid)
     except ValueError as invalid:
         problem = str(invalid)
     raise ConversationError(problem)
@@ -84,7 +78,7 @@ def to_content(value: Any) -> str | tuple[ContentEntry, ...]:
         return value.encode(errors="replace").decode()  # file names may hold characters that UTF-8 cannot encode
     parts = value if isinstance(value, list | tuple) else (value,)
     if not any(isinstance(part, _ENTRIES) or _is_media(part) for part in parts):
-        return to_json(make_encodable(value), fallback=_to_plain, inf_nan_mode="null").decode()
+        return write_json(make_encodable(value), fallback=_to_plain).decode()
     return tuple(map(_to_entry, parts))
 
 
@@ -124,8 +118,6 @@ def _make_validator(function: Callable[..., Any]) -> TypeAdapter[Any]:
         twin: Any = collect  # pydantic reads both the signature and the annotations
         twin.__signature__ = inspect.Signature(parameters)
         twin.__annotations__ = {one.name: one.annotation for one in parameters}
-        from pydantic import TypeAdapter  # few calls need it
-
         return TypeAdapter(twin)
     raise ConfigError(f"tool {name}: its signature cannot be read: {problem}")
 

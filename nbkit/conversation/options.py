@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal
+from numbers import Integral, Real
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from msgspec import Meta
+from msgspec.structs import force_setattr
 
 from nbkit.arguments import describe
 from nbkit.conversation.formats import read_format
 from nbkit.conversation.tools import Tool
-from nbkit.conversation.values import OneConfigSentence, explain, refuse_tables
-from nbkit.errors import ArgumentError, ConfigError
-from nbkit.secret import SecretHeaders
+from nbkit.conversation.values import Value, new, refuse_tables, to_plain
+from nbkit.errors import ArgumentError, ConfigError, NbkitError
+from nbkit.secret import SecretHeaders, hide_fields
 
 DEPRECATED = {"functions": "tools", "function_call": "tool_choice"}
 """OpenAI's former names of options."""
 
 
-class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
+_Count = Annotated[int, Meta(ge=0)]
+_Positive = Annotated[int, Meta(ge=1)]
+_Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class ExecuteOptions(Value, frozen=True, kw_only=True):
     """Options of one call. An option that is None is not sent; an unknown option is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
+    _raises: ClassVar[type[NbkitError]] = ConfigError
 
-    temperature: float | None = Field(None, ge=0)
-    max_tokens: int | None = Field(None, ge=1)
+    temperature: Annotated[float, Meta(ge=0)] | None = None
+    max_tokens: _Positive | None = None
     """Maximum tokens of the answer, including reasoning."""
-    top_p: float | None = Field(None, ge=0, le=1)
-    top_k: int | None = Field(None, ge=1)
-    min_p: float | None = Field(None, ge=0, le=1)
+    top_p: _Share | None = None
+    top_k: _Positive | None = None
+    min_p: _Share | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     stop: tuple[str, ...] | None = None
     """The answer ends before any of these texts."""
     seed: int | None = None
-    n: int | None = Field(None, ge=1)
+    n: _Positive | None = None
     """Number of answers to one prompt; `completion.choices` holds all of them."""
     user: str | None = None
     """An opaque id of the end user."""
@@ -42,7 +50,7 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
     """The lane in which the provider serves the call, in its own words: `flex`, `priority` ..."""
     verbosity: Literal["low", "medium", "high"] | None = None
     """How long the answer should be, for models that can be told."""
-    logprobs: int | None = Field(None, ge=0, le=20)
+    logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     """Log probabilities of the answer's tokens, with those of this many alternatives; True is 0 of them. They stand in
     `completion.raw`, in the provider's own form; ask for a whole answer, a stream keeps its last events only."""
     prompt_cache_key: str | None = None
@@ -54,64 +62,45 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
     response_format: dict[str, Any] | None = None
     """OpenAI's format: `{"type": "json_object"}`, `{"type": "json_schema", "json_schema": {...}}`. Also reads
     "json_object", the JSON schema of an object, and a type: a pydantic model, a dataclass, a TypedDict."""
-    answer_type: Any = Field(None, exclude=True, repr=False)
+    answer_type: Any = None
     """The type of `completion.parsed`; follows from `response_format`."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    reasoning_budget: int | None = Field(None, ge=0)
+    reasoning_budget: _Count | None = None
     """Maximum tokens of reasoning, for models that take a budget; 0 turns reasoning off."""
     prompt_cache: Literal["auto"] | None = None
     """`auto` marks the part of the prompt that the next call will repeat, for providers whose cache needs marks."""
     extra_body: dict[str, Any] | None = None
     """Merged into the request's body without changes."""
-    extra_headers: dict[str, str] | None = Field(None, repr=False)  # may hold a key
+    extra_headers: dict[str, str] | None = None
     context: Literal["trim"] | None = None
     """`trim` leaves out the oldest turns of a conversation that is longer than the model's context."""
-    timeout: float | None = Field(None, gt=0, allow_inf_nan=True)
+    timeout: Annotated[float, Meta(gt=0)] | None = None
     """Seconds without data before the call times out; None takes the setting."""
     strict: bool = False
     """Raise instead of dropping, clamping or transforming anything. Renaming an option is still allowed."""
 
+    __repr__ = hide_fields("extra_headers", "answer_type")  # headers may hold a key
+
+    def __post_init__(self) -> None:
+        if self.extra_headers is not None and type(self.extra_headers) is not SecretHeaders:
+            force_setattr(self, "extra_headers", SecretHeaders(self.extra_headers))
+
     @property
     def given(self) -> AbstractSet[str]:
-        """Names of the options that have a value: of those that nobody has set, all are None or False."""
-        return {name for name in self.model_fields_set if getattr(self, name) is not None}
+        """Names of the options that have a value."""
+        defaults = self.__struct_defaults__  # None, but for `strict`
+        return {name for name, default in zip(OPTIONS, defaults, strict=True) if getattr(self, name) is not default}
 
-    @model_validator(mode="before")
     @classmethod
-    def _read_format(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "response_format" in data:
-            wanted, kind = read_format(data["response_format"])
-            return data | {"response_format": wanted, "answer_type": kind}
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        data = {name: _READERS[name](value) if name in _READERS else value for name, value in data.items()}
+        if "response_format" in data:
+            data["response_format"], data["answer_type"] = read_format(data["response_format"])
         return data
 
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _read_stop(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("logprobs", mode="before")
-    @classmethod
-    def _read_logprobs(cls, value: Any) -> Any:
-        """Read OpenAI's true and false."""
-        return {True: 0, False: None}[value] if isinstance(value, bool) else value
-
-    @field_validator("tools", mode="before")
-    @classmethod
-    def _read_tools(cls, value: Any) -> Any:
-        """Read one tool as a list of one; a generator or a set is not one, whose order would change."""
-        if isinstance(value, dict | Tool) or callable(value):
-            return (value,)
-        if value is not None and not isinstance(value, list | tuple):
-            raise ValueError(f"expected a function, a dict or a list of them, got {type(value).__name__}")
-        return value
-
-    @field_validator("tool_choice", mode="before")
-    @classmethod
-    def _read_tool_choice(cls, value: Any) -> Any:
-        """Read OpenAI's `{"type": "function", "function": {"name": ...}}` as the tool's name."""
-        if isinstance(value, dict):
-            return (value.get("function") or value).get("name")
-        return value
+    def model_dump(self) -> dict[str, Any]:
+        """Write the options that have a value, which a call takes again."""
+        return {name: to_plain(getattr(self, name)) for name in self.__struct_fields__ if name in self.given - _LOCAL}
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> ExecuteOptions:
@@ -119,7 +108,7 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
         if not isinstance(options, dict):
             raise ArgumentError(f"options: expected a dict, got {describe(options)}")
         if not options and cls is ExecuteOptions:
-            return _NO_OPTIONS
+            return NO_OPTIONS
         if isinstance(options.get("extra_headers"), dict):  # a traceback may print the arguments of a call
             options["extra_headers"] = SecretHeaders(options["extra_headers"])
         refuse_tables("option ", options)
@@ -131,15 +120,79 @@ class ExecuteOptions(BaseModel, metaclass=OneConfigSentence):
             if name not in _NAMES:
                 from difflib import get_close_matches
 
-                near = get_close_matches(name, cls.model_fields, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(cls.model_fields)}"
+                near = get_close_matches(name, OPTIONS, 1)
+                hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(OPTIONS)}"
                 raise ConfigError(f"unknown option {name!r}{hint}")
         try:
-            return cls.model_validate(options)
-        except ValidationError as invalid:
-            problem = explain(invalid)
+            return cls.read(options)
+        except ValueError as invalid:
+            problem = str(invalid)
         raise ConfigError(f"option {problem}")
 
 
-_NO_OPTIONS = ExecuteOptions.model_construct()  # what validation would need is not built for it
-_NAMES = frozenset(ExecuteOptions.model_fields)
+def _read_number(value: Any) -> Any:
+    """Read a number as Python's own, also where it is numpy's, or written as text."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    number = float(value)
+    return int(value) if isinstance(value, Integral) or number.is_integer() else number  # type: ignore[call-overload]
+
+
+def _read_logprobs(value: Any) -> Any:
+    """Read OpenAI's true and false."""
+    return {True: 0, False: None}[value] if isinstance(value, bool) else _read_number(value)
+
+
+def _read_stop(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _read_tools(value: Any) -> Any:
+    """Read one tool as a list of one; a generator or a set is not one, whose order would change."""
+    if isinstance(value, dict | Tool) or callable(value):
+        value = (value,)
+    elif value is not None and not isinstance(value, list | tuple):
+        raise ValueError(f"tools: expected a function, a dict or a list of them, got {type(value).__name__}")
+    return value and tuple(_read_tool(tool, place) for place, tool in enumerate(value))
+
+
+def _read_tool(value: Any, place: int) -> Any:
+    try:
+        return Tool.read(value)
+    except ValueError as invalid:
+        problem = str(invalid)
+    raise ValueError(f"tools.{place}{'.' if ':' in problem else ': '}{problem}")
+
+
+def _read_tool_choice(value: Any) -> Any:
+    """Read OpenAI's `{"type": "function", "function": {"name": ...}}` as the tool's name."""
+    return (value.get("function") or value).get("name") if isinstance(value, dict) else value
+
+
+_NUMBERS = (
+    "temperature",
+    "max_tokens",
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "n",
+)
+_READERS: dict[str, Callable[[Any], Any]] = dict.fromkeys((*_NUMBERS, "reasoning_budget", "timeout"), _read_number) | {
+    "logprobs": _read_logprobs,
+    "stop": _read_stop,
+    "tools": _read_tools,
+    "tool_choice": _read_tool_choice,
+}
+OPTIONS = ExecuteOptions.__struct_fields__
+"""The names of all options."""
+_LOCAL = frozenset(("answer_type",))
+NO_OPTIONS: ExecuteOptions = new(ExecuteOptions)
+_NAMES = frozenset(OPTIONS)

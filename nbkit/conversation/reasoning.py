@@ -37,8 +37,8 @@ def _read_thinking(part: dict[str, Any]) -> Reasoning | None:
     thinking = part.get("thinking") or ""
     if isinstance(thinking, list):  # Mistral's is a list of texts
         thinking = "".join(str(piece.get("text") or "") for piece in thinking if isinstance(piece, dict))
-    opaque = {name: part[name] for name in ("signature", "data") if isinstance(part.get(name), str)}
-    vendor = {"format": "anthropic-claude-v1"} if opaque else {}
+    opaque: dict[str, Any] = {name: part[name] for name in ("signature", "data") if isinstance(part.get(name), str)}
+    vendor: dict[str, Any] = {"format": "anthropic-claude-v1"} if opaque else {}
     return Reasoning(text=str(thinking), **opaque, **vendor) if thinking or opaque else None
 
 

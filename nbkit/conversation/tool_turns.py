@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from msgspec.structs import replace
 
 from nbkit.conversation.encodable import make_encodable
 from nbkit.conversation.tools import ToolCall
@@ -20,6 +20,7 @@ from nbkit.conversation.turns import (
     ToolsCallTurn,
 )
 from nbkit.errors import ConversationError
+from nbkit.json_text import read_json, write_json
 
 NO_OUTPUT = "(no output)"
 """Text of a tool output that is empty or missing."""
@@ -98,12 +99,11 @@ def _close(group: _Group, taken: set[str], note: Note) -> list[AnyTurn]:
         update: dict[str, Any] = {"tool_calls": calls}
         if renamed:  # a signature that stands apart names the call that it is of
             update["reasoning"] = tuple(
-                block.model_copy(update={"id": renamed[block.id]}) if block.id in renamed else block
-                for block in turn.reasoning
+                replace(block, id=renamed[block.id]) if block.id in renamed else block for block in turn.reasoning
             )
-        turn = turn.model_copy(update=update)
+        turn = replace(turn, **update)
     outputs: list[AnyTurn] = [
-        output if output.tool_call_id == ids[number] else output.model_copy(update={"tool_call_id": ids[number]})
+        output if output.tool_call_id == ids[number] else replace(output, tool_call_id=ids[number])
         for number, output in group.outputs.items()
     ]
     for number, call in enumerate(calls):
@@ -131,13 +131,13 @@ def _renew_call(call: ToolCall, new_id: str, note: Note) -> ToolCall:
     arguments = call.arguments
     if _NOT_FINITE.search(arguments):
         try:
-            value = from_json(arguments)
+            value = read_json(arguments, nan=True)
         except ValueError:
             value = None
         finite = make_encodable(value)
         if finite is not value:
             note("transformed", f"arguments of {call.name}", "JSON has no NaN and no infinity: null")
-            arguments = to_json(finite).decode()
+            arguments = write_json(finite).decode()
     if new_id == call.id and arguments == call.arguments:
         return call
-    return call.model_copy(update={"id": new_id, "arguments": arguments})
+    return replace(call, id=new_id, arguments=arguments)

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
-from pydantic_core import from_json, to_json
+from msgspec import Meta, field
 
-from nbkit.conversation.functions import bind, describe
-from nbkit.conversation.values import OneConfigSentence, OneSentence
-from nbkit.errors import ConversationError
+from nbkit.arguments import describe
+from nbkit.conversation.values import Value
+from nbkit.errors import ConfigError, ConversationError, NbkitError
+from nbkit.json_text import read_json, write_json
+from nbkit.secret import hide_fields
 
 
-class FunctionCall(BaseModel, metaclass=OneSentence):
+class FunctionCall(Value, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """A function's name and its arguments, as the JSON text that the model wrote (not always valid)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-    name: str = Field(min_length=1)
+    name: Annotated[str, Meta(min_length=1)]
     arguments: str = "{}"
 
-    @model_validator(mode="before")
     @classmethod
-    def _read_arguments(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("arguments"), dict | None):
-            return data | {"arguments": to_json(data.get("arguments") or {}).decode()}
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(data.get("arguments"), dict | None):
+            return data | {"arguments": write_json(data.get("arguments") or {}).decode()}
         return data
 
 
-class ToolCall(FunctionCall):
+class ToolCall(FunctionCall, frozen=True, kw_only=True):
     """One call of a tool. The tool's output refers to its `id`.
 
     Reads and writes OpenAI's format, `{"id", "type": "function", "function": {"name", "arguments"}}`.
@@ -39,17 +37,16 @@ class ToolCall(FunctionCall):
     signature: str | None = None
     """An opaque token that some vendors require to be sent back with the call (Gemini's thought signature)."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _flatten(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("function"), dict):
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(data.get("function"), dict):
             google = (data.get("extra_content") or {}).get("google") or {}
             signature = google.get("thought_signature")
-            return {"id": data.get("id") or "", "signature": signature, **data["function"]}
-        return data
+            data = {"id": data.get("id") or "", "signature": signature, **data["function"]}
+        return super()._prepare(data)
 
-    @model_serializer(mode="plain")
-    def _to_openai(self) -> dict[str, Any]:
+    def model_dump(self) -> dict[str, Any]:
+        """Write OpenAI's format."""
         call: dict[str, Any] = {
             "id": self.id,
             "type": "function",
@@ -61,7 +58,7 @@ class ToolCall(FunctionCall):
 
     def parsed(self) -> dict[str, Any]:
         """Return the arguments as a dict. Raises ValueError if the model did not write a valid JSON object."""
-        value = from_json(self.arguments or "{}")
+        value = read_json(self.arguments or "{}", nan=True)
         if not isinstance(value, dict):
             raise ValueError(f"{self.name}: arguments are {type(value).__name__}, expected a JSON object")
         return value
@@ -70,7 +67,7 @@ class ToolCall(FunctionCall):
 _SCHEMAS = {"input_schema": "parameters", "inputSchema": "parameters"}
 
 
-class Tool(BaseModel, metaclass=OneConfigSentence):
+class Tool(Value, frozen=True, kw_only=True):
     """A function that a model may call; `parameters` is a JSON schema.
 
     Reads OpenAI's format, `{"type": "function", "function": {...}}`, the inner dict alone (`parameters` may be called
@@ -79,26 +76,38 @@ class Tool(BaseModel, metaclass=OneConfigSentence):
     ConfigError if the function has a parameter that a model cannot pass.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    _raises: ClassVar[type[NbkitError]] = ConfigError
 
-    name: str = Field(min_length=1)
+    name: Annotated[str, Meta(min_length=1)]
     description: str = ""
-    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
-    function: Callable[..., Any] | None = Field(None, exclude=True, repr=False)
+    function: Any = None
     """The function that `adapter.run` and `Chat` call; None for a tool that is only described."""
 
-    @model_validator(mode="before")
+    __repr__ = hide_fields("function")
+
     @classmethod
-    def _read(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("function"), dict):
+    def read(cls, data: Any) -> Self:
+        """Read a dict or a function. Raises ValueError or ConfigError."""
+        return super().read({"function": data} if callable(data) else data)
+
+    @classmethod
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(data.get("function"), dict):
             data = data["function"]
-        if isinstance(data, dict):
-            data = {_SCHEMAS.get(key, key): value for key, value in data.items() if value is not None}
-        function = data.get("function") if isinstance(data, dict) else data
-        if not callable(function):
+        data = {_SCHEMAS.get(key, key): value for key, value in data.items() if value is not None}
+        if (function := data.get("function")) is None:
             return data
-        return describe(function) | (data if isinstance(data, dict) else {"function": data})
+        if not callable(function):
+            raise ValueError(f"function: expected a function, got {describe(function)}")
+        from nbkit.conversation.functions import describe_function  # pydantic; few calls need it
+
+        return describe_function(function) | data
+
+    def model_dump(self) -> dict[str, Any]:
+        """Write what a model is told of it."""
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "function"}
 
     def bind(self, arguments: str) -> Callable[[], Any]:
         """Prepare the call of the function with a model's JSON arguments, validated by its type hints.
@@ -108,4 +117,6 @@ class Tool(BaseModel, metaclass=OneConfigSentence):
         """
         if self.function is None:
             raise ConversationError(f"the tool {self.name!r} has no function")
+        from nbkit.conversation.functions import bind
+
         return bind(self.function, arguments)

@@ -11,6 +11,8 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
+from msgspec.structs import replace
+
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ContentEntry, TextEntry
 from nbkit.conversation.tool_turns import NO_OUTPUT, pair_outputs
@@ -87,7 +89,7 @@ def _count_leading(turns: Turns) -> int:
 
 
 def _to_user(turn: AnyTurn) -> AnyTurn:
-    return turn.model_copy(update={"role": "user", "name": None})
+    return replace(turn, role="user", name=None)
 
 
 def _replace_system(turns: Turns, note: Note) -> Turns:
@@ -138,7 +140,7 @@ def _to_text(turn: AnyTurn) -> AnyTurn:
     if isinstance(turn, ContentTurn):
         kept: dict[str, Any] = {"reasoning": turn.reasoning, "native": turn.native}
         return Turn(role=turn.role, content=turn.text, name=turn.name, **kept)
-    return turn.model_copy(update={"content": turn.text})
+    return replace(turn, content=turn.text)
 
 
 def _is_empty(entry: ContentEntry) -> bool:
@@ -158,13 +160,13 @@ def _drop_empty(turns: Turns, note: Note) -> Turns:
             continue
         entries = tuple(entry for entry in turn.entries if not _is_empty(entry))
         if isinstance(turn, ToolOutputTurn):
-            out.append(turn.model_copy(update={"content": entries or ""}))
+            out.append(replace(turn, content=entries or ""))
         elif isinstance(turn, ToolsCallTurn):
-            out.append(turn.model_copy(update={"content": entries or None}))
+            out.append(replace(turn, content=entries or None))
         elif entries:
-            out.append(turn.model_copy(update={"content": entries}))
+            out.append(replace(turn, content=entries))
         elif getattr(turn, "native", None):  # the work of the provider's own tools
-            out.append(turn.model_copy(update={"content": ""}))
+            out.append(replace(turn, content=""))
         else:
             note("dropped", f"empty turn of the {turn.role}", "text must not be empty")
     return out
@@ -173,9 +175,9 @@ def _drop_empty(turns: Turns, note: Note) -> Turns:
 def _empty_lists(turns: Turns, note: Note) -> Turns:
     """Write content that is a list of nothing as no text: nobody takes an empty list."""
     return [
-        turn.model_copy(update={"content": None})
+        replace(turn, content=None)
         if isinstance(turn, ToolsCallTurn) and turn.content == ()
-        else turn.model_copy(update={"content": ""})
+        else replace(turn, content="")
         if isinstance(turn, ToolOutputTurn) and turn.content == ()
         else Turn(role=turn.role, content="", name=turn.name, reasoning=turn.reasoning, native=turn.native)
         if isinstance(turn, ContentTurn) and not turn.content
@@ -192,14 +194,14 @@ def _drop_marks(turns: Turns, note: Note) -> Turns:
 
 
 def _drop_mark(turn: AnyTurn) -> AnyTurn:
-    entries = tuple(entry.model_copy(update={"cache_control": None}) for entry in turn.entries)
-    return turn.model_copy(update={"content": entries})
+    entries = tuple(replace(entry, cache_control=None) for entry in turn.entries)
+    return replace(turn, content=entries)
 
 
 def _fill_null(turns: Turns, note: Note) -> Turns:
     """Write "" instead of null beside tool calls."""
     return [
-        turn.model_copy(update={"content": ""}) if isinstance(turn, ToolsCallTurn) and turn.content is None else turn
+        replace(turn, content="") if isinstance(turn, ToolsCallTurn) and turn.content is None else turn
         for turn in turns
     ]
 
@@ -222,7 +224,7 @@ def _fill_empty_output(turns: Turns, note: Note) -> Turns:
     out: Turns = []
     for turn in turns:
         empty = isinstance(turn, ToolOutputTurn) and all(map(_is_empty, turn.entries))
-        out.append(turn.model_copy(update={"content": NO_OUTPUT}) if empty else turn)
+        out.append(replace(turn, content=NO_OUTPUT) if empty else turn)
         if empty:
             note("transformed", "empty tool output", f"text must not be empty: {NO_OUTPUT}")
     return out
@@ -252,7 +254,7 @@ def _merge(turns: Turns) -> AnyTurn:
     if calls:
         return ToolsCallTurn(content=content or None, tool_calls=calls, **fields)
     kind = Turn if isinstance(content, str) else ContentTurn
-    return kind(role=turns[0].role, content=content, **fields)
+    return kind(**fields | {"role": turns[0].role, "content": content})
 
 
 def _begin_with_user(turns: Turns, note: Note) -> Turns:
@@ -301,7 +303,7 @@ def _split_calls(turns: Turns, note: Note) -> Turns:
         note("transformed", "parallel tool calls", "the model accepts one per turn: sent one after another")
         for number, call in enumerate(turn.tool_calls):
             once = {} if number == 0 else {"content": None, "reasoning": (), "native": None}
-            out.append(turn.model_copy(update={"tool_calls": (call,), **once}))
+            out.append(replace(turn, tool_calls=(call,), **once))
             out += [outputs[call.id]] if call.id in outputs else []
     return out
 
@@ -315,7 +317,7 @@ def _move_media(turns: Turns, note: Note) -> Turns:
         if isinstance(turn, ToolOutputTurn) and media:
             note("transformed", "tool output", "it must be text: its other content is in a turn of the user")
             moved += [TextEntry(text=f"From {turn.name or turn.tool_call_id}:"), *media]
-            out.append(turn.model_copy(update={"content": turn.text}))
+            out.append(replace(turn, content=turn.text))
         else:
             out.append(turn)
         if moved and not isinstance(following, ToolOutputTurn):
@@ -337,7 +339,7 @@ def _trim(turns: Turns, note: Note) -> Turns:
     note("transformed", "last turn of the assistant", "must not end with white space")
     trimmed = end.text.rstrip()
     content = trimmed if isinstance(last, Turn) else (*before, TextEntry(text=trimmed))
-    return [*turns[:-1], last.model_copy(update={"content": content})]
+    return [*turns[:-1], replace(last, content=content)]
 
 
 TRANSFORMS: dict[str, Callable[[Turns, Note], Turns]] = {  # in this order: what one makes is right for the next

@@ -9,9 +9,9 @@ or of strings and images, is one user turn, while a list of strings is one turn 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Literal, SupportsInt, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, SupportsInt, overload
 
-from pydantic import BaseModel, Field, ValidationError, model_serializer, model_validator
+from msgspec import Meta
 
 from nbkit.arguments import check_arguments
 from nbkit.conversation.content import (
@@ -22,14 +22,15 @@ from nbkit.conversation.content import (
     NativeContent,
     Reasoning,
     TextEntry,
-    Value,
+    got_or_missing,
+    prepare_entry,
 )
 from nbkit.conversation.media import attach, is_media
 from nbkit.conversation.reasoning import read_reasoning, write_reasoning
 from nbkit.conversation.summary import summarize_turn, summarize_turns
 from nbkit.conversation.tools import FunctionCall, ToolCall
 from nbkit.conversation.trim import count_roughly, trim_turns
-from nbkit.conversation.values import describe_input, fill
+from nbkit.conversation.values import Value, new, to_plain
 from nbkit.errors import ConversationError
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -40,37 +41,37 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _IGNORED = frozenset({"annotations", "audio", "refusal", "provider_specific_fields", "prefix", "partial"})
 
 
-class _BaseTurn(Value):
+class _BaseTurn(Value, frozen=True, kw_only=True):
     """Base of all turns: reads and writes OpenAI's format, without keys that are None."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _read(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
         data = {key: value for key, value in data.items() if value is not None or key == "content"}
         if isinstance(content := data.get("content"), list | tuple):
-            data["content"] = tuple(map(_read_entry, content))
+            data["content"] = tuple(_read_entry(piece) for piece in content)
+        for name, kind in (("tool_calls", ToolCall), ("function_call", FunctionCall)):
+            if isinstance(data.get(name), dict):
+                data[name] = kind._prepare(data[name])
+            elif isinstance(data.get(name), list | tuple):
+                data[name] = tuple(kind._prepare(call) if isinstance(call, dict) else call for call in data[name])
         if data.get("role") == "assistant":
             if data.get("content") is None and isinstance(data.get("refusal"), str):
                 data["content"] = data["refusal"]
             data = {key: value for key, value in data.items() if key not in _IGNORED}
-            return read_reasoning(data)
+            data = read_reasoning(data)
+        if isinstance(content := data.get("content"), tuple):
+            data["content"] = tuple(_prepare_entry(piece, place) for place, piece in enumerate(content))
         return data
 
-    @model_serializer(mode="plain")
-    def _to_openai(self) -> dict[str, Any]:
+    def model_dump(self) -> dict[str, Any]:
+        """Write OpenAI's message."""
         out: dict[str, Any] = {}
-        for name in type(self).model_fields:
+        for name in self.__struct_fields__:
             value = getattr(self, name)
             if name == "reasoning":
                 out |= write_reasoning(value)
-            elif isinstance(value, tuple):
-                out[name] = [entry.model_dump() for entry in value]
-            elif isinstance(value, BaseModel):
-                out[name] = value.model_dump()
             elif value is not None or name == "content":
-                out[name] = value
+                out[name] = to_plain(value)
         return out
 
     @property
@@ -79,7 +80,7 @@ class _BaseTurn(Value):
         content: str | tuple[ContentEntry, ...] | None = getattr(self, "content", None)
         if isinstance(content, tuple):
             return content
-        return (_make_text_entry(content),) if content else ()
+        return (new(TextEntry, text=content),) if content else ()
 
     @property
     def media(self) -> tuple[ImageEntry | FileEntry | AudioEntry, ...]:
@@ -103,23 +104,21 @@ class _BaseTurn(Value):
     __str__ = __repr__
 
 
-def _make_text_entry(text: str) -> TextEntry:
-    """Make what `TextEntry(text=text)` is."""
-    entry = TextEntry.__new__(TextEntry)
-    fill(entry, _TEXT_ENTRY | {"text": text}, {"text"})
-    return entry
-
-
-_TEXT_ENTRY = TextEntry.model_construct(text="").__dict__
-
-
 def _read_entry(piece: Any) -> Any:
     if isinstance(piece, str):
         return {"type": "text", "text": piece}
-    return piece if isinstance(piece, dict | BaseModel) else attach(piece)
+    return piece if isinstance(piece, dict | Value) else attach(piece)
 
 
-class Turn(_BaseTurn):
+def _prepare_entry(piece: Any, place: int) -> Any:
+    try:
+        return prepare_entry(piece)
+    except ValueError as invalid:
+        problem = str(invalid)
+    raise ValueError(f"content.{place}.{problem}")
+
+
+class Turn(_BaseTurn, frozen=True, kw_only=True):
     """Text of the system, the user or the assistant."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -129,18 +128,16 @@ class Turn(_BaseTurn):
     native: NativeContent | None = None
 
 
-_TEXT_TURN = Turn.model_construct(role="user", content="").__dict__
 _TEXT_ROLES = frozenset(("system", "developer", "user", "assistant"))
 
 
 def _make_text_turn(role: str, content: str) -> Turn:
     """Make what `Turn(role=role, content=content)` is, of one of these roles and a string."""
-    turn = Turn.__new__(Turn)
-    fill(turn, _TEXT_TURN | {"role": role, "content": content}, {"role", "content"})
+    turn: Turn = new(Turn, role=role, content=content)
     return turn
 
 
-class ContentTurn(_BaseTurn):
+class ContentTurn(_BaseTurn, frozen=True, kw_only=True):
     """Text, images, files and recordings. Among the entries, strings and the values that `attach` reads are allowed."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -150,17 +147,17 @@ class ContentTurn(_BaseTurn):
     native: NativeContent | None = None
 
 
-class ToolsCallTurn(_BaseTurn):
+class ToolsCallTurn(_BaseTurn, frozen=True, kw_only=True):
     """An assistant turn that calls tools; it may contain text and reasoning, too."""
 
     role: Literal["assistant"] = "assistant"
     content: str | tuple[ContentEntry, ...] | None = None
-    tool_calls: tuple[ToolCall, ...] = Field(min_length=1)
+    tool_calls: Annotated[tuple[ToolCall, ...], Meta(min_length=1)]
     reasoning: tuple[Reasoning, ...] = ()
     native: NativeContent | None = None
 
 
-class ToolOutputTurn(_BaseTurn):
+class ToolOutputTurn(_BaseTurn, frozen=True, kw_only=True):
     """Output of a tool for the call `tool_call_id`. Reads null as an empty output."""
 
     role: Literal["tool"] = "tool"
@@ -171,7 +168,7 @@ class ToolOutputTurn(_BaseTurn):
     native: ClassVar[NativeContent | None] = None
 
 
-class FunctionCallTurn(_BaseTurn):
+class FunctionCallTurn(_BaseTurn, frozen=True, kw_only=True):
     """An assistant turn with OpenAI's deprecated `function_call`."""
 
     role: Literal["assistant"] = "assistant"
@@ -181,7 +178,7 @@ class FunctionCallTurn(_BaseTurn):
     native: ClassVar[NativeContent | None] = None
 
 
-class FunctionOutputTurn(_BaseTurn):
+class FunctionOutputTurn(_BaseTurn, frozen=True, kw_only=True):
     """Output of a function, for OpenAI's deprecated `function_call`."""
 
     role: Literal["function"] = "function"
@@ -253,8 +250,8 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
         kind = type(value).__name__
         raise ConversationError(f"turn {index}: expected a string, a dict or a turn, got {kind}")
     if value.get("role") not in ROLES:
-        role = f"got {value['role']!r}" if "role" in value else "it is missing"
-        raise ConversationError(f"turn {index}: role: expected one of {', '.join(ROLES)}; {role}")
+        role = f"expected one of {', '.join(ROLES)}; {got_or_missing(value, 'role')}"
+        raise ConversationError(f"turn {index}: role: {role}")
     if _is_piece(value.get("content")):
         value = value | {"content": [value["content"]]}
     if mark := value.get("cache_control"):
@@ -266,16 +263,13 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
     if kind_of_turn is ToolOutputTurn and data.get("content", "") is None:
         data["content"] = ""
     try:
-        return kind_of_turn.model_validate(data)  # type: ignore[return-value]
-    except ValidationError as invalid:
-        problem = invalid.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in problem["loc"] if part not in ("str", "tuple[tagged-union]"))
-    what = problem["msg"].removeprefix("Value error, ")
-    who = f"turn {index} ({value['role']})"
-    raise ConversationError(f"{who}: {where + ': ' if where else ''}{what}{describe_input(problem)}")
+        return kind_of_turn.read(data)  # type: ignore[return-value]
+    except ValueError as invalid:
+        problem = str(invalid)
+    raise ConversationError(f"turn {index} ({value['role']}): {problem}")
 
 
-class Conversation(Value):
+class Conversation(Value, frozen=True, kw_only=True):
     """Turns, in order. Immutable: `conversation + turn` makes a new one.
 
     `Conversation("Hello")`, `Conversation([{"role": "user", "content": "Hello"}, ...])`,
@@ -284,22 +278,22 @@ class Conversation(Value):
 
     turns: tuple[AnyTurn, ...] = ()
 
-    def __init__(self, turns: Any = (), /, **data: Any) -> None:
-        value = data.get("turns", data) if data else turns  # pydantic calls this with a dict's items as keywords
-        if type(self) is Conversation:  # turns are valid
-            fill(self, {"turns": _to_turns(value)}, {"turns"})
-        else:
-            super().__init__(**{"turns": _to_turns(value)})
+    if TYPE_CHECKING:
 
-    @model_validator(mode="before")
+        def __init__(self, turns: Any = (), /, **data: Any) -> None: ...
+
     @classmethod
-    def _read(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "turns" in data:
-            return data | {"turns": _to_turns(data["turns"])}
-        return {"turns": _to_turns(data)}
+    def _make(cls, turns: Any = (), /, **fields: Any) -> Conversation:
+        made: Conversation = new(cls, turns=_to_turns(fields.get("turns", fields) if fields else turns))
+        return made
 
-    @model_serializer(mode="plain")
-    def _write(self) -> dict[str, Any]:
+    @classmethod
+    def read(cls, data: Any) -> Conversation:
+        """Read whatever `Conversation()` takes. Raises ConversationError."""
+        return cls._make(data)
+
+    def model_dump(self) -> dict[str, Any]:
+        """Write the turns as OpenAI's messages."""
         return {"turns": self.to_openai()}
 
     def to_openai(self) -> list[dict[str, Any]]:
@@ -343,7 +337,7 @@ class Conversation(Value):
         turns = trim_turns(self.turns, lambda turns: int(measure(Conversation(turns))) <= tokens)
         return self if turns == self.turns else Conversation(turns)
 
-    def __iter__(self) -> Iterator[AnyTurn]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[AnyTurn]:
         return iter(self.turns)
 
     def __repr__(self) -> str:

@@ -1,51 +1,23 @@
-"""How values answer wrong arguments: in one sentence of nbkit, not in pydantic's several lines."""
+"""Base of the frozen values of a conversation: how they are read and written, and how they answer wrong arguments."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ValidationError
+from msgspec import Struct, StructMeta, ValidationError, convert
+from msgspec.structs import replace
 
 from nbkit.arguments import describe, is_table
 from nbkit.errors import ConfigError, ConversationError, NbkitError
-
-
-def explain(invalid: ValidationError) -> str:
-    """Say in one sentence what is wrong first: the field, what was expected, what was given."""
-    problem = invalid.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    text = problem["msg"].removeprefix("Value error, ")
-    return f"{where + ': ' if where else ''}{text}{describe_input(problem)}"
-
-
-def describe_input(problem: Any) -> str:
-    """Describe the value that was given; "" where the message says it or where there is none."""
-    return "" if problem["type"] in ("value_error", "missing") else f", got {describe(problem['input'])}"
-
-
-def fill(value: BaseModel, fields: dict[str, Any], given: set[str]) -> None:
-    """Give a new value all its fields, as `model_construct` does: only for what validation would leave as it is."""
-    _set(value, "__dict__", fields)
-    _set(value, "__pydantic_fields_set__", given)
-    _set(value, "__pydantic_extra__", None)
-    _set(value, "__pydantic_private__", None)
-
-
-_set = object.__setattr__
-
-
-if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
-else:
-    ModelMetaclass = type(BaseModel)
-
+from nbkit.json_text import read_json, write_json
 
 _NO_TABLES = frozenset((str, int, float, bool, type(None), list, tuple, dict))
 
 
 def refuse_tables(name: str, arguments: dict[str, Any], raises: type[NbkitError] = ConfigError) -> None:
-    """Raise for an argument that is a DataFrame, a Series or pandas' NA: pydantic reads the names of columns as a list,
-    and what compares them fails.
+    """Raise for an argument that is a DataFrame, a Series or pandas' NA: its columns would be read as a list, and what
+    compares them fails.
     """
     for argument, value in arguments.items():
         if type(value) not in _NO_TABLES and is_table(value):
@@ -53,26 +25,143 @@ def refuse_tables(name: str, arguments: dict[str, Any], raises: type[NbkitError]
             raise raises(f"{name}{text}")
 
 
-class OneSentence(ModelMetaclass):
-    """Metaclass of values that raise ConversationError for wrong arguments, as `Turn(role=5)`."""
-
-    raises: type[NbkitError] = ConversationError
+class _Reader(StructMeta):
+    """Metaclass of the values: a call reads its arguments, so that `Turn(role=5)` is an error in one sentence."""
 
     if not TYPE_CHECKING:  # or type checkers take every value for Any
-        # Pydantic's asks the registry of abstract classes too, in which no value stands; it takes ten times as long.
-        __instancecheck__ = type.__instancecheck__
 
-        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        def __call__(cls, *args: Any, **fields: Any) -> Any:
             """Make a value."""
-            refuse_tables(f"{cls.__name__}: ", kwargs, cls.raises)
-            try:
-                return super().__call__(*args, **kwargs)
-            except ValidationError as invalid:
-                problem = explain(invalid)
-            raise cls.raises(f"{cls.__name__}: {problem}")
+            return cls._make(*args, **fields)
 
 
-class OneConfigSentence(OneSentence):
-    """Metaclass of values that raise ConfigError for wrong arguments, as `Tool(name=5)`."""
+new: Any = StructMeta.__call__
+"""Makes a value of a class and its fields that are known to be right: nothing is read, nothing is checked."""
 
-    raises = ConfigError
+
+class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of frozen values; an unknown key is an error.
+
+    The methods have the names that pydantic's models have, so that what takes the one takes the other.
+    """
+
+    _raises: ClassVar[type[NbkitError]] = ConversationError
+
+    @classmethod
+    def _make(cls, /, **fields: Any) -> Self:
+        refuse_tables(f"{cls.__name__}: ", fields, cls._raises)
+        try:
+            return cls.read(fields)
+        except ValueError as invalid:
+            problem = str(invalid)
+        raise cls._raises(f"{cls.__name__}: {problem}")
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """Read a dict, or a value. Raises ValueError, which says in one sentence what is wrong first."""
+        value: Self = read_as(cls, cls._prepare(data) if isinstance(data, dict) else data)
+        return value
+
+    @classmethod
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Give the fields, and the values in them, the form that is read."""
+        return data
+
+    @classmethod
+    def model_validate(cls, data: Any) -> Self:
+        """Read a dict. Raises ConversationError (of options and tools, ConfigError)."""
+        try:
+            return cls.read(data)
+        except ValueError as invalid:
+            problem = str(invalid)
+        raise cls._raises(f"{cls.__name__}: {problem}")
+
+    @classmethod
+    def model_validate_json(cls, text: str | bytes) -> Self:
+        """Read JSON. Raises ConversationError (of options and tools, ConfigError)."""
+        try:
+            return cls.read(read_json(text))
+        except ValueError as invalid:
+            problem = str(invalid)
+        raise cls._raises(f"{cls.__name__}: {problem}")
+
+    def model_dump(self) -> dict[str, Any]:
+        """Write a dict, which `model_validate` reads again."""
+        return {name: to_plain(getattr(self, name)) for name in self.__struct_fields__}
+
+    def model_dump_json(self) -> str:
+        """Write JSON, which `model_validate_json` reads again."""
+        return write_json(self.model_dump()).decode()
+
+    def model_copy(self, *, update: dict[str, Any] | None = None) -> Self:
+        """Return a copy with other values of some fields, which are not checked."""
+        return replace(self, **update or {})
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Be a field of somebody's pydantic model."""
+        from pydantic_core import core_schema  # only pydantic calls this
+
+        write = core_schema.plain_serializer_function_ser_schema(lambda value: value.model_dump())
+        return core_schema.no_info_plain_validator_function(cls.read, serialization=write)
+
+
+def to_plain(value: Any) -> Any:
+    """Write a value, a Struct, or a list of them as plain data; anything else as it is."""
+    if isinstance(value, Value):
+        return value.model_dump()
+    if isinstance(value, Struct):
+        return {name: to_plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    return {name: to_plain(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def read_as(kind: Any, data: Any) -> Any:
+    """Read plain data as a type. Raises ValueError, which says in one sentence what is wrong first."""
+    try:
+        return convert(data, kind)
+    except ValidationError as invalid:
+        problem = explain(invalid, data)
+    raise ValueError(problem)
+
+
+_STEP = re.compile(r"\.([^.`\[\]]+)|\[(\d+|\.\.\.)\]")
+_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
+_KINDS = re.compile(r"Expected `(.*)`, got `(.*)`")
+_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "True or False",
+    "object": "a dict",
+    "array": "a list",
+    "null": "None",
+}
+
+
+def explain(invalid: ValidationError, data: Any) -> str:
+    """Say in one sentence what is wrong: the field, what was expected, what was given."""
+    text, _, place = str(invalid).partition(" - at ")
+    path = [key or index for key, index in _STEP.findall(place)]
+    if field := _FIELD.fullmatch(text):
+        path.append(field[2])
+        text = "missing" if field[1] == "missing required" else "unknown field"
+    else:
+        if kinds := _KINDS.fullmatch(text):
+            text = "expected " + " or ".join(_WORDS.get(kind.strip(), kind.strip()) for kind in kinds[1].split("|"))
+        text = f"{text[0].lower()}{text[1:].replace('`', '')}{_describe_at(path, data)}"
+    return f"{'.'.join(path)}: {text}" if path else text
+
+
+def _describe_at(path: list[str], data: Any) -> str:
+    for step in path:
+        try:
+            data = data[int(step)] if step.isdigit() and not isinstance(data, dict) else _get(data, step)
+        except (LookupError, TypeError, AttributeError):
+            return ""
+    return f", got {describe(data)}"
+
+
+def _get(data: Any, name: str) -> Any:
+    return data[name] if isinstance(data, dict) else getattr(data, name)

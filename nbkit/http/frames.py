@@ -13,10 +13,9 @@ from functools import lru_cache
 from struct import Struct
 from zlib import crc32
 
-from pydantic_core import to_json
-
 from nbkit.errors import ProviderError
 from nbkit.http.events import MAX_EVENT, Event
+from nbkit.json_text import write_json
 
 MAX_HEADERS = 128 * 2**10
 """Bytes, the limit of AWS's own SDKs."""
@@ -122,7 +121,9 @@ def _read_frame(frame: bytes) -> Event:
     end = _PRELUDE + _LENGTHS.unpack_from(frame)[1]
     headers = _read_headers(frame[_PRELUDE:end])
     if headers.get(":message-type") == "error":
-        return "error", to_json({"code": headers.get(":error-code", ""), "message": headers.get(":error-message", "")})
+        return "error", write_json(
+            {"code": headers.get(":error-code", ""), "message": headers.get(":error-message", "")}
+        )
     return headers.get(":exception-type") or headers.get(":event-type", ""), frame[end:-_CHECKSUM]
 
 

@@ -176,10 +176,10 @@ def _renew(
 
 def decode(body: bytes, *, url: str, etag: str | None = None, day: str | None = None) -> Snapshot:
     """Read an api.json into a snapshot of `day` (YYYY-MM-DD; today by default). Raises CatalogError."""
-    from pydantic_core import from_json  # a fresh file is rare and large; a snapshot is read without it
+    from nbkit.json_text import read_json
 
     try:
-        data = from_json(body)
+        data = read_json(body, nan=True)
     except ValueError as broken:
         problem = f"{hide_in_url(url)}: {broken}"
     else:

@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 from msgspec.structs import asdict
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nbkit.billing.total import Sum
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
-from nbkit.conversation.values import explain
+from nbkit.conversation.values import read_as
 from nbkit.errors import ConversationError
 from nbkit.files import write_atomically
 
@@ -38,9 +37,7 @@ class ChatRecord(Struct, frozen=True):
     """Options that a file does not hold: Python functions, and what may hold a key. Set by `read_chat`."""
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["nbkit chat"]
     version: Literal[1]
     model: str
@@ -61,7 +58,7 @@ def write_chat(path: Path, record: ChatRecord) -> None:
         "format": "nbkit chat",
         "version": _VERSION,
         "model": record.model,
-        "options": options.model_dump(mode="json", include=set(options.given) - set(left_out)),
+        "options": {name: value for name, value in options.model_dump().items() if name not in left_out},
         "limits": dict(record.limits),
         "left_out": left_out,
         "spent": {model: asdict(spent) for model, spent in record.spent.items()},
@@ -85,16 +82,12 @@ def read_chat(path: Path) -> ChatRecord:
         if isinstance(version, int) and version > _VERSION:
             problem = f"version {version} of the format, and this nbkit reads {_VERSION}: install a newer one"
         else:
-            file = _File.model_validate(data)
+            file: _File = read_as(_File, data)
             conversation = Conversation(file.turns)
             options, limits, spent = file.options, file.limits, file.spent
             return ChatRecord(file.model, conversation, options, limits, spent, file.context_tokens, file.left_out)
     except OSError as failed:
         problem = failed.strerror or type(failed).__name__
-    except ValidationError as invalid:
-        problem = f"not a chat that nbkit saved: {explain(invalid)}"
-    except ConversationError as invalid:
+    except (RecursionError, ValueError, ConversationError) as invalid:
         problem = f"not a chat that nbkit saved: {invalid}"
-    except (ValueError, RecursionError):  # not JSON, or not UTF-8
-        problem = "not a chat that nbkit saved: it is not JSON"
     raise ConversationError(f"{path}: {problem}")

@@ -10,13 +10,12 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from pydantic_core import to_json
-
 from nbkit.adapters.run import ToolResult
 from nbkit.bulk.answers import Answer, Pane
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.content import TextEntry
 from nbkit.conversation.tools import ToolCall
+from nbkit.json_text import write_json
 from nbkit.notebook.facts import explain_error, list_facts, list_notes
 from nbkit.notebook.pictures import list_unseen, write_pictures
 from nbkit.rendering.markdown import render_static, to_text
@@ -87,7 +86,7 @@ def _write_call(call: ToolCall) -> str:
         arguments = call.parsed()
     except ValueError:
         return f"{call.name}({_shorten(call.arguments, _LINE)})"
-    listed = ", ".join(f"{name}={to_json(value).decode()}" for name, value in arguments.items())
+    listed = ", ".join(f"{name}={write_json(value).decode()}" for name, value in arguments.items())
     return f"{call.name}({_shorten(listed, _LINE)})"
 
 

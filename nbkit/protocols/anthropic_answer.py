@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec.structs import replace
-from pydantic_core import from_json
 
 from nbkit.conversation.completion import NO_CHARGES, Charges, ChatCompletion, Usage
 from nbkit.conversation.content import NativeContent, NativePart, Reasoning
 from nbkit.errors import ProviderError
+from nbkit.json_text import read_json
 from nbkit.protocols.anthropic_turns import FORMAT, NATIVE
 from nbkit.protocols.anthropic_usage import find_longest_prompt, read_other_models, read_usage
 from nbkit.protocols.calls import NAMELESS, Call
@@ -88,7 +88,7 @@ class _Block:
         elif self.type.endswith("tool_use"):
             arguments = join_arguments(self.call.pieces if self.call else self.parts, self.start.get("input"))
             try:
-                block["input"] = from_json(arguments)
+                block["input"] = read_json(arguments)
             except ValueError:
                 block["input"] = arguments
         if self.signature:
@@ -291,5 +291,5 @@ def _guess_kinds(delta: dict[str, Any]) -> tuple[str, ...]:
 def _build_reasoning(block: _Block) -> Reasoning:
     if block.type == "redacted_thinking":
         return Reasoning(data=string(block.start.get("data")), format=FORMAT)
-    signed = {"signature": block.signature, "format": FORMAT} if block.signature else {}
+    signed: dict[str, Any] = {"signature": block.signature, "format": FORMAT} if block.signature else {}
     return Reasoning(text=block.text, **signed)

@@ -38,7 +38,7 @@ class _Thought:
     def build(self) -> Reasoning:
         if self.data:
             return Reasoning(text="".join(self.parts), data=self.data, format=FORMAT)
-        signed = {"signature": self.signature, "format": FORMAT} if self.signature else {}
+        signed: dict[str, Any] = {"signature": self.signature, "format": FORMAT} if self.signature else {}
         return Reasoning(text="".join(self.parts), **signed)
 
 

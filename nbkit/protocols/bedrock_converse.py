@@ -14,13 +14,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from pydantic_core import to_json
-
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import AdapterError
+from nbkit.json_text import write_json
 from nbkit.protocols.bedrock_answer import Decoder
 from nbkit.protocols.bedrock_turns import encode_turns
 from nbkit.protocols.failures import read_failure
@@ -118,7 +117,7 @@ def _encode_tool(tool: Tool) -> dict[str, Any]:
 def _encode_format(response_format: dict[str, Any]) -> dict[str, Any]:
     described = mapping(response_format.get("json_schema"))
     named = {key: described[key] for key in ("name", "description") if described.get(key)}
-    schema = {"schema": to_json(described.get("schema")).decode(), **named}
+    schema = {"schema": write_json(described.get("schema")).decode(), **named}
     return {"type": "json_schema", "structure": {"jsonSchema": schema}}
 
 

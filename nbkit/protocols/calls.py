@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic_core import from_json, to_json
-
 from nbkit.conversation.completion import ToolCallDelta
 from nbkit.conversation.tools import ToolCall
+from nbkit.json_text import read_json, write_json
 from nbkit.protocols.reading import join_arguments, string
 
 Index = int | str | None
@@ -46,7 +45,7 @@ class Call:
         if not (self.pieces and self.pieces[-1].rstrip().endswith("}")):
             return False
         try:
-            return isinstance(from_json(self.text), dict)
+            return isinstance(read_json(self.text), dict)
         except ValueError:
             return False
 
@@ -116,7 +115,7 @@ class Calls:
         `arguments` is text, a piece of it or all, or a whole JSON value.
         """
         index = index if isinstance(index, int | str) and not isinstance(index, bool) and index != "" else None
-        piece = "" if arguments is None else arguments if isinstance(arguments, str) else to_json(arguments).decode()
+        piece = "" if arguments is None else arguments if isinstance(arguments, str) else write_json(arguments).decode()
         call = find_call(self._calls, index, call_id, name, piece) or self.begin(index)
         return call, self.grow(call, call_id, name, piece)
 

@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
-from pydantic_core import from_json
 
 from nbkit.billing.money import sum_usd
 from nbkit.conversation.completion import NO_CHARGES, Charges, ChatCompletion, ChatCompletionChunk, ToolCallDelta, Usage
 from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import AdapterError, ProviderError, StreamError
+from nbkit.json_text import read_json
 from nbkit.protocols.calls import NAMELESS, Calls
 from nbkit.protocols.failures import SIGNS, is_failure, read_failure
 from nbkit.protocols.halves import Halves
@@ -180,7 +180,7 @@ class BaseDecoder(Answer):
         if self.marked or self._halves or event == "error":
             return self._take_other(event, data)
         try:
-            body = from_json(data)
+            body = read_json(data)
         except ValueError:
             return self._take_other(event, data)
         if not isinstance(body, dict):

@@ -14,8 +14,6 @@ import re
 from html import unescape
 from typing import Any
 
-from pydantic_core import to_json
-
 from nbkit.errors import (
     AdapterError,
     AuthenticationError,
@@ -25,6 +23,7 @@ from nbkit.errors import (
     ProviderError,
     RateLimitError,
 )
+from nbkit.json_text import write_json
 from nbkit.protocols.reading import cut, mapping, parse, string
 
 MAX_QUOTE = 200
@@ -88,7 +87,7 @@ def read_failure(answer: Any, status: int | None = None) -> AdapterError:
 
     Its message is the provider's own, `code` the provider's code, `body` the whole as text, up to 64 KiB.
     """
-    body = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else to_json(answer).decode()
+    body = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else write_json(answer).decode()
     if isinstance(answer, bytes):
         answer = _parse_body(answer)
     message, code = _find_message(answer), _find_code(answer)
@@ -121,7 +120,7 @@ def is_failure(body: dict[str, Any]) -> bool:
 
 def not_an_answer(body: Any, what: str, lacks: str) -> ProviderError:
     """Make the error about a body that is JSON, but neither an answer nor an error; it quotes the beginning."""
-    return ProviderError(f"the answer is not {what}: it has no {lacks}: {cut(to_json(body).decode(), MAX_QUOTE)}")
+    return ProviderError(f"the answer is not {what}: it has no {lacks}: {cut(write_json(body).decode(), MAX_QUOTE)}")
 
 
 def _parse_body(body: bytes) -> Any:

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
-from pydantic_core import to_json
-
 from nbkit.conversation.completion import NO_CHARGES, Charges, ToolCallDelta, Usage
 from nbkit.conversation.content import NativeContent, NativePart, Reasoning
 from nbkit.errors import ContentFilterError, ProviderError
+from nbkit.json_text import write_json
 from nbkit.protocols.calls import NAMELESS, Call
 from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer
@@ -177,7 +176,7 @@ class Decoder(BaseDecoder):
             if not name:
                 raise ProviderError(NAMELESS)
             streamed = goes_on or partial
-            whole = "" if streamed else given if isinstance(given, str) and given else to_json(given or {}).decode()
+            whole = "" if streamed else given if isinstance(given, str) and given else write_json(given or {}).decode()
             call = self.calls.begin()  # calls are whole, and go back as they came: ids may be missing, or the same
             self.calls.grow(call, "", name, whole)
             call.wire_id, call.id = call_id, call_id or f"call_{call.place}_{self.id}"[:40]
@@ -194,7 +193,7 @@ class Decoder(BaseDecoder):
     def _close_call(self) -> list[ToolCallDelta]:
         """End the call whose arguments went on."""
         call, self._open_call, self._growing = self._open_call, None, ""
-        return [self.calls.grow(call, "", "", to_json(call.value).decode())] if call else []
+        return [self.calls.grow(call, "", "", write_json(call.value).decode())] if call else []
 
     def _take_argument(self, arguments: dict[str, Any], piece: dict[str, Any]) -> None:
         """Put a value, or a further piece of a text, where its JSON path points to."""
@@ -257,7 +256,7 @@ def _check_prompt(body: dict[str, Any]) -> None:
     feedback = mapping(body.get("promptFeedback"))
     if reason := string(feedback.get("blockReason")):
         message = string(feedback.get("blockReasonMessage")) or f"the prompt was blocked: {reason}"
-        raise ContentFilterError(message, code=reason, body=to_json(body).decode())
+        raise ContentFilterError(message, code=reason, body=write_json(body).decode())
 
 
 def _build_native(marks: list[_Mark], texts: list[str]) -> NativeContent:

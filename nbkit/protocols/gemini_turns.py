@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic_core import from_json
+from msgspec.structs import replace
 
 from nbkit.conversation.content import (
     AudioEntry,
@@ -22,6 +22,7 @@ from nbkit.conversation.content import (
 )
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
+from nbkit.json_text import read_json
 from nbkit.protocols.native import list_pieces
 from nbkit.protocols.writing import Draft, add_blocks, parse_arguments, split_system
 
@@ -113,7 +114,7 @@ def _encode_id(draft: Draft, call_id: str) -> dict[str, Any]:
 def _encode_response(text: str) -> dict[str, Any]:
     """Write an output as it is where it is a JSON object, else as text in one."""
     try:
-        value = from_json(text, allow_inf_nan=False)
+        value = read_json(text)
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {"output": text}
@@ -134,7 +135,7 @@ def _encode_assistant(draft: Draft, turn: AnyTurn) -> list[Part]:
     signed = [_sign(_encode_call(draft, call), one) for call, one in zip(calls, signatures, strict=True)]
     rest = [block for block in own if block.data is None or block.id not in of_calls]
     if native := getattr(turn, "native", None):
-        return _encode_native(draft, turn.model_copy(update={"reasoning": tuple(rest)}), native, signed)
+        return _encode_native(draft, replace(turn, reasoning=tuple(rest)), native, signed)
     parts = _encode_entries(draft, turn)
     for block in rest:
         if block.data is not None:

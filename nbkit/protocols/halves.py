@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic_core import from_json
-
+from nbkit.json_text import read_json
 from nbkit.protocols.reading import Path, join_surrogates, make_encodable, map_texts, mapping, parse_leniently
 
 _HALF = re.compile(
@@ -36,7 +35,7 @@ class Halves:
         """Read an event's JSON; its texts are always encodable. Raises ProviderError where it is not JSON."""
         if not self.waiting:
             try:
-                return from_json(data)
+                return read_json(data)
             except ValueError:
                 pass
         value = parse_leniently(data)

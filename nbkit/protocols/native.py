@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from nbkit.conversation.completion import Change
 from nbkit.conversation.content import ContentEntry, NativeContent, Reasoning, TextEntry
 from nbkit.conversation.tools import ToolCall
@@ -39,7 +41,7 @@ def fit_native(conversation: Conversation, protocol: str) -> tuple[Conversation,
     turns, changes = [], []
     for turn, native in zip(conversation.turns, natives, strict=True):
         foreign = native is not None and native.protocol != own
-        turns.append(turn.model_copy(update={"native": None}) if foreign else turn)
+        turns.append(replace(turn, native=None) if foreign else turn)
         if native and foreign and (what := native.describe()):
             changes.append(Change("dropped", what, f"only {native.protocol} takes it back"))
     return Conversation(turns), tuple(dict.fromkeys(changes))

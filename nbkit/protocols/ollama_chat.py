@@ -19,14 +19,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import to_json
-
 from nbkit.conversation.completion import ChatCompletion, ToolCallDelta, Usage
 from nbkit.conversation.content import ImageEntry, Reasoning, inline
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.tools import Tool, ToolCall
 from nbkit.conversation.turns import AnyTurn, Conversation, ToolOutputTurn, ToolsCallTurn
 from nbkit.errors import AdapterError, ProviderError
+from nbkit.json_text import write_json
 from nbkit.protocols.calls import NAMELESS, read_function
 from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer, read_failure
@@ -161,7 +160,7 @@ def _estimate_context(body: dict[str, Any], options: ExecuteOptions) -> int | No
     """Estimate the tokens of context to ask for; None where the usual is enough. Ollama clamps them to the model's."""
     texts = [{key: value for key, value in message.items() if key != "images"} for message in body["messages"]]
     images = sum(len(message.get("images", ())) for message in body["messages"])
-    prompt = len(to_json((texts, body.get("tools")))) // BYTES_PER_TOKEN + images * IMAGE_TOKENS
+    prompt = len(write_json((texts, body.get("tools")))) // BYTES_PER_TOKEN + images * IMAGE_TOKENS
     needed = prompt + (options.max_tokens or ANSWER_TOKENS)
     if needed <= USUAL_CONTEXT:
         return None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk, ToolCallDelta
 from nbkit.conversation.content import Reasoning
 from nbkit.protocols.calls import Calls, read_function
@@ -136,6 +138,6 @@ class Choice:
             more = [Reasoning(text=text.removeprefix(detailed))] if text != detailed else []
             blocks = blocks + more if detailed else more + blocks
         else:
-            blocks = [block.model_copy(update={"text": "", "raw": block.to_detail()}) for block in blocks]
+            blocks = [replace(block, text="", raw=block.to_detail()) for block in blocks]
             blocks.insert(0, Reasoning(text=text))
         return tuple(blocks)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import to_json
-
 from nbkit.conversation.completion import NO_CHARGES, Charges, Usage
 from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import ProviderError
+from nbkit.json_text import write_json
 from nbkit.protocols.decoder import BaseDecoder
 from nbkit.protocols.failures import not_an_answer, read_failure
 from nbkit.protocols.finish import read_finish
@@ -164,7 +163,7 @@ class Decoder(BaseDecoder):
         free = [key for key in item.parts if key not in item.ended or not ends]
         unmatched = []
         for part, index, value in wholes:
-            whole = to_json(value).decode() if isinstance(value, dict) else string(value)
+            whole = write_json(value).decode() if isinstance(value, dict) else string(value)
             fitting = [key for key in free if key[0] == part and whole.startswith("".join(item.parts[key]))]
             key = next((key for key in fitting if key[1] == index), next(iter(fitting), None))
             if key is None:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import to_json
-
 from nbkit.conversation.content import NativeContent, NativePart, Reasoning
+from nbkit.json_text import write_json
 from nbkit.protocols.calls import Call
 from nbkit.protocols.openai_responses_items import BREAK, FORMAT, NATIVE
 from nbkit.protocols.reading import join_arguments, objects, string
@@ -108,7 +107,7 @@ def match_items(items: list[Item], output: list[dict[str, Any]]) -> list[tuple[I
 def read_arguments(given: dict[str, Any]) -> str:
     """Return the arguments of a whole call as text."""
     value = given.get("arguments") or given.get("input")
-    return to_json(value).decode() if isinstance(value, dict) else string(value)
+    return write_json(value).decode() if isinstance(value, dict) else string(value)
 
 
 def list_parts(kind: str, given: dict[str, Any]) -> list[tuple[str, int, Any]]:
@@ -138,7 +137,7 @@ def build_reasoning(items: list[Item]) -> tuple[Reasoning, ...]:
     for item in items:
         if item.type != "reasoning":
             continue
-        opaque = {"format": FORMAT} if item.data else {}
+        opaque: dict[str, Any] = {"format": FORMAT} if item.data else {}
         for number, text in enumerate(_list_thoughts(item)):
             lead = BREAK if text and any(block.text for block in blocks) else ""
             data = None if number else item.data or None

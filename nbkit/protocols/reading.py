@@ -10,9 +10,8 @@ from functools import lru_cache
 from string import whitespace
 from typing import Any
 
-from pydantic_core import from_json, to_json
-
 from nbkit.errors import ProviderError
+from nbkit.json_text import read_json, write_json
 
 MOST_TOKENS = 1_000_000_000
 _MOST_COST = 1e15  # in the smallest unit that a provider counts in, USD 1e-10
@@ -51,7 +50,7 @@ def parse(data: bytes) -> Any:
     Raises ProviderError where it is not JSON, or nested too deeply.
     """
     try:
-        return from_json(data)
+        return read_json(data)
     except ValueError:
         pass  # what is raised below has nothing behind it as its context
     return map_texts(parse_leniently(data), lambda text, _: make_encodable(text))
@@ -131,10 +130,10 @@ def join_arguments(pieces: Iterable[str], value: Any = None) -> str:
     """
     text = "".join(pieces) or string(value)
     try:
-        value = from_json(text) if text else value or {}
+        value = read_json(text) if text else value or {}
     except ValueError:
         value = _read_repeated(text)
-    return to_json(value).decode() if isinstance(value, dict) else text
+    return write_json(value).decode() if isinstance(value, dict) else text
 
 
 def _read_repeated(text: str) -> dict[str, Any] | None:
@@ -175,7 +174,7 @@ def read_content(content: Any) -> tuple[str, str]:
             text += string(part.get("text"))
             reasoning += string(inner) or "".join(string(entry.get("text")) for entry in objects(inner))
             known = True
-    return (text, reasoning) if known else (to_json(content).decode(), "")
+    return (text, reasoning) if known else (write_json(content).decode(), "")
 
 
 def count(value: Any) -> int | None:

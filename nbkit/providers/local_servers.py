@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
-from pydantic_core import from_json, to_json
 
 from nbkit.errors import AdapterError, ConfigError
 from nbkit.http.bounded import is_success, read_limited
 from nbkit.http.clients import sync_client
 from nbkit.http.exchange import Exchange, Failure, Request
+from nbkit.json_text import read_json, write_json
 from nbkit.modelsdev.records import Record
 from nbkit.providers.registered import register_provider
 
@@ -158,10 +158,10 @@ def _list_models(server: _Server, seconds: float) -> dict[str, _Facts]:
         exchange, url = Exchange.within(seconds), f"{server.root}/{path.lstrip('/')}"
         request = Request("GET", url, exchange)
         if body is not None:
-            request = Request("POST", url, exchange, {"content-type": "application/json"}, to_json(body))
+            request = Request("POST", url, exchange, {"content-type": "application/json"}, write_json(body))
         with closing(client.send(request)) as reply:
             text = read_limited(reply, exchange)
-            return from_json(text) if is_success(reply.status) else None
+            return read_json(text) if is_success(reply.status) else None
 
     try:
         return {facts["id"]: facts for facts in server.read(request) if _NAME.fullmatch(facts["id"])}

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.billing.cost import BUCKETS
-from nbkit.conversation.options import ExecuteOptions
+from nbkit.conversation.options import OPTIONS
 from nbkit.errors import ConfigError
 from nbkit.protocols import PROTOCOLS
 from nbkit.protocols.wire import Dialect
@@ -83,8 +83,8 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "true": bool,
 }
 _WORDS: dict[str, tuple[str, ...]] = {  # key -> the words that may stand in its value
-    "drop": tuple(ExecuteOptions.model_fields),
-    "take": tuple(ExecuteOptions.model_fields),
+    "drop": OPTIONS,
+    "take": OPTIONS,
     "reasoning": ("effort", "budget"),
     "protocol": tuple(PROTOCOLS),
     "also": tuple(PROTOCOLS),

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic_core import to_json
-
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.conversation.turns import Conversation
 from nbkit.errors import AdapterError, BudgetExceededError, ConfigError, NbkitError, TransportError
+from nbkit.json_text import write_json
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=-]{512,}")
 _QUOTED = re.compile(r"[:,]?(?: got)? ?['\"{\[].*", re.DOTALL)
@@ -42,7 +41,7 @@ def write_answer(completion: ChatCompletion) -> str:
 
 
 def _write(value: Any) -> str:
-    text = to_json(value, fallback=str).decode()
+    text = write_json(value, fallback=str).decode()
     return hide_keys(_BASE64.sub(lambda long: f"[{len(long[0])} characters]", text))
 
 

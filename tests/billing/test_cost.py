@@ -79,7 +79,7 @@ def test_buckets_are_disjoint_and_complete():
     assert usage.prompt_tokens + usage.completion_tokens == usage.total_tokens
     assert usage.cached_tokens == usage.cache_read + usage.cache_read_audio
     assert {"input", "output"} <= set(BUCKETS)
-    assert set(BUCKETS) == set(Usage.__dataclass_fields__)
+    assert set(BUCKETS) == set(Usage.__struct_fields__)
 
 
 def test_the_seeds_rates_per_token():

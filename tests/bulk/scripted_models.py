@@ -9,9 +9,10 @@ import select
 import socket
 import threading
 import time
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+
+from msgspec.structs import replace
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.factory import get_adapter

@@ -1,10 +1,10 @@
 """Completions as plain data, and back."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nbkit.conversation.completion import (
     Bill,

@@ -4,7 +4,7 @@ import json
 import pickle
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from nbkit import ChatCompletion, ContentTurn, Conversation, ToolOutputTurn, ToolsCallTurn, Turn
 from nbkit.conversation.content import ImageEntry, Reasoning, TextEntry
@@ -181,12 +181,12 @@ def test_strings_among_entries_and_plain_image_urls():
     [
         ([{"role": "robot"}], 0, "expected one of system, developer, user, assistant, tool, function; got 'robot'"),
         (["a", {"content": "x"}], 1, "it is missing"),
-        (["a", {"role": "user", "content": 3}], 1, "content: Input should be a valid string"),
-        (["a", {"role": "user"}], 1, "content: Field required"),
-        (["a", "b", {"role": "tool", "content": "x"}], 2, "tool_call_id: Field required"),
+        (["a", {"role": "user", "content": 3}], 1, "content: expected text, got 3"),
+        (["a", {"role": "user"}], 1, "content: missing"),
+        (["a", "b", {"role": "tool", "content": "x"}], 2, "tool_call_id: missing"),
         (["a", 4], 1, "expected a string, a dict or a turn, got int"),
-        ([{"role": "user", "content": [{"type": "video"}]}], 0, "'text', 'image_url'"),
-        ([{"role": "user", "content": "x", "nmae": "y"}], 0, "nmae: Extra inputs are not permitted"),
+        ([{"role": "user", "content": [{"type": "video"}]}], 0, "expected one of text, image_url, file, input_audio"),
+        ([{"role": "user", "content": "x", "nmae": "y"}], 0, "nmae: unknown field"),
         (["a", {"role": "assistant", "tool_calls": [{"id": "1", "function": {}}]}], 1, "tool_calls.0"),
     ],
 )  # fmt: skip
@@ -210,7 +210,7 @@ def test_conversations_are_values():
     longer = start + {"role": "assistant", "content": "Hello"} + "Bye"
     assert (len(start), len(longer)) == (1, 3)
     assert longer.text == "Hi\nHello\nBye"
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(AttributeError, match="immutable"):
         longer.turns = ()
     source = [{"role": "user", "content": ["a"]}]
     Conversation(source)
@@ -220,7 +220,7 @@ def test_conversations_are_values():
 def test_tool_calls_keep_the_models_own_words():
     broken = ToolCall(id="1", name="f", arguments='{"a": ')
     assert broken.model_dump()["function"]["arguments"] == '{"a": '
-    with pytest.raises(ValueError, match="EOF"):
+    with pytest.raises(ValueError, match="Expecting value"):
         broken.parsed()
     with pytest.raises(ValueError, match="f: arguments are list"):
         ToolCall(name="f", arguments="[]").parsed()

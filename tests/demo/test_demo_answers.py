@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from nbkit.demo.answers import FOLLOW_UPS, TOPICS, answer
 from nbkit.demo.arguments import make_arguments

@@ -1,10 +1,10 @@
 """Errors in an answer of 200, and where an answer ends."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from answers import PLAIN, WHOLE, anthropic, block, call, chat, feed, gemini, message, read, responses, rows
+from msgspec.structs import replace
 
 from nbkit import errors
 from nbkit.conversation.completion import Usage

@@ -1,11 +1,11 @@
 """Streamed and whole, the same answer is the same completion, usage and cost, wherever the network cuts the bytes."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from vector_files import load
 
 from nbkit.billing.cost import Cost, bill

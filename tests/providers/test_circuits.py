@@ -1,8 +1,7 @@
 """Circuits by a clock of the test: when one opens, who may pass it, and when it heals."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 import nbkit
 from nbkit.providers.circuits import (
