@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-
-from msgspec.structs import replace
 
 import nbkit
 from benchmarks.runner import NBKIT, Row, Timed, compare

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-
-from msgspec.structs import replace
 
 from benchmarks.libraries import BARE, LIBRARIES
 from benchmarks.runner import Row, make_row, take_turns

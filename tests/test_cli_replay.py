@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 import nbkit
 from nbkit.bookkeeping.recordings import Lines, open_recordings
@@ -20,7 +21,7 @@ def kept(tmp_path):
                 nbkit.get_adapter(f"demo/{model}").execute("Hi")
         store = open_recordings(None)
         old = next(one for one in store.list_all() if one.sample == 1)
-        store.keep([old.model_copy(update={"kept": datetime.now(UTC) - timedelta(days=7)})])
+        store.keep([replace(old, kept=datetime.now(UTC) - timedelta(days=7))])
         yield tmp_path
 
 

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 DEEPEST = 200
 """Levels of nested values."""
@@ -57,7 +57,7 @@ def _find_inner(value: Any, foreign: bool) -> Iterable[Any] | None:
     if type(value) is float:
         return () if isfinite(value) else None
     if foreign and not isinstance(value, _NEAR):
-        return astuple(value) if isinstance(value, Struct) else ()
+        return _read_fields(value).values()
     return None
 
 
@@ -85,11 +85,18 @@ def _make_encodable(value: Any, depth: int) -> Any:
         new = {_make_encodable(key, depth + 1): _make_encodable(item, depth + 1) for key, item in value.items()}
         same = all(item is value.get(key) for key, item in new.items())
         return value if same and len(new) == len(value) else new
-    if isinstance(value, Struct):
-        fields = {name: getattr(value, name) for name in value.__struct_fields__}
-        changed = {name: new for name, old in fields.items() if (new := _make_encodable(old, depth + 1)) is not old}
-        return replace(value, **changed) if changed else value
-    return value
+    fields = _read_fields(value)
+    changed = {name: new for name, old in fields.items() if (new := _make_encodable(old, depth + 1)) is not old}
+    if not changed:
+        return value
+    return replace(value, **changed) if isinstance(value, Struct) else value.model_copy(update=changed)
+
+
+def _read_fields(value: Any) -> dict[str, Any]:
+    """Read the fields of a Struct, or of somebody's pydantic model; {} of anything else."""
+    kind = type(value)
+    names = kind.__struct_fields__ if isinstance(value, Struct) else getattr(kind, "model_fields", ())
+    return {name: getattr(value, name) for name in names}
 
 
 def _is_encodable(text: str) -> bool:

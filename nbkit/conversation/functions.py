@@ -9,12 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+from pydantic_core import to_json
+
 from nbkit.conversation.content import AudioEntry, ContentEntry, FileEntry, ImageEntry, TextEntry
 from nbkit.conversation.encodable import make_encodable
 from nbkit.conversation.media import attach, is_media
 from nbkit.conversation.schemas import PydanticUserError, TypeAdapter, ValidationError, find_problem, write_schema
+from nbkit.conversation.values import to_plain
 from nbkit.errors import ConfigError, ConversationError
-from nbkit.json_text import read_json, write_json
+from nbkit.json_text import read_json
 
 _ENTRIES = (TextEntry, ImageEntry, FileEntry, AudioEntry)
 
@@ -78,7 +82,7 @@ def to_content(value: Any) -> str | tuple[ContentEntry, ...]:
         return value.encode(errors="replace").decode()  # file names may hold characters that UTF-8 cannot encode
     parts = value if isinstance(value, list | tuple) else (value,)
     if not any(isinstance(part, _ENTRIES) or _is_media(part) for part in parts):
-        return write_json(make_encodable(value), fallback=_to_plain).decode()
+        return to_json(make_encodable(value), fallback=_to_plain, inf_nan_mode="null").decode()
     return tuple(map(_to_entry, parts))
 
 
@@ -94,6 +98,8 @@ def _is_media(value: Any) -> bool:
 
 def _to_plain(value: Any) -> Any:
     """Convert a value for JSON: numpy's numbers and arrays into Python's, anything else into its text."""
+    if isinstance(value, Struct):
+        return to_plain(value)
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 

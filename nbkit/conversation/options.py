@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from math import isfinite
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -96,6 +97,9 @@ class ExecuteOptions(Value, frozen=True, kw_only=True):
         data = {name: _READERS[name](value) if name in _READERS else value for name, value in data.items()}
         if "response_format" in data:
             data["response_format"], data["answer_type"] = read_format(data["response_format"])
+        for name in data.keys() & _NUMBERS:
+            if isinstance(value := data[name], float) and not isfinite(value):
+                raise ValueError(f"{name}: expected a finite number, got {value}")
         return data
 
     def model_dump(self) -> dict[str, Any]:
@@ -148,6 +152,13 @@ def _read_logprobs(value: Any) -> Any:
     return {True: 0, False: None}[value] if isinstance(value, bool) else _read_number(value)
 
 
+def _read_headers(value: Any) -> Any:
+    for name, text in value.items() if isinstance(value, dict) else ():
+        if not isinstance(text, str):  # the value, which may be a key, is not said
+            raise ValueError(f"extra_headers.{name}: expected text, got {type(text).__name__}")
+    return value
+
+
 def _read_stop(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -188,6 +199,7 @@ _NUMBERS = (
 _READERS: dict[str, Callable[[Any], Any]] = dict.fromkeys((*_NUMBERS, "reasoning_budget", "timeout"), _read_number) | {
     "logprobs": _read_logprobs,
     "stop": _read_stop,
+    "extra_headers": _read_headers,
     "tools": _read_tools,
     "tool_choice": _read_tool_choice,
 }

@@ -39,7 +39,7 @@ new: Any = StructMeta.__call__
 """Makes a value of a class and its fields that are known to be right: nothing is read, nothing is checked."""
 
 
-class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown_fields=True, weakref=True):
     """Base of frozen values; an unknown key is an error.
 
     The methods have the names that pydantic's models have, so that what takes the one takes the other.
@@ -143,7 +143,7 @@ _WORDS = {
 def explain(invalid: ValidationError, data: Any) -> str:
     """Say in one sentence what is wrong: the field, what was expected, what was given."""
     text, _, place = str(invalid).partition(" - at ")
-    path = [key or index for key, index in _STEP.findall(place)]
+    path = [key or index.replace("...", "*") for key, index in _STEP.findall(place)]
     if field := _FIELD.fullmatch(text):
         path.append(field[2])
         text = "missing" if field[1] == "missing required" else "unknown field"
@@ -159,7 +159,7 @@ def _describe_at(path: list[str], data: Any) -> str:
         try:
             data = data[int(step)] if step.isdigit() and not isinstance(data, dict) else _get(data, step)
         except (LookupError, TypeError, AttributeError):
-            return ""
+            break  # a set, or any value of a dict
     return f", got {describe(data)}"
 
 

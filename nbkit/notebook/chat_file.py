@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct, field
-from msgspec.structs import asdict
 
 from nbkit.billing.total import Sum
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.turns import Conversation
-from nbkit.conversation.values import read_as
+from nbkit.conversation.values import read_as, to_plain
 from nbkit.errors import ConversationError
 from nbkit.files import write_atomically
 
@@ -61,7 +60,7 @@ def write_chat(path: Path, record: ChatRecord) -> None:
         "options": {name: value for name, value in options.model_dump().items() if name not in left_out},
         "limits": dict(record.limits),
         "left_out": left_out,
-        "spent": {model: asdict(spent) for model, spent in record.spent.items()},
+        "spent": to_plain(dict(record.spent)),
         "context_tokens": record.context_tokens,
         "turns": record.conversation.to_openai(),
     }
