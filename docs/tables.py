@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import fields
 from quirks import render_quirks  # beside this file
 
 from benchmarks.libraries import LIBRARIES

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from functools import cached_property
+from itertools import compress
 from math import isfinite
 from numbers import Integral, Real
+from operator import is_not
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
-from msgspec.structs import force_setattr
+from msgspec.structs import astuple, force_setattr
 
 from nbkit.arguments import describe
 from nbkit.conversation.formats import read_format
@@ -27,7 +30,7 @@ _Positive = Annotated[int, Meta(ge=1)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class ExecuteOptions(Value, frozen=True, kw_only=True):
+class ExecuteOptions(Value, frozen=True, kw_only=True, dict=True):
     """Options of one call. An option that is None is not sent; an unknown option is an error."""
 
     _raises: ClassVar[type[NbkitError]] = ConfigError
@@ -86,11 +89,11 @@ class ExecuteOptions(Value, frozen=True, kw_only=True):
         if self.extra_headers is not None and type(self.extra_headers) is not SecretHeaders:
             force_setattr(self, "extra_headers", SecretHeaders(self.extra_headers))
 
-    @property
+    @cached_property
     def given(self) -> AbstractSet[str]:
         """Names of the options that have a value."""
-        defaults = self.__struct_defaults__  # None, but for `strict`
-        return {name for name, default in zip(OPTIONS, defaults, strict=True) if getattr(self, name) is not default}
+        differs = map(is_not, astuple(self), self.__struct_defaults__)  # from None, or of `strict` from False
+        return frozenset(compress(OPTIONS, differs))
 
     @classmethod
     def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
