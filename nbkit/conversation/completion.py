@@ -11,6 +11,7 @@ from msgspec.structs import astuple, force_setattr
 
 from nbkit.arguments import describe
 from nbkit.conversation.content import NativeContent, Reasoning
+from nbkit.conversation.encodable import make_encodable
 from nbkit.conversation.formats import parse_answer
 from nbkit.conversation.tools import ToolCall
 from nbkit.conversation.turns import ToolsCallTurn, Turn
@@ -248,7 +249,7 @@ class ChatCompletion(Struct, frozen=True):
 
         The type of `parsed` is not kept: where there was one, it is any JSON afterwards.
         """
-        plain: dict[str, Any] = to_builtins(to_plain(self), enc_hook=str, str_keys=True)
+        plain: dict[str, Any] = make_encodable(to_builtins(to_plain(self), enc_hook=str, str_keys=True))
         return _mark_type(plain, None if self.answer_type is None else "json")
 
     @classmethod

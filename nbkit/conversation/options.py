@@ -7,7 +7,6 @@ from collections.abc import Set as AbstractSet
 from functools import cached_property
 from itertools import compress
 from math import isfinite
-from numbers import Integral, Real
 from operator import is_not
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -34,6 +33,7 @@ class ExecuteOptions(Value, frozen=True, kw_only=True, dict=True):
     """Options of one call. An option that is None is not sent; an unknown option is an error."""
 
     _raises: ClassVar[type[NbkitError]] = ConfigError
+    _strict: ClassVar[bool] = False
 
     temperature: Annotated[float, Meta(ge=0)] | None = None
     max_tokens: _Positive | None = None
@@ -100,7 +100,7 @@ class ExecuteOptions(Value, frozen=True, kw_only=True, dict=True):
         data = {name: _READERS[name](value) if name in _READERS else value for name, value in data.items()}
         if "response_format" in data:
             data["response_format"], data["answer_type"] = read_format(data["response_format"])
-        for name in data.keys() & _NUMBERS:
+        for name in data.keys() & _FINITE:
             if isinstance(value := data[name], float) and not isfinite(value):
                 raise ValueError(f"{name}: expected a finite number, got {value}")
         return data
@@ -137,22 +137,9 @@ class ExecuteOptions(Value, frozen=True, kw_only=True, dict=True):
         raise ConfigError(f"option {problem}")
 
 
-def _read_number(value: Any) -> Any:
-    """Read a number as Python's own, also where it is numpy's, or written as text."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return value
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return value
-    number = float(value)
-    return int(value) if isinstance(value, Integral) or number.is_integer() else number  # type: ignore[call-overload]
-
-
 def _read_logprobs(value: Any) -> Any:
     """Read OpenAI's true and false."""
-    return {True: 0, False: None}[value] if isinstance(value, bool) else _read_number(value)
+    return {True: 0, False: None}[value] if isinstance(value, bool) else value
 
 
 def _read_headers(value: Any) -> Any:
@@ -188,18 +175,8 @@ def _read_tool_choice(value: Any) -> Any:
     return (value.get("function") or value).get("name") if isinstance(value, dict) else value
 
 
-_NUMBERS = (
-    "temperature",
-    "max_tokens",
-    "top_p",
-    "top_k",
-    "min_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "seed",
-    "n",
-)
-_READERS: dict[str, Callable[[Any], Any]] = dict.fromkeys((*_NUMBERS, "reasoning_budget", "timeout"), _read_number) | {
+_FINITE = ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty")
+_READERS: dict[str, Callable[[Any], Any]] = {
     "logprobs": _read_logprobs,
     "stop": _read_stop,
     "extra_headers": _read_headers,

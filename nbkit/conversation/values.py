@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from msgspec import Struct, StructMeta, ValidationError, convert
@@ -46,6 +48,8 @@ class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown
     """
 
     _raises: ClassVar[type[NbkitError]] = ConversationError
+    _strict: ClassVar[bool] = True
+    """Whether numbers that are written as text are refused."""
 
     @classmethod
     def _make(cls, /, **fields: Any) -> Self:
@@ -59,7 +63,8 @@ class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown
     @classmethod
     def read(cls, data: Any) -> Self:
         """Read a dict, or a value. Raises ValueError, which says in one sentence what is wrong first."""
-        value: Self = read_as(cls, cls._prepare(data) if isinstance(data, dict) else data)
+        prepared = cls._prepare(data) if isinstance(data, dict) else data
+        value: Self = read_as(cls, prepared, strict=cls._strict)
         return value
 
     @classmethod
@@ -117,13 +122,33 @@ def to_plain(value: Any) -> Any:
     return {name: to_plain(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
-def read_as(kind: Any, data: Any) -> Any:
+def read_as(kind: Any, data: Any, *, strict: bool = True) -> Any:
     """Read plain data as a type. Raises ValueError, which says in one sentence what is wrong first."""
+    data = _to_own_types(data)
     try:
-        return convert(data, kind)
+        return convert(data, kind, strict=strict)
     except ValidationError as invalid:
         problem = explain(invalid, data)
     raise ValueError(problem)
+
+
+_OWN = frozenset((str, int, float, bool, type(None)))
+
+
+def _to_own_types(value: Any) -> Any:
+    """Give texts, numbers and lists Python's own types, where they are numpy's, an Enum's or another subclass."""
+    kind = type(value)
+    if kind in _OWN or isinstance(value, Struct):
+        return value
+    if kind.__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "shape", ()):
+        return value.item()
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, dict):
+        return {name: _to_own_types(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | deque | Iterator):
+        return [_to_own_types(item) for item in value]
+    return value
 
 
 _STEP = re.compile(r"\.([^.`\[\]]+)|\[(\d+|\.\.\.)\]")
