@@ -3,7 +3,7 @@
 `override()` changes settings for a block (tests, demos), and with them the caches: a value kept in a `Scoped` is made
 anew inside the block, and the value from before is in force again after it.
 
-A dataclass and ten lines of parsing, because importing pydantic-settings takes three times the CPU that the whole
+A Struct and ten lines of parsing, because importing pydantic-settings takes three times the CPU that the whole
 catalog may take until it is ready.
 """
 

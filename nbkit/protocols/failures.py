@@ -131,6 +131,8 @@ def _parse_body(body: bytes) -> Any:
         text = body.decode("utf-8", "replace").strip()
     if not text.startswith("<"):
         return text
+    from html import unescape  # a table of 2,000 names; few errors are a page
+
     title = re.search(r"<(?:title|h1)[^>]*>(.*?)</", text, re.IGNORECASE | re.DOTALL)
     return " ".join(unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text)).split())
 
