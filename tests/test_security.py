@@ -56,9 +56,7 @@ def test_nothing_switches_the_check_of_certificates_off(users_file):
     names += [(path, keyword.arg) for path, node in list_nodes(ast.Call) for keyword in node.keywords]
     words = {"verify", "verify_mode", "check_hostname", "CERT_NONE", "_create_unverified_context", "cert_reqs"}
     assert [one for one in names if one[1] in words] == []
-    assert [
-        name for name in Settings.__dataclass_fields__ if any(word in name for word in ("verify", "tls", "ssl"))
-    ] == []
+    assert [name for name in Settings.__struct_fields__ if any(word in name for word in ("verify", "tls", "ssl"))] == []
     users_file("[providers.openai]\nverify = false\n")
     with pytest.raises(ConfigError, match="verify"):
         nbkit.get_adapter("openai/gpt-5-mini", api_key="sk-canary-1234567890")

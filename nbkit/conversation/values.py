@@ -181,10 +181,12 @@ def explain(invalid: ValidationError, data: Any) -> str:
 
 def _describe_at(path: list[str], data: Any) -> str:
     for step in path:
+        if step == "*":  # one of the values of a dict
+            return ""
         try:
             data = data[int(step)] if step.isdigit() and not isinstance(data, dict) else _get(data, step)
         except (LookupError, TypeError, AttributeError):
-            break  # a set, or any value of a dict
+            break  # a set
     return f", got {describe(data)}"
 
 

@@ -87,6 +87,8 @@ def read_chat(path: Path) -> ChatRecord:
             return ChatRecord(file.model, conversation, options, limits, spent, file.context_tokens, file.left_out)
     except OSError as failed:
         problem = failed.strerror or type(failed).__name__
-    except (RecursionError, ValueError, ConversationError) as invalid:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        problem = "not a chat that nbkit saved: it is not JSON"
+    except (ValueError, ConversationError) as invalid:
         problem = f"not a chat that nbkit saved: {invalid}"
     raise ConversationError(f"{path}: {problem}")

@@ -11,7 +11,6 @@ text (Copilot), AWS's `{"__type", "Message"}`, `{"error_type", "error_message"}`
 from __future__ import annotations
 
 import re
-from html import unescape
 from typing import Any
 
 from nbkit.errors import (
