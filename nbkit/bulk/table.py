@@ -39,10 +39,13 @@ ANSWER_TOKENS = 300
 
 
 class Follower(Protocol):
-    """Follows a table. Both methods are called on the portal's thread, so they must return soon."""
+    """Follows a table. Its methods are called on the portal's thread, so they must return soon."""
 
     def change(self, cell: Pane) -> None:
         """Take note that a cell begins, or has ended."""
+
+    def hold(self, cell: Pane, seconds: float | None) -> None:
+        """Take note that a cell waits for a rate limit, at least so many seconds; None: no more."""
 
     def rest(self) -> None:
         """Take note that nothing is asked any more."""
@@ -155,7 +158,9 @@ class Table(Background):
         """Leave the pieces of an answer to its cell."""
 
     def hold(self, pane: Pane, seconds: float | None) -> None:
-        """Take no note: a cell that waits for a rate limit waits."""
+        """Tell that a cell waits for a rate limit."""
+        if self.follower:
+            self.follower.hold(pane, seconds)
 
     def end(self, pane: Pane) -> None:
         """Book an answer, and tell."""

@@ -123,6 +123,15 @@ class _Text:
         return self._done + self._markdown.finish()
 
 
+def find_deadline(former: float | None, seconds: float | None) -> float | None:
+    """Find until when a call waits, on the clock of `time.monotonic`: 0 where nobody knows, None where it does not.
+
+    What differs by less than a second from the `former` one is that.
+    """
+    until = seconds if seconds is None else time.monotonic() + seconds if seconds >= 1 else 0.0
+    return former if until and former and abs(until - former) < 1 else until
+
+
 class LiveTurn:
     """One answer as the views show it."""
 
@@ -146,12 +155,10 @@ class LiveTurn:
         self._news = {"reset": True, "status": self.status}
 
     def hold(self, seconds: float | None) -> None:
-        """Say that the call waits for its turn. What differs by less than a second is not said again."""
-        now, former = time.monotonic(), self._limited_until
-        until = seconds if seconds is None else now + seconds if seconds >= 1 else 0.0
-        if until == former or (until and former and abs(until - former) < 1):
-            return
-        self._limited_until, self._news["limited"] = until, until and until - now
+        """Say that the call waits for its turn."""
+        until = find_deadline(self._limited_until, seconds)
+        if until != self._limited_until:
+            self._limited_until, self._news["limited"] = until, until and until - time.monotonic()
 
     def feed(self, text: str, reasoning: str) -> None:
         """Add a piece of the answer."""

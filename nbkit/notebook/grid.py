@@ -287,6 +287,11 @@ class _Display:
         self._sheet.change(cell)
         self._flush_in(_FLUSH_SECONDS)
 
+    def hold(self, cell: Pane, seconds: float | None) -> None:
+        """Show that a cell waits for a rate limit."""
+        self._sheet.hold(cell, seconds)
+        self._flush_in(_FLUSH_SECONDS)
+
     def rest(self) -> None:
         """Renew the static twin, and the state of views that come later."""
         self._sheet.rest()

@@ -9,7 +9,8 @@ sends `resync` and gets a snapshot again. Its other messages: `ping` (gets a `po
     {"type": "answers", "row", "prompt": HTML, "cells": [...]}      the answer to `open`; not numbered
 
     cells   {"row", "column", "status"}; with an answer also its first words as `html`, its `key`, which equal
-            answers share, and `figures`: cost, seconds, tokens as (number, text). A cell that is not listed waits
+            answers share, and `figures`: cost, seconds, tokens as (number, text); while a rate limit holds it up
+            `limited`, as in `deltas`. A cell that is not listed waits
     votes   {"row", "choice"}
     foot    {"busy", "done", "failed", "total", "elapsed", "spent", "totals", "start", "retry", "columns"}: `start` and
             `retry` say what it would cost to ask for the rest, or again; "" where there is nothing to ask.
@@ -33,6 +34,7 @@ from nbkit.bookkeeping.budgets import describe_fit
 from nbkit.bulk.answers import Answer, Pane
 from nbkit.bulk.table import Table, get_status
 from nbkit.judging.ballot import Ballot
+from nbkit.notebook.deltas import find_deadline
 from nbkit.notebook.export import write_tool
 from nbkit.notebook.facts import describe_end, explain_error, list_figures
 from nbkit.rendering.markdown import render
@@ -53,6 +55,7 @@ class Sheet:
     def __init__(self, title: str, table: Table, ballot: Ballot) -> None:
         self._title, self._table, self._ballot = title, table, ballot
         self._changed: dict[Pane, None] = {}
+        self._held: dict[Pane, float] = {}  # until when; 0: nobody knows
         self._voted: dict[int, None] = {}
         self._seq = 0
         self._began: float | None = None  # while answers are asked for
@@ -64,6 +67,17 @@ class Sheet:
         if self._began is None:
             self._began = time.monotonic() - self._took
         self._changed[cell] = None
+
+    def hold(self, cell: Pane, seconds: float | None) -> None:
+        """Note that a cell waits for a rate limit."""
+        former = self._held.get(cell)
+        until = find_deadline(former, seconds)
+        if until is None:
+            self._held.pop(cell, None)
+        else:
+            self._held[cell] = until
+        if until != former:
+            self.change(cell)
 
     def rest(self) -> None:
         """Stop the clock."""
@@ -112,7 +126,9 @@ class Sheet:
         message: Message = {"row": row, "column": column, "status": get_status(cell)}
         answer = cell.answers[-1]
         if answer.status in ("waiting", "streaming"):
-            return message
+            until = self._held.get(cell)
+            return message if until is None else message | {"limited": max(0.0, until - time.monotonic())}
+        self._held.pop(cell, None)
         if problem := explain_error(answer):
             message["html"] = plain_html(problem[0][:_WORDS])
         elif answer.completion:

@@ -195,6 +195,26 @@ g = nbkit.grid('Say {{text}}', ['p', 'q'], [a, b], at_once=1, max_tokens=90)
     assert not json.dumps(view.answers).count("<script")
 
 
+def test_a_cell_that_a_rate_limit_holds_up_says_so_and_for_how_long(kernel):
+    kernel.run("""
+import time
+from nbkit.adapters.limits import list_lines
+gate = threading.Event()
+model = Scripted('a', ['one', gate], ['two', None])
+nbkit.limit(model.endpoint.base_url.split('/')[2], at_once=1)
+g = nbkit.grid('{{text}}', ['p', 'q'], model, start=True)
+""")
+
+    def held(view):
+        return [cell["limited"] for cell in view.cells.values() if "limited" in cell]
+
+    view = View(kernel).until(lambda view: held(view) == [0])
+    kernel.run("[line.pause('a', time.monotonic(), 500) for line in list_lines()]; gate.set()")
+    view.until(lambda view: 400 < sum(held(view)) <= 500)
+    kernel.run("g.stop(); g.wait(120)")
+    view.until(lambda view: sorted(view.statuses().values()) == ["done", "stopped"] and not held(view))
+
+
 def test_freeze_leaves_the_table_alone(kernel):
     kernel.run("g = nbkit.grid('Say {{text}}', ['p'], Scripted('a', ['one']), start=True)")
     messages = kernel.run("g.freeze()")

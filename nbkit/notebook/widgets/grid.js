@@ -112,6 +112,7 @@ class View {
   update({ cells, votes, foot }) {
     const changed = new Set();
     for (const cell of cells) {
+      if (cell.limited !== undefined) cell.until = cell.limited && performance.now() + 1000 * cell.limited;
       this.cells[cell.row][cell.column] = cell;
       this.answers.delete(cell.row);
       changed.add(cell.row);
@@ -153,7 +154,7 @@ class View {
     this.progress.firstChild.style.width = `${(100 * (foot.done + foot.failed)) / Math.max(foot.total, 1)}%`;
     this.setState();
     clearInterval(this.ticker);
-    if (busy) this.ticker = setInterval(() => this.setState(), 500);
+    if (busy) this.ticker = setInterval(() => { this.setState(); this.sheet.tick(); }, 500);
     if (this.sheet.sums) this.setSums(foot);
   }
 

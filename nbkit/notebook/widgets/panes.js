@@ -69,9 +69,7 @@ class Turn {
 
   // What a call that waits for its turn says, counting down; "" for one that does not.
   get limit() {
-    if (!this.running || this.limitedUntil === null) return "";
-    const seconds = Math.ceil((this.limitedUntil - performance.now()) / 1000);
-    return seconds > 0 ? `waiting ${seconds} s, rate limited` : "waiting, rate limited";
+    return this.running && this.limitedUntil !== null ? describeWait(this.limitedUntil) : "";
   }
 
   finish(end) {

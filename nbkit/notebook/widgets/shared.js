@@ -33,6 +33,12 @@ async function copy(text) {
   if (!copied) throw new Error("the browser did not copy");
 }
 
+// What a call says that a rate limit holds up until then, counting down; 0 where nobody knows how long.
+function describeWait(until) {
+  const seconds = Math.ceil((until - performance.now()) / 1000);
+  return seconds > 0 ? `waiting ${seconds} s, rate limited` : "waiting, rate limited";
+}
+
 // The text that the kernel has deflated: bytes, or their base64.
 async function inflate(packed) {
   const bytes = typeof packed === "string" ? Uint8Array.from(atob(packed), (char) => char.charCodeAt(0)) : packed;

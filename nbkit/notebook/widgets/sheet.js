@@ -155,12 +155,19 @@ class Sheet {
   }
 
   // The first words of an answer. Its links are in the drawer: here they would stand in the way of the keys.
-  writeWords({ html, status }) {
+  writeWords({ html, status, until }) {
     const words = make("div", "nbk-g-text nbk-g-words", { dir: "auto" });
     if (html) words.innerHTML = html;
-    else words.textContent = WAITING[status] ?? "(no text)";
+    else words.textContent = until !== undefined ? describeWait(until) : WAITING[status] ?? "(no text)";
     for (const link of words.querySelectorAll("a")) link.replaceWith(...link.childNodes);
     return words;
+  }
+
+  // Counts down what rate limits hold up.
+  tick() {
+    for (const [row, node] of this.nodes) this.view.cells[row].forEach(({ until }, column) => {
+      if (until !== undefined) node.children[column + 1].firstChild.textContent = describeWait(until);
+    });
   }
 
   // The cell that takes the focus.
