@@ -50,6 +50,13 @@ def test_an_answer_as_json(run):
     assert (status, answer["model"], answer["usage"]["output"]) == (0, "swift", 5)
 
 
+def test_another_model_is_asked_where_the_first_cannot_answer(run, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    status, out, err = run("ask", "openai/gpt-5-mini", "Hi", "--fallback", "demo/swift")
+    assert (status, "Your prompt" in out) == (0, True)
+    assert err.endswith("; answered by demo/swift: openai/gpt-5-mini failed: no API key for openai\n")
+
+
 def test_each_model_has_a_block_and_a_failure_is_one(run):
     status, out, _ = run("compare", "demo/swift", "openai/gpt-5-mini", "Hi")
     assert status == 0

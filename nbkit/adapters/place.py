@@ -131,6 +131,7 @@ class Place:
             f"nothing is sent for {ceil(pause)} s more" if pause else "",
             describe_allowance(line.allowance),
             f"{line.in_flight} of {line.limit} under way, {line.waiting} more waiting",
+            "" if pause or line.in_flight < line.limit else "a stream is under way until it is read or closed",
         ]
         return RateLimitError(
             f"waited {self.waited:.0f} s for its turn: rate limited by {line.name} "

@@ -37,7 +37,7 @@ def _ask(options: argparse.Namespace) -> bool:
     Without a prompt, standard input is the prompt; - stands for it among other words.
     """
     prompt = _read_prompt(options.prompt)
-    adapter = nbkit.get_adapter(options.model, base_url=options.base_url)
+    adapter = nbkit.get_adapter(options.model, base_url=options.base_url, fallback=options.fallback)
     text = ""
     try:
         with adapter.stream(_add_system(options.system, prompt), **_read_options(options)) as stream:
@@ -51,7 +51,8 @@ def _ask(options: argparse.Namespace) -> bool:
         sys.stdout.write("\n" if text and not text.endswith("\n") else "")
     if options.json:
         sys.stdout.write(json.dumps(completion.to_dict(), indent=1, default=str) + "\n")
-    sys.stderr.write(f"nbkit: {adapter.model_id}, {_describe(completion)}\n")
+    answered = "".join(f"; {change}" for change in completion.changes if change.kind == "answered")
+    sys.stderr.write(f"nbkit: {adapter.model_id}, {_describe(completion)}{visible(answered)}\n")
     return True
 
 
@@ -161,6 +162,12 @@ COMMANDS = (
             "model": _MODEL,
             "prompt": {"nargs": "*", "metavar": "PROMPT", "help": "what to ask; default: standard input"},
             **_OPTIONS,
+            "--fallback": {
+                "action": "append",
+                "default": [],
+                "metavar": "MODEL",
+                "help": "a model to ask where the one before it cannot answer; may be repeated",
+            },
             "--base-url": {"metavar": "URL", "help": "the address of a server, such as http://127.0.0.1:8000/v1"},
             "--json": {"action": "store_true", "help": "the whole completion as JSON"},
         },

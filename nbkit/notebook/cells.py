@@ -7,7 +7,10 @@ again, or when it was deleted: its answers are then kept only by who holds the c
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
@@ -32,6 +35,17 @@ def find_shell() -> Any:
     """Return the IPython shell that runs us, or None. Does not import IPython: where nobody has, there is none."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None
+
+
+def split_words(line: str) -> list[str]:
+    """Split the line of a magic into words, without the comment behind them. Quotes group words and are removed.
+
+    Raises ValueError for a quote that is not closed.
+    """
+    for comment in re.finditer(r"(?<!\S)#", line):
+        with suppress(ValueError):  # it stands in quotes
+            return shlex.split(line[: comment.start()])
+    return shlex.split(line)
 
 
 def in_voila() -> bool:

@@ -7,7 +7,6 @@ again: a text that contains literal braces goes in through a variable.
 from __future__ import annotations
 
 import re
-import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from nbkit.conversation.media import attach
 from nbkit.conversation.template import fill
 from nbkit.errors import ArgumentError, LedgerError, NbkitError
 from nbkit.installed import name_extra
+from nbkit.notebook.cells import split_words
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import find_keyed_providers
@@ -360,9 +360,9 @@ _ACTS: dict[str, tuple[Callable[..., object], int]] = {
 
 
 def _parse(magic: Any, line: str) -> Namespace:
-    """The arguments of a line. Options may stand anywhere. Quotes group words and are removed; IPython keeps them."""
+    """The arguments of a line. Options may stand anywhere."""
     try:
-        words = shlex.split(line)
+        words = split_words(line)
     except ValueError as error:
         raise UsageError(f"{error}: {line.strip()}") from None
     known = magic.parser._option_string_actions

@@ -234,6 +234,16 @@ def test_a_stream_holds_its_slot_until_it_is_read_or_left(provider):
     assert line.in_flight == 0
 
 
+def test_a_call_inside_of_a_stream_that_holds_the_only_slot_says_so(provider):
+    provider.says(streamed())
+    with override(http_deadline=0.3):
+        limit(find_host(provider), at_once=1)
+        with provider.adapter().stream("Hi") as stream:
+            next(iter(stream))
+            with pytest.raises(errors.RateLimitError, match="a stream is under way until it is read or closed"):
+                provider.adapter().execute("Hi")
+
+
 async def see(condition):
     while not condition():
         await asyncio.sleep(0.005)

@@ -63,6 +63,15 @@ def test_models_whose_calls_fail_are_listed(shell, capsys):
     assert last.startswith("failing: shed/llama, circuit closed (1 failure, the last: could not connect to 127.0.0.1:9")
 
 
+def test_a_comment_behind_a_magic_is_one_and_a_number_sign_in_a_word_or_in_quotes_is_not(shell, capsys):
+    total = printed(shell, capsys, "%nbkit total")
+    assert printed(shell, capsys, "%nbkit total  # what it's been so far") == total
+    shell.run_cell("%%chat demo/swift --system '# Be brief' -o chat  # the \"first\" one\nHi #1").raise_error()
+    system, prompt, _ = shell.user_ns["chat"].conversation
+    assert (system.text, prompt.text) == ("# Be brief", "Hi #1")
+    assert "no model 'demo/swift#2'" in str(error_of(shell, "%%compare demo/swift#2\nHi"))
+
+
 def test_limits_are_listed_and_set_by_a_line(shell, capsys):
     with override():
         run(shell, "%nbkit limit")
