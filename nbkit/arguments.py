@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from decimal import Decimal
 from functools import lru_cache, wraps
 from inspect import Parameter, Signature, signature
 from math import isnan
@@ -198,8 +200,10 @@ def read_count(value: Any, name: str) -> int:
 
 def read_number(value: Any, name: str) -> float:
     """Read a number that is not NaN."""
-    if isinstance(value, Real) and not isinstance(value, bool) and not isnan(value):
-        return value if isinstance(value, int | float) else float(value)
+    if isinstance(value, Real | Decimal) and not isinstance(value, bool):
+        with suppress(OverflowError, ValueError):  # a whole number of 400 digits, a NaN that is not to be used
+            if not isnan(number := float(value)):
+                return value if isinstance(value, int | float) else number
     raise ArgumentError(f"{name}: expected a number, got {describe(value)}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _LEFT_SECONDS = 3600.0
@@ -39,6 +40,13 @@ def check_owner(about: os.stat_result, *, closed: bool = False) -> None:
         raise PermissionError("it belongs to another user")
     if closed and stat.S_IMODE(about.st_mode) & 0o022:
         raise PermissionError("others can write to it")
+
+
+def is_path(text: str) -> bool:
+    """Tell whether a text can be a path on this system: others raise ValueError where they are opened."""
+    with suppress(UnicodeError):
+        return b"\0" not in os.fsencode(text)
+    return False
 
 
 def make_private_directory(path: Path) -> None:

@@ -50,7 +50,7 @@ def test_an_answer_as_json(run):
     assert (status, answer["model"], answer["usage"]["output"]) == (0, "swift", 5)
 
 
-def test_another_model_is_asked_where_the_first_cannot_answer(run, monkeypatch):
+def test_the_fallback_answers_where_the_first_has_no_key(run, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     status, out, err = run("ask", "openai/gpt-5-mini", "Hi", "--fallback", "demo/swift")
     assert (status, "Your prompt" in out) == (0, True)

@@ -16,6 +16,7 @@ from nbkit.arguments import read_text
 from nbkit.billing.entry import open_block
 from nbkit.conversation.completion import ChatCompletion, ChatCompletionChunk
 from nbkit.errors import AdapterError, ArgumentError, NbkitError
+from nbkit.files import is_path
 from nbkit.http.exchange import Failure, Request
 
 _ENDING = ".jsonl"
@@ -36,7 +37,7 @@ def record(path: str | Path, *, content: bool = True) -> Iterator[Cassette]:
     file, and OSError where it cannot be written.
     """
     name = read_text(str(path) if isinstance(path, Path) else path, "record()")
-    if not name.endswith(_ENDING):
+    if not name.endswith(_ENDING) or not is_path(name):
         raise ArgumentError(f"record(): expected a file that ends with {_ENDING}, got {name!r}")
     cassette = Cassette(Path(name).expanduser().absolute(), content=content)
     with open_block(cassette):

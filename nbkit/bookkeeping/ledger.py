@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbkit.arguments import check_arguments
 from nbkit.billing.entry import CallFacts
-from nbkit.bookkeeping.rows import COLUMNS, Entry, count_attempts, write_row
+from nbkit.bookkeeping.rows import COLUMNS, Entry, count_attempts, fit_value, write_row
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import ConfigError, LedgerError, NbkitError
 from nbkit.settings import Scoped, settings
@@ -217,7 +217,7 @@ def ledger(
         "notebook LIKE ? ESCAPE '\\'": None if notebook is None else f"%{_escape(notebook)}",
     }
     chosen = {text: value for text, value in conditions.items() if value is not None}
-    return _make_frame(_read_rows(" AND ".join(chosen) or "1 = 1", tuple(chosen.values())))
+    return _make_frame(_read_rows(" AND ".join(chosen) or "1 = 1", tuple(map(fit_value, chosen.values()))))
 
 
 def _read_rows(where: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -240,10 +240,10 @@ def _read_time(name: str, value: date | str | None) -> str | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
-    except ValueError:
+        moment = datetime.fromisoformat(str(value))
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):  # OverflowError: before the year 1 in UTC
         raise ConfigError(f"{name}: expected a date like 2026-11-01, got {value!r}") from None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).isoformat(timespec="microseconds")
 
 
 _DTYPES = {"text": "string", "real": "float64", "integer": "Int64"}

@@ -28,6 +28,7 @@ from nbkit.billing.entry import CallFacts, Origin, Sample, open_block
 from nbkit.billing.money import format_usd
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import ArgumentError, ConfigError, NbkitError, ReplayMissError
+from nbkit.files import is_path
 from nbkit.settings import Scoped, sealed, settings
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _read_setting(text: str) -> Keeper:
 def _read_path(path: str | Path | None, name: str) -> Path | None:
     if not path:
         return None
-    if not str(path).endswith(_FILES):
+    if not str(path).endswith(_FILES) or not is_path(str(path)):
         raise ConfigError(f"{name}: expected a file that ends with {' or '.join(_FILES)}, got {str(path)!r}")
     return Path(path).expanduser().absolute()
 

@@ -101,7 +101,7 @@ def write_row(entry: Entry) -> tuple[Any, ...]:
     )
     texts = f"{user}{entry.notebook}{call.cell}{model}{answered_by}{prompt}{answer}"  # what others have named
     is_usual = texts.isascii() and "\0" not in texts and max(filter(None, counts), default=0) <= _LARGEST
-    return row if is_usual else tuple(map(_fit, row))
+    return row if is_usual else tuple(map(fit_value, row))
 
 
 def _write_time(nanoseconds: int) -> str:
@@ -139,7 +139,7 @@ def _find_user() -> str | None:
     return None
 
 
-def _fit(value: Any) -> Any:
+def fit_value(value: Any) -> Any:
     """Make a value one that every database takes: no NUL, no half of a character, no number above 64 bits."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

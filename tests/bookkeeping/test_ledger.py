@@ -7,6 +7,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import nbkit
@@ -103,8 +105,12 @@ def test_rows_are_chosen_by_time_model_tag_and_notebook(path, monkeypatch):
     assert len(nbkit.ledger(notebook="costs.ipynb")) == 1
     assert nbkit.ledger(since="2100-01-01").empty
     assert len(nbkit.ledger(since=frame["time"].iloc[1], until=frame["time"].iloc[2])) == 1
-    with pytest.raises(ConfigError, match="since: expected a date like"):
-        nbkit.ledger(since="yesterday")
+    assert len(nbkit.ledger(since=np.datetime64("2020-01-01"))) == len(frame)
+    for text in ("notebook", "model", "user"):
+        assert nbkit.ledger(**{text: "half\ud800"}).empty
+    for wrong in ("yesterday", 5, pd.NaT, "0001-01-01T00:00+14:00", "9999-12-31T23:59:59-12:00"):
+        with pytest.raises(ConfigError, match="since: expected a date like"):
+            nbkit.ledger(since=wrong)
 
 
 def test_tags_reach_threads_tasks_and_panels(path):

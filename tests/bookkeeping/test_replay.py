@@ -276,8 +276,9 @@ def test_a_variable_switches_it_on(path):
 
 
 def test_wrong_arguments_are_explained(path):
-    with pytest.raises(ConfigError, match=r"replay\(\): expected a file that ends with \.jsonl"):
-        nbkit.replay("answers.pickle")
+    for wrong in ("answers.pickle", "nul\0.jsonl", "half\ud800.jsonl"):
+        with pytest.raises(ConfigError, match=r"replay\(\): expected a file that ends with \.jsonl"):
+            nbkit.replay(wrong)
     with pytest.raises(ConfigError, match="mode"):
         nbkit.replay(path, mode="always")
 
