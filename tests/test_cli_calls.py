@@ -50,6 +50,20 @@ def test_an_answer_as_json(run):
     assert (status, answer["model"], answer["usage"]["output"]) == (0, "swift", 5)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask", "--max-tokens", "5", "demo/swift", "Say", "hi"],
+        ["ask", "demo/swift", "--max-tokens", "5", "Say", "hi"],
+        ["ask", "demo/swift", "Say", "--max-tokens=5", "hi"],
+        ["compare", "demo/swift", "--max-tokens", "5", "Say", "hi"],
+    ],
+)
+def test_options_stand_anywhere_among_the_words(run, arguments):
+    status, out, err = run(*arguments)
+    assert (status, "I am a simulated" in out, " 5 tokens" in f"{out}{err}") == (0, True, True)
+
+
 def test_the_fallback_answers_where_the_first_has_no_key(run, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     status, out, err = run("ask", "openai/gpt-5-mini", "Hi", "--fallback", "demo/swift")

@@ -31,12 +31,25 @@ class _Completion(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """The parser of one command: its options may stand before, between and behind its words."""
+
+    _is_within = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments; argparse does it in two steps, each of which comes through here again."""
+        if self._is_within:
+            return super().parse_known_args(args, namespace)
+        self._is_within = True
+        return self.parse_known_intermixed_args(args, namespace)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nbkit", description="Choose, compare and pay for language models.", epilog=_EXIT
     )
     parser.add_argument("--version", action="version", version=f"nbkit {nbkit.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     for command in _COMMANDS:
         sub = commands.add_parser(command.name, help=command.help, description=command.run.__doc__, epilog=_EXIT)
         groups: dict[str, Any] = {}
