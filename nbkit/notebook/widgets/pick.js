@@ -146,8 +146,8 @@ class Picker {
       for (const row of this.rows.rank(group.offers)) this.lines.push({ row });
     }
     this.list.setAttribute("aria-rowcount", this.lines.length + 1);
+    this.paint(true); // it measures, so it comes before what would make the browser lay out anew
     this.sheet.style.height = `${this.lines.length * HEIGHT}px`;
-    this.paint(true);
   }
 
   paint(fresh = false) {
