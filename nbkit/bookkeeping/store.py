@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -71,10 +73,14 @@ class FileStore:
     """Rows in one file; see `Store`."""
 
     pause = 0.0
+    look_seconds = 1.0
+    """Seconds after which it looks again whether its file is still in its place: that costs a fifth of a row."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._name = path, os.fspath(path)
         self._connection: sqlite3.Connection | None = None
+        self._file: int | None = None  # the inode behind the connection
+        self._looked = 0.0
 
     def __str__(self) -> str:
         return str(self._path)
@@ -111,9 +117,22 @@ class FileStore:
             self._connection = None
 
     def _connect(self) -> sqlite3.Connection:
+        now = time.monotonic()
+        if self._connection is not None and now >= self._looked + self.look_seconds:
+            self._looked = now
+            if self._file != _find_file(self._name):
+                self.close()  # somebody has removed or renamed it: nobody would see what is written there
         if self._connection is None:
             self._connection = open_database(self._path, _prepare, "ledger")
+            self._file, self._looked = _find_file(self._name), now
         return self._connection
+
+
+def _find_file(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116  # faster than a Path
+    except FileNotFoundError:
+        return None
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

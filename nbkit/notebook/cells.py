@@ -10,7 +10,9 @@ import os
 import re
 import shlex
 import sys
+from argparse import ArgumentTypeError
 from contextlib import suppress
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
@@ -46,6 +48,13 @@ def split_words(line: str) -> list[str]:
         with suppress(ValueError):  # it stands in quotes
             return shlex.split(line[: comment.start()])
     return shlex.split(line)
+
+
+def read_name(text: str) -> str:
+    """Read the name of a variable. Raises ArgumentTypeError, which says so beside the option."""
+    if not text.isidentifier() or iskeyword(text):
+        raise ArgumentTypeError(f"expected the name of a variable, got {text!r}")
+    return text
 
 
 def in_voila() -> bool:

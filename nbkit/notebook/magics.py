@@ -35,7 +35,7 @@ from nbkit.conversation.media import attach
 from nbkit.conversation.template import fill
 from nbkit.errors import ArgumentError, LedgerError, NbkitError
 from nbkit.installed import name_extra
-from nbkit.notebook.cells import split_words
+from nbkit.notebook.cells import read_name, split_words
 from nbkit.notebook.chat import Chat
 from nbkit.notebook.compare import Comparison, compare
 from nbkit.notebook.completion import find_keyed_providers
@@ -77,7 +77,7 @@ def _add_options(magic: Callable[..., Any]) -> Callable[..., Any]:
             help="a picture or PDF to send with the prompt; {{name}} stands for a variable that holds one, such as a "
             "figure; may be repeated",
         ),
-        argument("-o", "--out", metavar="NAME", help="put the result into the variable NAME"),
+        argument("-o", "--out", type=read_name, metavar="NAME", help="put the result into the variable NAME"),
     ):
         magic = option(magic)
     return magic

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 import nbkit
 from nbkit.bookkeeping import database_file
 from nbkit.bookkeeping.ledger import transact
+from nbkit.bookkeeping.store import FileStore
 from nbkit.errors import ConfigError, NbkitError
 from nbkit.settings import override
 
@@ -204,6 +206,20 @@ def test_a_full_disk_costs_no_answer_and_no_row(path, tmp_path):
     done = subprocess.run([sys.executable, "-c", FULL], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True"] * 3 + ["5"]
     assert done.stderr.count("cannot be written") == 1
+
+
+@pytest.mark.parametrize("files", [("",), ("", "-wal", "-shm")], ids=["the file", "all of it"])
+@pytest.mark.parametrize("act", [Path.unlink, lambda file: file.rename(f"{file}.old")], ids=["removed", "renamed"])
+def test_where_the_file_was_removed_a_new_one_begins(path, act, files, monkeypatch):
+    monkeypatch.setattr(FileStore, "look_seconds", 0.0)
+    swift().execute("Hi")
+    for ending in files:
+        act(Path(f"{path}{ending}"))
+    swift().execute("Hi")
+    swift().execute("Hi")
+    assert len(nbkit.ledger()) == 2
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM calls").fetchone() == (2,)
 
 
 def test_off_is_off(path):

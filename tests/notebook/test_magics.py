@@ -238,6 +238,8 @@ def test_an_image_joins_a_chat_whose_options_change(shell):
         ("%%chat demo/swift", "the cell is empty: write the prompt on the lines below the first"),
         ("%%compare demo/swift demo/sage\n", "the cell is empty"),
         ("%%compare", "arguments are required: model"),
+        ("%%chat demo/swift -o two.words\nHello", "-o/--out: expected the name of a variable, got 'two.words'"),
+        ("%%compare demo/swift --out class\nHello", "-o/--out: expected the name of a variable, got 'class'"),
         ("%%chat demo/swift --temprature 3\nHello", "unknown option --temprature; did you mean --temperature"),
         ("%%compare nope-nope\nHello", "no model 'nope-nope'; %models WORDS lists models"),
         ("%models", "say what you look for, .*: %models cheap vision"),
