@@ -30,6 +30,8 @@ _TARGET = re.compile(r"POST /(?P<script>\w+)(?P<path>/\S+) ")
 _STREAM = re.compile(rb'"stream":\s*true')
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 _TICKS = 1000  # a second
+_THINKING = 0.002
+"""Seconds before a whole answer: a client that happens to read later than it comes would not wait, as all do."""
 _ERROR = b'{"type": "error", "error": {"type": "invalid_request_error", "message": "no", "code": 400}, "message": "no"}'
 
 
@@ -121,7 +123,7 @@ class Connection(asyncio.Protocol):
         elif target["script"] == "400":
             self._transport.write(_answer(400, _ERROR))
         elif not (_STREAM.search(body) or ":stream" in target["path"]):
-            self._transport.write(_whole(wire))
+            asyncio.get_running_loop().call_later(_THINKING, self._transport.write, _whole(wire))
         else:
             self._stream(wire, target["script"])
 

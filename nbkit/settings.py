@@ -180,7 +180,11 @@ class Scoped(Generic[T]):
 
     def __call__(self) -> T:
         """Return the value for the settings in force."""
-        return self._value(_innermost())
+        block = _blocks[-1] if _blocks else _innermost()
+        if block.outer is None and self in block.values:  # what each call asks for, several times
+            first: T = block.values[self]
+            return first
+        return self._value(block)
 
     def _value(self, block: _Block) -> T:
         while block.outer and self._names and self._names.isdisjoint(block.changed):
@@ -210,7 +214,7 @@ def _read_variable(field: str) -> Any:
 
 def settings() -> Settings:
     """Return the settings in force; the environment is read on first use. Raises ConfigError, naming the variable."""
-    return _innermost().settings
+    return (_blocks[-1] if _blocks else _innermost()).settings
 
 
 _sealed: list[object] = []  # a mark for each block of `sealed`

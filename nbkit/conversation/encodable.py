@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 DEEPEST = 200
 """Levels of nested values."""
@@ -57,7 +57,7 @@ def _find_inner(value: Any, foreign: bool) -> Iterable[Any] | None:
     if type(value) is float:
         return () if isfinite(value) else None
     if foreign and not isinstance(value, _NEAR):
-        return _read_fields(value).values()
+        return astuple(value) if isinstance(value, Struct) else _read_fields(value).values()
     return None
 
 

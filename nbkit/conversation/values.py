@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nbkit.arguments import describe, is_table
 from nbkit.errors import ConfigError, ConversationError, NbkitError
-from nbkit.json_text import read_json, write_json
+from nbkit.json_text import DEEPEST, read_json, write_json
 
 _NO_TABLES = frozenset((str, int, float, bool, type(None), list, tuple, dict))
 
@@ -135,8 +135,10 @@ def read_as(kind: Any, data: Any, *, strict: bool = True) -> Any:
 _OWN = frozenset((str, int, float, bool, type(None)))
 
 
-def _to_own_types(value: Any) -> Any:
+def _to_own_types(value: Any, depth: int = 0) -> Any:
     """Give texts, numbers and lists Python's own types, where they are numpy's, an Enum's or another subclass."""
+    if depth > DEEPEST:
+        raise ValueError("nested too deeply")
     kind = type(value)
     if kind in _OWN or isinstance(value, Struct):
         return value
@@ -145,9 +147,9 @@ def _to_own_types(value: Any) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, dict):
-        return {name: _to_own_types(item) for name, item in value.items()}
+        return {name: _to_own_types(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple | deque | Iterator):
-        return [_to_own_types(item) for item in value]
+        return [_to_own_types(item, depth + 1) for item in value]
     return value
 
 

@@ -114,31 +114,31 @@ def read_limited(reply: Reply, exchange: Exchange) -> bytes:
 
     The body of an error is what arrives of it: its status is more than a failure to read it would tell.
     """
-    body = bytearray()
+    body, whole = bytearray(), is_success(reply.status)
     try:
         for data in read_pieces(reply, exchange):
             body += data
-            if not is_success(reply.status) and len(body) >= MAX_ERROR_BODY:
+            if not whole and len(body) >= MAX_ERROR_BODY:
                 break
     except (AdapterError, Failure):
-        if is_success(reply.status):
+        if whole:
             raise
-    return bytes(body) if is_success(reply.status) else bytes(body[:MAX_ERROR_BODY])
+    return bytes(body if whole else body[:MAX_ERROR_BODY])
 
 
 async def aread_limited(reply: AsyncReply, exchange: Exchange) -> bytes:
     """Do what `read_limited` does, in an event loop."""
-    body = bytearray()
+    body, whole = bytearray(), is_success(reply.status)
     try:
         async with aclosing(aread_pieces(reply, exchange)) as pieces:
             async for data in pieces:
                 body += data
-                if not is_success(reply.status) and len(body) >= MAX_ERROR_BODY:
+                if not whole and len(body) >= MAX_ERROR_BODY:
                     break
     except (AdapterError, Failure):
-        if is_success(reply.status):
+        if whole:
             raise
-    return bytes(body) if is_success(reply.status) else bytes(body[:MAX_ERROR_BODY])
+    return bytes(body if whole else body[:MAX_ERROR_BODY])
 
 
 def _begin(reply: Reply | AsyncReply, exchange: Exchange) -> str:

@@ -16,6 +16,7 @@ from weakref import finalize
 import httpcore2
 
 from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
+from nbkit.http.connections import Connections
 from nbkit.http.environment import Proxy
 from nbkit.http.exchange import KEEP_ALIVE, Address, Failure, Kind, Limits, Request, join_headers, split_url
 from nbkit.http.sockets import AsyncBackend, Backend, Wait
@@ -43,8 +44,12 @@ class Client:
     """Connections to one server for calls from threads. Closes them when nobody holds it any more."""
 
     def __init__(self, certificates: ssl.SSLContext | None, proxy: Proxy | None, limits: Limits) -> None:
-        options = _make_options(certificates, proxy, limits)
-        self._pool = httpcore2.ConnectionPool(network_backend=Backend(), **options)
+        self._pool: Connections | httpcore2.ConnectionPool
+        if proxy:
+            options = _make_options(certificates, proxy, limits)
+            self._pool = httpcore2.ConnectionPool(network_backend=Backend(), **options)
+        else:
+            self._pool = Connections(certificates, limits, Backend())
         finalize(self, self._pool.close).atexit = False  # a forked child exits, too
 
     def send(self, request: Request) -> SyncReply:

@@ -22,7 +22,9 @@ class Recent(Generic[K, V]):
         """Return the value of a key, made where there is none."""
         dropped = None
         with self._lock:
-            value = self._values.pop(key) if key in self._values else make()
+            value = self._values.pop(key, None)
+            if value is None:
+                value = make()
             self._values[key] = value
             if len(self._values) > self._size:
                 dropped = self._values.pop(next(iter(self._values)))

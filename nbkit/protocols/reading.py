@@ -200,8 +200,7 @@ def merge_counts(known: dict[str, Any], latest: Any) -> dict[str, Any]:
     """
     latest = mapping(latest)
     if not known:  # a whole answer's
-        counts = {key: value for key, value in latest.items() if value is not None}
-        return {key: merge_counts({}, value) if isinstance(value, dict) else value for key, value in counts.items()}
+        return _drop_nulls(latest)
     merged = known.copy()
     for key, value in latest.items():
         before = merged.get(key)
@@ -219,6 +218,17 @@ def merge_counts(known: dict[str, Any], latest: Any) -> dict[str, Any]:
     return merged
 
 
+def _drop_nulls(counts: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is null, at every depth; the same dict where there is nothing."""
+    changed = {}
+    for key, value in counts.items():
+        if type(value) is dict and (inner := _drop_nulls(value)) is not value:
+            changed[key] = inner
+    if None not in counts.values():
+        return counts | changed if changed else counts
+    return {key: changed.get(key, value) for key, value in counts.items() if value is not None}
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -226,10 +236,9 @@ def _is_number(value: Any) -> bool:
 def first_count(*values: Any) -> int:
     """Return the first of the values that is a token count, or 0."""
     for value in values:
-        if value is None:
-            continue
-        tokens = count(value)
-        if tokens is not None:
+        if type(value) is int and 0 <= value <= MOST_TOKENS:  # as `count` does first
+            return value
+        if value is not None and (tokens := count(value)) is not None:
             return tokens
     return 0
 
