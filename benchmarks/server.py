@@ -3,8 +3,7 @@
 It speaks the protocols of `benchmarks.wires`, whole and streamed. The base URL says how: below `/200x100` a stream has
 200 chunks, 100 a second; below `/prose200x100` they are Markdown; below `/1000x0` it has 1,000, as fast as they can be
 sent; below `/cut` it breaks off, below `/400` every answer is that error, and below `/third` a third of them fail in
-one way or another, which `GET /tally` counts. Answers are prepared once, so that nearly all
-CPU time is the client's.
+one way or another, which `GET /tally` counts. Answers are prepared once, so that nearly all CPU time is the client's.
 """
 
 from __future__ import annotations

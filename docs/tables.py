@@ -59,7 +59,8 @@ _BENCHMARKS = """# Benchmarks
 
 Times are CPU time where a row does not name another. In brackets stands the ratio to the baseline, the median of the
 ratios within rounds. "bare httpx2" is a loop that reads lines and JSON; "SDK" is the package of the protocol's own
-provider. An aim is the bound that nbkit has set itself. `python -m benchmarks` measures again;
+provider. A whole answer comes 2 ms after its request, so that every client waits for it, as for a model's. An aim is
+the bound that nbkit has set itself. `python -m benchmarks` measures again;
 `python -m benchmarks soak` looks for what thousands of calls, streams and errors leave behind.
 """
 _SPEED = """{facts}

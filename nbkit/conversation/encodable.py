@@ -9,8 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
-DEEPEST = 200
-"""Levels of nested values."""
+from nbkit.json_text import DEEPEST
 
 
 def is_plain(value: Any, *, foreign: bool = False) -> bool:

@@ -123,7 +123,7 @@ class Decoder(BaseDecoder):
             raise not_an_answer(body, self.ANSWER, "content")
         if not isinstance(content, list):
             raise ProviderError("the answer has no content")
-        self.take({"type": "message_start", "message": body})
+        self.id, self.model = string(body.get("id")), string(body.get("model"))
         for index, block in enumerate(objects(content)):
             self.take({"type": "content_block_start", "index": index, "content_block": block})
         self.take({"type": "message_delta", "delta": body, "usage": body.get("usage")})

@@ -14,6 +14,7 @@ from nbkit.conversation.completion import Usage
 from nbkit.protocols.reading import first_count, mapping, objects, string, sum_counts
 
 _PROMPT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_COUNTS = ("output_tokens", *_PROMPT)
 
 
 def read_usage(usage: dict[str, Any]) -> Usage | None:
@@ -29,7 +30,7 @@ def read_usage(usage: dict[str, Any]) -> Usage | None:
         short = first_count(by_life.get("ephemeral_5m_input_tokens"))
         written += max(all_written - an_hour, short)  # relatives of the API send one of the two forms alone
         long_lived += an_hour
-    sums = [sum_counts(*(one.get(key) for one in billed)) for key in ("output_tokens", *_PROMPT)]
+    sums = [sum_counts(*[one.get(key) for one in billed]) for key in _COUNTS]
     output, prompt, read, _ = sums
     if prompt is None or output is None or read is None or None in sums:
         return None

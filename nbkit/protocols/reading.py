@@ -11,7 +11,7 @@ from string import whitespace
 from typing import Any
 
 from nbkit.errors import ProviderError
-from nbkit.json_text import read_json, write_json
+from nbkit.json_text import DEEPEST, read_json, write_json
 
 MOST_TOKENS = 1_000_000_000
 _MOST_COST = 1e15  # in the smallest unit that a provider counts in, USD 1e-10
@@ -40,8 +40,6 @@ Path = tuple[str | int, ...]
 MAX_QUOTE = 80
 """Characters quoted of what is not JSON."""
 _LAST_WORD = re.compile(r"[\w.+/=-]+$")
-DEEPEST = 200
-"""Levels of nested JSON, the limit of the fast parser too."""
 
 
 def parse(data: bytes) -> Any:
@@ -188,6 +186,8 @@ def count(value: Any) -> int | None:
 
 def sum_counts(*values: Any) -> int | None:
     """Add token counts, of which some may be missing; None where one is absurd, so that the sum is not known."""
+    if len(values) == 1:
+        return 0 if values[0] is None else count(values[0])
     counts = [0 if value is None else count(value) for value in values]
     known = [tokens for tokens in counts if tokens is not None]
     return sum(known) if len(known) == len(counts) else None
