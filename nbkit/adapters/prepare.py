@@ -133,7 +133,7 @@ def _make_encodable(
     """Make every text encodable as UTF-8, and every number finite. Raises ConfigError and ConversationError."""
     problem: type[ConversationError | ConfigError] = ConversationError
     try:
-        turns = make_encodable(conversation.turns)
+        turns = conversation.turns if _is_ascii(conversation) else make_encodable(conversation.turns)
         problem = ConfigError
         given = {name: getattr(options, name) for name in options.given if name != "timeout"}  # which may be infinite
         fitting = make_encodable(given) if given else given
@@ -145,6 +145,17 @@ def _make_encodable(
         change = Change("transformed", "text", "half of a character, NaN or infinity cannot be sent: U+FFFD or null is")
         return Conversation(turns), replace(options, **fitting), (change,)
     raise problem(f"{'the conversation' if problem is ConversationError else 'an option'}: {what}")
+
+
+def _is_ascii(conversation: Conversation) -> bool:
+    """Tell whether a conversation is text in ASCII and nothing beside, as most are: that is seen at a glance."""
+    if not conversation.is_text:
+        return False
+    turn: Any
+    for turn in conversation.turns:
+        if not turn.content.isascii() or turn.name or turn.reasoning or turn.native:
+            return False
+    return True
 
 
 def _choose_endpoint(

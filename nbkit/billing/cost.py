@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import compress
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -253,12 +254,12 @@ _Priced = tuple[BillLine, Decimal | None, str]
 
 def _price_usage(usage: Usage, card: _Card, model: str = "") -> Iterator[_Priced]:
     """Price each bucket that has tokens."""
-    for bucket, tokens in zip(BUCKETS, _read_buckets(usage), strict=True):
-        if tokens:
-            rate, per_token, note = card.rates[bucket]
-            absurd = type(tokens) is not int or not 0 <= tokens <= MOST_TOKENS
-            usd = None if per_token is None or absurd else tokens * per_token
-            yield BillLine(bucket, tokens, rate, None if usd is None else float(usd), model=model), usd, note
+    counts = _read_buckets(usage)
+    for bucket, tokens in compress(zip(BUCKETS, counts, strict=True), counts):
+        rate, per_token, note = card.rates[bucket]
+        absurd = type(tokens) is not int or not 0 <= tokens <= MOST_TOKENS
+        usd = None if per_token is None or absurd else tokens * per_token
+        yield BillLine(bucket, tokens, rate, None if usd is None else float(usd), model=model), usd, note
 
 
 def _price_rest(

@@ -103,14 +103,12 @@ class Request(Struct, eq=False):
 
 def check_headers(request: Request) -> None:
     """Raise Failure where a header cannot be sent: engines send some of these, and quote others in their exceptions."""
-    values = "".join(f"{value}\n" for value in request.headers.values())
-    if not (all(map(_is_token, request.headers)) and _VALUES.fullmatch(values)) or values.count("\n") != len(
-        request.headers
-    ):
+    names, values = request.headers, "\n".join(["", *request.headers.values()])
+    if not (all(map(_is_token, names)) and _VALUES.fullmatch(values)) or values.count("\n") != len(names):
         raise Failure(Kind.BAD_REQUEST)
 
 
-_VALUES = re.compile(r"(?:(?:[!-~](?:[ -~]*[!-~])?)?\n)*")
+_VALUES = re.compile(r"(?:\n(?:[!-~](?:[ -~]*[!-~])?)?)*")
 """Values of headers, a line each: printable ASCII without white space around it."""
 
 
