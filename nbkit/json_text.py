@@ -54,7 +54,7 @@ def _may_be_deep(text: bytes | str) -> bool:
 
 def _is_deep(value: Any) -> bool:
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         level = [inner for outer in level for inner in _list_inner(outer) if type(inner) is dict or type(inner) is list]
         if not level:
             return False

@@ -54,11 +54,7 @@ class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown
     @classmethod
     def _make(cls, /, **fields: Any) -> Self:
         refuse_tables(f"{cls.__name__}: ", fields, cls._raises)
-        try:
-            return cls.read(fields)
-        except ValueError as invalid:
-            problem = str(invalid)
-        raise cls._raises(f"{cls.__name__}: {problem}")
+        return cls.model_validate(fields)
 
     @classmethod
     def read(cls, data: Any) -> Self:
@@ -85,9 +81,11 @@ class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown
     def model_validate_json(cls, text: str | bytes) -> Self:
         """Read JSON. Raises ConversationError (of options and tools, ConfigError)."""
         try:
-            return cls.read(read_json(text))
+            data = read_json(text)
         except ValueError as invalid:
             problem = str(invalid)
+        else:
+            return cls.model_validate(data)
         raise cls._raises(f"{cls.__name__}: {problem}")
 
     def model_dump(self) -> dict[str, Any]:
