@@ -25,6 +25,7 @@ class Score {
     const model = button("nbk-quiet", "model", "In the order of the panes", () => this.sort(null));
     const heads = make("tr", "", {}, make("th", "", { scope: "col" }, model), ...this.heads);
     this.node = make("table", "nbk-score", { "aria-label": "Cost and speed of the answers" }, make("thead", "", {}, heads), this.body);
+    this.node.hidden = true; // until a snapshot has rows
     this.key = null; // the column that sorts; null: the order of the panes
     this.down = false;
   }
