@@ -21,7 +21,7 @@ def read_json(text: bytes | str, *, nan: bool = False) -> Any:
     """
     try:
         value = _read(text)
-        if _may_be_deep(text) and _is_deep(value):
+        if len(text) > 2 * DEEPEST and _may_be_deep(text) and _is_deep(value):  # shorter ones cannot be
             raise ValueError("nested too deeply")
         return value
     except RecursionError:
@@ -48,8 +48,8 @@ def _read_with_nan(text: bytes | str) -> Any:
 
 def _may_be_deep(text: bytes | str) -> bool:
     if isinstance(text, str):
-        return len(text) > DEEPEST and text.count("[") + text.count("{") > DEEPEST
-    return len(text) > DEEPEST and text.count(b"[") + text.count(b"{") > DEEPEST
+        return text.count("[") + text.count("{") > DEEPEST
+    return text.count(b"[") + text.count(b"{") > DEEPEST
 
 
 def _is_deep(value: Any) -> bool:

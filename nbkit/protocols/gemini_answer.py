@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
-from nbkit.conversation.completion import NO_CHARGES, Charges, ToolCallDelta, Usage
+from nbkit.conversation.completion import NO_CHARGES, Charges, ChatCompletionChunk, ToolCallDelta, Usage
 from nbkit.conversation.content import NativeContent, NativePart, Reasoning
 from nbkit.errors import ContentFilterError, ProviderError
 from nbkit.json_text import write_json
@@ -83,7 +83,7 @@ class Decoder(BaseDecoder):
     def take(self, body: dict[str, Any]) -> Chunks:
         """Take one event's JSON, or a whole answer's. Raises an AdapterError where it is an error."""
         candidates = objects(body.get("candidates"))
-        self.take_usage(body)
+        self.usage = merge_counts(self.usage, body.get("usageMetadata"))
         if body.get("modelVersion") != self.model:
             self.model = string(body.get("modelVersion")) or self.model
         if body.get("responseId") != self.id:
@@ -94,8 +94,9 @@ class Decoder(BaseDecoder):
         self.rest.pop("candidates", None)
         if self.usage:
             self.rest["usageMetadata"] = self.usage
-        first = next((candidate for candidate in candidates if not candidate.get("index")), None)
-        chunks = self._take_candidate(first) if first is not None else []
+        if len(candidates) != 1 or candidates[0].get("index"):
+            candidates = [candidate for candidate in candidates if not candidate.get("index")]
+        chunks = self._take_candidate(candidates[0]) if candidates else []
         # The event with the reason has the last counts; nothing but counts follows it.
         self.marked = bool(self.finish_reason and self.usage)
         return chunks
@@ -110,7 +111,7 @@ class Decoder(BaseDecoder):
         self._candidate.pop("content", None)
         parts = objects(mapping(candidate.get("content")).get("parts"))
         if len(parts) == 1 and parts[0].keys() == _PLAIN and not candidate.get("finishReason"):
-            return self._take_text(string(parts[0]["text"]))  # what the rest of this method does with text alone
+            return self._take_text(parts[0]["text"])  # what the rest of this method does with text alone
         text, thought, calls = "", "", []
         for part in parts:
             if "functionCall" in part:
@@ -143,12 +144,12 @@ class Decoder(BaseDecoder):
             return []
         return [self.make_chunk(text, thought, tuple(calls), finish)]
 
-    def _take_text(self, piece: str) -> Chunks:
+    def _take_text(self, piece: Any) -> Chunks:
         self._open = None
-        if not piece:
+        if not piece or not isinstance(piece, str):
             return []
         self.text.append(piece)
-        return [self.make_chunk(piece)]
+        return [ChatCompletionChunk(piece, "", (), None, 0, self.id, self.model)]
 
     def _mark(self, kind: _Kind, text: str, part: dict[str, Any] | None = None) -> None:
         self._marks.append((len(self.text), len(text), kind, part or {}))

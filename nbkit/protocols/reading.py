@@ -198,7 +198,8 @@ def merge_counts(known: dict[str, Any], latest: Any) -> dict[str, Any]:
 
     An event may leave out a part that an earlier one had, and some end a stream with zeros.
     """
-    latest = mapping(latest)
+    if type(latest) is not dict:
+        latest = mapping(latest)
     if not known:  # a whole answer's
         return _drop_nulls(latest)
     merged = known.copy()
