@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from nbkit.arguments import describe, is_table
 from nbkit.errors import ConfigError, ConversationError, NbkitError
 from nbkit.json_text import DEEPEST, read_json, write_json
+from nbkit.secret import SecretHeaders
 
 _NO_TABLES = frozenset((str, int, float, bool, type(None), list, tuple, dict))
 
@@ -126,7 +127,7 @@ def read_as(kind: Any, data: Any, *, strict: bool = True) -> Any:
     try:
         return convert(data, kind, strict=strict)
     except ValidationError as invalid:
-        problem = explain(invalid, data)
+        problem = explain(invalid, data, kind)
     raise ValueError(problem)
 
 
@@ -145,7 +146,8 @@ def _to_own_types(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, dict):
-        return {name: _to_own_types(item, depth + 1) for name, item in value.items()}
+        items = {name: _to_own_types(item, depth + 1) for name, item in value.items()}
+        return SecretHeaders(items) if kind is SecretHeaders else items  # a traceback may print it
     if isinstance(value, list | tuple | deque | Iterator):
         return [_to_own_types(item, depth + 1) for item in value]
     return value
@@ -165,7 +167,7 @@ _WORDS = {
 }
 
 
-def explain(invalid: ValidationError, data: Any) -> str:
+def explain(invalid: ValidationError, data: Any, kind: Any) -> str:
     """Say in one sentence what is wrong: the field, what was expected, what was given."""
     text, _, place = str(invalid).partition(" - at ")
     path = [key or index.replace("...", "*") for key, index in _STEP.findall(place)]
@@ -173,10 +175,21 @@ def explain(invalid: ValidationError, data: Any) -> str:
         path.append(field[2])
         text = "missing" if field[1] == "missing required" else "unknown field"
     else:
-        if kinds := _KINDS.fullmatch(text):
+        if text.startswith("Invalid enum value") and (words := _list_words(kind, path)):
+            text = f"expected one of {words}"
+        elif kinds := _KINDS.fullmatch(text):
             text = "expected " + " or ".join(_WORDS.get(kind.strip(), kind.strip()) for kind in kinds[1].split("|"))
-        text = f"{text[0].lower()}{text[1:].replace('`', '')}{_describe_at(path, data)}"
+        text = re.sub(r"`(\w+)`", lambda kind: _WORDS.get(kind[1], kind[1]), text)
+        text = f"{text[0].lower()}{text[1:]}{_describe_at(path, data)}"
     return f"{'.'.join(path)}: {text}" if path else text
+
+
+def _list_words(kind: Any, path: list[str]) -> str:
+    """List the words that a field takes, as its annotation says; "" where that is not to be found."""
+    annotations = [vars(one).get("__annotations__", {}) for one in getattr(kind, "__mro__", ())]
+    written = next((str(one[path[0]]) for one in annotations if path[0] in one), "") if len(path) == 1 else ""
+    literal = re.search(r"Literal\[(.*?)\]", written)
+    return re.sub("['\"]", "", literal[1]) if literal else ""
 
 
 def _describe_at(path: list[str], data: Any) -> str:
