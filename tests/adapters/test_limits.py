@@ -286,6 +286,7 @@ def test_an_interrupt_leaves_the_line_at_once(provider, streams):
             time.sleep(0.005)
         os.kill(os.getpid(), signal.SIGINT)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         list(adapter.stream("Hi")) if streams else adapter.execute("Hi")
