@@ -1,7 +1,9 @@
 """The engine of asynchronous calls where it is installed: aiohttp, whose parser is in C.
 
-Its own limits hold for a connection (`connect`) and for silence (`sock_read`). The rest is here: a place among the
-connections, a server that does not take the request, and the deadline, which ends whatever is under way.
+aiohttp makes the connections, keeps them and parses what they bring; its own limits hold for a connection and for
+silence. The rest is here: a place among the connections, the head of a request, a server that does not take its body,
+and the deadline, which ends whatever is under way. aiohttp's `ClientSession` would add cookies, redirects and a task
+for each request, which no call needs: a quarter of its CPU.
 """
 
 from __future__ import annotations
@@ -9,24 +11,25 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
 from functools import cached_property, lru_cache, partial
+from math import inf
 from typing import Any
 from weakref import finalize
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
 from nbkit.http.environment import Proxy
 from nbkit.http.exchange import (
-    DEADLINE_PASSED,
     KEEP_ALIVE,
     PIECE,
+    Address,
     Exchange,
     Failure,
     Kind,
@@ -40,16 +43,8 @@ from nbkit.http.names import Names
 _MAX_HEAD = 100 * 2**10
 """Bytes of one header of a reply, as with httpcore2; some providers send more than aiohttp's own limit of 8 KiB."""
 _MAX_HEADERS = 1000
-_UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
-"""Headers that aiohttp would add."""
 _ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
-
-_exchange: ContextVar[Exchange] = ContextVar("_exchange")
-"""The exchange that the connection is about to be used for."""
-
-
-class _Late(Exception):
-    """The deadline has passed."""
+_NOT_HTTP = (aiohttp.ClientResponseError, HttpProcessingError)
 
 
 class _Connection(ResponseHandler):
@@ -64,6 +59,20 @@ class _Connection(ResponseHandler):
     wanted = True
     """Whether a reader waits for data. What comes before is left to the system, which joins it: one read for all."""
 
+    def begin(self, exchange: Exchange) -> None:
+        """Be ready for the reply of an exchange, whose request follows."""
+        exchange.reused = self._of is not None
+        self._of = exchange
+        self.want(exchange, True)
+        self.set_response_params(
+            read_timeout=exchange.read,
+            read_until_eof=True,
+            auto_decompress=False,
+            max_line_size=_MAX_HEAD,
+            max_field_size=_MAX_HEAD,
+            max_headers=_MAX_HEADERS,
+        )
+
     def want(self, exchange: Exchange, wanted: bool) -> None:
         """Begin or end to wait for data of an exchange; nothing happens where the connection serves another by now."""
         if self._of is exchange:
@@ -72,16 +81,26 @@ class _Connection(ResponseHandler):
                 self.transport.resume_reading()
                 self._reschedule_timeout()
 
-    def set_response_params(self, **params: Any) -> None:
-        exchange = _exchange.get()
-        exchange.reused = self._of not in (None, exchange)
-        exchange.received = False  # what came before is a proxy's
-        self._of = exchange
-        self.want(exchange, True)
-        super().set_response_params(**params)
+    async def upload(self, exchange: Exchange, data: bytes) -> None:
+        """Write what is long in pieces, each of which the server must accept in its time."""
+        with suppress(OSError):  # the connection is lost, of which the reader is told
+            for start in range(0, len(data), PIECE):
+                if self.transport is None:
+                    return
+                self.transport.write(data[start : start + PIECE])
+                alarm = self._loop.call_later(min(exchange.write, exchange.left), self._give_up, exchange)
+                try:
+                    await self._drain_helper()
+                finally:
+                    alarm.cancel()
+            self.start_timeout()
+
+    def _give_up(self, exchange: Exchange) -> None:
+        if not exchange.received:  # a server may answer before it has the whole request, and read on
+            self.set_exception(Failure(Kind.WRITE_TIMEOUT))
 
     def data_received(self, data: bytes) -> None:
-        if self._of is not None:  # a proxy's answer may come before there is one
+        if self._of is not None:  # a proxy's answer comes before there is one
             self._of.received = True
         super().data_received(data)
         if not self.wanted and self.transport is not None:
@@ -103,7 +122,8 @@ class _Connection(ResponseHandler):
         super().connection_lost(exc)
 
     def close(self) -> None:
-        self.abort()
+        if not self._loop.is_closed():  # else its sockets are closed with it
+            self.abort()
 
 
 def _is_readable(transport: asyncio.BaseTransport | None) -> bool:
@@ -121,42 +141,37 @@ class AsyncClient:
     """Connections to one server for an event loop."""
 
     def __init__(self, certificates: ssl.SSLContext | None, proxy: Proxy | None, limits: Limits) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         names: Any = Names()
-        connector = aiohttp.TCPConnector(
+        self._connector = aiohttp.TCPConnector(
             ssl=certificates or True, limit=0, keepalive_timeout=KEEP_ALIVE, resolver=aiohttp.ThreadedResolver(names)
         )
-        factory: Any = partial(_Connection, loop=loop)
-        connector._factory = factory  # aiohttp has no argument for it
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=_UNASKED,
-            max_line_size=_MAX_HEAD,
-            max_field_size=_MAX_HEAD,
-            max_headers=_MAX_HEADERS,
-        )
-        self.abandon = finalize(self, _close_in, loop, self._session)
+        factory: Any = partial(_Connection, loop=self._loop)
+        self._connector._factory = factory  # aiohttp has no argument for it
+        self.abandon = finalize(self, _close_in, self._loop, self._connector)
         self.abandon.atexit = False  # a forked child exits, too
         self._proxy = proxy  # whose repr hides its password
+        self._servers: dict[str, aiohttp.ClientRequest] = {}
         self._places = asyncio.Semaphore(limits.connections)
 
     async def send(self, request: Request) -> AsyncReply:
         """Send a request and await the head of its reply. Raises Failure."""
         exchange = request.exchange
         await self._take_place(exchange)
-        clock = _Clock(exchange)
+        reply = None
         try:
-            async with clock.limit:
-                response = await self._post(request, clock)
-            clock.over = True
-            return AsyncReply(response, exchange, self._places.release)
+            server = self._describe_server(split_url(request.url))
+            reply = AsyncReply(await self._connect(server, exchange), exchange, self._places.release)
+            await reply.begin(request, server)
+            return reply
         except BaseException as error:
-            self._places.release()
+            if reply:
+                reply.close()
+            else:
+                self._places.release()
             if not isinstance(error, _ERRORS):
                 raise
-            failure = _explain(error, NO_REPLY, clock.kind if clock.limit.expired() else None)
+            failure = _explain(error, NO_REPLY)
         raise failure
 
     async def _take_place(self, exchange: Exchange) -> None:
@@ -172,117 +187,135 @@ class AsyncClient:
             return
         raise failure
 
-    async def _post(self, request: Request, clock: _Clock) -> aiohttp.ClientResponse:
-        exchange, body, headers = request.exchange, request.body, request.headers
-        if len(body) > PIECE:
-            headers = headers | {"content-length": str(len(body))}
-        _exchange.set(exchange)
-        return await self._session.request(
-            request.method,
-            _build_url(request.url),
-            headers=headers,
-            data=body if len(body) <= PIECE else clock.cut(body),
-            allow_redirects=False,
-            proxy=self._proxy.url if self._proxy else None,
-            timeout=aiohttp.ClientTimeout(total=None, connect=exchange.connect, sock_read=exchange.read),
-        )
+    def _describe_server(self, address: Address) -> aiohttp.ClientRequest:
+        """Describe a server as aiohttp's connector wants it."""
+        origin = f"{address.scheme}://{address.netloc}"
+        if origin not in self._servers:
+            proxy = URL(self._proxy.url) if self._proxy else None
+            url = URL(origin, encoded=True)
+            self._servers[origin] = aiohttp.ClientRequest("POST", url, loop=self._loop, proxy=proxy)
+        return self._servers[origin]
+
+    async def _connect(self, server: aiohttp.ClientRequest, exchange: Exchange) -> Connection:
+        try:
+            return await self._connector.connect(server, [], _limit_connecting(min(exchange.connect, exchange.left)))
+        except _NOT_HTTP:
+            exchange.received = True  # from a proxy
+            raise
+        except TimeoutError as late:
+            if late.errno is not None:  # the system's own
+                raise
+        raise Failure(Kind.CONNECT_TIMEOUT)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        await self._connector.close()
         await asyncio.sleep(0)  # a socket is closed in the next round of the loop, which may be the last
 
 
-class _Clock:
-    """The time that sending may take. While a long body is sent, each piece must be accepted in its time."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._loop = asyncio.get_running_loop()
-        self.limit = asyncio.timeout(exchange.left)
-        self.over = False  # a server may answer before it has the whole request, and read on
-        self.kind = Kind.READ_TIMEOUT
-
-    async def cut(self, body: bytes) -> AsyncIterator[bytes]:
-        """Cut a body into pieces, each with its time."""
-        self.kind = Kind.WRITE_TIMEOUT
-        for start in range(0, len(body), PIECE):
-            self._restart(min(self._exchange.write, self._exchange.left))
-            yield body[start : start + PIECE]
-        self.kind = Kind.READ_TIMEOUT
-        self._restart(self._exchange.left)
-
-    def _restart(self, seconds: float) -> None:
-        if not (self.over or self.limit.expired()):
-            self.limit.reschedule(self._loop.time() + seconds)
+@lru_cache(16)
+def _limit_connecting(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(connect=seconds, ceil_threshold=inf)
 
 
 class AsyncReply:
-    """A reply, read in an event loop."""
+    """A request and its reply, read in an event loop."""
 
     reads_all = True
 
-    def __init__(self, response: aiohttp.ClientResponse, exchange: Exchange, leave: Callable[[], None]) -> None:
-        self.status = response.status
-        self._response, self._content = response, response.content
-        self._connection: Any = response.connection.protocol if response.connection else None  # the body is here
-        self._exchange, self._leave = exchange, leave
+    def __init__(self, connection: Connection, exchange: Exchange, leave: Callable[[], None]) -> None:
+        self._connection, self._exchange, self._leave = connection, exchange, leave
+        self._protocol: Any = connection.protocol
         self._loop = asyncio.get_running_loop()
+        self._content: Any = None
+        self._upload: asyncio.Task[None] | None = None
         self._closed = False
         self._set_alarm()
+
+    async def begin(self, request: Request, server: aiohttp.ClientRequest) -> None:
+        """Send the request, and await the head of its reply."""
+        protocol, data = self._protocol, _write_head(request, server) + request.body
+        protocol.begin(self._exchange)
+        if len(request.body) > PIECE:
+            self._upload = self._loop.create_task(protocol.upload(self._exchange, data))
+        else:
+            protocol.transport.write(data)
+            protocol.start_timeout()
+        while True:
+            self._head, self._content = await protocol.read()
+            self.status: int = self._head.code
+            if not 100 <= self.status < 200 or self.status == 101:
+                return
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
         """The headers, their names in lower case."""
-        return join_headers(self._response.headers.items())
+        return join_headers(self._head.headers.items())
 
     async def receive(self) -> bytes:
         """Await the next bytes of the body; empty at its end. Raises Failure."""
         if self._exchange.deadline != self._deadline:
             self._alarm.cancel()
             self._set_alarm()
-        self._want(True)
+        self._protocol.want(self._exchange, True)
         try:
-            return await self._content.readany()
-        except _Late:
-            failure = Failure(Kind.READ_TIMEOUT, DEADLINE_PASSED)
+            data: bytes = await self._content.readany()
+            return data
+        except Failure as late:
+            failure = late
         except _ERRORS as error:
-            end = self._connection.end if self._connection is not None else None
+            end = self._protocol.end
             failure = _explain(error, (end and find_system_reason(end)) or CUT)
         finally:
-            self._want(False)
+            self._protocol.want(self._exchange, False)
         if arrived := self._content._read_nowait(-1):  # with what failed: the next call meets that again
-            return arrived
+            return bytes(arrived)
         raise failure
-
-    def _want(self, wanted: bool) -> None:
-        if self._connection is not None:
-            self._connection.want(self._exchange, wanted)
 
     def _set_alarm(self) -> None:
         self._deadline = self._exchange.deadline
-        self._alarm = self._loop.call_later(self._exchange.left, self._content.set_exception, _Late())
+        self._alarm = self._loop.call_later(self._exchange.left, self._end_late)
+
+    def _end_late(self) -> None:
+        self._protocol.set_exception(Failure(Kind.READ_TIMEOUT))
 
     async def aclose(self) -> None:
         """Give the connection back where the body was read to its end; else close it at once."""
-        if not self._closed:
-            self._closed = True
-            self._alarm.cancel()
-            self._response.close()
-            self._leave()
+        self.close()
+
+    def close(self) -> None:
+        """Do what `aclose` does."""
+        if self._closed:
+            return
+        self._closed = True
+        self._alarm.cancel()
+        uploads = self._upload is not None and not self._upload.done()
+        if self._upload:
+            self._upload.cancel()
+        if self._content is not None and self._content.is_eof() and not uploads:
+            self._connection.release()
+        else:
+            self._connection.close()
+        self._leave()
 
 
-@lru_cache(256)
-def _build_url(url: str) -> URL:
-    return URL(split_url(url).url, encoded=True)
+def _write_head(request: Request, server: aiohttp.ClientRequest) -> bytes:
+    """Write the head of a request; its headers were checked. A proxy that is asked by `http:` gets the whole URL."""
+    address = split_url(request.url)
+    headers = {"host": address.netloc, **request.headers}
+    if request.body or request.method == "POST":  # some servers refuse a POST without its length
+        headers["content-length"] = str(len(request.body))
+    target = address.target
+    if server.proxy and not server.is_ssl():
+        target = address.url
+        if key := server.headers.get("Proxy-Authorization"):
+            headers["proxy-authorization"] = key
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"{request.method} {target} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
 
 
-def _explain(error: Exception, lost: str, late: Kind | None = None) -> Failure:
-    """Say what went wrong. `lost`: what a connection that ends now has lost; `late`: the time of a step had passed."""
-    if late:
-        return Failure(late, DEADLINE_PASSED)
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return Failure(Kind.CONNECT_TIMEOUT)
+def _explain(error: Exception, lost: str) -> Failure:
+    """Say what went wrong. `lost`: what a connection that ends now has lost."""
     if isinstance(error, aiohttp.SocketTimeoutError):
         return Failure(Kind.READ_TIMEOUT)
     if isinstance(error, aiohttp.ClientHttpProxyError):  # with a 4xx, such as 403 and 407, it will refuse the next too
@@ -293,38 +326,38 @@ def _explain(error: Exception, lost: str, late: Kind | None = None) -> Failure:
     reason = find_system_reason(error)
     if isinstance(error, aiohttp.ClientConnectorError):
         return Failure(Kind.NOT_CONNECTED, reason or str(error))
-    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
+    if isinstance(error, _NOT_HTTP):
         return Failure(Kind.LOST, describe_bad_http(error.message))
     if isinstance(error, aiohttp.InvalidURL | ValueError) and not isinstance(error, OSError):
         return Failure(Kind.BAD_REQUEST)
     return Failure(Kind.LOST, reason or lost)
 
 
-_closing: dict[asyncio.Task[None], aiohttp.ClientSession] = {}
-"""Tasks that close sessions: an event loop keeps no task alive by itself, nor a task its session before it begins."""
+_closing: dict[asyncio.Task[None], aiohttp.TCPConnector] = {}
+"""Tasks that close connectors: a loop keeps no task alive by itself, nor a task its connector before it begins."""
 
 
-def _close_in(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:
-    if session.closed:
+def _close_in(loop: asyncio.AbstractEventLoop, connector: aiohttp.TCPConnector) -> None:
+    if connector.closed:
         return
     if loop.is_closed():  # and its sockets with it: what is left to do waits for nothing
         with suppress(StopIteration):
-            session.close().send(None)
+            connector.close().send(None)
         return
     with suppress(RuntimeError):  # closed meanwhile
-        loop.call_soon_threadsafe(_close_later, session)
+        loop.call_soon_threadsafe(_close_later, connector)
 
 
-def _close_later(session: aiohttp.ClientSession) -> None:
-    if session.closed:  # meanwhile
+def _close_later(connector: aiohttp.TCPConnector) -> None:
+    if connector.closed:  # meanwhile
         return
-    task = asyncio.ensure_future(session.close())
-    _closing[task] = session
+    task = asyncio.ensure_future(connector.close())
+    _closing[task] = connector
     task.add_done_callback(_leave)
 
 
 def _leave(task: asyncio.Task[None]) -> None:
-    session = _closing.pop(task)
-    if not session.closed:  # the task was cancelled before its first step, which closes all that there is
+    connector = _closing.pop(task)
+    if not connector.closed:  # the task was cancelled before its first step, which closes all that there is
         with suppress(StopIteration):
-            session.close().send(None)
+            connector.close().send(None)
