@@ -11,7 +11,7 @@ from benchmarks.server import running_server
 from benchmarks.wires import WIRES
 from benchmarks.workers import Case, Worker, Workers, running_workers
 
-_CALLS, _CHUNKS = 30, 1000
+_CALLS, _CHUNKS, _TURNS = 30, 1000, 4
 _KINDS = {  # what it is called, how often it is done, parts of it, nbkit's aim
     "call": ("call", _CALLS, _CALLS, "1.25"),
     "stream": ("stream, a chunk", 1, _CHUNKS, "1.0"),
@@ -26,7 +26,8 @@ def measure(rounds: int) -> Iterator[Row]:
         for protocol in WIRES:
             for kind, (name, times, parts, aim) in _KINDS.items():
                 case = Case(protocol, kind, root, chunks=_CHUNKS, times=times)
-                samples = take_turns(dict(_list_works(workers, case)), rounds, seconds=0.7)
+                works = dict(_list_works(workers, case))
+                samples = take_turns(works, _TURNS * rounds, seconds=0.7)  # the seconds stop what is slow
                 yield make_row(f"{protocol}, {name}", BARE, samples, per=parts, aim=aim)
 
 
