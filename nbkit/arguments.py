@@ -72,11 +72,8 @@ def _explain_call(wrong: TypeError, checked: Signature, names: Iterable[str]) ->
     known = [name for name, one in checked.parameters.items() if one.kind is not Parameter.POSITIONAL_ONLY]
     for name in names:
         if name not in known:
-            from difflib import get_close_matches  # a call that is right does without
-
-            near = get_close_matches(name, known, 1)
-            return f"unknown argument {name!r}; " + (
-                f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+            return f"unknown argument {name!r}" + (
+                suggest(name, known, listed=True) or f"; it takes {', '.join(known)}"
             )
     return str(wrong)
 
@@ -97,6 +94,19 @@ def describe(value: Any) -> str:
         item = "row" if kind == "DataFrame" else "value"
         size = f" of {len(value):,} {item}{'' if len(value) == 1 else 's'}"
     return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}{size}"
+
+
+def suggest(word: Any, known: Iterable[Any], *, listed: bool = False) -> str:
+    """Suggest the nearest of the known words, as the end of a sentence about a wrong one.
+
+    Where none is near all are listed, unless the sentence has done so (`listed`).
+    """
+    from difflib import get_close_matches  # a call that is right does without
+
+    names = [str(one) for one in known]
+    if near := get_close_matches(word, names, 1) if isinstance(word, str) else []:
+        return f"; did you mean {near[0]}?"
+    return "" if listed or not names else f"; there are {', '.join(names)}"
 
 
 def is_table(value: Any) -> bool:

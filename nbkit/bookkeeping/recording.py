@@ -32,7 +32,7 @@ class Recording(Struct, frozen=True, kw_only=True):
 
     completion: dict[str, Any]
     """As `ChatCompletion.to_dict` writes it."""
-    format: Annotated[int, Meta(le=FORMAT)] = FORMAT
+    format: Annotated[int, Meta(le=FORMAT, description=f"{FORMAT} at most (a newer nbkit has written it)")] = FORMAT
     kept: Annotated[datetime, Meta(tz=True)]
     """When the answer came."""
     model: str
@@ -41,7 +41,7 @@ class Recording(Struct, frozen=True, kw_only=True):
     """Milliseconds since the call began, characters of text and of reasoning: of each piece of a stream."""
     prompt: str = ""
     """The beginning of the last turn that was sent, for who reads the file."""
-    request: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    request: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="64 hexadecimal digits")]
     """The digest of the request."""
     sample: _Count
     """Which answer to this request it is, from 0."""

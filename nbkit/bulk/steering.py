@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, Self, TypeAlias
 
 from nbkit.adapters.adapter import BaseAdapter
 from nbkit.adapters.factory import ModelChoice, get_adapter
-from nbkit.arguments import ModelName, read_models
+from nbkit.arguments import ModelName, read_models, suggest
 from nbkit.bulk import portal
 from nbkit.bulk.answers import Pane, edit_prompt, read_before
 from nbkit.bulk.turns import Turns, list_prompts
@@ -48,9 +47,7 @@ class Steering:
         labels = {pane.label: pane for pane in self.panes}
         if label in labels:
             return labels[label]
-        near = get_close_matches(str(label), labels, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(labels)}"
-        raise ArgumentError(f"no model {label!r} here; {hint}")
+        raise ArgumentError(f"no model {label!r} here{suggest(label, labels)}")
 
     def retry(self, pane: Pane) -> Self:
         """Ask one model again, if its last answer failed."""

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Meta, field
 from msgspec.structs import replace
 
+from nbkit.conversation.problems import explain_word
 from nbkit.conversation.values import Value, to_plain
 
 _Text = Annotated[str, Meta(min_length=1)]
@@ -66,7 +67,9 @@ class ImageEntry(_Entry, frozen=True, kw_only=True, tag_field="type", tag="image
 class FileData(Value, frozen=True, kw_only=True):
     """A file's name and its content as a `data:` URL."""
 
-    file_data: Annotated[str, Meta(pattern=r"^(?i:data):")]
+    file_data: Annotated[
+        str, Meta(pattern=r"^(?i:data):", description="a data: URL, such as data:application/pdf;base64,...")
+    ]
     filename: str = ""
 
     @classmethod
@@ -124,14 +127,10 @@ def prepare_entry(data: Any) -> Any:
     """Give the dict of an entry the form that is read. Raises ValueError where its type is unknown."""
     if not isinstance(data, dict):
         return data
-    if (kind := ENTRIES.get(data.get("type"))) is None:
-        raise ValueError(f"type: expected one of {', '.join(ENTRIES)}; {got_or_missing(data, 'type')}")
+    word = data.get("type")
+    if (kind := ENTRIES.get(word) if isinstance(word, str) else None) is None:
+        raise ValueError(explain_word(data, "type", ENTRIES))
     return kind._prepare(data)
-
-
-def got_or_missing(data: dict[str, Any], name: str) -> str:
-    """Say what a key is, or that it is missing."""
-    return f"got {data[name]!r}" if name in data else "it is missing"
 
 
 def inline(url: str) -> tuple[str, str] | None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from difflib import get_close_matches
 from typing import Any
 
-from nbkit.arguments import describe
+from nbkit.arguments import describe, suggest
+from nbkit.conversation.problems import explain_word
 from nbkit.errors import AnswerFormatError, ConfigError
 
 _STRICT = frozenset(
@@ -24,6 +26,9 @@ _STRICT = frozenset(
 _TYPED = {"type", "anyOf", "enum", "const", "$ref"}  # strict mode requires one of them in each schema
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
+_EXPECTED = "expected 'text', 'json_object', a dict or a type"
+_TYPES = ("text", "json_object", "json_schema", "object")
+"""OpenAI's types of a format, and that of a JSON schema; providers have others, which are sent as they are."""
 _ENDINGS = {
     "length": "; it was cut off at max_tokens",
     "content_filter": "; the provider's content filter cut it off",
@@ -43,34 +48,35 @@ def read_format(wanted: Any) -> tuple[dict[str, Any] | None, Any]:
         return {"type": "json_object"}, Any
     if not isinstance(wanted, dict):
         return _format_of_type(wanted), wanted
-    if wanted.get("type") == "object":
-        wanted = {"type": "json_schema", "json_schema": {"schema": wanted}}
-    if wanted.get("type") == "json_schema":
+    if not isinstance(kind := wanted.get("type"), str) or (kind not in _TYPES and get_close_matches(kind, _TYPES)):
+        raise ConfigError(f"response_format.{explain_word(wanted, 'type', _TYPES)}")
+    if kind == "object":
+        kind, wanted = "json_schema", {"type": "json_schema", "json_schema": {"schema": wanted}}
+    if kind == "json_schema":
         form = wanted.get("json_schema")
         if not isinstance(form, dict) or not isinstance(form.get("schema"), dict):
             raise ConfigError("response_format: json_schema needs {'json_schema': {'name': ..., 'schema': {...}}}")
         wanted = wanted | {"json_schema": {"name": "answer"} | form}
-    return wanted, None if wanted.get("type") == "text" else Any
+    return wanted, None if kind == "text" else Any
 
 
 def _format_of_type(kind: Any) -> dict[str, Any]:
     schema: dict[str, Any] = {}
     problem = "its JSON schema is not an object; make it a field of a model"
     if isinstance(kind, str):
-        problem = "expected 'text', 'json_object', a dict or a type"
+        problem = f"{_EXPECTED}, got {describe(kind)}{suggest(kind, ('text', 'json_object'), listed=True)}"
     else:
         from nbkit.conversation.schemas import PydanticUserError, TypeAdapter, write_schema  # few calls need it
 
         try:
             schema = write_schema(TypeAdapter(kind))
         except PydanticUserError as unfit:
-            problem = str(unfit).partition("\n")[0]
-            if not isinstance(kind, type):
-                problem = f"expected 'text', 'json_object', a dict or a type, got {describe(kind)}"
+            problem = str(unfit).partition("\n")[0] if isinstance(kind, type) else f"{_EXPECTED}, got {describe(kind)}"
     if "$ref" in schema:  # a type that refers to itself; at the top level OpenAI does not accept a reference
         schema |= deepcopy(schema["$defs"][schema.pop("$ref").removeprefix("#/$defs/")])
     if schema.get("type") != "object":
-        raise ConfigError(f"response_format: {getattr(kind, '__name__', repr(kind))}: {problem}")
+        named = "" if problem.startswith(_EXPECTED) else f"{getattr(kind, '__name__', repr(kind))}: "
+        raise ConfigError(f"response_format: {named}{problem}")
     _close(schema)
     name = re.sub(r"\W", "_", getattr(kind, "__name__", "answer"), flags=re.ASCII)[:64]  # the names that OpenAI accepts
     form = {"name": name, "schema": schema} | ({"strict": True} if _is_strict(schema) else {})

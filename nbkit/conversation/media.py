@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from nbkit.arguments import describe
 from nbkit.conversation.content import AudioData, AudioEntry, FileData, FileEntry, ImageEntry, ImageUrl, inline
 from nbkit.conversation.image_headers import read_orientation, read_size
 from nbkit.errors import ConversationError
@@ -79,7 +80,7 @@ def attach(value: Any, *, detail: Literal["auto", "low", "high"] | None = None) 
         value = _decode_url(value) if re.match("data:", value, re.IGNORECASE) else _find_path(value)
     read = next((read for fits, read in _READERS if fits(value)), None)
     if read is None:
-        raise ConversationError(f"expected {_EXPECTED}, got {type(value).__name__}")
+        raise ConversationError(f"expected {_EXPECTED}, got {describe(value)}")
     data = read(value)
     name = value.name if isinstance(value, Path) else ""
     media_type = inspect(data, name or "the data")

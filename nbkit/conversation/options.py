@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 from msgspec.structs import astuple, force_setattr
 
-from nbkit.arguments import describe
+from nbkit.arguments import describe, suggest
 from nbkit.conversation.formats import read_format
 from nbkit.conversation.tools import Tool
 from nbkit.conversation.values import Value, new, refuse_tables, to_plain
@@ -125,11 +125,7 @@ class ExecuteOptions(Value, frozen=True, kw_only=True, dict=True):
         options = {DEPRECATED.get(name, name): value for name, value in options.items()}
         for name in options:
             if name not in _NAMES:
-                from difflib import get_close_matches
-
-                near = get_close_matches(name, OPTIONS, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(OPTIONS)}"
-                raise ConfigError(f"unknown option {name!r}{hint}")
+                raise ConfigError(f"unknown option {name!r}{suggest(name, OPTIONS)}")
         try:
             return cls.read(options)
         except ValueError as invalid:
@@ -144,8 +140,8 @@ def _read_logprobs(value: Any) -> Any:
 
 def _read_headers(value: Any) -> Any:
     for name, text in value.items() if isinstance(value, dict) else ():
-        if not isinstance(text, str):  # the value, which may be a key, is not said
-            raise ValueError(f"extra_headers.{name}: expected text, got {type(text).__name__}")
+        if not isinstance(text, str):  # it may be a key
+            raise ValueError(f"extra_headers[{name!r}]: expected text (what it is now is not shown)")
     return value
 
 
@@ -158,21 +154,30 @@ def _read_tools(value: Any) -> Any:
     if isinstance(value, dict | Tool) or callable(value):
         value = (value,)
     elif value is not None and not isinstance(value, list | tuple):
-        raise ValueError(f"tools: expected a function, a dict or a list of them, got {type(value).__name__}")
+        raise ValueError(f"tools: expected a function, a dict or a list of them, got {describe(value)}")
     return value and tuple(_read_tool(tool, place) for place, tool in enumerate(value))
 
 
 def _read_tool(value: Any, place: int) -> Any:
+    if not isinstance(value, dict | Tool) and not callable(value):
+        raise ValueError(f"tools[{place}]: expected a function or a dict, got {describe(value)}")
     try:
         return Tool.read(value)
     except ValueError as invalid:
         problem = str(invalid)
-    raise ValueError(f"tools.{place}{'.' if ':' in problem else ': '}{problem}")
+    begins_with_place = " " not in problem.partition(":")[0]
+    raise ValueError(f"tools[{place}]{'.' if begins_with_place else ': '}{problem}")
 
 
 def _read_tool_choice(value: Any) -> Any:
     """Read OpenAI's `{"type": "function", "function": {"name": ...}}` as the tool's name."""
-    return (value.get("function") or value).get("name") if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    inner = value.get("function", value)
+    if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
+        form = "{'type': 'function', 'function': {'name': ...}}"
+        raise ValueError(f"tool_choice: expected auto, none, required, the name of a tool or {form}, got {value!r:.80}")
+    return inner["name"]
 
 
 _FINITE = ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbkit.arguments import describe
 from nbkit.conversation.content import Reasoning
 
 _TEXTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
@@ -21,6 +22,8 @@ def read_reasoning(data: dict[str, Any]) -> dict[str, Any]:
         blocks = tuple(block for part in parts if (block := _read_thinking(part)))
         data["content"] = tuple(part for part in content if part not in parts) if parts else content
     if details:
+        if not isinstance(details, list | tuple) or not all(isinstance(detail, dict) for detail in details):
+            raise ValueError(f"reasoning_details: expected a list of dicts, got {describe(details)}")
         data["reasoning"] = tuple(Reasoning.from_detail(detail) for detail in details)
     elif blocks:
         data.setdefault("reasoning", blocks)

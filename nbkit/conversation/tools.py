@@ -94,9 +94,13 @@ class Tool(Value, frozen=True, kw_only=True):
 
     @classmethod
     def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        if data.get("type", "function") != "function":
+            kind = describe(data["type"])
+            raise ValueError(f"type: expected 'function', got {kind}; tools that a provider runs go into extra_body")
         if isinstance(data.get("function"), dict):
             data = data["function"]
-        data = {_SCHEMAS.get(key, key): value for key, value in data.items() if value is not None}
+        fields = ((_SCHEMAS.get(key, key), value) for key, value in data.items() if value is not None)
+        data = {key: value for key, value in fields if key != "type"}
         if (function := data.get("function")) is None:
             return data
         if not callable(function):

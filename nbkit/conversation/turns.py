@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, SupportsInt
 
 from msgspec import Meta
 
-from nbkit.arguments import check_arguments
+from nbkit.arguments import check_arguments, describe
 from nbkit.conversation.content import (
     AudioEntry,
     ContentEntry,
@@ -22,10 +22,10 @@ from nbkit.conversation.content import (
     NativeContent,
     Reasoning,
     TextEntry,
-    got_or_missing,
     prepare_entry,
 )
 from nbkit.conversation.media import attach, is_media
+from nbkit.conversation.problems import explain_word
 from nbkit.conversation.reasoning import read_reasoning, write_reasoning
 from nbkit.conversation.summary import summarize_turn, summarize_turns
 from nbkit.conversation.tools import FunctionCall, ToolCall
@@ -48,7 +48,9 @@ class _BaseTurn(Value, frozen=True, kw_only=True):
     def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
         data = {key: value for key, value in data.items() if value is not None or key == "content"}
         if isinstance(content := data.get("content"), list | tuple):
-            data["content"] = tuple(_read_entry(piece) for piece in content)
+            data["content"] = tuple(_read_entry(piece, place) for place, piece in enumerate(content))
+        elif not isinstance(content, str | None):
+            raise ValueError(f"content: expected text or a list, got {describe(content)}")
         for name, kind in (("tool_calls", ToolCall), ("function_call", FunctionCall)):
             if isinstance(data.get(name), dict):
                 data[name] = kind._prepare(data[name])
@@ -104,10 +106,16 @@ class _BaseTurn(Value, frozen=True, kw_only=True):
     __str__ = __repr__
 
 
-def _read_entry(piece: Any) -> Any:
+def _read_entry(piece: Any, place: int) -> Any:
     if isinstance(piece, str):
         return {"type": "text", "text": piece}
-    return piece if isinstance(piece, dict | Value) else attach(piece)
+    if isinstance(piece, dict | Value):
+        return piece
+    try:
+        return attach(piece)
+    except ConversationError as invalid:
+        problem = str(invalid)
+    raise ValueError(f"content[{place}]: {problem}")
 
 
 def _prepare_entry(piece: Any, place: int) -> Any:
@@ -115,7 +123,7 @@ def _prepare_entry(piece: Any, place: int) -> Any:
         return prepare_entry(piece)
     except ValueError as invalid:
         problem = str(invalid)
-    raise ValueError(f"content.{place}.{problem}")
+    raise ValueError(f"content[{place}].{problem}")
 
 
 class Turn(_BaseTurn, frozen=True, kw_only=True):
@@ -247,11 +255,9 @@ def to_turn(value: Any, index: int = 0) -> AnyTurn:
     elif hasattr(value, "model_dump"):  # an SDK's message object
         value = value.model_dump()
     if not isinstance(value, dict):
-        kind = type(value).__name__
-        raise ConversationError(f"turn {index}: expected a string, a dict or a turn, got {kind}")
+        raise ConversationError(f"turn {index}: expected a string, a dict or a turn, got {describe(value)}")
     if value.get("role") not in ROLES:
-        role = f"expected one of {', '.join(ROLES)}; {got_or_missing(value, 'role')}"
-        raise ConversationError(f"turn {index}: role: {role}")
+        raise ConversationError(f"turn {index}: {explain_word(value, 'role', ROLES)}")
     if _is_piece(value.get("content")):
         value = value | {"content": [value["content"]]}
     if mark := value.get("cache_control"):
@@ -372,7 +378,7 @@ def _to_turns(value: Any) -> tuple[AnyTurn, ...]:
         return (to_turn(value),)
     # Other values to loop over are not lists of turns: a DataFrame gives the names of its columns, a set has no order.
     if not isinstance(value, Sequence | Iterator):
-        raise ConversationError(f"expected a string, a turn or a list of them, got {type(value).__name__}")
+        raise ConversationError(f"expected a string, a turn or a list of them, got {describe(value)}")
     return tuple(to_turn(turn, index) for index, turn in enumerate(value))
 
 

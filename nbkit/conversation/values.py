@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -11,6 +10,7 @@ from msgspec import Struct, StructMeta, ValidationError, convert
 from msgspec.structs import replace
 
 from nbkit.arguments import describe, is_table
+from nbkit.conversation.problems import explain
 from nbkit.errors import ConfigError, ConversationError, NbkitError
 from nbkit.json_text import DEEPEST, read_json, write_json
 from nbkit.secret import SecretHeaders
@@ -61,7 +61,7 @@ class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown
     def read(cls, data: Any) -> Self:
         """Read a dict, or a value. Raises ValueError, which says in one sentence what is wrong first."""
         prepared = cls._prepare(data) if isinstance(data, dict) else data
-        value: Self = read_as(cls, prepared, strict=cls._strict)
+        value: Self = read_as(cls, prepared, strict=cls._strict, given=data)
         return value
 
     @classmethod
@@ -121,13 +121,16 @@ def to_plain(value: Any) -> Any:
     return {name: to_plain(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
-def read_as(kind: Any, data: Any, *, strict: bool = True) -> Any:
-    """Read plain data as a type. Raises ValueError, which says in one sentence what is wrong first."""
+def read_as(kind: Any, data: Any, *, strict: bool = True, given: Any = None) -> Any:
+    """Read plain data as a type. Raises ValueError, which says in one sentence what is wrong first.
+
+    `given` is what the data were prepared from: the error names places as they stand there.
+    """
     data = _to_own_types(data)
     try:
         return convert(data, kind, strict=strict)
     except ValidationError as invalid:
-        problem = explain(invalid, data, kind)
+        problem = explain(invalid, data, kind, given, strict=strict)
     raise ValueError(problem)
 
 
@@ -151,57 +154,3 @@ def _to_own_types(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple | deque | Iterator):
         return [_to_own_types(item, depth + 1) for item in value]
     return value
-
-
-_STEP = re.compile(r"\.([^.`\[\]]+)|\[(\d+|\.\.\.)\]")
-_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
-_KINDS = re.compile(r"Expected `(.*)`, got `(.*)`")
-_WORDS = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "True or False",
-    "object": "a dict",
-    "array": "a list",
-    "null": "None",
-}
-
-
-def explain(invalid: ValidationError, data: Any, kind: Any) -> str:
-    """Say in one sentence what is wrong: the field, what was expected, what was given."""
-    text, _, place = str(invalid).partition(" - at ")
-    path = [key or index.replace("...", "*") for key, index in _STEP.findall(place)]
-    if field := _FIELD.fullmatch(text):
-        path.append(field[2])
-        text = "missing" if field[1] == "missing required" else "unknown field"
-    else:
-        if text.startswith("Invalid enum value") and (words := _list_words(kind, path)):
-            text = f"expected one of {words}"
-        elif kinds := _KINDS.fullmatch(text):
-            text = "expected " + " or ".join(_WORDS.get(kind.strip(), kind.strip()) for kind in kinds[1].split("|"))
-        text = re.sub(r"`(\w+)`", lambda kind: _WORDS.get(kind[1], kind[1]), text)
-        text = f"{text[0].lower()}{text[1:]}{_describe_at(path, data)}"
-    return f"{'.'.join(path)}: {text}" if path else text
-
-
-def _list_words(kind: Any, path: list[str]) -> str:
-    """List the words that a field takes, as its annotation says; "" where that is not to be found."""
-    annotations = [vars(one).get("__annotations__", {}) for one in getattr(kind, "__mro__", ())]
-    written = next((str(one[path[0]]) for one in annotations if path[0] in one), "") if len(path) == 1 else ""
-    literal = re.search(r"Literal\[(.*?)\]", written)
-    return re.sub("['\"]", "", literal[1]) if literal else ""
-
-
-def _describe_at(path: list[str], data: Any) -> str:
-    for step in path:
-        if step == "*":  # one of the values of a dict
-            return ""
-        try:
-            data = data[int(step)] if step.isdigit() and not isinstance(data, dict) else _get(data, step)
-        except (LookupError, TypeError, AttributeError):
-            break  # a set
-    return f", got {describe(data)}"
-
-
-def _get(data: Any, name: str) -> Any:
-    return data[name] if isinstance(data, dict) else getattr(data, name)

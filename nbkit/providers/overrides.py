@@ -22,6 +22,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from nbkit.arguments import suggest
 from nbkit.billing.cost import BUCKETS
 from nbkit.conversation.options import OPTIONS
 from nbkit.errors import ConfigError
@@ -224,8 +225,4 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
 def _check_known(names: Any, allowed: Any, where: str) -> None:
     for name in names:
         if name not in allowed:
-            from difflib import get_close_matches
-
-            near = get_close_matches(str(name), allowed, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(allowed)}"
-            raise ConfigError(f"{where}: unknown {name!r}; {hint}")
+            raise ConfigError(f"{where}: unknown {name!r}{suggest(name, allowed)}")

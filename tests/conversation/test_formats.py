@@ -128,7 +128,14 @@ def test_words_and_dicts(given, form, kind):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ("yaml", "'yaml': expected 'text', 'json_object', a dict or a type"),
+        ("yaml", "response_format: expected 'text', 'json_object', a dict or a type, got 'yaml'$"),
+        ("json-object", "got 'json-object'; did you mean json_object?"),
+        (
+            {"type": "json_shema"},
+            r"response_format\.type: expected one of text, .* got 'json_shema'; did you mean json_schema?",
+        ),
+        ({"json_schema": {}}, "response_format.type: missing; expected one of text, json_object, json_schema"),
+        ({"type": ["text"]}, "response_format.type: expected one of text, .*, got a list of 1 value"),
         (list[int], "not an object; make it a field"),
         (int | None, "not an object"),
         (5, "expected 'text', 'json_object', a dict or a type, got 5"),

@@ -211,7 +211,7 @@ def test_paths_without_a_file(tmp_path):
 
 def test_other_values_name_what_is_expected():
     with pytest.raises(
-        ConversationError, match=r"expected a string, a pathlib\.Path, bytes, a PIL image, .*, got dict"
+        ConversationError, match=r"expected a string, a pathlib\.Path, bytes, a PIL image, .*, got a dict of 0 values"
     ):
         attach({})
     with pytest.raises(ConversationError, match=r'a plotly figure: pass figure\.to_image\("png"\)'):
@@ -266,12 +266,12 @@ def test_a_tools_output_may_be_a_figure():
     [
         (Path("none.png"), "no such file: .*none.png"),
         (b"\0", "the data: expected PNG"),
-        (3, r"expected a string, a pathlib\.Path, .*, got int"),
-        (None, "expected .*, got NoneType"),
+        (3, r"expected a string, a pathlib\.Path, .*, got 3"),
+        (None, "expected .*, got None"),
     ],
 )
 def test_an_error_names_the_turn(piece, what):
-    with pytest.raises(ConversationError, match=rf"^turn 1 \(user\): {what}") as caught:
+    with pytest.raises(ConversationError, match=rf"^turn 1 \(user\): content\[1\]: {what}") as caught:
         Conversation([{"role": "system", "content": "x"}, {"role": "user", "content": ["Look", piece]}])
     assert caught.value.__context__ is None
 

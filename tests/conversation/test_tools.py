@@ -131,7 +131,7 @@ def test_what_a_partial_binds_is_not_the_models_to_choose():
         ("def f(**more): ...", r"parameter \*\*more has no type hint"),
         ("def f(x: 'Nowhere'): ...", "tool f: its signature cannot be read: name 'Nowhere'"),
         ("def f(x: Exception): ...", "tool f: Unable to generate .*Exception"),
-        ("f = lambda: 3", "option tools.0.name: missing"),
+        ("f = lambda: 3", "option tools\\[0\\].name: missing"),
     ],
 )
 def test_an_error_names_the_parameter_that_a_model_cannot_pass(source, problem):

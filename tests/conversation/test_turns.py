@@ -174,15 +174,15 @@ def test_strings_among_entries_and_plain_image_urls():
 @pytest.mark.parametrize(
     ("value", "index", "expected"),
     [
-        ([{"role": "robot"}], 0, "expected one of system, developer, user, assistant, tool, function; got 'robot'"),
-        (["a", {"content": "x"}], 1, "it is missing"),
-        (["a", {"role": "user", "content": 3}], 1, "content: expected text, got 3"),
+        ([{"role": "robot"}], 0, "expected one of system, developer, user, assistant, tool, function, got 'robot'"),
+        (["a", {"content": "x"}], 1, "role: missing; expected one of system, "),
+        (["a", {"role": "user", "content": 3}], 1, "content: expected text or a list, got 3"),
         (["a", {"role": "user"}], 1, "content: missing"),
         (["a", "b", {"role": "tool", "content": "x"}], 2, "tool_call_id: missing"),
-        (["a", 4], 1, "expected a string, a dict or a turn, got int"),
+        (["a", 4], 1, "expected a string, a dict or a turn, got 4"),
         ([{"role": "user", "content": [{"type": "video"}]}], 0, "expected one of text, image_url, file, input_audio"),
-        ([{"role": "user", "content": "x", "nmae": "y"}], 0, "nmae: unknown field"),
-        (["a", {"role": "assistant", "tool_calls": [{"id": "1", "function": {}}]}], 1, "tool_calls.0"),
+        ([{"role": "user", "content": "x", "nmae": "y"}], 0, "nmae: unknown field; did you mean name?"),
+        (["a", {"role": "assistant", "tool_calls": [{"id": "1", "function": {}}]}], 1, "tool_calls[0].function.name: "),
     ],
 )  # fmt: skip
 def test_an_error_names_the_turn_and_what_was_expected(value, index, expected):
@@ -196,7 +196,7 @@ def test_an_error_names_the_turn_and_what_was_expected(value, index, expected):
 
 
 def test_no_conversation_at_all():
-    with pytest.raises(ConversationError, match="a list of them, got int"):
+    with pytest.raises(ConversationError, match="a list of them, got 3"):
         Conversation(3)
 
 

@@ -41,11 +41,11 @@ def test_numpys_values_and_enums_are_pythons():
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"temperature": True}, "option temperature: expected a number or None, got True"),
+        ({"temperature": True}, "option temperature: expected a number of at least 0 or None, got True"),
         ({"user": b"me"}, "option user: expected text or None, got bytes"),
         ({"verbosity": "loud"}, "option verbosity: expected one of low, medium, high, got 'loud'"),
-        ({"stop": [1]}, "option stop.0: expected text, got 1"),
-        ({"extra_headers": {"X": 5}}, "option extra_headers.X: expected text, got int"),
+        ({"stop": [1]}, "option stop[0]: expected text, got 1"),
+        ({"extra_headers": {"X": 5}}, "option extra_headers['X']: expected text (what it is now is not shown)"),
     ],
 )
 def test_a_wrong_option_is_named(options, problem):

@@ -177,7 +177,9 @@ BROKEN = {
     "not a chat that nbkit saved: format: missing": lambda text: "{}",
     "version 2 of the format, and this nbkit reads 1: install a newer one": break_file(version=2),
     "turn 0: role: expected one of": break_file(turns=[{"role": "robot"}]),
-    "not a chat that nbkit saved: spent.*.usd: ": break_file(spent={"demo/swift": {"usd": "much"}}),
+    "not a chat that nbkit saved: spent['demo/swift'].usd: expected a number, got 'much'": break_file(
+        spent={"demo/swift": {"usd": "much"}}
+    ),
     "extra": break_file(extra=1),
 }
 
