@@ -222,7 +222,7 @@ def test_an_image_joins_a_chat_whose_options_change(shell):
     [
         ("%%chat demo/swift --image nowhere.png\nHello", "no such file: .*nowhere.png"),
         ("%%compare demo/swift --image {{nobody}}\nHello", r"\{\{nobody\}\}: the variable 'nobody' is not defined"),
-        ("%%compare demo/swift --image {{two}}\nHello", "expected a string, .* got list"),
+        ("%%compare demo/swift --image {{two}}\nHello", "expected a string, .* got a list of 2 values"),
         ("%%chat demo/swift\n{{nobody}}", r"\{\{nobody\}\}.*'nobody'"),
         ("%%compare demo/swift {{nobody}}\nHello", r"\{\{nobody\}\}"),
         ("%%compare {{get_ipython}}\nHello", "expected a model id"),
