@@ -182,7 +182,7 @@ def test_a29_one_tool_is_a_list_of_one():
     for tool in (add, Tool(function=add), {"name": "add"}):
         body, _ = send("Go.", model("openai-chat"), tools=tool)
         assert [tool["function"]["name"] for tool in body["tools"]] == ["add"]
-    with pytest.raises(ConfigError, match="option tools: expected a function, a dict or a list of them, got int"):
+    with pytest.raises(ConfigError, match="option tools: expected a function, a dict or a list of them, got 5"):
         send("Go.", model("openai-chat"), tools=5)
 
 
