@@ -98,7 +98,7 @@ def test_a19_a_body_that_is_not_json_is_named():
         ({"": "a"}, "header '': its name"),
         ({"X:": "a"}, "header 'X:': its name"),
         ({"Content-Length": "3"}, "header 'Content-Length': it belongs to the connection"),
-        ({"X-Title": None}, "option extra_headers.X-Title"),
+        ({"X-Title": None}, r"option extra_headers\['X-Title'\]: expected text"),
     ],
 )
 def test_a26_an_illegal_header_is_named(headers, problem):
