@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -20,6 +21,8 @@ from nbkit.http.clients import close_all
 from nbkit.settings import override, settings
 
 _test_mode = ExitStack()
+
+StreamRequestHandler.disable_nagle_algorithm = True  # the servers write head and body apart: the body waited 40 ms
 
 
 def pytest_configure() -> None:

@@ -1,5 +1,7 @@
 """What is done with one model of a panel, while and after it answers."""
 
+from time import sleep
+
 import pytest
 from scripted_models import Scripted
 
@@ -39,11 +41,11 @@ def test_one_answer_is_stopped_and_the_others_go_on():
     from nbkit.bulk.panel import Panel
     from nbkit.settings import override
 
-    with override(demo_tokens_per_second=30):
+    with override(demo_tokens_per_second=150):
         panel = Panel(["demo/swift", "demo/sage"]).ask("Explain recursion")
         pane = panel.panes[0]
         while not (pane.answers and pane.answers[0].status == "streaming"):
-            pass
+            sleep(0.001)
         panel.stop_one(pane)
         panel.wait()
     assert [pane.answers[0].status for pane in panel.panes] == ["stopped", "done"]
@@ -55,11 +57,11 @@ def test_a_streaming_answer_is_requested_again():
     from nbkit.bulk.panel import Panel
     from nbkit.settings import override
 
-    with override(demo_tokens_per_second=30):
+    with override(demo_tokens_per_second=150):
         panel = Panel("demo/swift").ask("Hi")
         pane = panel.panes[0]
         while not (pane.answers and pane.answers[0].status == "streaming"):
-            pass
+            sleep(0.001)
         panel.regenerate(pane, "demo/sage")
         panel.wait()
     assert (pane.label, pane.answers[0].status, len(pane.answers)) == ("demo/sage", "done", 1)
