@@ -15,6 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from nbkit.billing.money import format_price
 from nbkit.providers import tables as rows
 
 _HEAD = """# Quirks
@@ -272,10 +273,10 @@ def _write_price(key: str, price: Any) -> str:
     if key == "derived":
         return " + ".join(f"{factor:g} x {bucket}" for bucket, factor in price.items())
     if not isinstance(price, Mapping):
-        return f"{price:g} x" if key in ("lanes", "regions") else f"${price:g}"
+        return f"{price:g} x" if key in ("lanes", "regions") else format_price(price)
     note = f" ({price['note']})" if "note" in price else ""
-    words = {"call": "${:g}", "request": "${:g} for an answer"}
-    rates = (words.get(name, name + " ${:g}").format(usd) for name, usd in price.items() if name != "note")
+    words = {"call": "{}", "request": "{} for an answer"}
+    rates = (words.get(name, name + " {}").format(format_price(usd)) for name, usd in price.items() if name != "note")
     return ", ".join(rates) + note
 
 

@@ -329,7 +329,7 @@ print_rows(frame, ("input_cost", "vision", "name"), as_json=False)
         assert not set(bare) & set("\x1b\x07\x9b\u202e\u2069")
         assert "[31m" not in sent.replace("⟩[31m", "")
         assert "in $/M" in bare
-        assert "1.5" in bare
+        assert "1.50" in bare
     assert "[bold]rich[/bold] :smile: [link=file:///etc]x[/link]" in wide
     assert "name" not in narrow.replace("eman", "")
     assert max(len(line) for line in re.sub(r"\x1b\[[\d;]*m", "", narrow).splitlines()) <= 70

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from math import floor, log10
 from typing import Any
 
@@ -26,6 +26,18 @@ def format_usd(usd: float | Decimal | None) -> str:
         return "unknown"
     if usd == 0:
         return "$0"
-    if usd >= 0.1:
-        return f"${usd:,.2f}"
-    return f"${usd:.{1 - floor(log10(usd))}f}"  # two digits that are not zero
+    size = int(f"{usd:.1e}".partition("e")[2])  # of the power of ten, when it is rounded
+    return f"${usd:,.{max(2, 1 - size)}f}"  # cents, or two digits that are not zero
+
+
+def format_price(usd: float | Decimal | None) -> str:
+    """A price in USD to read, per million tokens or per use: "$0.40", "$0.0375", "$3.00", "unknown".
+
+    Two decimals, and more where the first four digits need them. `price` of the picker's script writes the same.
+    """
+    if usd is None:
+        return "unknown"
+    places = max(2, 3 - floor(log10(usd))) if usd > 0 else 2
+    exact = Decimal(usd).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    whole, _, rest = f"{exact:,f}".partition(".")
+    return f"${whole}.{rest.rstrip('0'):0<2}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from nbkit.billing.money import format_price, format_usd
 from nbkit.rendering.sanitize import visible
 
 _TITLES = {
@@ -22,6 +23,13 @@ _TITLES = {
     "cost": "cost $",
     "saved": "saved $",
 }
+_AMOUNTS = {
+    "cost": format_usd,
+    "input_cost": format_price,
+    "output_cost": format_price,
+    "cache_read_cost": format_price,
+}
+"""How people read a column of USD; in a pipe it has all its digits."""
 _NESTED = ("tiers", "experimental")
 _NUMBERS = {
     *_TITLES,
@@ -47,11 +55,14 @@ def print_rows(frame: pd.DataFrame, columns: tuple[str, ...], *, as_json: bool) 
         sys.stdout.write(json.dumps(rows, indent=1, allow_nan=False) + "\n")
         return
     shown = list(dict.fromkeys((named.columns[0], *(name for name in columns if name in named))))
-    cells = [[_format_cell(value) for value in row] for row in named[shown].itertuples(index=False, name=None)]
+    cells = named[shown].itertuples(index=False, name=None)
     if sys.stdout.isatty():
-        _print_table(shown, cells)
+        _print_table(
+            shown, [[_read_cell(name, value) for name, value in zip(shown, row, strict=True)] for row in cells]
+        )
     else:
-        sys.stdout.writelines("\t".join(row) + "\n" for row in [shown, *cells])
+        texts = [[_format_cell(value) for value in row] for row in cells]
+        sys.stdout.writelines("\t".join(row) + "\n" for row in [shown, *texts])
 
 
 def _to_json(name: Any, value: Any) -> Any:
@@ -81,6 +92,12 @@ def _format_cell(value: Any) -> str:
         return f"{plain:.6g}" if abs(plain) >= 1e-4 or not plain else f"{plain:.10f}".rstrip("0")
     text = "" if plain is None else plain if isinstance(plain, str) else json.dumps(plain)
     return " ".join(visible(text).split())
+
+
+def _read_cell(name: str, value: Any) -> str:
+    """Format a cell of a terminal's table: the heads have the sign of the dollar."""
+    is_amount = name in _AMOUNTS and isinstance(value, float) and not math.isnan(value)
+    return _AMOUNTS[name](value).removeprefix("$") if is_amount else _format_cell(value)
 
 
 def _print_table(names: list[str], cells: list[list[str]]) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from nbkit.billing.money import format_price
+
 
 def format_rate(usd: float) -> str:
     """Format a price for people."""
-    return "unknown" if pd.isna(usd) else f"${usd:,.6g}"
+    return format_price(None if pd.isna(usd) else usd)
 
 
 def format_tokens(count: Any) -> str:

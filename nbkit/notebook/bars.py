@@ -58,7 +58,8 @@ def draw_bars(rows: pd.DataFrame, sums: pd.DataFrame, step: str) -> list[go.Bar]
                 width=_STEPS[step][1] * 850,  # milliseconds; plotly draws a single bar hardly visible
                 name=ink(shorten(name, 32)),
                 marker={"color": color},
-                hovertemplate=f"%{{y:$,.3~r}}<br>%{{x|%Y-%m-%d %H:%M}}<extra>{shorten(name, 32)}</extra>",
+                customdata=[format_usd(usd) for usd in costs],
+                hovertemplate=f"%{{customdata}}<br>%{{x|%Y-%m-%d %H:%M}}<extra>{shorten(name, 32)}</extra>",
             )
         )
     return [trace for trace in traces if trace.x]

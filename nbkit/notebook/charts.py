@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
+from math import ceil, floor
 from textwrap import wrap
 from typing import Any
 
@@ -19,6 +21,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from msgspec import Struct
 
+from nbkit.billing.money import format_price
 from nbkit.errors import ArgumentError
 from nbkit.notebook.amounts import format_rate, format_tokens
 from nbkit.notebook.outputs import person_in_front
@@ -38,6 +41,7 @@ _LOOK = {
     "meta": "nbkit",  # for the widget that names the charts in a page
 }
 _UNSEEN = {"visible": False}
+_NARROW, _WIDE = 0.8, 1.5  # decades of a logarithmic axis
 MAX_DOTS = 400  # about 60 kB of JSON, and drawn at once
 
 
@@ -110,8 +114,18 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 
 def money_axis(title: str, values: pd.Series, *, log: bool = True) -> dict[str, Any]:
-    """Make an axis of USD."""
-    return log_axis(title, values, "$,~r") if log else axis(title, tickformat="$,~r")
+    """Make an axis of USD, with whole dollars, or two decimals and more where they are needed."""
+    decades = _count_decades(values) if log else 0.0
+    if log and not 0 < decades < _NARROW:
+        digits, low = (1, 2, 5) if decades < _WIDE else (1,), floor(np.log10(values.min())) if len(values) else 0
+        ticks = [digit * 10.0**power for power in range(low, low + ceil(decades) + 2) for digit in digits]
+        texts = [format_price(usd).removesuffix(".00") for usd in ticks]
+        return axis(title, type="log", tickvals=ticks, ticktext=texts)
+    steps = (None, *(10.0**-places for places in range(6, 1, -1)), 1.0, None)  # the smallest step of each format
+    formats = ("$,~f", *(f"$,.{places}f" for places in range(6, 1, -1)), "$,.0f")
+    ranges = pairwise(f"L{step:f}" if log and step else step for step in steps)
+    stops = [{"dtickrange": pair, "value": text} for pair, text in zip(ranges, formats, strict=True)]
+    return axis(title, tickformatstops=stops, **{"type": "log"} if log else {})
 
 
 def log_axis(title: str, values: pd.Series, tickformat: str) -> dict[str, Any]:
@@ -119,9 +133,13 @@ def log_axis(title: str, values: pd.Series, tickformat: str) -> dict[str, Any]:
 
     Plotly's own choice is good for less than a decade, and crowded for more, in a narrow window even those at 2 and 5.
     """
-    decades = np.log10(values.max() / values.min()) if len(values) else 0.0
-    steps = {} if 0 < decades < 0.8 else {"dtick": "D2" if decades < 1.5 else 1}
+    decades = _count_decades(values)
+    steps = {} if 0 < decades < _NARROW else {"dtick": "D2" if decades < _WIDE else 1}
     return axis(title, type="log", tickformat=tickformat, **steps)
+
+
+def _count_decades(values: pd.Series) -> float:
+    return float(np.log10(values.max() / values.min())) if len(values) else 0.0
 
 
 def date_axis(title: str, values: pd.Series) -> dict[str, Any]:

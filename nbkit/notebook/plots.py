@@ -228,7 +228,8 @@ def conversation(
                     name=ink(label),
                     legendgroup=str(number),
                     showlegend=not dotted,
-                    **{"hoverinfo": "skip"} if dotted else {"hovertemplate": f"%{{y:$,.3~r}}<extra>{label}</extra>"},
+                    customdata=None if dotted else [format_usd(usd) for usd in amounts[:, row]],
+                    **{"hoverinfo": "skip"} if dotted else {"hovertemplate": f"%{{customdata}}<extra>{label}</extra>"},
                 )
             )
     table = pd.DataFrame({"model": drawn["name"], "provider": drawn["provider"]})

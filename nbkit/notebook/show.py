@@ -1,4 +1,4 @@
-"""Rows of the catalog as a table to read: prices, context, abilities, and the providers' logos.
+"""Rows of the catalog, or of another frame, as a table to read: prices, context, abilities, and the providers' logos.
 
 One table in plain HTML, for every reader: it works without a kernel and without its few styles. Logos that are not on
 this machine yet are fetched meanwhile, and then the table is displayed again in its place.
@@ -16,7 +16,7 @@ from IPython import get_ipython
 from IPython.display import display, update_display
 
 from nbkit.arguments import check_arguments, describe
-from nbkit.billing.money import format_usd
+from nbkit.billing.money import format_price, format_usd
 from nbkit.choose.abilities import ABILITIES, SUMMARY
 from nbkit.choose.columns import COLUMNS
 from nbkit.errors import ArgumentError
@@ -30,6 +30,8 @@ from nbkit.rendering.svg import draw_logo
 _COLUMNS = ("name", "provider", "input_cost", "output_cost", "context", "abilities", "release_date", "status")
 _HEADINGS = {"name": "model", "release_date": "released"}
 _CATALOG = {column.name for column in COLUMNS}
+_PRICES = {name for name in _CATALOG if name.endswith("_cost")}
+_MODELS = ("id", "path", None)  # names of an index that names models: it stands below the first cell
 _MOST = 120  # characters of a cell
 _NONE = ("status", "tiers", "modes", "experimental", "why_not")
 """Columns in which a missing value says that there is none; without a status a model is generally available."""
@@ -45,14 +47,14 @@ _NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or two prices in a line become a 
 
 @check_arguments
 def show(frame: pd.DataFrame | pd.Series, columns: Sequence[str] | None = None, limit: int = 50) -> None:
-    """Display rows of the catalog as a table, in their order; outside of IPython print them.
+    """Display rows of the catalog, or of any frame, as a table in their order; outside of IPython print them.
 
     One row, `nbkit.show(catalog.loc["openai/gpt-6-luna"])`, is displayed as a card with all that is known of a model.
 
     `limit`: how many rows at most. `columns`: names of columns, and "abilities" for a summary of what each model can
     do. By default these are the columns to choose a model by, and any that the catalog does not have, such as the cost
     that `nbkit.estimate` adds. If the frame lacks columns of the catalog, all that it has are shown. Prices are USD per
-    million tokens, lengths tokens.
+    million tokens, lengths tokens; what is unknown is a dash.
 
     Raises ValueError for a column that the frame lacks.
     """
@@ -66,7 +68,7 @@ def show(frame: pd.DataFrame | pd.Series, columns: Sequence[str] | None = None, 
         frame = frame.to_frame() if columns is None else frame.to_frame().T.infer_objects()
     elif not isinstance(frame, pd.DataFrame):
         raise ArgumentError(f"show(): frame: expected rows of the catalog, got {describe(frame)}")
-    rows, note = frame.head(limit).rename(columns=str), _caption(frame, limit)
+    rows, note = _move_index(frame.head(limit).rename(columns=str)), _caption(frame, limit)
     names = _choose_columns(rows, columns)
     _display(lambda: _bundle(rows, names, note), _providers(rows))
 
@@ -109,6 +111,17 @@ def pictures(providers: Iterable[str]) -> dict[str, str]:
     return {provider: draw_logo(provider, held.get(provider)) for provider in wanted}
 
 
+def _move_index(rows: pd.DataFrame) -> pd.DataFrame:
+    """Make columns of an index that names something else than models, as that of a ranking or of groups."""
+    kept = all(name in _MODELS for name in rows.index.names) or set(rows.index.names) & {*rows.columns}
+    return rows if kept else rows.reset_index()
+
+
+def _counts_rows(rows: pd.DataFrame) -> bool:
+    """Whether the index only counts, which says nothing to a reader."""
+    return pd.api.types.is_integer_dtype(rows.index)
+
+
 def _choose_columns(frame: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:
     own = [str(name) for name in frame]
     if columns is None:
@@ -130,13 +143,14 @@ def _providers(frame: pd.DataFrame) -> list[str]:
 
 
 def _heading(name: str) -> str:
-    if name.endswith("_cost"):
+    if name in _PRICES:
         return f"{name.removesuffix('_cost').replace('_', ' ')} $/M"
     return _line(_HEADINGS.get(name, name.replace("_", " ")))
 
 
 def _caption(frame: pd.DataFrame, limit: int) -> str:
-    count, hidden = f"{len(frame):,} {'model' if len(frame) == 1 else 'models'}", len(frame) - limit
+    noun = "model" if "name" in frame or frame.index.name == "id" else "row"
+    count, hidden = f"{len(frame):,} {noun if len(frame) == 1 else f'{noun}s'}", len(frame) - limit
     note = f"The first {limit:,} of {count}; {hidden:,} not shown." if hidden > 0 else f"{count}."
     day = frame.attrs.get("date")
     return f"{note} Catalog of {_line(day)}." if day else note
@@ -148,7 +162,9 @@ def _text(name: str, row: Mapping[Any, Any]) -> str:
         return ", ".join(ABILITIES[flag].label for flag in SUMMARY if flag in row and _is_true(row[flag]))
     value = row.get("provider_name", row[name]) if name == "provider" else row[name]
     if pd.api.types.is_scalar(value) and pd.isna(value):
-        return "" if name in _NONE else "unknown"
+        return "" if name in _NONE else "–"
+    if name in ("before", "after"):  # of a change
+        name = str(row.get("field", name))
     return _format(name, value) if pd.api.types.is_scalar(value) or value else ""
 
 
@@ -156,10 +172,14 @@ def _format(name: str, value: Any) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
-        case int() | float() if name == "cost":
+        case int() | float() if name in _PRICES:
+            return format_price(value)
+        case int() | float() if "cost" in name or name == "saved":
             return format_usd(value)
-        case int() | float():
-            return f"{'$' if name.endswith('_cost') else ''}{value:,{'.6g' if isinstance(value, float) else ''}}"
+        case float():
+            return f"{value:,{'.4g' if abs(value) < 1 else '.6g'}}"
+        case int():
+            return f"{value:,}"
         case pd.Timestamp():
             return value.date().isoformat()
     return _line(value)
@@ -182,7 +202,7 @@ def _bundle(rows: pd.DataFrame, names: Sequence[str], note: str) -> dict[str, st
     plain = pd.DataFrame(texts, columns=heads, index=[_line(model) for model in rows.index])
     return {
         "text/html": _html(rows, names, texts, note),
-        "text/plain": note if plain.empty else f"{note}\n{plain.to_string()}",
+        "text/plain": note if plain.empty else f"{note}\n{plain.to_string(index=not _counts_rows(rows))}",
     }
 
 
@@ -197,7 +217,8 @@ def _html(rows: pd.DataFrame, names: Sequence[str], texts: Sequence[Sequence[str
     body = []
     for model, provider, row in zip(rows.index, providers, texts, strict=True):
         cells = [_content(name, text, images[provider]) for name, text in zip(names, row, strict=True)]
-        cells[0] += f'<br><small style="font-weight:normal">{plain_html(_line(model))}</small>'
+        if not _counts_rows(rows):
+            cells[0] += f'<br><small style="font-weight:normal">{plain_html(_line(model))}</small>'
         # without the style too, a date or a price stays in one line
         wraps = ["" if name in ("name", "abilities") else "nowrap " for name in names]
         first, *others = (
@@ -205,7 +226,7 @@ def _html(rows: pd.DataFrame, names: Sequence[str], texts: Sequence[Sequence[str
         )
         body.append(f'<tr><th scope="row" {first}</th>{"".join(f"<td {other}</td>" for other in others)}</tr>')
     return (
-        f'<div class="nbk-table {_NO_MATHS}" tabindex="0" role="group" aria-label="Models">{_STYLE}<table>'
+        f'<div class="nbk-table {_NO_MATHS}" tabindex="0" role="group" aria-label="Table">{_STYLE}<table>'
         f'<caption style="text-align:left">{plain_html(note)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )

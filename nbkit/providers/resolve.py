@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbkit.arguments import read_model
-from nbkit.billing.money import blend_prices
+from nbkit.billing.money import blend_prices, format_price
 from nbkit.errors import ModelNotFoundError
 from nbkit.modelsdev.current import current_snapshot
 from nbkit.modelsdev.records import CatalogWarning, Provider, Record
@@ -221,8 +221,8 @@ def _explain_choice(name: str, candidates: list[Record]) -> str:
     text = f"{len({record.provider.id for record in candidates})} providers serve {name!r}: name one of {few}"
     cheapest = min(candidates, key=lambda record: price[record.id])
     if price[cheapest.id] < inf:
-        rates = cheapest.rates
-        text += f"; the cheapest is {cheapest.id}: ${rates['input']:g} in, ${rates['output']:g} out per million tokens"
+        prompt, answer = (format_price(cheapest.rates[side]) for side in ("input", "output"))
+        text += f"; the cheapest is {cheapest.id}: {prompt} in, {answer} out per million tokens"
     return text
 
 

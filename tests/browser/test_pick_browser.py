@@ -9,6 +9,7 @@ from conftest import STATUS, Lab
 from queries import QUERIES
 
 import nbkit
+from nbkit.billing.money import format_price
 from nbkit.notebook.pick_index import make_index
 from nbkit.notebook.widgets.sources import read_script
 
@@ -50,8 +51,11 @@ def test_the_browser_searches_as_nbkit_does(browser):
         count, first, why = page.evaluate(search, text)
         if (count, first) != (len(wanted), list(wanted.index[:20])) or bool(why) != bool(wanted.attrs["why"]):
             different[text] = count, len(wanted), first[:3], list(wanted.index[:3]), why
+    rates = {0.0, 1e-7, 0.00125, 0.15625, 1234.5, *rows.filter(like="_cost").stack().dropna().unique()}
+    written = page.evaluate("(rates) => rates.map(rows.write)", sorted(rates))
     page.close()
     assert different == {}
+    assert written == [format_price(usd) for usd in sorted(rates)]
 
 
 @pytest.fixture(scope="module")

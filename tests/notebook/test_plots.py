@@ -11,7 +11,7 @@ import nbkit
 from nbkit.billing.cost import Cost, bill
 from nbkit.conversation.completion import Usage
 from nbkit.notebook import plots
-from nbkit.notebook.charts import MAX_DOTS, PLOTLY_MIME
+from nbkit.notebook.charts import MAX_DOTS, PLOTLY_MIME, money_axis
 
 BUCKETS = ("input", "output", "cache_read", "cache_write")
 
@@ -106,7 +106,7 @@ def test_where_there_is_nothing_to_draw_the_chart_says_so(draw, count):
 
 @each_chart
 def test_charts_are_small(frame, draw):
-    for part, limit in ((nbkit.catalog, 100_000), (frame, 25_000), (frame.head(5), 7_000)):
+    for part, limit in ((nbkit.catalog, 100_000), (frame, 25_000), (frame.head(5), 7_500)):
         bundle = draw(part)._repr_mimebundle_()
         assert len(json.dumps(bundle[PLOTLY_MIME])) < limit
         assert len(bundle["text/html"]) < 12_000
@@ -226,11 +226,11 @@ def test_dots_show_the_context():
     assert {cloud["marker"]["size"] for cloud in drawn(plots.prices(frame, by_context=False))["data"]} == {7}
 
 
-@pytest.mark.parametrize(("spread", "ticks"), [(1, "D2"), (3, None), (20, "D2"), (1e6, 1)])
+@pytest.mark.parametrize(("spread", "ticks"), [(1, {1, 2, 5}), (3, set()), (20, {1, 2, 5}), (1e6, {1})])
 def test_a_logarithmic_axis_is_neither_crowded_nor_bare(spread, ticks):
     frame = nbkit.demo_models().head(2).assign(input_cost=[1.0, spread], output_cost=2.0)
     layout = drawn(plots.prices(frame))["layout"]
-    assert layout["xaxis"].get("dtick") == ticks
+    assert {int(f"{usd:.0e}"[0]) for usd in layout["xaxis"].get("tickvals", ())} == ticks
     for axis, what in (("xaxis", "input"), ("yaxis", "output")):
         assert layout[axis]["type"] == "log"
         assert layout[axis]["title"]["text"] == f"{what} (USD per million tokens)"
@@ -253,7 +253,7 @@ def test_the_line_of_history_is_the_cheapest_so_far(frame):
     firsts = [pair for pair in records if not any(d < pair[0] and p == pair[1] for d, p in records)]
     assert steps(chart) == [*firsts, (max(rows)[0], min(price for _, price in rows))]
     assert list(chart.table["release date"]) == [day for day, _ in firsts]
-    assert list(chart.table.iloc[:, -1]) == [f"${price:g}" for _, price in firsts]
+    assert list(chart.table.iloc[:, -1]) == [f"${price:.2f}" for _, price in firsts]
     assert {(x, y) for x, y, _, _ in dots(chart)} == set(rows)
     assert "USD per million" in drawn(chart)["layout"]["yaxis"]["title"]["text"]
 
@@ -340,6 +340,30 @@ def test_a_conversation_costs_what_its_bills_add_up_to(cached):
         assert line["x"] == [1, 2, 3, 4, 5, 6]
         assert line["y"] == pytest.approx(billed(frame.loc[model], 6, 60_000, 100, mode), rel=1e-5)
     assert ("without cache (USD)" in chart.table) == cached
+    assert lines[0]["customdata"][-1] == chart.table["6 turns (USD)"].item()
+
+
+@pytest.mark.parametrize(
+    ("values", "log", "texts"),
+    [
+        ([0.05, 90], True, ["$0.01", "$0.10", "$1", "$10", "$100", "$1,000"]),
+        ([0.3, 3], True, ["$0.10", "$0.20", "$0.50", "$1", "$2", "$5", "$10", "$20", "$50"]),
+        ([0.0004], True, ["$0.0001", "$0.0002", "$0.0005", "$0.001", "$0.002", "$0.005"]),
+        ([], True, ["$1", "$2", "$5", "$10", "$20", "$50"]),
+        ([3, 4], True, None),  # plotly's own steps, in formats by size
+        ([0.01, 4], False, None),
+    ],
+)
+def test_ticks_of_money_have_two_decimals_or_none(values, log, texts):
+    axis = money_axis("cost", pd.Series(values, dtype="float64"), log=log)
+    if texts:
+        assert [re.sub("<.*?>", "", text) for text in axis["ticktext"]] == texts
+        assert len(axis["tickvals"]) == len(texts)
+        return
+    stops = [(*stop["dtickrange"], stop["value"]) for stop in axis["tickformatstops"]]
+    assert stops[-2:] == [("L0.010000", "L1.000000", "$,.2f"), ("L1.000000", None, "$,.0f")] if log else [
+        (0.01, 1.0, "$,.2f"), (1.0, None, "$,.0f"),
+    ]  # fmt: skip
 
 
 def test_the_cheapest_conversations_are_drawn_cheapest_first(frame):

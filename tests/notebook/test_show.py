@@ -14,6 +14,7 @@ from nbkit.modelsdev.snapshot import BUNDLED
 from nbkit.notebook.show import fetch_logos, pictures, show, table
 from nbkit.settings import override
 
+VOTES = ["prompt", "left", "right", "winner", "voter", "left_cost", "right_cost"]
 MODELS = ["openai/gpt-6-luna", "anthropic/claude-haiku-4-5", "groq/whisper-large-v3"]
 
 
@@ -75,13 +76,13 @@ def test_the_columns_that_choosing_takes(read, frame):
     assert haiku == [
         f"{row['name']}anthropic/claude-haiku-4-5",
         "Anthropic",
-        f"${row['input_cost']:g}",
-        f"${row['output_cost']:g}",
+        f"${row['input_cost']:.2f}",
+        f"${row['output_cost']:.2f}",
         f"{row['context']:,}",
         "vision, tools, reasoning, JSON",
         row["release_date"].date().isoformat(),
     ]
-    assert whisper[2:5] == ["unknown"] * 3
+    assert whisper[2:5] == ["–"] * 3
     for text in (*luna[1:], *haiku[1:], *MODELS, *head):
         assert text in plain
 
@@ -110,13 +111,13 @@ def test_chosen_columns_in_the_given_order(read, frame):
     ]  # fmt: skip
     assert html.rows[2][:2] == ["Anthropicanthropic/claude-haiku-4-5", "yes"]
     assert html.rows[3][3] == ""
-    assert html.rows[3][4] in ("no", "unknown")
+    assert html.rows[3][4] in ("no", "–")
 
 
 def test_a_frame_of_a_few_columns_is_shown_as_it_is(read, frame):
     html, _ = read(frame[["input_cost", "env"]])
     assert html.rows[0] == ["input $/M", "env"]
-    assert html.rows[2] == ["$1anthropic/claude-haiku-4-5", "ANTHROPIC_API_KEY"]
+    assert html.rows[2] == ["$1.00anthropic/claude-haiku-4-5", "ANTHROPIC_API_KEY"]
 
 
 def test_an_unknown_column_is_named(frame):
@@ -138,6 +139,24 @@ def test_the_caption_says_what_is_not_shown(read, frame, limit, note):
     assert plain.startswith(html.caption)
     assert len(html.rows) == 1 + limit
     assert html.caption.endswith(f"Catalog of {nbkit.catalog.attrs['date']}. Prices are USD per million tokens.")
+
+
+def test_other_frames_have_their_own_words_and_a_dash_for_the_unknown(read, frame):
+    votes = pd.DataFrame([["a", "demo/swift", "demo/sage", "left", "human", 0.0041, None]], columns=VOTES)
+    html, plain = read(nbkit.rank(votes))
+    assert html.caption == "2 rows."
+    assert (html.rows[0][:2], html.rows[1][0], html.rows[2][0]) == (["model", "rank"], "demo/swift", "demo/sage")
+    place = html.rows[0].index("cost per win")
+    assert [row[place] for row in html.rows[1:]] == ["$0.0041", "–"]
+    assert "nan" not in plain.lower()
+    html, _ = read(votes)
+    assert html.rows == [[name.replace("_", " ") for name in VOTES], [*votes.iloc[0, :5], "$0.0041", "–"]]
+    earlier = nbkit.catalog.loc[MODELS].drop(index=MODELS[0])
+    earlier.loc[MODELS[1], "input_cost"] = 2.5
+    html, plain = read(nbkit.changes(earlier, nbkit.catalog.loc[MODELS]))
+    assert html.rows[1] == [MODELS[1], "repriced", "input_cost", "$2.50", "$1.00", "-60"]
+    assert html.rows[2] == [MODELS[0], "added", *["–"] * 4]
+    assert plain.splitlines()[1].split() == html.rows[0]
 
 
 def test_no_rows(read, frame):
@@ -272,8 +291,8 @@ def test_one_row_is_a_card(read, whole):
     assert html.rows[0] == ["id", "google/gemini-2.5-pro"]
     assert read(whole.reset_index().set_index("path").loc["google/google/gemini-2.5-pro"])[0].rows[0] == html.rows[0]
     facts = dict(html.rows)
-    assert facts["price"] == "input $1.25, output $10, cache read $0.125 per million tokens"
-    assert facts["above 200,000"] == "input $2.5, output $15, cache read $0.25"
+    assert facts["price"] == "input $1.25, output $10.00, cache read $0.125 per million tokens"
+    assert facts["above 200,000"] == "input $2.50, output $15.00, cache read $0.25"
     assert facts["tokens"] == "context 1,048,576, answer 65,536"
     assert facts["reads"].split(", ") == ["text", "image", "audio", "video", "pdf"]
     assert facts["unknown"] == "GDPR"

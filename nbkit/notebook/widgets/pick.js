@@ -9,13 +9,8 @@ const SORTS = { name: 1, input: 1, output: 1, cached: 1, context: -1, released: 
 const HINTS = "↑ ↓ move · Space picks · → details · o offers · s star · / search · Esc back";
 let pickers = 0;
 
-// Two decimals or as many as needed; filled up, so that the points stand below each other.
-function price(usd) {
-  if (usd === null || usd === undefined) return "–";
-  const digits = (String(Number(usd.toPrecision(4))).split(".")[1] ?? "").length;
-  const text = usd === 0 ? "$0.00" : `$${usd.toFixed(Math.max(2, Math.min(digits, 6)))}`;
-  return text + "\u2007".repeat(Math.max(0, text.indexOf(".") + 4 - text.length));
-}
+// A price filled up, so that the points stand below each other.
+const align = (text) => text + "\u2007".repeat(text === "–" ? 0 : Math.max(0, text.indexOf(".") + 4 - text.length));
 
 const [MONTH, NUMBER] = [new Intl.DateTimeFormat("en-US", { month: "short", year: "numeric", timeZone: "UTC" }), new Intl.NumberFormat("en-US")];
 const month = (day) => (day === null ? "–" : MONTH.format(day * 864e5));
@@ -196,7 +191,7 @@ class Picker {
     const logo = this.logos.get(get("provider"));
     if (logo) setAll(image, { src: logo });
     else image.removeAttribute("src");
-    [price(get("input")), price(get("output")), price(get("cached")), number(get("context")), month(get("released"))].forEach((text, column) => setText(amounts[column], text));
+    [...["input", "output", "cached"].map((name) => align(rows.write(get(name)))), number(get("context")), month(get("released"))].forEach((text, column) => setText(amounts[column], text));
     this.countOffers(offers, group);
     setText(star, starred ? "★" : "☆");
     setAll(star, { title: starred ? "take the star away" : "star: listed first", "aria-label": starred ? "starred" : "not starred" });
@@ -208,7 +203,7 @@ class Picker {
     const hosts = new Set(group.offers.map((row) => this.rows.get("provider", row))).size;
     const least = this.rows.cheapest(group);
     if (!cell.firstElementChild) cell.replaceChildren(make("span", "nbk-pick-act", { "data-act": "offers" }));
-    setText(cell.firstChild, `${hosts}${least < Infinity ? `, from ${price(least).trim()}` : ""} ${this.open.has(this.rows.get("group", group.row)) ? "▴" : "▾"}`);
+    setText(cell.firstChild, `${hosts}${least < Infinity ? `, from ${this.rows.write(least)}` : ""} ${this.open.has(this.rows.get("group", group.row)) ? "▴" : "▾"}`);
     setAll(cell.firstChild, { title: `${hosts} providers, ${count} offers` });
   }
 
@@ -337,7 +332,7 @@ class Picker {
       make("div", "nbk-pick-top", {}, make("bdi", "nbk-pick-title", {}, this.rows.get("name", row) ?? id), pick, button("nbk-quiet", "×", "close the details (Esc)", () => this.closeDrawer())),
       this.facts,
       make("div", "nbk-pick-title", {}, `Offers: ${offers.length}`),
-      make("dl", "", {}, ...offers.flatMap((one) => [make("dt", "", {}, this.rows.id(one)), make("dd", "", {}, `${price(this.rows.get("input", one)).trim()} / ${price(this.rows.get("output", one)).trim()}`)])),
+      make("dl", "", {}, ...offers.flatMap((one) => [make("dt", "", {}, this.rows.id(one)), make("dd", "", {}, ["input", "output"].map((name) => this.rows.write(this.rows.get(name, one))).join(" / "))])),
     );
     this.drawer.hidden = false;
     this.root.classList.add("nbk-pick-detailed");

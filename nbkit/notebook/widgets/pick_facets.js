@@ -80,7 +80,7 @@ class Facets {
       )))),
       this.listNames("vendor", "Made by"),
       this.listNames("provider", "Served by"),
-      this.choose("most", "Output, at most", [["", "any price"], ...[0.5, 1, 2, 5, 10, 20].map((usd) => [usd, `$${usd} per million tokens`])]),
+      this.choose("most", "Output, at most", [["", "any price"], ...[0.5, 1, 2, 5, 10, 20].map((usd) => [usd, `$${usd.toFixed(2)} per million tokens`])]),
       this.choose("context", "Context, at least", [[0, "any length"], ...[32e3, 128e3, 200e3, 1e6].map((size) => [size, `${number(size)} tokens`])]),
       this.choose("since", "Released in the last", [[0, "any time"], [today - 91, "3 months"], [today - 183, "6 months"], [today - 365, "year"]]),
       this.block("Yours", ...[["starred", "starred"], ["recent", "picked lately"]].map(([only, words]) => this.tick(only, words, this.picker.rows[only].length, this.picker.boxes.only === only, (on) => this.picker.change({ only: on ? only : "" })))),

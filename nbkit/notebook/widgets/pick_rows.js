@@ -23,6 +23,13 @@ class Rows {
 
   id(row) { return this.get("id", row) ?? `${this.get("provider", row)}/${this.get("model", row)}`; }
 
+  // A price as `format_price` of nbkit.billing.money writes it.
+  write(usd) {
+    if (usd === null || usd === undefined) return "–";
+    const text = usd.toFixed(usd > 0 ? Math.max(2, 3 - Math.floor(Math.log10(usd))) : 2);
+    return `$${text.replace(/(\.\d\d\d*?)0+$/, "$1").replace(/\B(?=(\d{3})+\.)/g, ",")}`;
+  }
+
   has(flag, row) { return Boolean(this.get("flags", row) & (1 << this.flagNames.indexOf(flag))); }
 
   // For each row the bits of what keeps it out.
