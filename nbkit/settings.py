@@ -1,7 +1,7 @@
 """The settings, read from NBKIT_* variables, and the caches that depend on them.
 
 `override()` changes settings for a block (tests, demos), and with them the caches: a value kept in a `Scoped` is made
-anew inside the block, and the value from before is in force again after it.
+anew inside the block, and the value from before is in force again after it. `renew()` reads the variables again.
 
 A Struct and ten lines of parsing, because importing pydantic-settings takes three times the CPU that the whole
 catalog may take until it is ready.
@@ -147,15 +147,34 @@ _KINDS: dict[str, Any] = {"float": int | float, "int": int, "bool": bool, "str":
 class _Block:
     """One block of `override`, or the process itself: its settings, and the values that caches keep for it."""
 
-    __slots__ = ("changed", "outer", "settings", "values")
+    __slots__ = ("changed", "changes", "outer", "settings", "values")
 
-    def __init__(self, settings: Settings, outer: _Block | None = None) -> None:
-        self.settings, self.outer = settings, outer
-        self.changed = {name for name in _NAMES if outer and getattr(settings, name) != getattr(outer.settings, name)}
+    def __init__(self, settings: Settings, outer: _Block | None = None, **changes: Any) -> None:
+        self.outer, self.changes = outer, changes
         self.values: dict[Scoped[Any], Any] = {}
+        self._take(settings)
+
+    def _take(self, settings: Settings) -> None:
+        self.settings = settings
+        self.changed = _compare(settings, self.outer.settings) if self.outer else set()
+
+    def renew(self, read: Settings) -> None:
+        """Follow the settings that were read anew, or those of the block around; drop the values of former ones."""
+        before = self.settings
+        self._take(replace(self.outer.settings, **self.changes) if self.outer else read)
+        differing = _compare(before, self.settings)
+        kept = [(cache, value) for cache, value in list(self.values.items()) if differing.isdisjoint(cache.names)]
+        self.values = dict(kept)  # another one: other threads read the one that was
 
 
 _NAMES = frozenset(_KINDS_OF)
+
+
+def _compare(one: Settings, other: Settings) -> set[str]:
+    """Name the settings in which two differ."""
+    return {name for name in _NAMES if getattr(one, name) != getattr(other, name)}
+
+
 _blocks: list[_Block] = []  # the process first, the innermost override last
 _starting = Lock()
 
@@ -176,23 +195,25 @@ class Scoped(Generic[T]):
     def __init__(self, make: Callable[[], T], *names: str, copy: Callable[[T], T] | None = None) -> None:
         if unknown := set(names) - _NAMES:
             raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
-        self._make, self._names, self._copy = make, frozenset(names), copy
+        self._make, self.names, self._copy = make, frozenset(names), copy
 
     def __call__(self) -> T:
         """Return the value for the settings in force."""
         block = _blocks[-1] if _blocks else _innermost()
-        if block.outer is None and self in block.values:  # what each call asks for, several times
-            first: T = block.values[self]
+        values = block.values
+        if block.outer is None and self in values:  # what each call asks for, several times
+            first: T = values[self]
             return first
         return self._value(block)
 
     def _value(self, block: _Block) -> T:
-        while block.outer and self._names and self._names.isdisjoint(block.changed):
+        while block.outer and self.names and self.names.isdisjoint(block.changed):
             block = block.outer
-        if self not in block.values:
+        values = block.values
+        if self not in values:
             first = self._copy(self._value(block.outer)) if self._copy and block.outer else self._make()
-            block.values.setdefault(self, first)  # atomic: the first thread's value stays
-        value: T = block.values[self]
+            values.setdefault(self, first)  # atomic: the first thread's value stays
+        value: T = values[self]
         return value
 
 
@@ -215,6 +236,22 @@ def _read_variable(field: str) -> Any:
 def settings() -> Settings:
     """Return the settings in force; the environment is read on first use. Raises ConfigError, naming the variable."""
     return (_blocks[-1] if _blocks else _innermost()).settings
+
+
+def renew() -> set[str]:
+    """Read the variables again, after they have changed; return the names of the settings that differ now.
+
+    A notebook with `%load_ext nbkit` does so after each cell. The blocks of `override` stay in force; caches that
+    depend on a setting that differs start empty. What was made with a former setting keeps it: an adapter its
+    `max_retries`, a call that is under way. Raises ConfigError, which names the variable; then nothing has changed.
+    """
+    read = read_settings()
+    _innermost()
+    with _starting:
+        differing = _compare(_blocks[0].settings, read)
+        for block in tuple(_blocks) if differing else ():
+            block.renew(read)
+    return differing
 
 
 _sealed: list[object] = []  # a mark for each block of `sealed`
@@ -258,7 +295,7 @@ def override(**changes: Any) -> Iterator[Settings]:
     are gone after it, those from before are there. Raises ConfigError where a value is out of range.
     """
     outer = _innermost()
-    block = _Block(replace(outer.settings, **changes), outer)
+    block = _Block(replace(outer.settings, **changes), outer, **changes)
     _blocks.append(block)
     try:
         yield block.settings

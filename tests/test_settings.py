@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from nbkit.errors import ConfigError
-from nbkit.settings import Scoped, override, read_settings, settings
+from nbkit.settings import Scoped, override, read_settings, renew, settings
 
 
 def test_variables_are_read(monkeypatch):
@@ -124,3 +124,52 @@ def test_threads_that_come_first_together_share_one_value():
 def test_a_cache_names_settings_that_there_are():
     with pytest.raises(ValueError, match="unknown settings: cache_folder"):
         Scoped(list, "cache_folder", "offline")
+
+
+# ---- variables that change
+
+
+@pytest.fixture
+def variables(monkeypatch):
+    """The environment, to change: the settings are as before after the test."""
+    yield monkeypatch
+    monkeypatch.undo()
+    renew()
+
+
+def test_variables_are_read_again(variables):
+    variables.setenv("NBKIT_HTTP_TIMEOUT", "7.5")
+    assert settings().http_timeout == 60
+    assert renew() == {"http_timeout"}
+    assert settings().http_timeout == 7.5
+    assert renew() == set()
+
+
+def test_a_wrong_variable_changes_nothing(variables):
+    variables.setenv("NBKIT_HTTP_TIMEOUT", "7.5")
+    variables.setenv("NBKIT_LIVE", "maybe")
+    with pytest.raises(ConfigError, match="NBKIT_LIVE: expected 0 or 1, got 'maybe'"):
+        renew()
+    assert settings().http_timeout == 60
+
+
+def test_a_block_stays_in_force_and_the_rest_of_its_settings_follow(variables):
+    with override(http_timeout=3), override(retry_wait=0.25):
+        variables.setenv("NBKIT_HTTP_TIMEOUT", "7.5")
+        variables.setenv("NBKIT_MAX_KEEPALIVE_CONNECTIONS", "9")
+        assert renew() == {"http_timeout", "max_keepalive_connections"}
+        now = settings()
+        assert (now.http_timeout, now.retry_wait, now.max_keepalive_connections) == (3, 0.25, 9)
+    assert (settings().http_timeout, settings().max_keepalive_connections) == (7.5, 9)
+
+
+def test_a_cache_follows_variables_that_it_depends_on(variables):
+    follows, stays, own = Scoped(list, "http_timeout"), Scoped(list, "max_retries"), Scoped(list)
+    for cache in (follows, stays, own):
+        cache().append("kept")
+    with override(http_timeout=3):
+        follows().append("inner")
+        variables.setenv("NBKIT_HTTP_TIMEOUT", "7.5")
+        renew()
+        assert follows() == ["inner"]
+    assert (follows(), stays(), own()) == ([], ["kept"], ["kept"])

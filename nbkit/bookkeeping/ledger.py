@@ -168,8 +168,8 @@ def _make_error(book: _Book, error: Exception) -> LedgerError:
 
 
 @atexit.register
-def _settle_at_exit() -> None:
-    """Try a last time, and say what is lost."""
+def settle_last() -> None:
+    """Try a last time, and say what is lost: the process ends, or another ledger begins."""
     if _book().waiting:
         _book().settle(in_pause=True)
         if lost := len(_book().waiting):

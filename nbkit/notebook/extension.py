@@ -23,7 +23,9 @@ from nbkit.notebook.completion import find_keyed_providers, match_models
 from nbkit.notebook.guard import describe_keys, find_keys_here, guard_cell
 from nbkit.notebook.magics import NbkitMagics, add_body, describe_catalog
 from nbkit.notebook.outputs import person_in_front
+from nbkit.notebook.variables import Variables
 from nbkit.notebook.widgets import compare as _  # noqa: F401 - 0.1 s that the first comparison is spared
+from nbkit.settings import settings
 
 
 class _Cells:
@@ -61,6 +63,7 @@ class _Loaded(Struct):
     """
 
     cells: _Cells
+    variables: Variables
     shell: InteractiveShell
     catalog: object = field(default_factory=object)
     current: object = field(default_factory=object)
@@ -97,8 +100,9 @@ _loaded: WeakKeyDictionary[InteractiveShell, _Loaded] = WeakKeyDictionary()
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the magics, their completion and, unless that name is taken, `catalog`; print one line about it."""
+    settings()  # raises ConfigError where a variable is wrong: nothing is added then
     if shell not in _loaded:
-        loaded = _loaded[shell] = _Loaded(_Cells(shell), proxy(shell))
+        loaded = _loaded[shell] = _Loaded(_Cells(shell), Variables(), proxy(shell))
         magics = NbkitMagics(shell)
         for kind, names in magics.magics.items():
             known = shell.magics_manager.magics[kind]
@@ -109,6 +113,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         shell.events.register("pre_run_cell", loaded.cells.begin)
         shell.events.register("pre_run_cell", loaded.renew)
         shell.events.register("post_run_cell", loaded.cells.end)
+        shell.events.register("post_run_cell", loaded.variables.follow)
+        loaded.variables.follow()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CatalogWarning)  # the line below says it
         frame = catalog()
@@ -134,6 +140,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     shell.events.unregister("pre_run_cell", loaded.cells.begin)
     shell.events.unregister("pre_run_cell", loaded.renew)
     shell.events.unregister("post_run_cell", loaded.cells.end)
+    shell.events.unregister("post_run_cell", loaded.variables.follow)
     forget_shell(shell)
     set_running_cell(None)
     for (kind, name), before in loaded.replaced.items():

@@ -325,7 +325,7 @@ def describe_settings() -> str:
         text = str(now.ledger_path) if (name, value) == ("ledger", "") else str(value)
         mark = " " if value == getattr(usual, name) else "*"
         lines.append(f"{mark} NBKIT_{name.upper():{max(map(len, usual.__struct_fields__))}}  {hide_in_url(text)}")
-    return "\n".join([*lines, "* is not the default. Set a variable before nbkit is imported."])
+    return "\n".join([*lines, "* is not the default. What a cell sets (%env NAME=value) holds from the next cell on."])
 
 
 def _count_calls(calls: int) -> str:

@@ -15,13 +15,9 @@ EndTool = Callable[[Any, Exception | None], None]
 
 
 class Listener:
-    """Base of those who listen. `subscribed`: calls that begin are told; `pending`: one of these is under way.
-
-    `automatic`: it listens because a setting says so.
-    """
+    """Base of those who listen. `subscribed`: calls that begin are told; `pending`: one of these is under way."""
 
     subscribed = True
-    automatic = False
 
     @property
     def pending(self) -> bool:

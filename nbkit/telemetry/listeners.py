@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -62,28 +61,23 @@ def _drop_ended(listeners: list[Listener]) -> None:
         listeners[:] = [one for one in listeners if one.subscribed or one.pending]
 
 
-def _list_first(around: Iterable[Listener] = ()) -> list[Listener]:
-    """List who listens at the begin of a block of settings: those from around it, and the trace of a setting."""
-    listeners = [one for one in around if not one.automatic]
-    if settings().trace:
-        tracer = next((one for one in around if one.automatic), None)
-        try:
-            tracer = tracer or _make_tracer()
-        except ConfigError as missing:
-            _log.warning("NBKIT_TRACE has no effect: %s", missing)
-        else:
-            tracer.automatic = True
-            listeners.append(tracer)
-    return listeners
+def _list_automatic() -> list[Listener]:
+    """List who listens because a setting says so: the trace of NBKIT_TRACE."""
+    try:
+        return [_make_tracer()] if settings().trace else []
+    except ConfigError as missing:
+        _log.warning("NBKIT_TRACE has no effect: %s", missing)
+        return []
 
 
-_listeners: Scoped[list[Listener]] = Scoped(_list_first, copy=_list_first)
+_listeners: Scoped[list[Listener]] = Scoped(list, copy=list)
+_automatic: Scoped[list[Listener]] = Scoped(_list_automatic, "trace")
 _used = False
 """Whether anyone has ever listened: most processes have no listener, and each call would look for some."""
 
 
 def _list_current() -> tuple[Listener, ...]:
-    return tuple(_listeners()) if _used or settings().trace else ()
+    return (*_automatic(), *_listeners()) if _used or settings().trace else ()
 
 
 def _make_tracer(**providers: Any) -> Tracer:
@@ -119,7 +113,7 @@ def trace(
     tracer = _make_tracer(
         tracer_provider=tracer_provider, meter_provider=meter_provider, logger_provider=logger_provider
     )
-    for one in tuple(_listeners()):
+    for one in _list_current():
         if isinstance(one, type(tracer)):
             one.subscribed = False
     return Subscription(tracer)

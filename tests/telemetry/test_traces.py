@@ -304,9 +304,9 @@ def test_a_setting_within_a_block_traces_the_calls_of_the_block(provider):
     provider.says(*[whole() for _ in range(3)])
     with override(trace=True):
         provider.adapter().execute("Hi")
-        (tracer,) = listeners._listeners()
+        (tracer,) = listeners._list_current()
         with override(max_retries=1):
-            assert listeners._listeners() == [tracer]
+            assert listeners._list_current() == (tracer,)
         with override(trace=False):
-            assert listeners._listeners() == []
-    assert tracer not in listeners._listeners()
+            assert listeners._list_current() == ()
+    assert tracer not in listeners._list_current()
