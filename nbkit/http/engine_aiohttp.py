@@ -22,6 +22,8 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawResponseMessage
+from aiohttp.streams import StreamReader
 from yarl import URL
 
 from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
@@ -58,11 +60,14 @@ class _Connection(ResponseHandler):
     """Why the connection is over, where it did not end well."""
     wanted = True
     """Whether a reader waits for data. What comes before is left to the system, which joins it: one read for all."""
+    _answered = False
+    _rest = memoryview(b"")  # of the request
+    _writing: asyncio.Handle | None = None
 
-    def begin(self, exchange: Exchange) -> None:
-        """Be ready for the reply of an exchange, whose request follows."""
+    def begin(self, exchange: Exchange, request: bytes) -> None:
+        """Send the request of an exchange, and be ready for its reply."""
         exchange.reused = self._of is not None
-        self._of = exchange
+        self._of, self._answered = exchange, False
         self.want(exchange, True)
         self.set_response_params(
             read_timeout=exchange.read,
@@ -72,6 +77,12 @@ class _Connection(ResponseHandler):
             max_field_size=_MAX_HEAD,
             max_headers=_MAX_HEADERS,
         )
+        if len(request) > PIECE:
+            self._rest = memoryview(request)
+            self._write(exchange)
+        elif self.transport is not None:
+            self.transport.write(request)
+            self.start_timeout()
 
     def want(self, exchange: Exchange, wanted: bool) -> None:
         """Begin or end to wait for data of an exchange; nothing happens where the connection serves another by now."""
@@ -81,23 +92,49 @@ class _Connection(ResponseHandler):
                 self.transport.resume_reading()
                 self._reschedule_timeout()
 
-    async def upload(self, exchange: Exchange, data: bytes) -> None:
-        """Write what is long in pieces, each of which the server must accept in its time."""
-        with suppress(OSError):  # the connection is lost, of which the reader is told
-            for start in range(0, len(data), PIECE):
-                if self.transport is None:
-                    return
-                self.transport.write(data[start : start + PIECE])
-                alarm = self._loop.call_later(min(exchange.write, exchange.left), self._give_up, exchange)
-                try:
-                    await self._drain_helper()
-                finally:
-                    alarm.cancel()
-            self.start_timeout()
+    async def read_head(self) -> tuple[RawResponseMessage, StreamReader]:
+        """Await the head of the reply, and its body to come; heads before it, such as 103, say nothing."""
+        while True:
+            head, body = await self.read()
+            if not 100 <= head.code < 200 or head.code == 101:
+                self._answered = True
+                return head, body
+            if not self.writes:
+                self.start_timeout()
 
-    def _give_up(self, exchange: Exchange) -> None:
-        if not exchange.received:  # a server may answer before it has the whole request, and read on
+    @property
+    def writes(self) -> bool:
+        """Whether a part of the request waits for the server to accept it."""
+        return self._writing is not None
+
+    def _write(self, exchange: Exchange) -> None:
+        """Write what is left of a request in pieces, each of which the server must accept in its time."""
+        self._stop_writing()
+        while self._rest and not self._paused and self.transport is not None and not self.transport.is_closing():
+            if self.transport.is_reading() and _is_readable(self.transport):
+                # an answer, and perhaps a reset behind it, which the next piece would meet first
+                self._writing = self._loop.call_soon(self._write, exchange)
+                return
+            self.transport.write(self._rest[:PIECE])
+            self._rest = self._rest[PIECE:]
+        if self._paused:
+            self._writing = self._loop.call_later(min(exchange.write, exchange.left), self._give_up)
+        if not self._answered:
+            self._drop_timeout() if self._paused else self.start_timeout()
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self._writing.cancel()
+            self._writing = None
+
+    def _give_up(self) -> None:
+        if not self._answered:  # a server may answer before it has the whole request, and read on
             self.set_exception(Failure(Kind.WRITE_TIMEOUT))
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._of is not None and self.writes:
+            self._write(self._of)
 
     def data_received(self, data: bytes) -> None:
         if self._of is not None:  # a proxy's answer comes before there is one
@@ -118,7 +155,8 @@ class _Connection(ResponseHandler):
         return super().is_connected() and not _is_readable(self.transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.end = exc
+        self.end, self._rest = exc, memoryview(b"")
+        self._stop_writing()
         super().connection_lost(exc)
 
     def close(self) -> None:
@@ -228,24 +266,14 @@ class AsyncReply:
         self._protocol: Any = connection.protocol
         self._loop = asyncio.get_running_loop()
         self._content: Any = None
-        self._upload: asyncio.Task[None] | None = None
         self._closed = False
         self._set_alarm()
 
     async def begin(self, request: Request, server: aiohttp.ClientRequest) -> None:
         """Send the request, and await the head of its reply."""
-        protocol, data = self._protocol, _write_head(request, server) + request.body
-        protocol.begin(self._exchange)
-        if len(request.body) > PIECE:
-            self._upload = self._loop.create_task(protocol.upload(self._exchange, data))
-        else:
-            protocol.transport.write(data)
-            protocol.start_timeout()
-        while True:
-            self._head, self._content = await protocol.read()
-            self.status: int = self._head.code
-            if not 100 <= self.status < 200 or self.status == 101:
-                return
+        self._protocol.begin(self._exchange, _write_head(request, server) + request.body)
+        self._head, self._content = await self._protocol.read_head()
+        self.status: int = self._head.code
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -289,10 +317,7 @@ class AsyncReply:
             return
         self._closed = True
         self._alarm.cancel()
-        uploads = self._upload is not None and not self._upload.done()
-        if self._upload:
-            self._upload.cancel()
-        if self._content is not None and self._content.is_eof() and not uploads:
+        if self._content is not None and self._content.is_eof() and not self._protocol.writes:
             self._connection.release()
         else:
             self._connection.close()

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from engines import engines
 from fault_server import (
     ANSWER,
     CHUNKED,
@@ -17,6 +18,7 @@ from fault_server import (
     STREAMED,
     WHOLE,
     adapter_at,
+    aexecute,
     chunk,
     four,
     good,
@@ -211,3 +213,57 @@ def test_an_answer_that_begins_before_the_request_is_sent_counts(call, body, sta
             with pytest.raises(errors.BadRequestError, match="too large") as caught:
                 call(adapter, **LARGE)
             assert (caught.value.status, caught.value.attempts) == (status, 1)
+
+
+@four
+def test_a_server_that_says_100_and_takes_no_data_has_the_same_limit(call):
+    def say_100(connection):
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        left.wait(PATIENCE)
+
+    left = threading.Event()
+    limited = override(http_timeout=0.1, http_answer_timeout=50, max_retries=0)
+    with serving(say_100) as adapter:
+        with limited, pytest.raises(errors.TransportError, match=r"0\.1 s in which .* accepted no data of the request"):
+            call(adapter, **LARGE)
+        left.set()
+
+
+@four
+def test_a_head_before_the_head_does_not_end_the_limit_for_silence(server, call):
+    server.says(hang(b"HTTP/1.1 103 Early Hints\r\n\r\n"))
+    silent = pytest.raises(errors.TransportError, match=r"timed out after 0\.1 s without data")
+    with override(http_timeout=0.1, http_answer_timeout=0.1), silent:
+        call(server.adapter())
+
+
+def test_a_refusal_with_a_reset_behind_it_counts_in_an_event_loop():
+    """What the server says is read before the failure that sending more to it meets."""
+
+    def refuse(connection):
+        read_head(connection)
+        time.sleep(0.1)  # until all buffers are full
+        connection.sendall(respond({"error": {"message": "too large"}}, 413))  # what is closed unread is reset
+
+    refused = pytest.raises(errors.BadRequestError, match="too large")
+    with serving(refuse) as adapter, override(http_engine="aiohttp"), refused as caught:
+        aexecute(adapter, **LARGE)
+    assert caught.value.attempts == 1
+
+
+@engines
+def test_a_kept_connection_that_closes_in_a_long_request_is_not_an_attempt_and_nothing_is_logged(server, caplog):
+    def close_early(connection):
+        """Read the first bytes of the next request only."""
+        connection.sendall(respond(ANSWER, connection="keep-alive"))
+        connection.recv(2**16)
+
+    server.says(close_early, respond(ANSWER))
+
+    async def twice():
+        adapter = server.adapter()
+        return [await adapter.aexecute("Hi"), await adapter.aexecute("Hi", **LARGE)]
+
+    assert [(answer.text, answer.timing.attempts) for answer in asyncio.run(twice())] == [("Hello", 1)] * 2
+    assert (server.connections, [record for record in caplog.records if record.name == "asyncio"]) == (2, [])
