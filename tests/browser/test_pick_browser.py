@@ -129,6 +129,20 @@ def test_filters_fold_in_a_narrow_window_and_have_the_names_that_people_use(pick
     assert page.is_visible("[data-facet=vision]")
 
 
+def test_a_list_of_few_models_is_as_high_as_these_and_stays_so(picker):
+    page = picker.page
+    page.click("text=clear")
+    place = "() => document.querySelector('.nbk-pick-foot').offsetTop"
+    before = page.evaluate(place)
+    page.evaluate("() => document.querySelector('.nbk-pick').style.setProperty('--nbk-rows', 6)")
+    few = page.evaluate(place)
+    page.fill(".nbk-pick-search", "demo sage")
+    picker.until("() => document.querySelectorAll('.nbk-pick-sheet [role=row]').length === 1")
+    assert page.evaluate(place) == few < before
+    page.evaluate("rows => document.querySelector('.nbk-pick').style.setProperty('--nbk-rows', rows)", 8337)
+    assert page.evaluate(place) == before
+
+
 def test_what_is_picked_is_compared(picker):
     page = picker.page
     while page.locator(".nbk-pick-picked button").count():

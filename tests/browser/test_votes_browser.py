@@ -23,8 +23,8 @@ def test_votes_by_click_and_key_lead_to_a_ranking_that_stays(lab):
     lab.until(READY, 1)
     votes, box = lab.page.locator(".nbk-votes"), lab.page.get_by_label("Follow-up")
     assert "100% of the words agree" in votes.text_content()
-    lines = "() => new Set([...document.querySelectorAll('.nbk-vote, .nbk-tools button')].map((one) => one.offsetTop)).size"
-    assert lab.page.evaluate(lines) == 1
+    row = lab.page.locator(".nbk-vote, .nbk-tools button")
+    assert row.evaluate_all("all => new Set(all.map((one) => one.offsetTop)).size") == 1
     votes.get_by_role("button", name="Sage").click()
     lab.until(PRESSED, "Sage")
     won = lab.page.locator(".nbk-score td:nth-child(8)")

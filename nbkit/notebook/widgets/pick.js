@@ -73,6 +73,8 @@ class Picker {
       make("div", "nbk-pick-body", {}, this.folded, this.list, this.drawer),
       make("div", "nbk-pick-foot", {}, this.status, make("div", "nbk-pick-hints", {}, HINTS)), this.picked, this.keys,
     );
+    // As high as all rows need, up to a limit: what passes the filters moves nothing below.
+    this.root.style.setProperty("--nbk-rows", this.model.get("rows"));
     // beside the list, or folded above it: as pick.css has it
     this.watch = new ResizeObserver(([{ contentRect }]) => {
       const beside = contentRect.width > 760;

@@ -69,6 +69,7 @@ class ModelPicker(AnyWidget):
         from_json=lambda ids, picker: [picker._ids.get(one, one) for one in ids],
     )
     multiple = traitlets.Bool(True, read_only=True).tag(sync=True)
+    rows = traitlets.Int(read_only=True).tag(sync=True)  # how many there are to pick from
     twin = traitlets.Unicode().tag(sync=True)  # the class of the table that the views cover; "": they stand beside it
 
     def __init__(self, frame: pd.DataFrame, value: Sequence[str], multiple: bool) -> None:
@@ -79,6 +80,7 @@ class ModelPicker(AnyWidget):
         self._static_id, self._shown = uuid4().hex, False
         self._live = person_in_front()
         self.set_trait("multiple", multiple)
+        self.set_trait("rows", len(self._rows))
         super().__init__(value=list(value), twin=name_twin() if self._live else "")
         self.on_msg(self._answer)
 
