@@ -109,6 +109,12 @@ def suggest(word: Any, known: Iterable[Any], *, listed: bool = False) -> str:
     return "" if listed or not names else f"; there are {', '.join(names)}"
 
 
+def explain_choice(value: Any, words: Iterable[Any]) -> str:
+    """Say which words are right in the place of a wrong one, and which is the nearest."""
+    words = list(words)
+    return f"expected one of {', '.join(map(str, words))}, got {describe(value)}{suggest(value, words, listed=True)}"
+
+
 def is_table(value: Any) -> bool:
     """Tell whether a value is a DataFrame, a Series, an Index or pandas' NA: comparing it gives no truth value."""
     return _is_pandas(value, "DataFrame", "Series", "Index") or type(value).__name__ == "NAType"

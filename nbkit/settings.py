@@ -20,6 +20,7 @@ import platformdirs
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from nbkit.arguments import describe, explain_choice, suggest
 from nbkit.errors import ConfigError
 from nbkit.secret import hide_fields
 
@@ -110,13 +111,12 @@ class Settings(Struct, frozen=True):
         for name, kinds in _KINDS_OF.items():
             value, kind = getattr(self, name), kinds.removesuffix(" | None")
             if not isinstance(value, _KINDS[kind]) and (value is not None or kind == kinds):
-                raise ConfigError(f"{name}: expected {_READ[kind][1]}, got a value of type {type(value).__name__}")
+                raise ConfigError(f"{name}: expected {_READ[kind][1]}, got {describe(value)}")
             least = _LEAST.get(name, 0)
             if isinstance(value, int | float) and not value >= least:
                 raise ConfigError(f"NBKIT_{name.upper()}: expected {least:g} or more, got {value!r}")
             if name in _CHOICES and value not in _CHOICES[name]:
-                choices = ", ".join(_CHOICES[name])
-                raise ConfigError(f"NBKIT_{name.upper()}: expected one of {choices}, got {value!r}")
+                raise ConfigError(f"NBKIT_{name.upper()}: {explain_choice(value, _CHOICES[name])}")
 
 
 _LEAST = {
@@ -292,8 +292,13 @@ def override(**changes: Any) -> Iterator[Settings]:
 
     Caches that depend on a changed setting start empty inside the block, and are as before after it: `nbkit.catalog`
     where `cache_dir`, `catalog_url`, `offline` or `overrides` change. Providers that are registered inside the block
-    are gone after it, those from before are there. Raises ConfigError where a value is out of range.
+    are gone after it, those from before are there. Raises ConfigError for an unknown setting or a wrong value.
     """
+    for name, value in changes.items():
+        if name not in _KINDS_OF:
+            raise ConfigError(f"override(): unknown setting {name!r}{suggest(name, _KINDS_OF)}")
+        if _KINDS_OF[name] == "Path" and isinstance(value, str):
+            changes[name] = Path(value).expanduser()
     outer = _innermost()
     block = _Block(replace(outer.settings, **changes), outer, **changes)
     _blocks.append(block)

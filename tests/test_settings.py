@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -173,3 +174,25 @@ def test_a_cache_follows_variables_that_it_depends_on(variables):
         renew()
         assert follows() == ["inner"]
     assert (follows(), stays(), own()) == ([], ["kept"], ["kept"])
+
+
+# ---- what a block is given
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"ofline": True}, r"override\(\): unknown setting 'ofline'; did you mean offline\?"),
+        ({"http_timeout": None}, "http_timeout: expected a number, got None"),
+        ({"live": "yes"}, "live: expected 0 or 1, got 'yes'"),
+        ({"http_engine": "aiohtp"}, r"NBKIT_HTTP_ENGINE: .* got 'aiohtp'; did you mean aiohttp\?"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_the_nearest(changes, problem):
+    with pytest.raises(ConfigError, match=f"^{problem}$"), override(**changes):
+        pass
+
+
+def test_a_path_may_be_text():
+    with override(cache_dir="~/nbkit-cache") as now:
+        assert now.cache_dir == Path.home() / "nbkit-cache"

@@ -17,7 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from nbkit.arguments import check_arguments
+from nbkit.arguments import check_arguments, explain_choice
 from nbkit.billing.budget import WORDS, Budget, Per
 from nbkit.billing.ceiling import Ceiling
 from nbkit.billing.entry import CallFacts, find_origin
@@ -59,7 +59,7 @@ def budget(usd: float, *, per: Per = "block", unpriced: Literal["refuse", "allow
         raise ArgumentError(f"budget(): usd: expected 0 or more, got {usd!r}")
     for name, value, known in (("per", per, tuple(WORDS)), ("unpriced", unpriced, ("refuse", "allow"))):
         if value not in known:
-            raise ArgumentError(f"budget(): {name}: expected one of {', '.join(known)}, got {value!r}")
+            raise ArgumentError(f"budget(): {name}: {explain_choice(value, known)}")
     return _make_budget(Decimal(str(usd)), per, allows_unpriced=unpriced == "allow", name="nbkit.budget(usd=...)")
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 from msgspec.structs import replace
 
-from nbkit.arguments import check_arguments
+from nbkit.arguments import check_arguments, explain_choice
 from nbkit.billing.digest import digest_request
 from nbkit.billing.entry import CallFacts, Origin, Sample, open_block
 from nbkit.billing.money import format_usd
@@ -241,7 +241,7 @@ def replay(path: str | Path | None = None, *, mode: Mode = "auto", pace: Pace | 
     """
     for name, value, kinds in (("mode", mode, get_args(Mode)), ("pace", pace, (*get_args(Pace), None))):
         if value not in kinds:
-            raise ArgumentError(f"replay(): {name}: expected {', '.join(map(str, kinds))}, got {value!r}")
+            raise ArgumentError(f"replay(): {name}: {explain_choice(value, kinds)}")
     keeper = Keeper(_read_path(path, "replay()"), mode, pace)
     if keeper.path and keeper.is_sealed and not keeper.path.exists():
         raise ConfigError(f"replay(): {str(keeper.path)!r} is missing; mode='auto' makes it")

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 
 from msgspec import Meta, StructMeta, ValidationError, convert
 
-from nbkit.arguments import describe, suggest
+from nbkit.arguments import describe, explain_choice, suggest
 
 _STEP = re.compile(r"\.([^.`\[\]]+)|\[(\d+|\.\.\.)\]")
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
@@ -98,8 +98,7 @@ def explain_word(data: Mapping[str, Any], name: str, words: Iterable[str]) -> st
     words = list(words)
     if name not in data:
         return f"{name}: missing; expected one of {', '.join(words)}"
-    hint = suggest(data[name], words, listed=True)
-    return f"{name}: expected one of {', '.join(words)}, got {describe(data[name])}{hint}"
+    return f"{name}: {explain_choice(data[name], words)}"
 
 
 # Kinds, as annotations write them

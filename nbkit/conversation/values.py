@@ -53,7 +53,10 @@ class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown
     """Whether numbers that are written as text are refused."""
 
     @classmethod
-    def _make(cls, /, **fields: Any) -> Self:
+    def _make(cls, /, *args: Any, **fields: Any) -> Self:
+        if args:
+            names = ", ".join(f"{name}=..." for name in cls.__struct_fields__[:2])
+            raise cls._raises(f"{cls.__name__}: its fields are given by their names: {cls.__name__}({names})")
         refuse_tables(f"{cls.__name__}: ", fields, cls._raises)
         return cls.model_validate(fields)
 
@@ -84,10 +87,10 @@ class Value(Struct, metaclass=_Reader, frozen=True, kw_only=True, forbid_unknown
         try:
             data = read_json(text)
         except ValueError as invalid:
-            problem = str(invalid)
+            problem = str(invalid).removeprefix("JSON is malformed: ")
         else:
             return cls.model_validate(data)
-        raise cls._raises(f"{cls.__name__}: {problem}")
+        raise cls._raises(f"{cls.__name__}: not JSON: {problem[0].lower()}{problem[1:]}")
 
     def model_dump(self) -> dict[str, Any]:
         """Write a dict, which `model_validate` reads again."""

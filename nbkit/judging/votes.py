@@ -89,11 +89,12 @@ def _read_lines(path: Path) -> list[Any]:
 
 
 def _check_rows(frame: pd.DataFrame) -> None:
-    wrong = ~frame["winner"].isin(WINNERS) | frame["left"].isna() | frame["right"].isna()
-    wrong |= frame["left"] == frame["right"]
+    wrong = ~frame["winner"].isin(WINNERS) | (frame["left"] == frame["right"])
+    for side in ("left", "right"):
+        wrong |= ~frame[side].map(lambda name: isinstance(name, str)).astype(bool)
     if wrong.any():
         number = int(wrong.to_numpy().argmax())
-        left, right, winner = frame.loc[frame.index[number], ["left", "right", "winner"]]
+        ((left, right, winner),) = frame.iloc[[number]][["left", "right", "winner"]].astype(object).to_numpy().tolist()
         raise ArgumentError(
             f"votes: row {number} is not a vote: {left!r} against {right!r}, winner {winner!r}; expected two models, "
             f"and {', '.join(WINNERS)} or one of the two"

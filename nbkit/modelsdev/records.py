@@ -141,14 +141,14 @@ class Record(Struct, frozen=True):
         return headers
 
 
-def parse(data: object) -> list[Record]:
-    """Read a parsed api.json, rows in its order.
+def parse(data: object, where: str = "models.dev") -> list[Record]:
+    """Read a parsed api.json, rows in its order; messages begin with `where` it is from.
 
     Warns once (CatalogWarning) where rows were dropped. Raises CatalogError where the file as a whole cannot be
     api.json: it is not an object, has no usable model, or more than 1,000 providers or 50,000 models.
     """
     if not isinstance(data, dict) or len(data) > MAX_PROVIDERS:
-        raise CatalogError(f"models.dev: expected an object of at most {MAX_PROVIDERS} providers")
+        raise CatalogError(f"{where}: expected an object of at most {MAX_PROVIDERS} providers")
     records: list[Record] = []
     dropped: list[str] = []
     for provider_id, raw in data.items():
@@ -158,12 +158,13 @@ def parse(data: object) -> list[Record]:
             else:
                 dropped.append(result)
             if len(records) + len(dropped) > MAX_MODELS:
-                raise CatalogError(f"models.dev: more than {MAX_MODELS} models")
+                raise CatalogError(f"{where}: more than {MAX_MODELS} models")
     if not records:
-        raise CatalogError("models.dev: no usable model in the file")
+        wrong = f"; wrong: {'; '.join(dropped[:3])}" if dropped else ""
+        raise CatalogError(f"{where}: no usable model{wrong}")
     if dropped:
         more = f"; and {len(dropped) - 3} more" if len(dropped) > 3 else ""
-        text = f"models.dev: dropped {len(dropped)} bad rows: {'; '.join(dropped[:3])}{more}"
+        text = f"{where}: dropped {len(dropped)} bad rows: {'; '.join(dropped[:3])}{more}"
         warnings.warn(text, CatalogWarning, stacklevel=2)
     return records
 

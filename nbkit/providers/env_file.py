@@ -18,6 +18,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from nbkit.arguments import describe
 from nbkit.errors import ConfigError
 from nbkit.files import check_owner
 from nbkit.modelsdev.snapshot import BUNDLED, read
@@ -59,7 +60,7 @@ def load_env(path: str | os.PathLike[str] = ".env", *, override: bool = False) -
     Raises ConfigError where the file is missing, too large, not text, another user's, or others can write to it.
     """
     if not isinstance(path, str | os.PathLike):
-        raise ConfigError(f"load_env: expected the path of a .env file, got {type(path).__name__}")
+        raise ConfigError(f"load_env: expected the path of a .env file, got {describe(path)}")
     file = Path(path).expanduser()
     values = _read(file)
     known, taken, kept = _list_known(), dict[str, str](), list[str]()

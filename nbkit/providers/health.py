@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 from msgspec import Struct
 
-from nbkit.arguments import check_arguments
+from nbkit.arguments import check_arguments, suggest
 from nbkit.errors import AdapterError, ConfigError, ProviderNotSupportedError
 from nbkit.http.bounded import is_success, read_limited
 from nbkit.http.clients import Authorization, sync_client
@@ -27,7 +27,7 @@ from nbkit.providers.endpoints import Endpoint, resolve_endpoint
 from nbkit.providers.keys import Keys
 from nbkit.providers.registered import find_registered, list_registered
 from nbkit.providers.routes import find_route
-from nbkit.providers.tables import provider_defaults
+from nbkit.providers.tables import provider_defaults, table
 from nbkit.providers.trust import is_local
 from nbkit.settings import settings
 
@@ -69,7 +69,10 @@ def health(providers: Iterable[str] | None = None, *, seconds: float = 5.0) -> p
     chosen = None if providers is None else list(providers)
     endpoints = list(_list_endpoints(chosen))
     if unknown := set(chosen or ()) - {endpoint.provider for endpoint in endpoints}:
-        raise ConfigError(f"health(): unknown provider {', '.join(sorted(unknown))}")
+        first = min(unknown)
+        other = table("aliases")["providers"].get(first)  # another library's name for it
+        known = [other] if other else [endpoint.provider for endpoint in _list_endpoints(None)]
+        raise ConfigError(f"health(): unknown provider {first!r}{suggest(other or first, known, listed=True)}")
     with ThreadPoolExecutor(32) as pool:
         results = list(pool.map(lambda endpoint: _check(endpoint, seconds), endpoints))
     failed = list_providers() if chosen is None else set()

@@ -22,9 +22,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nbkit.arguments import suggest
+from nbkit.arguments import describe, suggest
 from nbkit.billing.cost import BUCKETS
 from nbkit.conversation.options import OPTIONS
+from nbkit.conversation.values import read_as
 from nbkit.errors import ConfigError
 from nbkit.protocols import PROTOCOLS
 from nbkit.protocols.wire import Dialect
@@ -97,6 +98,16 @@ _WORDS: dict[str, tuple[str, ...]] = {  # key -> the words that may stand in its
     "derived": BUCKETS,
     "rates": BUCKETS,
 }
+_TYPES: dict[str, Any] = {  # key -> the type of what is inside of its value
+    **dict.fromkeys(("drop", "take", "reasoning", "schema_drop", "schema_top_drop"), list[str]),
+    **dict.fromkeys(("also", "media_types", "env"), list[str]),
+    **dict.fromkeys(("stop_max", "budget_min", "max_output"), int),
+    **dict.fromkeys(("efforts", "headers"), dict[str, str]),
+    **dict.fromkeys(("assume", "capabilities", "properties"), dict[str, bool]),
+    "dialect": Dialect,
+    "derived": dict[str, dict[str, float]],
+    "limits": dict[str, int],
+}
 _COST = (*BUCKETS, "request", "tiers")
 
 
@@ -144,13 +155,13 @@ def check(data: dict[str, Any], where: str) -> None:
 
 def check_row(row: Mapping[str, Any], allowed: dict[str, str], where: str) -> None:
     """Raise ConfigError for the first key of a provider's or a model's row that is wrong."""
-    if _SECRETS & {name.lower() for name in (*row, *_table(row.get("headers", {}), where))}:
+    if _SECRETS & {name.lower() for name in (*row, *_table(row.get("headers", {}), f"{where}: headers"))}:
         raise ConfigError(f"{where}: {_NO_KEY}")
     _check_known(row, allowed, where)
     for key, value in row.items():
         expected = allowed[key]
         if not isinstance(value, next(kind for start, kind in _KINDS.items() if expected.startswith(start))):
-            raise ConfigError(f"{where}: {key}: expected {expected}, got {value!r}")
+            raise ConfigError(f"{where}: {key}: expected {expected}, got {describe(value)}")
     if "cost" in row:
         check_cost(row["cost"], f"{where}: cost")
     _check_pricing(row, where)
@@ -159,6 +170,17 @@ def check_row(row: Mapping[str, Any], allowed: dict[str, str], where: str) -> No
     for key, words in _WORDS.items():
         value = row.get(key, ())  # "aws:bedrock-mantle" is the scheme aws
         _check_known([value.partition(":")[0]] if isinstance(value, str) else value, words, f"{where}: {key}")
+    for key in _TYPES.keys() & row.keys():
+        _check_type(row[key], _TYPES[key], f"{where}: {key}")
+
+
+def _check_type(value: Any, kind: Any, where: str) -> None:
+    try:
+        read_as(kind, value)
+        return
+    except ValueError as invalid:
+        problem = str(invalid)
+    raise ConfigError(f"{where}: {problem}")
 
 
 def _check_pricing(row: Mapping[str, Any], where: str) -> None:
@@ -196,11 +218,12 @@ def check_cost(cost: Any, where: str) -> None:
     _check_known(cost, _COST, where)
     tiers = cost.get("tiers", [])
     if not isinstance(tiers, list | tuple):
-        raise ConfigError(f"{where}: tiers: expected a list of tables with size and prices, got {tiers!r}")
-    for tier in tiers:
-        _check_known(_table(tier, f"{where}: tiers"), ("size", *BUCKETS), f"{where}: tiers")
-        if type(tier.get("size")) is not int or tier["size"] < 0:
-            raise ConfigError(f"{where}: tiers: size: expected a number of tokens, got {tier.get('size')!r}")
+        raise ConfigError(f"{where}: tiers: expected a list of tables with size and prices, got {describe(tiers)}")
+    for place, tier in enumerate(tiers):
+        at = f"{where}: tiers[{place}]"
+        _check_known(_table(tier, at), ("size", *BUCKETS), at)
+        if type(size := tier.get("size")) is not int or size < 0:
+            raise ConfigError(f"{at}: size: expected a number of tokens, got {describe(size)}")
     for key, price in [item for part in (cost, *tiers) for item in part.items() if item[0] not in ("tiers", "size")]:
         _check_number(price, f"{where}: {key}")
 
@@ -208,7 +231,7 @@ def check_cost(cost: Any, where: str) -> None:
 def _check_number(value: Any, where: str) -> None:
     """Refuse what is not a price: text, a truth value, a negative or infinite number."""
     if type(value) not in (int, float) or not 0 <= value < inf:
-        raise ConfigError(f"{where}: expected a number that is not negative, got {value!r}")
+        raise ConfigError(f"{where}: expected a number that is not negative, got {describe(value)}")
 
 
 def _tables(data: dict[str, Any], kind: str, where: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -218,11 +241,14 @@ def _tables(data: dict[str, Any], kind: str, where: str) -> list[tuple[str, Mapp
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: expected a table, got {value!r}")
+        got = "text" if isinstance(value, str) else describe(value)  # it may be a key
+        raise ConfigError(f"{where}: expected a table, got {got}")
     return value
 
 
 def _check_known(names: Any, allowed: Any, where: str) -> None:
     for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}: expected text, got {describe(name)}")
         if name not in allowed:
             raise ConfigError(f"{where}: unknown {name!r}{suggest(name, allowed)}")

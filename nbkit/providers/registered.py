@@ -66,7 +66,8 @@ def register_provider(
 def _read(
     provider: dict[str, Any], base_url: str | Callable[[], str] | None, source: Source
 ) -> dict[str, RegisteredModel]:
-    return {record.model: RegisteredModel(record, base_url, source) for record in parse({provider["id"]: provider})}
+    records = parse({provider["id"]: provider}, f"register_provider(): {provider['id']}")
+    return {record.model: RegisteredModel(record, base_url, source) for record in records}
 
 
 @cache

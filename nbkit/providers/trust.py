@@ -18,7 +18,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbkit.arguments import check_arguments
+from nbkit.arguments import check_arguments, suggest
 from nbkit.errors import ConfigError, UntrustedEndpointError
 from nbkit.files import check_owner, make_private_directory, write_atomically
 from nbkit.http.exchange import split_url
@@ -61,9 +61,9 @@ def trust(provider: str, *, forget: bool = False) -> Trusted:
         routes = list(_list_routes(provider, _sample_records(current_snapshot(), provider)))
         trusted = Trusted(provider, tuple(sorted(_list_hosts(routes))), tuple(sorted(_list_names(routes))))
         if not trusted.hosts:
-            raise ConfigError(
-                f"the catalog has no provider {provider!r} whose address is one that a key may be sent to: https://host/..."
-            )
+            hint = suggest(provider, [one.id for one in current_snapshot().distinct("provider")], listed=True)
+            where = "whose address is one that a key may be sent to: https://host/..."
+            raise ConfigError(f"the catalog has no provider {provider!r} {where}{hint}")
     others = {name: entry for name, entry in _read_file().items() if name != provider}
     _write_file(others if forget else others | {provider: trusted})
     return trusted

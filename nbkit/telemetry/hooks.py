@@ -6,7 +6,7 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any, Literal, get_args
 
-from nbkit.arguments import describe
+from nbkit.arguments import describe, explain_choice
 from nbkit.billing.entry import CallFacts
 from nbkit.conversation.completion import ChatCompletion
 from nbkit.errors import ArgumentError, NbkitError
@@ -55,7 +55,7 @@ def on(event: Event, function: Callable[..., Any]) -> Subscription:
     `settings.override` in which it began. Raises ArgumentError for an unknown event, and for an async function.
     """
     if event not in _EVENTS:
-        raise ArgumentError(f"on(): event: expected one of {', '.join(_EVENTS)}, got {describe(event)}")
+        raise ArgumentError(f"on(): event: {explain_choice(event, _EVENTS)}")
     if not callable(function):
         raise ArgumentError(f"on(): function: expected a function, got {describe(function)}")
     if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):

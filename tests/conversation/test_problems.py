@@ -9,7 +9,7 @@ from nbkit.bookkeeping.recording import read_recording
 from nbkit.conversation.completion import Charges, ChatCompletion
 from nbkit.conversation.options import ExecuteOptions
 from nbkit.conversation.problems import explain_word
-from nbkit.conversation.turns import Conversation
+from nbkit.conversation.turns import Conversation, Turn
 from nbkit.conversation.values import read_as
 from nbkit.errors import ConfigError, ConversationError, NbkitError
 
@@ -174,3 +174,10 @@ def test_a_recording_says_what_is_wrong_with_it():
 
 def test_a_word_that_must_be_there():
     assert explain_word({}, "type", ("a", "b")) == "type: missing; expected one of a, b"
+
+
+def test_fields_are_given_by_their_names_and_json_is_json():
+    with pytest.raises(ConversationError, match=r"^Turn: its fields are given by their names: Turn\(role=\.\.\., con"):
+        Turn("user", "Hi")
+    with pytest.raises(ConversationError, match=r"^Turn: not JSON: input data was truncated$"):
+        Turn.model_validate_json("{")

@@ -137,6 +137,7 @@ def test_no_votes_are_an_empty_ranking():
         ([vote(winner=None)], "row 0 is not a vote"),
         ([vote(right=None)], "row 0 is not a vote"),
         ([vote(right="a")], "row 0 is not a vote: 'a' against 'a'"),
+        ([vote(left=5)], "row 0 is not a vote: 5 against 'b', winner 'left'; expected two models"),
     ],
 )
 def test_what_is_not_a_vote_is_named(votes, problem):

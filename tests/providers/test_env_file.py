@@ -123,7 +123,7 @@ def test_what_is_not_a_file_of_text_is_refused_in_one_sentence(tmp_path):
         (tmp_path, "Is a directory|Permission denied"),
         (tmp_path / "binary", "can't decode"),
         (tmp_path / "large", "larger than 1 MB"),
-        (None, "expected the path of a .env file, got NoneType"),
+        (None, "expected the path of a .env file, got None"),
         (b"x", "expected the path of a .env file, got bytes"),
     ]:
         with pytest.raises(NbkitError, match=problem) as caught:

@@ -154,8 +154,10 @@ def test_those_without_a_key_are_listed_when_they_answer(lab, users_file):
 
 
 def test_unknown_ids():
-    with pytest.raises(ConfigError, match=r"health\(\): unknown provider grok"):
+    with pytest.raises(ConfigError, match=r"health\(\): unknown provider 'grok'; did you mean xai\?"):
         nbkit.health(["grok"])
+    with pytest.raises(ConfigError, match=r"health\(\): unknown provider 'opnai'; did you mean openai\?"):
+        nbkit.health(["opnai"])
 
 
 @pytest.mark.parametrize("address", ["https://far.invalid/v1", "https://192.0.2.7:8000/v1"])

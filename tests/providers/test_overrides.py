@@ -80,6 +80,27 @@ def test_a_changed_file_counts_at_once_and_a_missing_one_is_fine(users_file, tmp
         ("[models.'a/b*'.properties]\nnsfw = true", r"properties: unknown 'nsfw'; did you mean is_nsfw\?"),
         ("[providers.groq]\nauth = 'beerer'", r"auth: unknown 'beerer'; did you mean bearer\?"),
         ("[models.'a/b*']\nprotocol = 'openai-chats'", r"protocol: unknown 'openai-chats'; did you mean openai-chat\?"),
+        (
+            "[models.'a/b*']\ncapabilities = { vision = 'no' }",
+            r"capabilities: \['vision'\]: expected True or False, got 'no'",
+        ),
+        (
+            "[models.'a/b*']\ndialect = { max_output = 'x' }",
+            "dialect: max_output: expected a whole number or None, got 'x'",
+        ),
+        ("[providers.groq]\nefforts = { low = 3 }", r"efforts: \['low'\]: expected text, got 3"),
+        ("[providers.groq]\nheaders = 'my secret'", "headers: expected a table, got text$"),
+        ("[providers.groq]\nenv = [3]", r"env: \[0\]: expected text, got 3"),
+        ("[providers.groq]\ndrop = [['seed']]", "drop: expected text, got a list of 1 value"),
+        (
+            "[providers.groq]\nlimits = { requests = 'many' }",
+            r"limits: \['requests'\]: expected a whole number, got 'many'",
+        ),
+        ("[providers.groq]\nstop_max = 1.5", "stop_max: expected a whole number, got 1.5"),
+        (
+            "[providers.groq]\ncost = { tiers = [{ size = 'x' }] }",
+            r"cost: tiers\[0\]: size: expected a number of tokens, got 'x'",
+        ),
         ("[provider.groq]", r"unknown 'provider'; did you mean providers\?"),
         ("providers = 3", r"\[providers\]: expected a table, got 3"),
         ("[providers]\ngroq = 3", r"\[providers.'groq'\]: expected a table, got 3"),

@@ -151,7 +151,11 @@ WRONG = [
     ("{ input = nan }", {"input": float("nan")}, "input: expected a number that is not negative"),
     ("{ request = true }", {"request": True}, "request: expected a number that is not negative, got True"),
     ("{ tiers = 3 }", {"tiers": 3}, "tiers: expected a list of tables with size and prices, got 3"),
-    ("{ tiers = [{ input = 1 }] }", {"tiers": [{"input": 1}]}, "tiers: size: expected a number of tokens, got None"),
+    (
+        "{ tiers = [{ input = 1 }] }",
+        {"tiers": [{"input": 1}]},
+        r"tiers\[0\]: size: expected a number of tokens, got None",
+    ),
     ("{ tiers = [{ size = 1, inputs = 1 }] }", {"tiers": [{"size": 1, "inputs": 1}]}, "did you mean input"),
     ("3", 3, "expected a (table|dict)"),
 ]
