@@ -6,11 +6,11 @@ Comparing them takes 0.1 ms a cell; a call reads no variable.
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 
 from IPython.core.interactiveshell import ExecutionResult
 
 from nbkit.adapters.limits import read_limits
-from nbkit.arguments import suggest
 from nbkit.billing.entry import Origin
 from nbkit.bookkeeping.budgets import list_budgets
 from nbkit.bookkeeping.ledger import settle_last
@@ -38,8 +38,10 @@ class Variables:
 
 def _renew(changed: set[str]) -> list[str]:
     """Read the settings anew, and return what is wrong with the variables that have changed."""
-    unknown = sorted(name for name in changed.difference(_NAMES) if os.environ.get(name))
-    problems = [f"{name} is not a setting{suggest(name, _NAMES, listed=True)}" for name in unknown]
+    problems = []
+    for name in sorted(name for name in changed.difference(_NAMES) if os.environ.get(name)):
+        if near := get_close_matches(name, _NAMES, 1, cutoff=0.8):  # others may have names that begin like ours
+            problems.append(f"{name} is not a setting; did you mean {near[0]}?")
     if not changed.isdisjoint(("NBKIT_LEDGER", "NBKIT_LEDGER_DURABLE")):
         settle_last()  # what waits for the ledger that was
     try:
