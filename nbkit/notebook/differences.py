@@ -9,11 +9,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from nbkit.judging.diff import Diff, diff_words, fold_equal, measure_agreement
+from nbkit.judging.diff import Diff, Segment, diff_words, fold_equal, measure_agreement
 from nbkit.notebook.controls import STYLE, write_button, write_form
 from nbkit.rendering.sanitize import plain_html
+from nbkit.rendering.words import write_words
 
-_compare = lru_cache(maxsize=64)(diff_words)  # the views are told anew at every vote
+
+@lru_cache(maxsize=64)  # the views are told anew at every vote
+def _compare(base: str, other: str) -> tuple[Segment, ...]:
+    return diff_words(write_words(base), write_words(other))
 
 
 class Differences(Struct):

@@ -18,6 +18,7 @@ from nbkit.notebook.cells import Bundle
 from nbkit.notebook.differences import Differences
 from nbkit.notebook.judge_form import add_votes
 from nbkit.notebook.ranking import write_ranking
+from nbkit.rendering.words import write_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,11 +55,13 @@ class Judged:
     def diff(self, base: str, other: str, turn: int = -1) -> Diff:
         """Compare the answers of two models word by word; the cell shows what is added and what is gone.
 
+        The words are those that a reader sees, without the marks of Markdown.
+
         Raises ArgumentError where a model is unknown or has no answer in this turn.
         """
         self._panel.wait()
-        texts = [self._ballot.read_answer(label, turn) for label in (base, other)]
-        return Diff(base, other, diff_words(*texts))
+        words = [write_words(self._ballot.read_answer(label, turn)) for label in (base, other)]
+        return Diff(base, other, diff_words(*words))
 
     @check_arguments
     def agreement(self, turn: int = -1) -> float | None:

@@ -39,6 +39,7 @@ from nbkit.notebook.export import write_tool
 from nbkit.notebook.facts import describe_end, explain_error, list_figures
 from nbkit.rendering.markdown import render
 from nbkit.rendering.sanitize import plain_html, visible
+from nbkit.rendering.words import render_beginning
 
 Message = dict[str, Any]
 Choices = Mapping[int, str]
@@ -132,7 +133,7 @@ class Sheet:
         if problem := explain_error(answer):
             message["html"] = plain_html(problem[0][:_WORDS])
         elif answer.completion:
-            message |= {"html": render(answer.text[:_WORDS]), "key": compute_key(answer.text)}
+            message |= {"html": render_beginning(answer.text, _WORDS), "key": compute_key(answer.text)}
         figures = list_figures(answer)
         return message | {"figures": {name: figures[name] for name in _FIGURES if name in figures}}
 

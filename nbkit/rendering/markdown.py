@@ -27,7 +27,7 @@ from nbkit.rendering.maths import mathml, maths_plugin
 from nbkit.rendering.sanitize import PREFIX, clean, plain_html, visible
 
 _MAX_NESTING = 40  # levels, two per list: far from Python's stack limit; deeper content is left out
-_MAX_LENGTH = 300_000  # characters; a longer answer is shown as plain text
+MAX_LENGTH = 300_000  # characters; a longer answer is shown as plain text
 _HOST = re.compile(r"(?:^|[\s(<\"'@]|//)((?:[\w-]+\.)+[^\W\d_][\w-]+)")
 """A host's name in a text, at the start of a word or of an address."""
 _LINK_DEFINITION = re.compile(r"\[[^\]]*\]:")
@@ -54,6 +54,16 @@ def render_static(text: str) -> str:
     executing TeX commands such as `\\href`.
     """
     return f'<div class="tex2jax_ignore mathjax_ignore" dir="auto">\n{_render_all(text, static=True)}</div>'
+
+
+def parse(text: str) -> list[Token]:
+    """Parse an answer, with its hidden characters spelled out."""
+    return _PARSER.parse(visible(text), {})
+
+
+def render_inline(tokens: Sequence[Token]) -> str:
+    """Render the tokens of a line as sanitized HTML."""
+    return _render_tokens([Token("inline", "", 0, children=list(tokens))], {})
 
 
 def to_text(text: str) -> str:
@@ -121,7 +131,7 @@ class Incremental:
 
     def _advance(self) -> tuple[str, ...]:
         """Render the tail, cut its closed blocks off and return them."""
-        if len(self._tail) > _MAX_LENGTH:
+        if len(self._tail) > MAX_LENGTH:
             self._html = _render_plain(self._tail)
             return ()
         env: dict[str, Any] = {"inlines": self._inlines}
@@ -152,7 +162,7 @@ def _find_starts(tokens: list[Token], lines: list[str]) -> list[tuple[int, int, 
 
 
 def _render_all(text: str, *, static: bool) -> str:
-    if len(text) > _MAX_LENGTH:
+    if len(text) > MAX_LENGTH:
         return _render_plain(text)
     env: dict[str, Any] = {"static": static}
     tokens = _PARSER.parse(visible(text), env)

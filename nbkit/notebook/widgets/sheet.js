@@ -154,12 +154,11 @@ class Sheet {
     node.replaceChildren(this.writeWords(cell), line);
   }
 
-  // The first words of an answer. Its links are in the drawer: here they would stand in the way of the keys.
+  // The beginning of an answer, in lines of text.
   writeWords({ html, status, until }) {
     const words = make("div", "nbk-g-text nbk-g-words", { dir: "auto" });
     if (html) words.innerHTML = html;
     else words.textContent = until !== undefined ? describeWait(until) : WAITING[status] ?? "(no text)";
-    for (const link of words.querySelectorAll("a")) link.replaceWith(...link.childNodes);
     return words;
   }
 
