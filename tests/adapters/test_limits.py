@@ -236,7 +236,7 @@ def test_a_stream_holds_its_slot_until_it_is_read_or_left(provider):
 
 def test_a_call_inside_of_a_stream_that_holds_the_only_slot_says_so(provider):
     provider.says(streamed())
-    with override(http_deadline=0.3):
+    with override(http_deadline=2):
         limit(find_host(provider), at_once=1)
         with provider.adapter().stream("Hi") as stream:
             next(iter(stream))
