@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from copy import deepcopy
-from difflib import get_close_matches
 from typing import Any
 
 from nbkit.arguments import describe, suggest
@@ -48,7 +47,8 @@ def read_format(wanted: Any) -> tuple[dict[str, Any] | None, Any]:
         return {"type": "json_object"}, Any
     if not isinstance(wanted, dict):
         return _format_of_type(wanted), wanted
-    if not isinstance(kind := wanted.get("type"), str) or (kind not in _TYPES and get_close_matches(kind, _TYPES)):
+    kind = wanted.get("type")
+    if not isinstance(kind, str) or (kind not in _TYPES and suggest(kind, _TYPES, listed=True)):
         raise ConfigError(f"response_format.{explain_word(wanted, 'type', _TYPES)}")
     if kind == "object":
         kind, wanted = "json_schema", {"type": "json_schema", "json_schema": {"schema": wanted}}
