@@ -9,7 +9,6 @@ for each request, which no call needs: a quarter of its CPU.
 from __future__ import annotations
 
 import asyncio
-import select
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,18 +18,15 @@ from typing import Any
 from weakref import finalize
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
+from aiohttp.connector import Connection as Held
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawResponseMessage
-from aiohttp.streams import StreamReader
 from yarl import URL
 
 from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
+from nbkit.http.connection_aiohttp import Connection, end_body
 from nbkit.http.environment import Proxy
 from nbkit.http.exchange import (
     KEEP_ALIVE,
-    PIECE,
     Address,
     Exchange,
     Failure,
@@ -42,137 +38,8 @@ from nbkit.http.exchange import (
 )
 from nbkit.http.names import Names
 
-_MAX_HEAD = 100 * 2**10
-"""Bytes of one header of a reply, as with httpcore2; some providers send more than aiohttp's own limit of 8 KiB."""
-_MAX_HEADERS = 1000
 _ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 _NOT_HTTP = (aiohttp.ClientResponseError, HttpProcessingError)
-
-
-class _Connection(ResponseHandler):
-    """aiohttp's connection, which notes in the exchange that uses it when the first bytes come.
-
-    It closes at once: what is left of a request is not sent any more.
-    """
-
-    _of: Exchange | None = None
-    end: BaseException | None = None
-    """Why the connection is over, where it did not end well."""
-    wanted = True
-    """Whether a reader waits for data. What comes before is left to the system, which joins it: one read for all."""
-    _answered = False
-    _rest = memoryview(b"")  # of the request
-    _writing: asyncio.Handle | None = None
-
-    def begin(self, exchange: Exchange, request: bytes) -> None:
-        """Send the request of an exchange, and be ready for its reply."""
-        exchange.reused = self._of is not None
-        self._of, self._answered = exchange, False
-        self.want(exchange, True)
-        self.set_response_params(
-            read_timeout=exchange.read,
-            read_until_eof=True,
-            auto_decompress=False,
-            max_line_size=_MAX_HEAD,
-            max_field_size=_MAX_HEAD,
-            max_headers=_MAX_HEADERS,
-        )
-        if len(request) > PIECE:
-            self._rest = memoryview(request)
-            self._write(exchange)
-        elif self.transport is not None:
-            self.transport.write(request)
-            self.start_timeout()
-
-    def want(self, exchange: Exchange, wanted: bool) -> None:
-        """Begin or end to wait for data of an exchange; nothing happens where the connection serves another by now."""
-        if self._of is exchange:
-            self.wanted = wanted
-            if wanted and self.transport is not None and not self.transport.is_reading():
-                self.transport.resume_reading()
-                self._reschedule_timeout()
-
-    async def read_head(self) -> tuple[RawResponseMessage, StreamReader]:
-        """Await the head of the reply, and its body to come; heads before it, such as 103, say nothing."""
-        while True:
-            head, body = await self.read()
-            if not 100 <= head.code < 200 or head.code == 101:
-                self._answered = True
-                return head, body
-            if not self.writes:
-                self.start_timeout()
-
-    @property
-    def writes(self) -> bool:
-        """Whether a part of the request waits for the server to accept it."""
-        return self._writing is not None
-
-    def _write(self, exchange: Exchange) -> None:
-        """Write what is left of a request in pieces, each of which the server must accept in its time."""
-        self._stop_writing()
-        while self._rest and not self._paused and self.transport is not None and not self.transport.is_closing():
-            if self.transport.is_reading() and _is_readable(self.transport):
-                # an answer, and perhaps a reset behind it, which the next piece would meet first
-                self._writing = self._loop.call_soon(self._write, exchange)
-                return
-            self.transport.write(self._rest[:PIECE])
-            self._rest = self._rest[PIECE:]
-        if self._paused:
-            self._writing = self._loop.call_later(min(exchange.write, exchange.left), self._give_up)
-        if not self._answered:
-            self._drop_timeout() if self._paused else self.start_timeout()
-
-    def _stop_writing(self) -> None:
-        if self._writing:
-            self._writing.cancel()
-            self._writing = None
-
-    def _give_up(self) -> None:
-        if not self._answered:  # a server may answer before it has the whole request, and read on
-            self.set_exception(Failure(Kind.WRITE_TIMEOUT))
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._of is not None and self.writes:
-            self._write(self._of)
-
-    def data_received(self, data: bytes) -> None:
-        if self._of is not None:  # a proxy's answer comes before there is one
-            self._of.received = True
-        super().data_received(data)
-        if not self.wanted and self.transport is not None:
-            self.transport.pause_reading()
-            self._drop_timeout()  # it is not the server that is silent
-
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        super().set_exception(exc, *cause)
-        body = self._payload  # aiohttp tells who waits for a head, and leaves who reads a body waiting for ever
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(exc)
-
-    def is_connected(self) -> bool:
-        """Tell whether the connection can be used again: a server that has closed it has made it readable."""
-        return super().is_connected() and not _is_readable(self.transport)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.end, self._rest = exc, memoryview(b"")
-        self._stop_writing()
-        super().connection_lost(exc)
-
-    def close(self) -> None:
-        if not self._loop.is_closed():  # else its sockets are closed with it
-            self.abort()
-
-
-def _is_readable(transport: asyncio.BaseTransport | None) -> bool:
-    socket: Any = transport.get_extra_info("socket") if transport else None
-    if socket is None:
-        return False
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([socket], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(socket, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 class AsyncClient:
@@ -184,7 +51,7 @@ class AsyncClient:
         self._connector = aiohttp.TCPConnector(
             ssl=certificates or True, limit=0, keepalive_timeout=KEEP_ALIVE, resolver=aiohttp.ThreadedResolver(names)
         )
-        factory: Any = partial(_Connection, loop=self._loop)
+        factory: Any = partial(Connection, loop=self._loop)
         self._connector._factory = factory  # aiohttp has no argument for it
         self.abandon = finalize(self, _close_in, self._loop, self._connector)
         self.abandon.atexit = False  # a forked child exits, too
@@ -234,7 +101,7 @@ class AsyncClient:
             self._servers[origin] = aiohttp.ClientRequest("POST", url, loop=self._loop, proxy=proxy)
         return self._servers[origin]
 
-    async def _connect(self, server: aiohttp.ClientRequest, exchange: Exchange) -> Connection:
+    async def _connect(self, server: aiohttp.ClientRequest, exchange: Exchange) -> Held:
         try:
             return await self._connector.connect(server, [], _limit_connecting(min(exchange.connect, exchange.left)))
         except _NOT_HTTP:
@@ -261,7 +128,7 @@ class AsyncReply:
 
     reads_all = True
 
-    def __init__(self, connection: Connection, exchange: Exchange, leave: Callable[[], None]) -> None:
+    def __init__(self, connection: Held, exchange: Exchange, leave: Callable[[], None]) -> None:
         self._connection, self._exchange, self._leave = connection, exchange, leave
         self._protocol: Any = connection.protocol
         self._loop = asyncio.get_running_loop()
@@ -305,7 +172,9 @@ class AsyncReply:
         self._alarm = self._loop.call_later(self._exchange.left, self._end_late)
 
     def _end_late(self) -> None:
-        self._protocol.set_exception(Failure(Kind.READ_TIMEOUT))
+        failure = Failure(Kind.READ_TIMEOUT)
+        self._protocol.set_exception(failure)
+        end_body(self._content, failure)
 
     async def aclose(self) -> None:
         """Give the connection back where the body was read to its end; else close it at once."""
@@ -318,6 +187,7 @@ class AsyncReply:
         self._closed = True
         self._alarm.cancel()
         if self._content is not None and self._content.is_eof() and not self._protocol.writes:
+            self._protocol.want(self._exchange, False)
             self._connection.release()
         else:
             self._connection.close()

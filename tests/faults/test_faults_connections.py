@@ -257,6 +257,46 @@ def test_a_kept_connection_that_the_server_closes_is_not_an_attempt(server, call
     assert (len(server.requests), server.connections) == (2 + len(closing), 2)
 
 
+WRONG = ANSWER | {"choices": [{"message": {"role": "assistant", "content": "wrong"}, "finish_reason": "stop"}]}
+UNASKED = {
+    "another answer": respond(WRONG, connection="keep-alive"),
+    "the start of one": respond(WRONG)[:30],
+    "a 408": respond(b"", 408),
+}
+
+
+@pytest.mark.parametrize("what", UNASKED)
+@whole
+def test_what_a_server_sends_unasked_is_not_the_next_answer(server, call, what):
+    """A proxy says 408 on a connection on which nothing has come for a while."""
+    answered, sent = threading.Event(), threading.Event()
+
+    def say_more(connection):
+        connection.sendall(respond(ANSWER, connection="keep-alive"))
+        answered.wait(PATIENCE)
+        connection.sendall(UNASKED[what])
+        sent.set()
+
+    server.says((say_more, "keep"), respond(ANSWER))
+    adapter = server.adapter()
+
+    async def twice():
+        first = await adapter.aexecute("Hi")
+        answered.set()
+        await asyncio.to_thread(sent.wait, PATIENCE)
+        return first, await adapter.aexecute("Hi")
+
+    if call is execute:
+        answers = [call(adapter)]
+        answered.set()
+        sent.wait(PATIENCE)
+        answers.append(call(adapter))
+    else:
+        answers = asyncio.run(twice())
+    assert [(answer.text, answer.timing.attempts) for answer in answers] == [("Hello", 1)] * 2
+    assert (len(server.requests), server.connections) == (2, 2)
+
+
 @engines
 def test_a_request_that_ends_every_connection_is_sent_again_once(server):
     """F14: a server that such a request brings down gets it twice, however many connections were kept."""

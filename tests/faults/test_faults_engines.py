@@ -2,10 +2,26 @@
 
 import json
 import re
+import time
 
 import pytest
 from engines import ENGINES
-from fault_server import ANSWER, CHUNKED, EVENTS, aexecute, astream, chunk, execute, hang, reset, respond, stream
+from fault_server import (
+    ANSWER,
+    CHUNKED,
+    EVENTS,
+    aexecute,
+    astream,
+    chunk,
+    execute,
+    hang,
+    piece,
+    reset,
+    respond,
+    sse,
+    stream,
+    streamed,
+)
 
 from nbkit import errors
 from nbkit.settings import override
@@ -58,6 +74,7 @@ ERRORS = {
     "resets behind the head": reset(write(OK + SIZE, b"")),
     "closes in the body": write(OK + SIZE, BODY[:-9]),
     "resets in the body": reset(write(OK + SIZE, BODY[:-9])),
+    "resets in a body until it closes": reset(write(OK, BODY[:-9])),
     "closes in a chunk": write(CHUNKS, chunk(BODY)[:-9]),
     "closes before the last chunk": write(CHUNKS, chunk(BODY)),
     "closes in the last chunk": write(CHUNKS, chunk(BODY) + b"0\r\n"),
@@ -139,6 +156,19 @@ def test_what_is_not_http_is_the_same_error_up_to_what_is_quoted(server, what):
         assert kind == "TransportError"
         assert re.match(r"lost the connection to HOST: not valid HTTP(: .{1,60})?$", message)
         assert (attempts, requests) == (1, 1)
+
+
+@streamed
+def test_a_wrong_chunk_that_comes_with_the_end_of_another_ends_the_stream(server, call):
+    def step(connection):
+        connection.sendall(CHUNKED + chunk(sse(piece("Hel")))[:-1])
+        time.sleep(0.05)  # so that the reader has the text, and waits
+        hang(b"\nzz\r\n")(connection)
+
+    server.says(step)
+    with pytest.raises(errors.StreamError, match="not valid HTTP") as caught:
+        call(server.adapter())
+    assert caught.value.partial.text == "Hel"
 
 
 def test_an_engine_reads_the_events_of_a_stream_whatever_the_chunks(server):
