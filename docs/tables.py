@@ -50,8 +50,8 @@ _SETTINGS = """# Settings
 
 Settings are read from environment variables when nbkit first needs one: in a script, set them before that, or call
 `nbkit.settings.renew()` after it. In a notebook with `%load_ext nbkit`, what a cell sets (`%env NBKIT_BUDGET=5/day`,
-`os.environ[...] = ...`, `load_dotenv()`) holds from the next cell on; a wrong value is said once, and the settings
-stay. API keys are read by each call. In code, `with nbkit.settings.override(offline=True): ...` changes settings for
+`os.environ[...] = ...`, `load_dotenv()`) holds from the next cell on; a wrong value is said once, and its setting
+stays. API keys are read by each call. In code, `with nbkit.settings.override(offline=True): ...` changes settings for
 a block; the names are those of the variables in lower case, without `NBKIT_`.
 
 """

@@ -238,20 +238,37 @@ def settings() -> Settings:
     return (_blocks[-1] if _blocks else _innermost()).settings
 
 
-def renew() -> set[str]:
-    """Read the variables again, after they have changed; return the names of the settings that differ now.
+def renew() -> None:
+    """Read the variables again, after they have changed.
 
     A notebook with `%load_ext nbkit` does so after each cell. The blocks of `override` stay in force; caches that
     depend on a setting that differs start empty. What was made with a former setting keeps it: an adapter its
-    `max_retries`, a call that is under way. Raises ConfigError, which names the variable; then nothing has changed.
+    `max_retries`, a call that is under way. Raises ConfigError, which names the variables that are wrong: their
+    settings stay as they were, the others count.
     """
-    read = read_settings()
+    if problems := follow_variables():
+        raise ConfigError(". ".join(problems.values()))
+
+
+def follow_variables() -> dict[str, str]:
+    """Do what `renew` does; return what is wrong, by the name of the variable."""
     _innermost()
     with _starting:
-        differing = _compare(_blocks[0].settings, read)
-        for block in tuple(_blocks) if differing else ():
+        read, problems = _read_again(_blocks[0].settings)
+        for block in tuple(_blocks) if read != _blocks[0].settings else ():
             block.renew(read)
-    return differing
+    return problems
+
+
+def _read_again(former: Settings) -> tuple[Settings, dict[str, str]]:
+    read, usual, problems = former, Settings(), {}
+    for name in _KINDS_OF:
+        try:
+            value = _read_variable(name)
+            read = replace(read, **{name: getattr(usual, name) if value is None else value})
+        except ConfigError as wrong:
+            problems[f"NBKIT_{name.upper()}"] = f"{wrong}; it stays {getattr(former, name)}"
+    return read, problems
 
 
 _sealed: list[object] = []  # a mark for each block of `sealed`

@@ -16,7 +16,7 @@ from nbkit.bookkeeping.budgets import list_budgets
 from nbkit.bookkeeping.ledger import settle_last
 from nbkit.bookkeeping.replay import find_replay
 from nbkit.errors import ConfigError
-from nbkit.settings import Settings, renew, settings
+from nbkit.settings import Settings, follow_variables, settings
 
 _NAMES = [f"NBKIT_{name.upper()}" for name in Settings.__struct_fields__]
 
@@ -44,10 +44,7 @@ def _renew(changed: set[str]) -> list[str]:
             problems.append(f"{name} is not a setting; did you mean {near[0]}?")
     if not changed.isdisjoint(("NBKIT_LEDGER", "NBKIT_LEDGER_DURABLE")):
         settle_last()  # what waits for the ledger that was
-    try:
-        renew()
-    except ConfigError as wrong:
-        return [*problems, f"{wrong}; the settings stay as they were"]
+    problems += [problem for name, problem in follow_variables().items() if name in changed]
     try:  # what is read when a call needs it
         list_budgets(()), find_replay(Origin()), read_limits(settings().limits)
     except ConfigError as wrong:
