@@ -10,6 +10,7 @@ from collections.abc import Iterator
 NO_REPLY = "Server disconnected without sending a response."
 _MAX_QUOTE = 60
 """Characters of bytes that are not HTTP."""
+HANDSHAKE = "the connection was closed in the TLS handshake"
 CUT = "peer closed connection without sending complete message body"
 
 
@@ -28,6 +29,8 @@ def find_tls_reason(error: BaseException) -> str:
 def find_system_reason(error: BaseException) -> str:
     """Return the words of the system's error; "" where there is none."""
     for cause in _walk(error):
+        if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # whose numbers are not the system's
+            return HANDSHAKE
         if isinstance(cause, OSError) and cause.errno is not None:
             # a name server's failures have numbers of their own, and asyncio other words for the system's
             return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)

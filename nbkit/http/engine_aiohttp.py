@@ -22,7 +22,7 @@ from aiohttp.connector import Connection as Held
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from nbkit.http.causes import CUT, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
+from nbkit.http.causes import CUT, HANDSHAKE, NO_REPLY, describe_bad_http, find_system_reason, find_tls_reason
 from nbkit.http.connection_aiohttp import Connection, end_body
 from nbkit.http.environment import Proxy
 from nbkit.http.exchange import (
@@ -96,9 +96,10 @@ class AsyncClient:
         """Describe a server as aiohttp's connector wants it."""
         origin = f"{address.scheme}://{address.netloc}"
         if origin not in self._servers:
-            proxy = URL(self._proxy.url) if self._proxy else None
-            url = URL(origin, encoded=True)
-            self._servers[origin] = aiohttp.ClientRequest("POST", url, loop=self._loop, proxy=proxy)
+            options: dict[str, Any] = {}
+            if self._proxy:
+                options = {"proxy": URL(self._proxy.url), "proxy_headers": self._proxy.headers}
+            self._servers[origin] = aiohttp.ClientRequest("POST", URL(origin, encoded=True), loop=self._loop, **options)
         return self._servers[origin]
 
     async def _connect(self, server: aiohttp.ClientRequest, exchange: Exchange) -> Held:
@@ -203,7 +204,7 @@ def _write_head(request: Request, server: aiohttp.ClientRequest) -> bytes:
     target = address.target
     if server.proxy and not server.is_ssl():
         target = address.url
-        if key := server.headers.get("Proxy-Authorization"):
+        if server.proxy_headers and (key := server.proxy_headers.get("proxy-authorization")):
             headers["proxy-authorization"] = key
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return f"{request.method} {target} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
@@ -220,7 +221,7 @@ def _explain(error: Exception, lost: str) -> Failure:
         return Failure(Kind.TLS, tls)
     reason = find_system_reason(error)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Failure(Kind.NOT_CONNECTED, reason or str(error))
+        return Failure(Kind.NOT_CONNECTED, reason or str(error.os_error) or HANDSHAKE)
     if isinstance(error, _NOT_HTTP):
         return Failure(Kind.LOST, describe_bad_http(error.message))
     if isinstance(error, aiohttp.InvalidURL | ValueError) and not isinstance(error, OSError):

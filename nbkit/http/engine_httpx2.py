@@ -99,15 +99,16 @@ def _make_options(certificates: ssl.SSLContext | None, proxy: Proxy | None, limi
     if proxy:
         server = httpcore2.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/")
         trusted = certificates if proxy.scheme == "https" else None
-        options["proxy"] = httpcore2.Proxy(server, auth=proxy.auth, ssl_context=trusted)
+        auth = (proxy.auth[0].encode(), proxy.auth[1].encode()) if proxy.auth else None
+        options["proxy"] = httpcore2.Proxy(server, auth=auth, ssl_context=trusted)
     return options
 
 
 def _make_request(request: Request) -> httpcore2.Request:
     address, exchange = split_url(request.url), request.exchange
-    headers = [("host", request.server_name or address.netloc), *request.headers.items()]
+    named = {"host": request.server_name or address.netloc, **request.headers}
     if request.body or request.method == "POST":  # some servers refuse a POST without its length
-        headers.append(("content-length", str(len(request.body))))
+        named["content-length"] = str(len(request.body))
     extensions: dict[str, Any] = {
         "timeout": {
             "connect": Wait.within(exchange, exchange.connect),
@@ -118,7 +119,7 @@ def _make_request(request: Request) -> httpcore2.Request:
     }
     if request.server_name:
         extensions["sni_hostname"] = request.server_name.rpartition(":")[0] or request.server_name
-    url = _make_url(address)
+    url, headers = _make_url(address), list(named.items())
     return httpcore2.Request(request.method, url, headers=headers, content=request.body, extensions=extensions)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+from base64 import b64encode
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from nbkit.errors import ConfigError
 from nbkit.http.exchange import Address, Failure, split_url
@@ -68,9 +69,15 @@ class Proxy(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The whole address, password included."""
-        credentials = f"{quote(self.auth[0], safe='')}:{quote(self.auth[1], safe='')}@" if self.auth else ""
-        return f"{self.scheme}://{credentials}{self._server}"
+        """The address, without the password."""
+        return f"{self.scheme}://{self._server}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers for the proxy itself: the password, as RFC 7617 has it, in UTF-8."""
+        if not self.auth:
+            return {}
+        return {"proxy-authorization": f"Basic {b64encode(':'.join(self.auth).encode()).decode()}"}
 
     @property
     def _server(self) -> str:

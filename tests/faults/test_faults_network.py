@@ -198,6 +198,27 @@ def test_a_certificate_that_is_not_trusted_is_tried_once_and_one_that_is_counts_
 
 
 @four
+def test_a_server_that_closes_in_the_handshake_is_named_so(server, call):
+    def close(connection, **_):
+        connection.recv(2**16)
+        connection.close()
+        return connection
+
+    server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.tls.wrap_socket = close
+    with pytest.raises(errors.TransportError, match="connection was closed in the TLS handshake"):
+        call(server.adapter(base_url=f"https://localhost:{server.port}/v1"))
+
+
+@four
+def test_a_host_of_ones_own_takes_the_place_of_the_urls(server, call):
+    server.says(good(call))
+    assert call(server.adapter(), extra_headers={"Host": "other.test"}).text == "Hello"
+    head = server.requests[0].lower().partition(b"\r\n\r\n")[0]
+    assert [line for line in head.split(b"\r\n") if line.startswith(b"host:")] == [b"host: other.test"]
+
+
+@four
 def test_certificates_that_cannot_be_read_name_their_variable(monkeypatch, tmp_path, call):
     """A24"""
     adapter = get_adapter("lab/m1", base_url="https://localhost:9/v1", api_key=KEY)

@@ -79,6 +79,14 @@ def test_a_request_over_http_goes_to_the_proxy_with_its_password(proxy, scheme, 
 
 
 @four
+def test_a_password_in_any_script_is_sent_to_a_proxy_in_utf_8(proxy, monkeypatch, call):
+    monkeypatch.setenv("HTTP_PROXY", f"http://m%C3%A9:p%E2%82%AC@localhost:{proxy.port}")
+    proxy.says(good(call))
+    assert call(adapter_at(8000, "http://api.example.test")).text == "Hello"
+    assert base64.b64encode("mé:p€".encode()) in proxy.requests[0]
+
+
+@four
 def test_a_request_over_https_goes_through_a_tunnel_that_sees_no_key(secure, proxy, scheme, monkeypatch, call):
     monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://me%40home:p%20w%2F1@localhost:{proxy.port}")
     secure.says(good(call))
