@@ -43,7 +43,7 @@ class ExecuteOptions(Value, frozen=True, kw_only=True, dict=True):
     min_p: _Share | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    stop: tuple[str, ...] | None = None
+    stop: Annotated[tuple[str, ...], Meta(description="text or a list of texts")] | None = None
     """The answer ends before any of these texts."""
     seed: int | None = None
     n: _Positive | None = None
@@ -176,7 +176,7 @@ def _read_tool_choice(value: Any) -> Any:
     inner = value.get("function", value)
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
         form = "{'type': 'function', 'function': {'name': ...}}"
-        raise ValueError(f"tool_choice: expected auto, none, required, the name of a tool or {form}, got {value!r:.80}")
+        raise ValueError(f"tool_choice: expected auto, none, required, the name of a tool or {form}")
     return inner["name"]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from nbkit.arguments import describe
 from nbkit.conversation.content import Reasoning
+from nbkit.errors import ConversationError
 
 _TEXTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 """Names under which providers send the text of the reasoning; several at once hold the same."""
@@ -24,12 +25,20 @@ def read_reasoning(data: dict[str, Any]) -> dict[str, Any]:
     if details:
         if not isinstance(details, list | tuple) or not all(isinstance(detail, dict) for detail in details):
             raise ValueError(f"reasoning_details: expected a list of dicts, got {describe(details)}")
-        data["reasoning"] = tuple(Reasoning.from_detail(detail) for detail in details)
+        data["reasoning"] = tuple(_read_detail(detail, place) for place, detail in enumerate(details))
     elif blocks:
         data.setdefault("reasoning", blocks)
     elif text:
         data.setdefault("reasoning", (Reasoning(text=text),))
     return data
+
+
+def _read_detail(detail: dict[str, Any], place: int) -> Reasoning:
+    try:
+        return Reasoning.from_detail(detail)
+    except ConversationError as invalid:
+        problem = str(invalid).removeprefix("Reasoning: ")
+    raise ValueError(f"reasoning_details[{place}].{problem}")
 
 
 _THINKING = ("thinking", "redacted_thinking")

@@ -94,7 +94,7 @@ class Tool(Value, frozen=True, kw_only=True):
 
     @classmethod
     def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
-        if data.get("type", "function") != "function":
+        if data.get("type") not in (None, "function"):
             kind = describe(data["type"])
             raise ValueError(f"type: expected 'function', got {kind}; tools that a provider runs go into extra_body")
         if isinstance(data.get("function"), dict):

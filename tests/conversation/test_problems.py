@@ -108,6 +108,7 @@ IN_TURNS = [
     ((1, "tool_calls", 0, "function", "name"), ..., "tool_calls[0].function.name: missing"),
     ((3, "native", "parts", 0, "kind"), "txt",
      "native.parts[0].kind: expected one of text, reasoning, call, other, got 'txt'; did you mean text?"),
+    ((3, "reasoning_details"), [{"text": 5}], "reasoning_details[0].text: expected text, got 5"),
     ((3, "reasoning_details"), 5, "reasoning_details: expected a list of dicts, got 5"),
 ]  # fmt: skip
 IN_OPTIONS = [
@@ -116,6 +117,7 @@ IN_OPTIONS = [
     (("timeout",), 0, "timeout: expected a number above 0 or None, got 0"),
     (("parallel_tool_calls",), "x", "parallel_tool_calls: expected True, False or None, got 'x'"),
     (("prompt_cache",), "atuo", "prompt_cache: expected 'auto', got 'atuo'; did you mean auto?"),
+    (("stop",), 5, "stop: expected text, a list of texts or None, got 5"),
     (("extra_body",), {5: 1}, "extra_body: expected text for its keys"),
     (("tools", 0), "f", "tools[0]: expected a function or a dict, got 'f'"),
     (("tools", 0, "function", "parameters"), "x", "tools[0].function.parameters: expected a dict, got 'x'"),
@@ -123,7 +125,7 @@ IN_OPTIONS = [
     (("tools", 0, "type"), "web_search",
      "tools[0].type: expected 'function', got 'web_search'; tools that a provider runs go into extra_body"),
     (("tool_choice", "function"), {}, "tool_choice: expected auto, none, required, the name of a tool or {'type': "
-     "'function', 'function': {'name': ...}}, got {'type': 'function', 'function': {}}"),
+     "'function', 'function': {'name': ...}}"),
 ]  # fmt: skip
 
 
