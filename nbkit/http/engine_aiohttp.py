@@ -98,8 +98,11 @@ class AsyncClient:
         if origin not in self._servers:
             options: dict[str, Any] = {}
             if self._proxy:
-                options = {"proxy": URL(self._proxy.url), "proxy_headers": self._proxy.headers}
-            self._servers[origin] = aiohttp.ClientRequest("POST", URL(origin, encoded=True), loop=self._loop, **options)
+                options = {"proxy": URL(self._proxy.url), "proxy_headers": self._proxy.headers or None}
+            server: Any = aiohttp.ClientRequest("POST", URL(origin, encoded=True), loop=self._loop, **options)
+            if server.proxy_headers:  # a connection is known by them, and the connector adds this one
+                server.proxy_headers["Host"] = server.headers["Host"]
+            self._servers[origin] = server
         return self._servers[origin]
 
     async def _connect(self, server: aiohttp.ClientRequest, exchange: Exchange) -> Held:

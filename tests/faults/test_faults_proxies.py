@@ -103,8 +103,9 @@ def test_a_request_over_https_goes_through_a_tunnel_that_sees_no_key(secure, pro
 
 
 @engines
-def test_a_tunnel_is_used_again(secure, proxy, monkeypatch):
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+@pytest.mark.parametrize("password", ["", "me:word@"])
+def test_a_tunnel_is_used_again(secure, proxy, monkeypatch, password):
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{password}127.0.0.1:{proxy.port}")
     secure.says(
         *[(respond({"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}, connection="x"), "keep")]
         * 3
