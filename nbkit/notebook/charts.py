@@ -42,6 +42,7 @@ _LOOK = {
 }
 _UNSEEN = {"visible": False}
 _NARROW, _WIDE = 0.8, 1.5  # decades of a logarithmic axis
+_LONGEST = 70  # letters of a name in a hover text
 MAX_DOTS = 400  # about 60 kB of JSON, and drawn at once
 
 
@@ -187,11 +188,21 @@ def shorten(text: str, limit: int) -> str:
 
 
 def label_rows(frame: pd.DataFrame, limit: int = 44) -> list[str]:
-    """Make a label of each row, of its name and provider, with at most `limit` letters."""
+    """Make a label of each row, of its name and provider, with at most `limit` letters, or more, lest two be alike."""
+    rows = list(zip(frame["name"], frame["provider"], map(str, frame.index), strict=True))
+    short = [f"{_cut_middle(name, limit - 3 - min(len(at), 18))} · {_cut_middle(at, 18)}" for name, at, _ in rows]
+    whole = [f"{_cut_middle(name, _LONGEST)} · {at}" for name, at, _ in rows]
+    labels = [first if short.count(first) == 1 else second for first, second in zip(short, whole, strict=True)]
     return [
-        f"{shorten(name, limit - 3 - min(len(provider), 18))} · {shorten(provider, 18)}"
-        for name, provider in zip(frame["name"], frame["provider"], strict=True)
+        escape_text(label if labels.count(label) == 1 else _cut_middle(model, _LONGEST))
+        for label, (_, _, model) in zip(labels, rows, strict=True)
     ]
+
+
+def _cut_middle(text: str, limit: int) -> str:
+    """Cut the middle of a text, where names of models differ least."""
+    half = (limit - 1) // 2
+    return text if len(text) <= limit else f"{text[: limit - 1 - half]}…{text[-half:]}"
 
 
 def draw_clouds(
@@ -240,7 +251,7 @@ def _draw_cloud(name: str, color: str, x: str, y: str, dots: pd.DataFrame, *, by
 
 def _list_ids(ids: pd.Series) -> str:
     more = f"<br>and {len(ids) - 3:,} more" if len(ids) > 3 else ""
-    return "<br>".join(shorten(str(model), 70) for model in ids[:3]) + more
+    return "<br>".join(shorten(str(model), _LONGEST) for model in ids[:3]) + more
 
 
 def format_value(column: str, value: Any) -> str:

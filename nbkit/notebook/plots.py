@@ -152,7 +152,7 @@ def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 
     }
     cells = [(column, row, word) for column, name in enumerate(answers) for row, word in enumerate(answers[name])]
     heads = [ABILITIES[name].label for name in _CAPABILITIES]
-    names = [shorten(name, 30) for name in drawn["name"]]
+    names = [shorten(name, 70) for name in drawn["name"]]
     traces = [
         go.Scatter(
             x=[column for column, _, word in cells if word == answer],
@@ -175,9 +175,7 @@ def capabilities(frame: pd.DataFrame, title: str | None = None, *, count: int = 
         margin={"t": 40, "b": 10},
         showlegend=False,
         xaxis=axis("", side="top", tickangle=-90, tickvals=list(range(len(answers))), ticktext=heads),
-        yaxis=axis(
-            "", range=[len(drawn) - 0.5, -0.5], tickvals=list(range(len(drawn))), ticktext=label_rows(drawn, 28)
-        ),
+        yaxis=axis("", range=[len(drawn) - 0.5, -0.5], tickvals=list(range(len(drawn))), ticktext=label_rows(drawn)),
     )
 
 

@@ -11,7 +11,7 @@ import nbkit
 from nbkit.billing.cost import Cost, bill
 from nbkit.conversation.completion import Usage
 from nbkit.notebook import plots
-from nbkit.notebook.charts import MAX_DOTS, PLOTLY_MIME, money_axis
+from nbkit.notebook.charts import MAX_DOTS, PLOTLY_MIME, label_rows, money_axis
 
 BUCKETS = ("input", "output", "cache_read", "cache_write")
 
@@ -157,7 +157,7 @@ def test_models_of_one_name_keep_their_own_bars(workload):
     workload["name"] = "Same"
     drawing = drawn(plots.workload(workload))
     assert len(set(drawing["data"][0]["y"])) == 20
-    assert {label[:6] for label in drawing["layout"]["yaxis"]["ticktext"]} == {"Same ·"}
+    assert len(set(drawing["layout"]["yaxis"]["ticktext"])) == 20  # by their ids
 
 
 @pytest.mark.parametrize(("log", "kind"), [(False, None), (True, "log")])
@@ -224,6 +224,22 @@ def test_dots_show_the_context():
     assert ordered == sorted(ordered)
     assert ordered[0] < ordered[-1]
     assert {cloud["marker"]["size"] for cloud in drawn(plots.prices(frame, by_context=False))["data"]} == {7}
+
+
+def test_labels_are_whole_or_cut_in_the_middle_and_no_two_alike(frame):
+    names = [
+        "Short",
+        "Llama 4 Maverick 17B 128E Instruct FP8 Turbo",
+        *(f"A name of {'many ' * 6}{n} words {'x' * 20}" for n in (1, 2)),
+    ]
+    rows = frame.head(6).assign(name=[*names, "Twin", "Twin"], provider="acme")
+    labels = label_rows(rows, 40)
+    assert labels[0] == "Short · acme"
+    assert labels[1] == "Llama 4 Maverick…struct FP8 Turbo · acme"
+    assert [label.removesuffix(" · acme") for label in labels[2:4]] == names[2:]
+    assert labels[4:] == list(rows.index[4:])
+    chart = plots.capabilities(rows)
+    assert any(text.startswith(names[1]) for trace in drawn(chart)["data"] for text in trace["hovertext"])
 
 
 @pytest.mark.parametrize(("spread", "ticks"), [(1, {1, 2, 5}), (3, set()), (20, {1, 2, 5}), (1e6, {1})])
