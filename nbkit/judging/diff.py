@@ -57,7 +57,8 @@ class Diff(Struct, frozen=True):
     def _repr_html_(self) -> str:
         parts = [plain_html(text) if kind == "equal" else _mark(kind, text) for kind, text in self.segments]
         head = f"{plain_html(self.other)} against {plain_html(self.base)}: {self.changed:,} words differ"
-        return f'<p><small>{head}</small></p><div style="white-space:pre-wrap">{"".join(parts)}</div>'
+        body = f'<p><small>{head}</small></p><div style="white-space:pre-wrap">{"".join(parts)}</div>'
+        return f'<div style="padding-left:8px">{body}</div>'
 
 
 def _mark(kind: Kind, text: str) -> str:

@@ -38,7 +38,7 @@ def make_card(row: pd.Series, image: str) -> dict[str, str]:
     width = max((len(name) for name, _ in facts), default=0)
     return {
         "text/html": f'<div class="nbk-card tex2jax_ignore mathjax_ignore"><table>'
-        f'<caption style="text-align:left">{head}<b>{plain_html(_line(title))}</b></caption>'
+        f'<caption style="text-align:left;padding-left:6px">{head}<b>{plain_html(_line(title))}</b></caption>'
         f"<tbody>{lines}</tbody></table></div>",
         "text/plain": "\n".join([_line(title), *(f"  {name:<{width}}  {text}" for name, text in facts)]),
     }

@@ -21,7 +21,7 @@ def write_conversation(conversation: Conversation) -> dict[str, str]:
     parts = [f"<p><i>{left:,} earlier turns are not shown.</i></p>"] if left > 0 else []
     parts += [write_turn(turn, _LONGEST) for turn in conversation.turns[-_MOST:]]
     # without these classes JupyterLab's MathJax takes two prices in a line for a formula
-    html = ['<div class="tex2jax_ignore mathjax_ignore" style="text-align:left">', *parts, "</div>"]
+    html = ['<div class="tex2jax_ignore mathjax_ignore" style="text-align:left;padding-left:8px">', *parts, "</div>"]
     return {"text/html": "\n".join(html), "text/plain": to_text(repr(conversation))}
 
 

@@ -23,6 +23,8 @@ from nbkit.rendering.sanitize import plain_html
 
 _GRID = "display:grid;grid-template-columns:repeat(auto-fit,minmax(360px,1fr));gap:0 24px;text-align:start"
 _NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or JupyterLab's MathJax takes two prices in a line for a formula
+OPEN_TWIN = f'<div class="nbk-static {_NO_MATHS}" style="padding-left:8px">'
+"""The start of a static twin: it stands below the code, as printed text and cells of Markdown do."""
 _CODE = "background:rgba(128,128,128,.12);padding:8px 10px;overflow-x:auto;white-space:pre;word-break:normal"
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _UNANSWERED = "(no answer yet)"
@@ -47,7 +49,7 @@ def write_completion(completion: ChatCompletion) -> dict[str, str]:
     calls = [_write_call(call) for call in completion.tool_calls]
     lines = [*calls, *_list_remarks(answer), _join_facts(answer)]
     html = [
-        f'<div class="nbk-static {_NO_MATHS}">',
+        OPEN_TWIN,
         *_write_reasoning(completion),
         style_html(render_static(completion.text)),
         *(f"<p><code>{_break_lines(call)}</code></p>" for call in calls),
@@ -129,7 +131,7 @@ def _name_branch(pane: Pane) -> str:
 
 
 def _write_html(panes: Sequence[Pane], turns: Sequence[int], totals: str) -> str:
-    parts = [f'<div class="nbk-static {_NO_MATHS}">', *_write_system(panes)]
+    parts = [OPEN_TWIN, *_write_system(panes)]
     for turn in turns:
         answers = _pair_answers(panes, turn)
         first = answers[0][1]

@@ -16,6 +16,7 @@ from nbkit.judging.diff import Diff, diff_words, measure_agreement
 from nbkit.judging.judge import Judgement, judge_pairs
 from nbkit.notebook.cells import Bundle
 from nbkit.notebook.differences import Differences
+from nbkit.notebook.export import OPEN_TWIN
 from nbkit.notebook.judge_form import add_votes
 from nbkit.notebook.ranking import write_ranking
 from nbkit.rendering.words import write_words
@@ -149,7 +150,7 @@ def append_votes(bundle: Bundle, ballot: Ballot) -> Bundle:
         return bundle
     ranking = write_ranking(ballot.to_frame())
     return bundle | {
-        "text/html": f'{bundle["text/html"]}<div class="nbk-static">{ranking.html}</div>',
+        "text/html": f"{bundle['text/html']}{OPEN_TWIN}{ranking.html}</div>",
         "text/markdown": "{}\n\n```text\n{}\n```".format(bundle["text/markdown"], ranking.text.replace("`", "'")),
         "text/plain": f"{bundle['text/plain']}\n\n{ranking.text}",
     }

@@ -9,13 +9,12 @@ from html import escape
 
 from nbkit.bulk.answers import Answer, Pane
 from nbkit.bulk.table import Table
-from nbkit.notebook.export import write_fence
+from nbkit.notebook.export import OPEN_TWIN, write_fence
 from nbkit.notebook.facts import explain_error
 from nbkit.notebook.sheet import Choices, sum_columns
 from nbkit.rendering.markdown import to_text
 from nbkit.rendering.sanitize import plain_html
 
-_NO_MATHS = "tex2jax_ignore mathjax_ignore"  # or JupyterLab's MathJax takes two prices in a line for a formula
 _TOP = 'style="text-align:left;vertical-align:top"'
 _MOST, _LEAST, _ALL = 500, 80, 150_000
 """Characters of one answer, at most and at least, and of all together, about."""
@@ -70,7 +69,7 @@ def _write_html(title: str, table: Table, choices: Choices, foot: list[str], mos
         for column in table.columns
     )
     parts = [
-        f'<div class="nbk-static {_NO_MATHS}"><p><b>{_break_lines(_cut(title, most))}</b></p>',
+        f"{OPEN_TWIN}<p><b>{_break_lines(_cut(title, most))}</b></p>",
         f"<table><thead><tr><th {_TOP}>prompt</th>{heads}</tr></thead><tbody>",
     ]
     for row, line in enumerate(table.cells):

@@ -227,7 +227,7 @@ def _html(rows: pd.DataFrame, names: Sequence[str], texts: Sequence[Sequence[str
         body.append(f'<tr><th scope="row" {first}</th>{"".join(f"<td {other}</td>" for other in others)}</tr>')
     return (
         f'<div class="nbk-table {_NO_MATHS}" tabindex="0" role="group" aria-label="Table">{_STYLE}<table>'
-        f'<caption style="text-align:left">{plain_html(note)}</caption>'
+        f'<caption style="text-align:left;padding-left:6px">{plain_html(note)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
 

@@ -75,7 +75,7 @@ def test_the_html_holds_nothing_that_an_untrusted_file_would_lose_or_that_could_
     html = write_bundle(panes, "<u>$0</u>")["text/html"]
     tags = Tags(html).tags
     assert {tag for tag, _ in tags} <= {"div", "blockquote", "br", "h4", "code", "p", "pre", "small", "a", "span"}
-    assert tags[0] == ("div", {"class": "nbk-static tex2jax_ignore mathjax_ignore"})  # two prices do not make a formula
+    assert tags[0][1]["class"] == "nbk-static tex2jax_ignore mathjax_ignore"  # two prices do not make a formula
     assert "var(" not in html
     for _, attributes in tags:
         assert set(attributes) <= {"class", "style", "dir", "href", "rel", "title"}
