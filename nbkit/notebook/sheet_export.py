@@ -5,6 +5,7 @@ The answers are cut: a notebook with a long table has to open on GitHub too. `Gr
 
 from __future__ import annotations
 
+from functools import lru_cache
 from html import escape
 
 from nbkit.bulk.answers import Answer, Pane
@@ -14,6 +15,7 @@ from nbkit.notebook.facts import explain_error
 from nbkit.notebook.sheet import Choices, sum_columns
 from nbkit.rendering.markdown import to_text
 from nbkit.rendering.sanitize import plain_html
+from nbkit.rendering.words import write_words
 
 _TOP = 'style="text-align:left;vertical-align:top"'
 _MOST, _LEAST, _ALL = 500, 80, 150_000
@@ -38,6 +40,9 @@ def _describe_column(sums: dict[str, object]) -> str:
     return " · ".join(parts)
 
 
+_read_words = lru_cache(maxsize=4096)(write_words)  # all cells are written anew at every vote
+
+
 def _cut(text: str, most: int) -> str:
     text = text.strip()
     return text if len(text) <= most else f"{text[:most].rstrip()} …"
@@ -50,7 +55,9 @@ def _read_cell(cell: Pane, most: int) -> str:
     answer: Answer = cell.answers[-1]
     if problem := explain_error(answer):
         return _cut(f"Failed: {problem[0]}", most)
-    return _cut(answer.text, most) + (" (stopped)" if answer.status == "stopped" else "")
+    words = _read_words(answer.text[: 2 * most])
+    shown = _cut(words, most) if len(answer.text) <= 2 * most else f"{words[:most].rstrip()} …"
+    return shown + (" (stopped)" if answer.status == "stopped" else "")
 
 
 def _mark(choice: str | None, label: str) -> str:

@@ -6,13 +6,14 @@ A line is a paragraph, a heading, an item of a list, a row of a table, a line of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from markdown_it.token import Token
 
 from nbkit.rendering.markdown import MAX_LENGTH, parse, render_inline
 from nbkit.rendering.sanitize import visible
 
-_AHEAD = 4000  # characters of an answer that its beginning is looked for in
+_AHEAD = 1000  # characters of an answer that its beginning is looked for in
 _LONGEST_FORMULA = 60  # characters of TeX; a longer one is wider than the place
 _SHORT = 8  # characters of a text that is not cut, as the number of an item
 _BREAKS = {"softbreak": " ", "hardbreak": "\n"}
@@ -23,8 +24,13 @@ def render_beginning(text: str, length: int) -> str:
 
     After `length` characters it ends, behind a whole word. Rows of a table and formulas are whole.
     """
+    return _render_start(text[:_AHEAD], length)
+
+
+@lru_cache(maxsize=4096)  # each view of a grid that comes begins with all its cells
+def _render_start(text: str, length: int) -> str:
     lines, left = [], length
-    for line in _list_lines(parse(text[:_AHEAD])):
+    for line in _list_lines(parse(text)):
         if left <= 0:
             break
         kept, left = _cut([_fit(token) for token in line if not token.type.startswith("link_")], left)
@@ -73,7 +79,7 @@ def _list_lines(tokens: Sequence[Token]) -> Iterator[list[Token]]:
             case "fence" | "code_block":
                 yield from ([_write("code_inline", line)] for line in token.content.rstrip("\n").split("\n"))
             case "math_block":
-                yield [_write("code_inline" if token.info == "open" else "math_inline", token.content)]
+                yield [_write("math_inline", token.content)]
 
 
 def _write(kind: str, content: str) -> Token:

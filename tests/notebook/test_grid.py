@@ -92,7 +92,9 @@ def test_equal_answers_have_one_key():
 def test_the_twin_is_a_table_of_text():
     model = Scripted("a", [HOSTILE + "x" * 900])
     grid = nbkit.grid(
-        "Say {{text}}", ["<b>bold</b>"], [model, Scripted("b", [RateLimitError("<i>no</i>")]), Scripted("c")]
+        "Say {{text}}",
+        ["<b>bold</b>"],
+        [model, Scripted("b", [RateLimitError("<i>no</i>")]), Scripted("c", ["**It is** `so`\n\n" + "long " * 300])],
     )
     grid.vote(0, "scripted/a")
     bundle = write_sheet("Say {{text}}", grid._table, grid._ballot.choices, "$1")
@@ -102,6 +104,8 @@ def test_the_twin_is_a_table_of_text():
         assert tag not in html
     assert "★ &lt;img" in html
     assert "Failed: " in html
+    assert "It is so<br><br>long long" in html
+    assert html.count("long …</td>") == 1
     assert "won 1 of 1" in html
     assert len(html) < 3000
     assert bundle["text/markdown"].startswith("```text\n")

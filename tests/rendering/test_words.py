@@ -27,7 +27,7 @@ LONG = "\\sum_{i=1}^{n} x_i^2 + \\int_0^1 f(x) dx + \\prod_{j=1}^{m} y_j"
             'a <span class="nbk-image">[image: c, d.example]</span>',
         ),
         (f"$${LONG}$$", "[formula]"),
-        ("$$\nx +", "<code>x +</code>"),
+        (f"$$\n{LONG}", "[formula]"),
         ("", ""),
     ],
 )
