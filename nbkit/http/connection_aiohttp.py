@@ -29,7 +29,7 @@ class Connection(ResponseHandler):
     """Why the connection is over, where it did not end well."""
     wanted = True
     """Whether a reader waits for data. What comes before is left to the system, which joins it: one read for all."""
-    _answered = False
+    _answered = True
     _rest = memoryview(b"")  # of the request
     _writing: asyncio.Handle | None = None
 
@@ -61,15 +61,12 @@ class Connection(ResponseHandler):
                 self.transport.resume_reading()
                 self._reschedule_timeout()
 
-    async def read_head(self) -> tuple[RawResponseMessage, StreamReader]:
-        """Await the head of the reply, and its body to come; heads before it, such as 103, say nothing."""
-        while True:
-            head, body = await self.read()
-            if not 100 <= head.code < 200 or head.code == 101:
-                self._answered = True
-                return head, body
-            if not self.writes:
-                self.start_timeout()
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Take the head of the reply, and its body to come; heads before it, such as 103, say nothing."""
+        code = data[0].code
+        if not 100 <= code < 200 or code == 101:
+            self._answered = True
+            super().feed_data(data, size)
 
     @property
     def writes(self) -> bool:
@@ -89,7 +86,11 @@ class Connection(ResponseHandler):
         if self._paused:
             self._writing = self._loop.call_later(min(exchange.write, exchange.left), self._give_up)
         if not self._answered:
-            self._drop_timeout() if self._paused else self.start_timeout()
+            self._limit_silence()
+
+    def _limit_silence(self) -> None:
+        """Give the head of the reply its time, which begins when the server has taken the request."""
+        self._drop_timeout() if self.writes else self.start_timeout()
 
     def _stop_writing(self) -> None:
         if self._writing:
@@ -113,6 +114,8 @@ class Connection(ResponseHandler):
         if data and not self.wanted and self._answered and (self._payload is None or self._payload.is_eof()):
             self.force_close()  # what nobody has asked for must not be the next request's answer
         super().data_received(data)
+        if not self._answered:
+            self._limit_silence()
         if not self.wanted and self.transport is not None:
             self.transport.pause_reading()
             self._drop_timeout()  # it is not the server that is silent

@@ -143,7 +143,7 @@ class AsyncReply:
     async def begin(self, request: Request, server: aiohttp.ClientRequest) -> None:
         """Send the request, and await the head of its reply."""
         self._protocol.begin(self._exchange, _write_head(request, server) + request.body)
-        self._head, self._content = await self._protocol.read_head()
+        self._head, self._content = await self._protocol.read()
         self.status: int = self._head.code
 
     @cached_property
@@ -176,6 +176,9 @@ class AsyncReply:
         self._alarm = self._loop.call_later(self._exchange.left, self._end_late)
 
     def _end_late(self) -> None:
+        if not self._exchange.expired:  # a clock may be coarse: an alarm of uvloop's may come a millisecond early
+            self._set_alarm()
+            return
         failure = Failure(Kind.READ_TIMEOUT)
         self._protocol.set_exception(failure)
         end_body(self._content, failure)
