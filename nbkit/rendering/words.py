@@ -63,6 +63,8 @@ def _list_lines(tokens: Sequence[Token]) -> Iterator[list[Token]]:
                 number = numbers[-1]
                 marker = "  " * (len(numbers) - 1) + ("• " if number is None else f"{number}. ")
                 numbers[-1] = None if number is None else number + 1
+            case "list_item_close":
+                marker = ""
             case "tr_open":
                 row = []
             case "tr_close":

@@ -19,6 +19,7 @@ LONG = "\\sum_{i=1}^{n} x_i^2 + \\int_0^1 f(x) dx + \\prod_{j=1}^{m} y_j"
         ),
         ("# A _head_\n\nText", "<strong>A <em>head</em></strong>\nText"),
         ("- one\n- two\n  1. three\n  2. four", "• one\n• two\n  1. three\n  2. four"),
+        ("- ```\n  a\n  ```\n\nb", "<code>a</code>\nb"),
         ("3. three\n4. four\n\nfive\nsix", "3. three\n4. four\nfive six"),
         (TABLE, "model · price\n<strong>Swift</strong> · $0.40\n<code>Sage</code> · $3"),
         ("```python\ndef f(x):\n    return x\n```", "<code>def f(x):</code>\n<code>    return x</code>"),
