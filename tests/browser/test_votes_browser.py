@@ -25,6 +25,7 @@ def test_votes_by_click_and_key_lead_to_a_ranking_that_stays(lab):
     assert "100% of the words agree" in votes.text_content()
     row = lab.page.locator(".nbk-vote, .nbk-tools button")
     assert row.evaluate_all("all => new Set(all.map((one) => one.offsetTop)).size") == 1
+    assert votes.locator("bdi").all_inner_texts() == ["Swift", "Sage", "Tortoise", "tie", "none"]
     votes.get_by_role("button", name="Sage").click()
     lab.until(PRESSED, "Sage")
     won = lab.page.locator(".nbk-score td:nth-child(8)")

@@ -11,8 +11,11 @@ class Votes {
 
   draw(panes) {
     this.panes = panes;
+    const ending = / \([^()]+\)$/.exec(panes[0]?.name)?.[0] ?? "";  // where all are "(simulated)", it tells none from another
+    const shared = panes.every((pane) => pane.name.endsWith(ending)) ? ending.length : 0;
+    const names = panes.map(({ name }) => name.slice(0, name.length - shared));
     this.choices = [
-      ...panes.map((pane, index) => this.addChoice(index, index < 9 ? String(index + 1) : "", pane.name, `The answer of ${pane.model} is best`)),
+      ...panes.map((pane, index) => this.addChoice(index, index < 9 ? String(index + 1) : "", names[index], `The answer of ${pane.model} is best`)),
       this.addChoice("tie", "0", "tie", "All answers are equally good"),
       this.addChoice("bad", "x", "none", "No answer is good"),
     ];
