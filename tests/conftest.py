@@ -63,9 +63,13 @@ def nothing_left() -> Iterator[None]:
     gc.freeze()  # what stays is not looked through again
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """One process for named tests and for live calls, whose table is made of them all; else one for each core."""
-    return 0 if config.option.file_or_dir or config.option.markexpr == "live" else None
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process for named tests and for live calls, whose table is made of them all; else one more than cores.
+
+    Tests of kernels and browsers wait for half of their time.
+    """
+    alone = config.option.file_or_dir or config.option.markexpr == "live"
+    return 0 if alone else (os.cpu_count() or 1) + 1
 
 
 # ---- a models.dev on 127.0.0.1, and a small api.json

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbkit.conversation.completion import NO_CHARGES, Charges, Usage
+from nbkit.conversation.completion import NO_CHARGES, Charges, ChatCompletionChunk, Usage
 from nbkit.conversation.content import NativeContent, Reasoning
 from nbkit.conversation.tools import ToolCall
 from nbkit.errors import ProviderError
@@ -70,6 +70,8 @@ class Decoder(BaseDecoder):
         self._reasons = False  # a piece of reasoning has arrived
         self._items: list[Item] = []
         self._slots: dict[tuple[int | str, str], Item] = {}  # the wire's index, or else id, and the kind
+        self._place: tuple[Any, ...] = ()  # the event before: its type, item and part, where it was a piece of text
+        self._pieces: list[str] = []  # of that part
 
     def take_whole(self, body: dict[str, Any]) -> None:
         """Take a whole answer."""
@@ -79,6 +81,16 @@ class Decoder(BaseDecoder):
 
     def take(self, body: dict[str, Any]) -> Chunks:
         """Take one event's JSON."""
+        piece = body.get("delta")
+        place = (body.get("type"), body.get("output_index"), body.get("item_id"), body.get("content_index"))
+        if place == self._place and piece and type(piece) is str:  # what the rest does with one more piece of a text
+            self._pieces.append(piece)
+            self.text.append(piece)
+            return [ChatCompletionChunk(piece, "", (), None, 0, self.id, self.model)]
+        self._place = ()
+        return self._take_any(body, place)
+
+    def _take_any(self, body: dict[str, Any], place: tuple[Any, ...]) -> Chunks:
         event = string(body.get("type"))
         if event in _EVENTS:
             kind, part, key, is_piece = _EVENTS[event]
@@ -87,7 +99,10 @@ class Decoder(BaseDecoder):
                 return []
             index = first_count(body.get("content_index"), body.get("summary_index"))
             if is_piece:
-                return self._grow(item, part, index, string(body.get("delta")))
+                chunks = self._grow(item, part, index, string(body.get("delta")))
+                if part == "output_text" and chunks and index == place[-1]:
+                    self._place, self._pieces = place, item.parts[part, index]
+                return chunks
             return self._complete_parts(item, [(part, index, body.get(key))], ends=True)
         subject, _, stage = event.removeprefix("response.").rpartition(".")
         if subject == "output_item" and stage in ("added", "done"):
