@@ -90,7 +90,7 @@ def test_each_model_has_a_block_and_a_failure_is_one(run):
         (["compare", "demo/swfit", "demo/sage", "Hi"], "no model 'demo/swfit'; did you mean demo/swift?"),
         (["compare", "Hello there"], "compare: expected the ids of models, then the prompt"),
         (["ask", "openai/gpt-5-mini", "Hi"], "no API key for openai: set OPENAI_API_KEY"),
-        (["health", "opnai"], "unknown provider opnai"),
+        (["health", "opnai"], "unknown provider 'opnai'; did you mean openai?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -22,6 +22,7 @@ from nbkit.protocols.openai_responses_output import (
     OTHER,
     PARTS,
     Item,
+    Part,
     build_native,
     build_reasoning,
     find_kind,
@@ -88,9 +89,6 @@ class Decoder(BaseDecoder):
             self.text.append(piece)
             return [ChatCompletionChunk(piece, "", (), None, 0, self.id, self.model)]
         self._place = ()
-        return self._take_any(body, place)
-
-    def _take_any(self, body: dict[str, Any], place: tuple[Any, ...]) -> Chunks:
         event = string(body.get("type"))
         if event in _EVENTS:
             kind, part, key, is_piece = _EVENTS[event]
@@ -134,8 +132,7 @@ class Decoder(BaseDecoder):
 
     def _find_item(self, kind: str, body: dict[str, Any], item_id: str, given: dict[str, Any] | None = None) -> Item:
         """Find the item that an event is about; begin a new one where none fits, or another begins or is `given`."""
-        index = count(body.get("output_index"))
-        slot = item_id if index is None else index
+        slot = item_id if (index := count(body.get("output_index"))) is None else index
         item = self._slots.get((slot, kind))
         if item is None and kind == "message" and given is None:
             other = self._slots.get((slot, "reasoning"))  # a part of it that is typed as output_text
@@ -179,8 +176,7 @@ class Decoder(BaseDecoder):
         unmatched = []
         for part, index, value in wholes:
             whole = write_json(value).decode() if isinstance(value, dict) else string(value)
-            fitting = [key for key in free if key[0] == part and whole.startswith("".join(item.parts[key]))]
-            key = next((key for key in fitting if key[1] == index), next(iter(fitting), None))
+            key = _find_part(item, free, part, index, whole)
             if key is None:
                 unmatched.append((part, index, whole))
                 continue
@@ -202,9 +198,7 @@ class Decoder(BaseDecoder):
         """Add a piece. Some send reasoning as a summary and at length: then the long form is left out."""
         if not piece or (part == "reasoning_text" and any(key[0] == "summary_text" for key in item.parts)):
             return []
-        pieces = item.parts.get((part, index))
-        if pieces is None:
-            pieces = item.parts[part, index] = []
+        pieces = item.parts.setdefault((part, index), [])
         pieces.append(piece)
         if part == "output_text":
             self.text.append(piece)
@@ -219,21 +213,13 @@ class Decoder(BaseDecoder):
 
     def _take_end(self, stage: str) -> Chunks:
         """Take the whole response."""
-        response = self.rest
-        status = string(response.get("status")) or stage
-        if response.get("error"):
-            raise read_failure(response)
-        if status not in ("completed", "incomplete"):
-            raise ProviderError(f"the answer is incomplete: {status}")
+        reason = _read_end(self.rest, stage)
         chunks: Chunks = []
         place = 0
-        for known, kind, given in match_items(self._items, objects(response.get("output"))):
+        for known, kind, given in match_items(self._items, objects(self.rest.get("output"))):
             item = known or self._begin_item(kind, place if kind == OTHER else None)
             place = self._items.index(item) + 1
             chunks += self._take_names(item, given) + self._fill(item, given)
-        reason = "stop"
-        if status == "incomplete":
-            reason = string(mapping(response.get("incomplete_details")).get("reason")) or status
         self.finish_reason = read_finish(reason, bool(self.calls))
         self.marked = True
         return [*chunks, self.make_chunk(finish_reason=self.finish_reason)]
@@ -255,8 +241,8 @@ class Decoder(BaseDecoder):
 
     def read_refusal(self) -> str:
         """Join the refusal."""
-        parts = [pieces for item in self._items for (part, _), pieces in item.parts.items() if part == "refusal"]
-        return "".join(piece for pieces in parts for piece in pieces)
+        parts = [part for item in self._items for part in item.parts.items()]
+        return "".join("".join(pieces) for (name, _), pieces in parts if name == "refusal")
 
     def read_usage(self) -> Usage | None:
         """Read the token counts."""
@@ -280,6 +266,24 @@ def _list_output(body: dict[str, Any]) -> list[Any]:
     if not isinstance(output, list):
         raise ProviderError("the answer has no output")
     return output
+
+
+def _find_part(item: Item, free: list[Part], part: str, index: int, whole: str) -> Part | None:
+    """Find the part that came in pieces of a whole one: the whole begins as it does."""
+    fitting = [key for key in free if key[0] == part and whole.startswith("".join(item.parts[key]))]
+    return next((key for key in fitting if key[1] == index), next(iter(fitting), None))
+
+
+def _read_end(response: dict[str, Any], stage: str) -> str:
+    """Read why a whole response ended, in the provider's word. Raises an AdapterError where it failed."""
+    status = string(response.get("status")) or stage
+    if response.get("error"):
+        raise read_failure(response)
+    if status not in ("completed", "incomplete"):
+        raise ProviderError(f"the answer is incomplete: {status}")
+    if status == "completed":
+        return "stop"
+    return string(mapping(response.get("incomplete_details")).get("reason")) or status
 
 
 def _count_billed(output: list[dict[str, Any]]) -> dict[str, int]:
