@@ -33,7 +33,7 @@ def format_usd(usd: float | Decimal | None) -> str:
 def format_price(usd: float | Decimal | None) -> str:
     """A price in USD to read, per million tokens or per use: "$0.40", "$0.0375", "$3.00", "unknown".
 
-    Two decimals, and more where the first four digits need them. `price` of the picker's script writes the same.
+    Two decimals, and more where the first four digits need them. `write` of the picker's pick_rows.js writes the same.
     """
     if usd is None:
         return "unknown"

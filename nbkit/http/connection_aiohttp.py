@@ -90,7 +90,10 @@ class Connection(ResponseHandler):
 
     def _limit_silence(self) -> None:
         """Give the head of the reply its time, which begins when the server has taken the request."""
-        self._drop_timeout() if self.writes else self.start_timeout()
+        if self.writes:
+            self._drop_timeout()
+        else:
+            self.start_timeout()
 
     def _stop_writing(self) -> None:
         if self._writing:
